@@ -1,0 +1,6 @@
+"""One backbone per architecture, never per system."""
+
+from keras_plm.backbones.backbone import Backbone
+from keras_plm.backbones.xlnet import XLNetBackbone
+
+__all__ = ["Backbone", "XLNetBackbone"]

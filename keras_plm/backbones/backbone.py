@@ -1,0 +1,92 @@
+"""What every backbone has: one forward pass, `encode`, and presets that load safely."""
+
+import os
+
+import keras
+import keras_hub
+
+from keras_plm import files
+from keras_plm.backbones import preset_directory
+
+
+class Backbone(keras_hub.models.Backbone):
+    """Abstract base of the backbones. Concrete backbones are final.
+
+    The class's own Functional graph is `encode` on the ids and masks that every text has; a task
+    builds its own graph by calling `encode` on the features that it needs, over the same layers
+    and weights. A backbone is pure: what is carried from batch to batch lives in the Pretrainer.
+
+    Attributes:
+        memory_length: int. The tokens M that `encode` hands on as memory; 0 = none.
+        padding_side: str. "left" or "right": where texts are padded.
+    """
+
+    memory_length = 0
+    padding_side = "right"
+
+    def encode(self, features):
+        """Run the forward pass on the features that are present.
+
+        Args:
+            features: dict of str to tensor, named and shaped as in `keras_plm.features`.
+
+        Returns:
+            dict with `sequence_output` (B, T, D), `hidden_states` (a list of L + 1 tensors
+            (B, T, D), embeddings first); with `target_positions` also `target_output` (B, P, D);
+            where the backbone has a memory, the new `memory` (B, L, M, D).
+
+        Raises:
+            ValueError: if the backbone does not take one of the features.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no `encode`.")
+
+    def train_query_rows(self, trainable):
+        """Set free, or freeze, the weights that only query rows use. Most backbones have none.
+
+        Args:
+            trainable: bool.
+        """
+
+    def write_preset(self, directory):
+        """Write config and weights into a directory that is there.
+
+        Args:
+            directory: str.
+        """
+        config = keras.saving.serialize_keras_object(self)
+        for key in ("build_config", "compile_config"):
+            config.pop(key, None)
+        preset_directory.write_json(
+            os.path.join(directory, preset_directory.CONFIG_FILE), config
+        )
+        self.save_weights(os.path.join(directory, preset_directory.WEIGHTS_FILE))
+
+    def save_to_preset(self, preset_dir):
+        """Save config and weights to a directory, whole or not at all.
+
+        Args:
+            preset_dir: str. The directory; a preset that is there already is replaced.
+
+        Raises:
+            ValueError: if the directory is there and holds something else than a preset.
+        """
+        with files.atomic_directory(preset_dir, preset_directory.CONFIG_FILE) as directory:
+            self.write_preset(directory)
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, **kwargs):
+        """Load a backbone from a preset directory.
+
+        Called on `Backbone`, it loads any backbone of this package.
+
+        Args:
+            preset: str. A directory that `save_to_preset` of a backbone or of a task wrote.
+            load_weights: bool. False takes the config alone.
+            kwargs: constructor arguments that replace the saved ones, such as `dropout`.
+
+        Raises:
+            FileNotFoundError: if there is no such preset.
+            ValueError: if it is of another class, or its weights are missing or misshapen.
+        """
+        classes = Backbone.__subclasses__() if cls is Backbone else [cls]
+        return preset_directory.read_backbone(preset, classes, load_weights, **kwargs)

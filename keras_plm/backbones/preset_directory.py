@@ -1,0 +1,136 @@
+"""Preset directories: written whole, and read without trusting them.
+
+The layout is KerasHub's: `config.json`, `model.weights.h5`. Reading one never runs code: the
+class is one of ours, integers are bounded, weights are checked from the file's metadata before
+any of them is read.
+"""
+
+import inspect
+import json
+import os
+import tempfile
+
+import keras
+import numpy as np
+
+from keras_plm import files
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.weights.h5"
+
+_POLICIES = ("DTypePolicy", "FloatDTypePolicy", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy")
+
+
+def write_json(path, value):
+    """Write a value as JSON text.
+
+    Args:
+        path: str. The file.
+        value: dict of plain values.
+    """
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2, sort_keys=True)
+        file.write("\n")
+
+
+def read_backbone(directory, classes, load_weights=True, **overrides):
+    """Build the backbone that a preset directory describes.
+
+    Args:
+        directory: str. The preset directory.
+        classes: iterable of backbone classes. The saved class must be one of them.
+        load_weights: bool. False leaves the weights random.
+        overrides: constructor arguments that replace the saved ones, such as `dropout`.
+
+    Returns:
+        A backbone.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if the directory is no preset of one of the classes, or its weights are not
+            those of the config.
+    """
+    config = files.read_json(files.file_inside(directory, CONFIG_FILE))
+    files.check_config(config)
+    by_name = {cls.__name__: cls for cls in classes}
+    name = config.get("class_name")
+    if name not in by_name or config.get("registered_name") != f"keras_plm>{name}":
+        raise ValueError(
+            f"{directory} holds a preset of the class {config.get('registered_name', name)!r}. "
+            f"Expected one of {sorted(by_name)}."
+        )
+    cls, arguments = by_name[name], config.get("config")
+    if not isinstance(arguments, dict):
+        raise ValueError(f"{directory}/{CONFIG_FILE} has no `config` object.")
+    known = set(inspect.signature(cls.__init__).parameters) | {"name", "trainable", "dtype"}
+    unknown = sorted((set(arguments) | set(overrides)) - (known - {"self", "kwargs"}))
+    if unknown:
+        raise ValueError(f"{cls.__name__} has no arguments {unknown}. It takes {sorted(known)}.")
+    if "dtype" in arguments:
+        arguments = {**arguments, "dtype": read_dtype_policy(arguments["dtype"])}
+    backbone = cls(**{**arguments, **overrides})
+    if load_weights:
+        read_weights(backbone, files.file_inside(directory, WEIGHTS_FILE))
+    return backbone
+
+
+def read_weights(model, path):
+    """Load a `.weights.h5` file into a built model, after checking the file's metadata.
+
+    Args:
+        model: built Keras model or layer with `save_weights` and `load_weights`.
+        path: str. The file.
+
+    Raises:
+        ValueError: if an array is missing, unexpected, misshapen, stored outside of the file, or
+            not finite. All names are reported in one message.
+    """
+    files.describe_weights_file(path)
+    if not any(layer.quantization_mode for layer in model._flatten_layers()):
+        # Keras can write a quantized layer only after it was loaded; it checks shapes itself.
+        files.check_weights_file(path, _weights_file_shapes(model))
+    model.load_weights(path)
+    bad = [v.path for v in model.weights if not _is_finite(v)]
+    if bad:
+        raise ValueError(f"{path} holds weights that are not finite: {bad[:20]}.")
+
+
+def read_dtype_policy(value):
+    """Rebuild a dtype policy from JSON, from Keras's own policy classes only.
+
+    Args:
+        value: str or dict. A name such as "mixed_bfloat16", or a policy as Keras serialises it.
+
+    Returns:
+        A `keras.DTypePolicy` or `keras.dtype_policies.DTypePolicyMap`.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if isinstance(value, str):
+        return keras.dtype_policies.get(value)
+    name = value.get("class_name") if isinstance(value, dict) else None
+    config = value.get("config") if name else None
+    if name == "DTypePolicyMap" and isinstance(config, dict):
+        default = config.get("default_policy")
+        layers = config.get("policy_map", {})
+        return keras.dtype_policies.DTypePolicyMap(
+            default if default is None else read_dtype_policy(default),
+            {path: read_dtype_policy(policy) for path, policy in layers.items()},
+        )
+    if name in _POLICIES and isinstance(config, dict):
+        return getattr(keras.dtype_policies, name)(**config)
+    raise ValueError(f"Not a dtype policy. Received: {value!r}.")
+
+
+def _weights_file_shapes(model):
+    """The arrays that the file of a model has, by writing one: Keras's layout is its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "own.weights.h5")
+        model.save_weights(path)
+        return {name: shape for name, (shape, _) in files.describe_weights_file(path).items()}
+
+
+def _is_finite(variable):
+    values = keras.ops.convert_to_numpy(variable.value)
+    return values.dtype.kind in "iub" or bool(np.isfinite(values.astype("float32")).all())

@@ -1,0 +1,317 @@
+"""XLNet: Transformer-XL read by two streams."""
+
+import keras
+from keras import ops
+
+from keras_plm import features as contract
+from keras_plm.backbones.backbone import Backbone
+from keras_plm.layers import (
+    QueryRows,
+    RelativePositionEncoding,
+    TokenAndQueryEmbedding,
+    TransformerXLBlock,
+    TwoStream,
+)
+from keras_plm.ops import content_visibility, gather_rows, query_visibility
+
+_FEATURES = (
+    "token_ids",
+    "padding_mask",
+    "segment_ids",
+    "order",
+    "target_positions",
+    "backward",
+    "memory",
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class XLNetBackbone(Backbone):
+    """XLNet's two-stream Transformer-XL.
+
+    The default graph is the content stream over `token_ids`, `padding_mask` and `segment_ids`,
+    for fine-tuning. `encode` with `order` and `target_positions` adds the query stream, over
+    exactly the P rows that predict; `memory` continues an earlier segment.
+
+    Args:
+        vocabulary_size: int. The vocabulary size V.
+        num_layers: int. The layers L.
+        num_heads: int. The heads H; they share the width, K = D / H.
+        hidden_dim: int. The width D.
+        intermediate_dim: int. The feed-forward width F.
+        dropout: float. Dropout rate of embeddings, positions, sublayers and output.
+        attention_dropout: float. Dropout rate of the attention weights.
+        activation_dropout: float or None. Dropout rate after the feed-forward activation; None:
+            `dropout`, as the released code has it. (The paper's table 7 says 0.)
+        activation: str. "gelu_tanh", as the released code computes it; "gelu" (erf), as
+            `transformers` does; or another name that Keras knows.
+        causal: bool. Whether no token sees one to its right ("uni" in the released code; the
+            `order` then defaults to the position).
+        clamp_length: int or None. Distances are clipped to [-clamp_length, clamp_length].
+        memory_length: int. The tokens M that `encode` hands on as memory; 0 = none.
+        reuse_length: int. How many leading tokens of a segment go into the memory; 0 = all.
+        layer_norm_epsilon: float.
+        initializer_range: float. Standard deviation of the initial weights.
+        dtype: str or `keras.DTypePolicy`.
+
+    Raises:
+        ValueError: if `hidden_dim` is odd or not a multiple of `num_heads`, or a length is
+            negative.
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_plm.backbones import XLNetBackbone
+
+    backbone = XLNetBackbone(
+        vocabulary_size=100, num_layers=2, num_heads=2, hidden_dim=16, intermediate_dim=32
+    )
+    token_ids = np.array([[7, 8, 9, 10]])
+    encoded = backbone.encode(
+        {
+            "token_ids": token_ids,
+            "order": np.array([[0, 2, 0, 1]]),  # predict token 3, then token 1
+            "target_positions": np.array([[1, 3]]),
+        }
+    )
+    assert tuple(encoded["sequence_output"].shape) == (1, 4, 16)
+    assert tuple(encoded["target_output"].shape) == (1, 2, 16)
+    ```
+
+    Source: XLNet, arXiv:1906.08237; the released configurations (base: 12 layers, width 768,
+    12 heads, 3072; large: 24, 1024, 16, 4096).
+    """
+
+    padding_side = "left"
+
+    def __init__(
+        self,
+        vocabulary_size,
+        num_layers,
+        num_heads,
+        hidden_dim,
+        intermediate_dim,
+        dropout=0.1,
+        attention_dropout=0.1,
+        activation_dropout=None,
+        activation="gelu_tanh",
+        causal=False,
+        clamp_length=None,
+        memory_length=0,
+        reuse_length=0,
+        layer_norm_epsilon=1e-12,
+        initializer_range=0.02,
+        dtype=None,
+        **kwargs,
+    ):
+        if hidden_dim % num_heads or hidden_dim % 2:
+            raise ValueError(
+                "`hidden_dim` must be even and a multiple of `num_heads`. "
+                f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}."
+            )
+        if memory_length < 0 or reuse_length < 0:
+            raise ValueError(
+                "`memory_length` and `reuse_length` must be at least 0. "
+                f"Received: memory_length={memory_length}, reuse_length={reuse_length}."
+            )
+
+        # === Layers ===
+        self.embedding = TokenAndQueryEmbedding(
+            vocabulary_size,
+            hidden_dim,
+            embeddings_initializer=_initializer(initializer_range),
+            dtype=dtype,
+            name="embedding",
+        )
+        self.token_embedding = self.embedding.token_embedding
+        self.embedding_dropout = keras.layers.Dropout(
+            dropout, dtype=dtype, name="embedding_dropout"
+        )
+        self.query_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="query_dropout")
+        self.position_encoding = RelativePositionEncoding(
+            hidden_dim,
+            causal=causal,
+            clamp_length=clamp_length,
+            dropout=dropout,
+            dtype=dtype,
+            name="position_encoding",
+        )
+        self.blocks = [
+            TransformerXLBlock(
+                num_heads=num_heads,
+                key_dim=hidden_dim // num_heads,
+                intermediate_dim=intermediate_dim,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
+                activation_dropout=dropout if activation_dropout is None else activation_dropout,
+                activation=activation,
+                layer_norm_epsilon=layer_norm_epsilon,
+                kernel_initializer=_initializer(initializer_range),
+                dtype=dtype,
+                name=f"block_{index}",
+            )
+            for index in range(num_layers)
+        ]
+        self.output_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="output_dropout")
+        self.causal = causal
+        self.memory_length = memory_length
+        self.reuse_length = reuse_length
+
+        # === Functional model ===
+        inputs = {
+            "token_ids": keras.Input((None,), dtype="int32", name="token_ids"),
+            "padding_mask": keras.Input((None,), dtype="bool", name="padding_mask"),
+            "segment_ids": keras.Input((None,), dtype="int32", name="segment_ids"),
+        }
+        outputs = self.encode(inputs)["sequence_output"]
+        super().__init__(inputs=inputs, outputs=outputs, dtype=dtype, **kwargs)
+
+        # === Config ===
+        self.vocabulary_size = vocabulary_size
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.hidden_dim = hidden_dim
+        self.intermediate_dim = intermediate_dim
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        self.activation_dropout = activation_dropout
+        self.activation = activation
+        self.clamp_length = clamp_length
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.initializer_range = initializer_range
+
+    def encode(self, features):
+        """Run the content stream and, with `target_positions`, the query stream.
+
+        Args:
+            features: dict of str to tensor: `token_ids`, and any of `padding_mask`,
+                `segment_ids` (missing: all 0), `order`, `target_positions`, `backward`, `memory`.
+
+        Returns:
+            dict, see `Backbone.encode`. `target_output` are the query rows; they need `order`
+            (or a causal backbone).
+
+        Raises:
+            ValueError: for a feature that XLNet does not take, for targets without an order, or
+                for memory of another number of layers or width.
+        """
+        contract.check_names(features, _FEATURES, type(self).__name__)
+        token_ids = features["token_ids"]  # (B, T)
+        segment_ids = features.get("segment_ids")
+        if segment_ids is None:
+            segment_ids = ops.zeros_like(token_ids)
+        targets = features.get("target_positions")  # (B, P)
+        memory = features.get("memory")  # (B, L, M, D)
+        backward = features.get("backward")  # (B,)
+        memory_length = self._memory_length(memory)
+
+        padding_mask, order = features.get("padding_mask"), features.get("order")
+        if order is None:
+            if targets is not None and not self.causal:
+                raise ValueError(
+                    "`target_positions` needs `order`: without it a target would be seen by "
+                    "others. Give the order of the factorisation."
+                )
+            order = ops.zeros_like(token_ids)
+            if self.causal:
+                order = ops.cumsum(ops.ones_like(token_ids), axis=1) - 1
+        seen_by = {"memory_length": memory_length, "causal": self.causal}
+        visible = content_visibility(order, padding_mask, **seen_by)  # (B, T, S)
+        key_segments = segment_ids  # (B, S): memory has segment 0
+        if memory_length:
+            before = ops.repeat(ops.zeros_like(segment_ids[:, :1]), memory_length, axis=1)
+            key_segments = ops.concatenate([before, segment_ids], axis=1)
+        same_segment = ops.equal(segment_ids[:, :, None], key_segments[:, None, :])  # (B, T, S)
+
+        content = self.embedding_dropout(self.embedding(token_ids))  # (B, T, D)
+        shared = {
+            "position_encoding": self.position_encoding(
+                content, memory_length=memory_length, both_directions=backward is not None
+            ),
+            "backward": backward,
+        }
+        query = None
+        if targets is not None:
+            query = self.query_dropout(QueryRows(self.embedding)(targets))  # (B, P, D)
+            query_visible = query_visibility(order, targets, padding_mask, **seen_by)  # (B, P, S)
+            query_segments = gather_rows(segment_ids, targets)  # (B, P)
+            query_same = ops.equal(query_segments[:, :, None], key_segments[:, None, :])
+        hidden_states = [content]
+        for index, block in enumerate(self.blocks):
+            shared["memory"] = None if memory is None else memory[:, index]  # (B, M, D)
+            if query is None:
+                content = block(content, visible=visible, same_segment=same_segment, **shared)
+            else:
+                content, query = TwoStream(block, name=f"two_stream_{index}")(
+                    content,
+                    query,
+                    targets,
+                    content_visible=visible,
+                    query_visible=query_visible,
+                    content_same_segment=same_segment,
+                    query_same_segment=query_same,
+                    **shared,
+                )
+            hidden_states.append(content)
+
+        encoded = {
+            "sequence_output": self.output_dropout(content),
+            "hidden_states": hidden_states,
+        }
+        if query is not None:
+            encoded["target_output"] = self.output_dropout(query)
+        if self.memory_length:
+            encoded["memory"] = self._new_memory(memory, hidden_states[:-1])
+        return encoded
+
+    def train_query_rows(self, trainable):
+        """Set free, or freeze, the vector that query rows start from.
+
+        Args:
+            trainable: bool.
+        """
+        self.embedding.query_vector.trainable = trainable
+
+    def _memory_length(self, memory):
+        """M of the memory that was given."""
+        if memory is None:
+            return 0
+        _, layers, length, width = memory.shape
+        if layers != len(self.blocks) or width != self.embedding.hidden_dim or length is None:
+            raise ValueError(
+                f"`memory` must have the shape (B, L, M, D) with L = {len(self.blocks)}, "
+                f"D = {self.embedding.hidden_dim} and a known M. Received: shape {memory.shape}."
+            )
+        return length
+
+    def _new_memory(self, memory, block_inputs):
+        """The last M of what was remembered and of the leading block inputs; no gradient."""
+        reused = slice(0, self.reuse_length or None)
+        new = ops.stack([hidden[:, reused] for hidden in block_inputs], axis=1)  # (B, L, R, D)
+        if memory is not None:
+            new = ops.concatenate([ops.cast(memory, new.dtype), new], axis=2)
+        return ops.stop_gradient(new[:, :, -self.memory_length :])  # (B, L, M, D)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "hidden_dim": self.hidden_dim,
+            "intermediate_dim": self.intermediate_dim,
+            "dropout": self.dropout,
+            "attention_dropout": self.attention_dropout,
+            "activation_dropout": self.activation_dropout,
+            "activation": self.activation,
+            "causal": self.causal,
+            "clamp_length": self.clamp_length,
+            "memory_length": self.memory_length,
+            "reuse_length": self.reuse_length,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "initializer_range": self.initializer_range,
+        }
+
+
+def _initializer(initializer_range):
+    return keras.initializers.RandomNormal(stddev=initializer_range)

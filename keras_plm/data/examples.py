@@ -1,0 +1,163 @@
+"""From a corpus and an objective to batches that `model.fit` takes.
+
+The record is the batch: batch n is a pure function of (corpus, objective, seed, n), so any batch
+can be made again anywhere. Resuming is `start=n`; a shard is a slice of rows.
+"""
+
+import sys
+
+import grain
+import numpy as np
+
+from keras_plm.data.segment_pair import SegmentPairRows
+
+# Which builder makes the rows of an objective: the key is the objective's attribute `rows`.
+# builder(corpus, objective, batch_size, seed, training, bidirectional) has `steps_per_pass` and,
+# called with (step, rows), returns a dict of arrays with those rows of batch `step`.
+ROW_BUILDERS = {"segment_pair": SegmentPairRows}
+
+READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=16)
+
+
+class Examples(grain.IterDataset):
+    """Batches `(x, y, sample_weight)` of an objective; made by `examples`, fed to `model.fit`.
+
+    Keras fits it on every backend. While training it never ends: give `fit` `steps_per_epoch`.
+
+    Args:
+        batches: the batches by number: `batches[n]` makes batch n, `len(batches)` is how many.
+        start: number of the first batch.
+
+    Attributes:
+        batch_size: rows of the whole batch.
+        local_batch_size: rows of the batch in this shard.
+        steps_per_epoch: batches in one pass over the corpus.
+        tokenizer_fingerprint: of the tokenizer that made the corpus.
+        vocabulary_size: of the corpus.
+        objective: the objective.
+        start: number of the first batch.
+    """
+
+    def __init__(self, batches, start):
+        source = grain.MapDataset.source(_From(batches, start))
+        super().__init__(source.to_iter_dataset(READ_OPTIONS))
+        self._batches = batches
+        self.start = start
+        self.batch_size = batches.builder.batch_size
+        self.local_batch_size = batches.rows.stop - batches.rows.start
+        self.steps_per_epoch = batches.builder.steps_per_pass
+        self.objective = batches.objective
+        self.tokenizer_fingerprint = batches.corpus.tokenizer_fingerprint
+        self.vocabulary_size = batches.corpus.vocabulary_size
+
+    def __iter__(self):
+        return iter(self._parent)
+
+    def batch_at(self, step):
+        """Makes batch `step` of the training, whatever `start` is, as `(x, y, sample_weight)`."""
+        return self._batches[step]
+
+
+def examples(
+    corpus, objective, batch_size, seed=0, start=0, training=True, bidirectional=None, shard=(0, 1)
+):
+    """Makes the dataset that trains or evaluates a model on `corpus` by `objective`.
+
+    Args:
+        corpus: a `Corpus` (or one half of `Corpus.split`).
+        objective: an `Objective`; the model's own is `model.objective`.
+        batch_size: B, rows per batch over all shards.
+        seed: int >= 0; every random choice depends on it and on the number of the batch only.
+        start: number of the first batch: the global step when training is resumed.
+        training: True shuffles the documents anew in every pass, without end. False makes one
+            pass in the corpus's order, the same every time.
+        bidirectional: whether half of the rows are read right to left; None as the objective
+            says. False with a bidirectional objective reads all rows left to right.
+        shard: (index, count); this process makes the index-th of `count` equal slices of the
+            rows of every batch. All shards together are the unsharded batch, exactly.
+
+    Returns:
+        `Examples`, a Grain dataset.
+
+    Raises:
+        ValueError: an argument is out of range, the arguments do not fit each other, or the
+            corpus is too small for one batch.
+    """
+    _check_integer("batch_size", batch_size, 1)
+    _check_integer("seed", seed, 0)
+    _check_integer("start", start, 0)
+    if objective.rows not in ROW_BUILDERS:
+        raise ValueError(
+            f"No row builder is known for this objective; known are {sorted(ROW_BUILDERS)}. "
+            f"Received: objective.rows={objective.rows!r}"
+        )
+    able = getattr(objective, "bidirectional", False)
+    bidirectional = able if bidirectional is None else bidirectional
+    if bidirectional and not able:
+        raise ValueError(
+            "Bidirectional data needs an objective that tells the model which rows are read right "
+            "to left: use bidirectional=True in the objective and the model. Received: "
+            f"bidirectional={bidirectional}, objective={objective}"
+        )
+    index, count = _check_shard(shard, batch_size)
+    builder = ROW_BUILDERS[objective.rows](
+        corpus, objective, batch_size, seed, training, bidirectional
+    )
+    if not training and start > builder.steps_per_pass:
+        raise ValueError(
+            f"Evaluation has {builder.steps_per_pass} batches. Received: start={start}"
+        )
+    rows = slice(index * batch_size // count, (index + 1) * batch_size // count)
+    return Examples(_Batches(corpus, objective, builder, seed, training, rows), start)
+
+
+class _Batches:
+    """Batch n by `batches[n]`."""
+
+    def __init__(self, corpus, objective, builder, seed, training, rows):
+        self.corpus, self.objective, self.builder = corpus, objective, builder
+        self.seed, self.training, self.rows = seed, training, rows
+
+    def __len__(self):
+        return sys.maxsize if self.training else self.builder.steps_per_pass
+
+    def __getitem__(self, step):
+        bits = np.random.PCG64((self.seed, 2, step))
+        # one step of the generator per number: go to those of this shard's first row
+        bits.advance(self.rows.start * self.objective.draws_per_row)
+        return self.objective(self.builder(step, self.rows), np.random.Generator(bits))
+
+
+class _From:
+    """The batches from number `start` on, as Grain reads them."""
+
+    def __init__(self, batches, start):
+        self.batches, self.start = batches, start
+
+    def __len__(self):
+        return len(self.batches) - self.start
+
+    def __getitem__(self, index):
+        return self.batches[self.start + index]
+
+
+def _check_integer(name, value, least):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be an integer >= {least}. Received: {name}={value!r}")
+
+
+def _check_shard(shard, batch_size):
+    try:
+        index, count = shard
+    except (TypeError, ValueError):
+        raise ValueError(f"shard must be (index, count). Received: shard={shard!r}") from None
+    _check_integer("shard's index", index, 0)
+    _check_integer("shard's count", count, 1)
+    if index >= count:
+        raise ValueError(f"shard's index must be below its count. Received: shard={shard!r}")
+    if batch_size % count:
+        raise ValueError(
+            "batch_size counts the rows over all shards and must be a multiple of their number. "
+            f"Received: batch_size={batch_size}, shard={shard!r}"
+        )
+    return index, count

@@ -1,0 +1,82 @@
+"""A pass over a corpus: its documents in some order, one after the other, each closed by <eod>."""
+
+import numpy as np
+
+
+class DocumentStream:
+    """One long row of tokens, looked up by position and never held in memory.
+
+    The stream is every document of `documents` followed by one <eod>, which is a sentence of its
+    own. It keeps a few numbers per document; tokens and sentence bounds are read from the
+    corpus's memory maps when they are asked for.
+
+    Args:
+        corpus: a `Corpus`, or any object with its arrays token_ids (N,), word_starts (N,),
+            sentence_offsets (num_sentences + 1,) and document_offsets (num_documents + 1,).
+        documents: (D,) int, indices of documents in the order of the stream.
+        end_of_document_id: the id of <eod>.
+    """
+
+    def __init__(self, corpus, documents, end_of_document_id):
+        self.token_ids = np.asarray(corpus.token_ids)  # plain views: memmap's indexing is slow
+        self.word_starts = np.asarray(corpus.word_starts)
+        self.sentence_offsets = np.asarray(corpus.sentence_offsets)
+        self.end_of_document_id = end_of_document_id
+        documents = np.asarray(documents, "int64")
+        offsets = np.asarray(corpus.document_offsets)
+        self._begins, ends = offsets[documents], offsets[documents + 1]  # (D,) corpus positions
+        self._first_sentence = np.searchsorted(self.sentence_offsets, self._begins)
+        sentences = np.searchsorted(self.sentence_offsets, ends) - self._first_sentence
+        self._token_stops = np.cumsum(ends - self._begins + 1)  # behind each document's <eod>
+        self._sentence_stops = np.cumsum(sentences + 1)
+        self._lengths, self._sentences = ends - self._begins, sentences
+
+    @property
+    def num_tokens(self):
+        """Tokens of the stream, with one <eod> per document."""
+        return int(self._token_stops[-1]) if len(self._token_stops) else 0
+
+    def tokens(self, positions):
+        """Looks tokens up.
+
+        Args:
+            positions: int array of any shape, 0 to `num_tokens - 1`.
+
+        Returns:
+            token ids and word starts, int32 and bool arrays of the same shape.
+        """
+        document, offset = self._locate(positions)
+        is_end = offset == self._lengths[document]
+        position = np.where(is_end, 0, self._begins[document] + offset)
+        token_ids = np.where(is_end, self.end_of_document_id, self.token_ids[position])
+        return token_ids.astype("int32"), is_end | self.word_starts[position]
+
+    def sentence_number(self, positions):
+        """The number of the sentence that holds each position, counted through the stream."""
+        document, offset = self._locate(positions)
+        corpus_position = self._begins[document] + offset
+        sentence = np.searchsorted(self.sentence_offsets, corpus_position, side="right") - 1
+        within = sentence - self._first_sentence[document]
+        # <eod> lies where the next document begins in the corpus: it is the last sentence
+        within = np.where(offset == self._lengths[document], self._sentences[document], within)
+        return self._sentence_stops[document] - self._sentences[document] - 1 + within
+
+    def sentence_begin(self, numbers):
+        """The position at which each sentence begins; `num_tokens` for the one after the last."""
+        document = np.searchsorted(self._sentence_stops, numbers, side="right")
+        behind = document == len(self._sentence_stops)
+        document = np.where(behind, 0, document)
+        within = numbers - (self._sentence_stops[document] - self._sentences[document] - 1)
+        within = np.where(behind, 0, within)
+        is_end = within == self._sentences[document]
+        corpus_position = self.sentence_offsets[self._first_sentence[document] + within]
+        offset = np.where(
+            is_end, self._lengths[document], corpus_position - self._begins[document]
+        )
+        begin = self._token_stops[document] - self._lengths[document] - 1
+        return np.where(behind, self.num_tokens, begin + offset)
+
+    def _locate(self, positions):
+        """The document of each position and the offset in it; <eod> has the last offset."""
+        document = np.searchsorted(self._token_stops, positions, side="right")
+        return document, positions - (self._token_stops[document] - self._lengths[document] - 1)

@@ -1,0 +1,133 @@
+"""The contract between data and model: every feature, its dtype, its shape and its meaning.
+
+Letters, used in every shape comment, docstring and einsum of the package: B batch, T query
+positions, S key positions (S = M + T), M memory, P predictions per example, R rows that read
+(T content rows or P query rows), C columns of a relative position table, D model width, H heads,
+K head width, F feed-forward width, V vocabulary, L layers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One named array that data code hands to model code.
+
+    Args:
+        dtype: str. The dtype that the array has, as numpy names it.
+        shape: str. Its axes, one letter each (see the letters of this module).
+        meaning: str. What the array holds.
+    """
+
+    dtype: str
+    shape: str
+    meaning: str
+
+
+FEATURES = {
+    "token_ids": Feature("int32", "BT", "vocabulary ids, possibly corrupted"),
+    "padding_mask": Feature("bool", "BT", "True = a real token"),
+    "segment_ids": Feature("int32", "BT", "0, 1, 2, ...; for relative segments only equality matters"),
+    "order": Feature("int32", "BT", "the step of the factorisation at which a token becomes visible"),
+    "target_positions": Feature("int32", "BP", "which tokens are predicted; unused slots are 0 with weight 0"),
+    "backward": Feature("bool", "B", "this row was read right to left: relative distances change sign"),
+    "fresh": Feature("bool", "B", "this row does not continue the previous batch's row: its memory is zero"),
+    "memory": Feature("float32", "BLMD", "inputs of each block for the M tokens before this segment"),
+}
+
+# Features that hold a number which must stay below a bound that only the model knows.
+_BOUNDED = {"token_ids": "vocabulary_size", "target_positions": "sequence_length"}
+
+
+def check_names(given, known, what):
+    """Refuse features that `what` does not take.
+
+    Args:
+        given: iterable of str. The names that were given.
+        known: iterable of str. The names that `what` takes.
+        what: str. Who takes them, for the message.
+
+    Raises:
+        ValueError: if a name is not among `known`, or `token_ids` is missing.
+    """
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{what} takes the features {sorted(known)}. Received also: {unknown}. "
+            "Remove them, or use a backbone that knows them."
+        )
+    if "token_ids" not in given:
+        raise ValueError(f"{what} needs `token_ids`. Received only: {sorted(given)}.")
+
+
+def check_batch(x, names=None, vocabulary_size=None, batch_size=None):
+    """Check one batch of numpy arrays against the contract, before a backend sees it.
+
+    Keras finds most of these mistakes late or not at all: an id outside the vocabulary is NaN on
+    JAX, an error on TensorFlow's CPU and zeros on its GPU; and on JAX an exception inside
+    `predict` destroys the weights.
+
+    Args:
+        x: dict of str to array. The features of one batch.
+        names: iterable of str, or None. The features that must be there, no more and no less.
+        vocabulary_size: int or None. Bound of `token_ids`.
+        batch_size: int or None. The batch size B that the batch must have.
+
+    Raises:
+        ValueError: naming the feature, what was wrong, what was received and what to do.
+    """
+    if not isinstance(x, dict):
+        raise ValueError(f"`x` must be a dict of features. Received: {type(x).__name__}.")
+    if names is not None and set(x) != set(names):
+        raise ValueError(
+            f"This model takes exactly the features {sorted(names)}. Received: {sorted(x)}. "
+            "Build the examples with the objective of the model (`model.objective`)."
+        )
+    lengths = {} if batch_size is None else {"B": batch_size}
+    for name, value in x.items():
+        if name not in FEATURES:
+            raise ValueError(f"Unknown feature {name!r}. Known features: {sorted(FEATURES)}.")
+        _check_feature(name, np.asarray(value), lengths)
+    bounds = {"vocabulary_size": vocabulary_size, "sequence_length": lengths.get("T")}
+    for name, bound in _BOUNDED.items():
+        if name in x and bounds[bound] is not None:
+            _check_range(name, np.asarray(x[name]), bounds[bound], bound)
+    for name in ("segment_ids", "order"):
+        if name in x:
+            _check_range(name, np.asarray(x[name]), 2**30, "2**30")
+
+
+def _check_feature(name, value, lengths):
+    """Check dtype kind, rank and the lengths that are shared between features."""
+    feature = FEATURES[name]
+    kind = np.dtype(feature.dtype).kind
+    if value.dtype.kind != kind and not (kind == "i" and value.dtype.kind == "u"):
+        raise ValueError(
+            f"Feature {name!r} must be of dtype {feature.dtype}. Received: {value.dtype}."
+        )
+    if value.ndim != len(feature.shape):
+        raise ValueError(
+            f"Feature {name!r} must have the shape ({', '.join(feature.shape)}). "
+            f"Received: shape {value.shape}."
+        )
+    for letter, length in zip(feature.shape, value.shape):
+        if lengths.setdefault(letter, length) != length:
+            raise ValueError(
+                f"Feature {name!r} must have the shape ({', '.join(feature.shape)}) with "
+                f"{letter} = {lengths[letter]}. Received: shape {value.shape}."
+            )
+    if 0 in value.shape:
+        raise ValueError(f"Feature {name!r} is empty. Received: shape {value.shape}.")
+    if kind == "f" and not np.isfinite(value).all():
+        raise ValueError(f"Feature {name!r} holds values that are not finite.")
+
+
+def _check_range(name, value, bound, meaning):
+    low, high = int(value.min()), int(value.max())
+    if low < 0 or high >= bound:
+        raise ValueError(
+            f"Feature {name!r} must lie in [0, {bound}) ({meaning}). "
+            f"Received: values from {low} to {high}."
+        )

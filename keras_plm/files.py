@@ -1,0 +1,371 @@
+"""Reading files that nobody vouches for, and writing directories that are whole or not there."""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import re
+import secrets
+import shutil
+import socket
+from pathlib import Path
+
+import numpy as np
+
+LARGEST_INTEGER = 10_000_000  # of any configuration value without a limit of its own
+INTEGER_LIMITS = {
+    "vocabulary_size": 10_000_000,
+    "num_layers": 1_000,
+    "num_heads": 65_536,
+    "head_dim": 65_536,
+    "hidden_dim": 65_536,
+    "intermediate_dim": 1_048_576,
+    "seed": 2**63 - 1,
+}
+HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+@contextlib.contextmanager
+def atomic_directory(path, overwrite_marker):
+    """Writes a directory that appears under its name when it is complete, or not at all.
+
+    Yields a new sibling directory to write into. On success everything in it is flushed to the
+    disk and it is renamed to `path`; on any exception (a full disk, Ctrl-C) it is removed and
+    what was at `path` stays as it was. What a killed run left beside `path` is cleared away.
+
+    Args:
+        path: where the directory shall appear. Its parents are made.
+        overwrite_marker: name of a file. An existing directory at `path` is replaced if it is
+            empty or contains this file, so that no foreign directory is ever deleted.
+
+    Raises:
+        ValueError: if `path` is a file, or a directory that is neither empty nor ours.
+    """
+    path = Path(os.path.realpath(path))
+    recover_directory(path)
+    _check_replaceable(path, overwrite_marker)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run = f"{HOST}-{os.getpid()}-{secrets.token_hex(4)}"
+    partial = path.with_name(f".{path.name}.partial-{run}")
+    replaced = path.with_name(f".{path.name}.replaced-{run}")
+    partial.mkdir()
+    try:
+        yield partial
+        _flush(partial)
+        _check_replaceable(path, overwrite_marker)
+        if path.exists():
+            path.rename(replaced)
+        try:
+            partial.rename(path)
+        except BaseException:
+            if replaced.exists():
+                replaced.rename(path)
+            raise
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _flush_entry(path.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def recover_directory(path):
+    """Clears away what killed runs of `atomic_directory` left beside `path`.
+
+    A run that died between its two renames left the old directory, whole, under another name:
+    it is put back. `atomic_directory` calls this; a program that is about to read what a killed
+    run may have been replacing calls it too. Only runs of this host whose process is gone count.
+
+    Args:
+        path: the directory's name, which need not exist.
+    """
+    path = Path(os.path.realpath(path))
+    if os.name != "posix" or not path.parent.is_dir():
+        return
+    name = re.compile(
+        re.escape(f".{path.name}.") + f"(partial|replaced)-{HOST}-([0-9]+)-[0-9a-f]{{8}}"
+    )
+    for entry in list(path.parent.iterdir()):
+        match = name.fullmatch(entry.name)
+        if match and entry.is_dir() and not entry.is_symlink() and _is_gone(int(match[2])):
+            if match[1] == "replaced" and not path.exists():
+                entry.rename(path)
+            else:
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+def read_json(path, max_bytes=1_000_000):
+    """Reads a JSON object from a file of bounded size.
+
+    Args:
+        path: the file.
+        max_bytes: the largest size that is read.
+
+    Returns:
+        A dict.
+
+    Raises:
+        ValueError: if the file is too large or is not a UTF-8 JSON object with finite numbers.
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise ValueError(f"{path} is too large: at most {max_bytes} bytes. Received: {size} bytes")
+    try:
+        value = json.loads(path.read_bytes().decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} must hold a JSON object. Received: {type(value).__name__}")
+    return value
+
+
+def file_inside(directory, name):
+    """Returns the resolved path of a file of a directory, and refuses any that leads out of it.
+
+    Args:
+        directory: the directory.
+        name: relative name of a regular file below it.
+
+    Raises:
+        ValueError: if the name is absolute, contains `..` or is a link that leads out.
+        FileNotFoundError: if there is no such file.
+    """
+    root = Path(directory).resolve()
+    parts = re.split(r"[/\\]", name)
+    if not name or "\0" in name or ":" in parts[0] or "" in parts or ".." in parts:
+        raise ValueError(f"A file of {directory} must have a relative name. Received: {name!r}")
+    path = (root / name).resolve()
+    if not path.is_relative_to(root):
+        raise ValueError(f"{name!r} is a link that leads out of {directory}. Received: {path}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{directory} has no file {name!r}")
+    return path
+
+
+def check_config(config, limits=None):
+    """Refuses a configuration whose values could make loading it unsafe or unbounded.
+
+    Strings must be plain words (no path, no URL), integers bounded, numbers finite.
+
+    Args:
+        config: nested dict and list of strings, numbers, booleans and None, as JSON gives it.
+        limits: `{key: largest absolute value}`, added to `INTEGER_LIMITS`. An integer under any
+            other key is bounded by `LARGEST_INTEGER`.
+
+    Raises:
+        ValueError: naming the key, its value and what is allowed.
+    """
+    _check_value(config, "config", None, {**INTEGER_LIMITS, **(limits or {})})
+
+
+def load_array(path, dtype=None, ndim=None):
+    """Opens an array file as a read-only memory map; nothing is unpickled.
+
+    Args:
+        path: a `.npy` file.
+        dtype: the data type, or a tuple of allowed ones. None allows booleans and numbers.
+        ndim: the number of axes, if it is known.
+
+    Returns:
+        A `numpy.ndarray` view of the file.
+
+    Raises:
+        ValueError: if the file is no array, is truncated, or is not of that type or rank.
+    """
+    path = Path(path)
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, EOFError, TypeError) as error:
+        raise ValueError(f"{path} is not a complete .npy array: {error}") from error
+    size = path.stat().st_size
+    if array.offset + array.nbytes != size:
+        raise ValueError(
+            f"{path} must have {array.offset + array.nbytes} bytes for its shape {array.shape}. "
+            f"Received: {size} bytes"
+        )
+    allowed = (dtype,) if dtype is not None and not isinstance(dtype, tuple) else dtype
+    if allowed is None:
+        wrong = array.dtype.kind not in "biuf"
+    else:
+        wrong = array.dtype not in [np.dtype(one) for one in allowed]
+    if wrong:
+        names = "a number" if allowed is None else [np.dtype(one).name for one in allowed]
+        raise ValueError(f"{path} must have data type {names}. Received: {array.dtype}")
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{path} must have {ndim} axes. Received: shape={array.shape}")
+    return array
+
+
+def describe_weights_file(path):
+    """Lists the arrays of a Keras `.weights.h5` file from its metadata; no array is read.
+
+    Refused: anything that is not stored plainly in this one file (soft and external links,
+    objects linked twice, external storage, virtual data sets, filters, data types other than
+    numbers) or that declares more bytes than the file has.
+
+    Args:
+        path: the file.
+
+    Returns:
+        `{path of the data set, such as "layers/dense/vars/0": (shape, data type)}`.
+
+    Raises:
+        ValueError: if the file is not HDF5, is truncated, or holds anything refused.
+    """
+    import h5py
+
+    path = Path(path)
+    size = path.stat().st_size
+    found = {}
+    try:
+        with h5py.File(path, "r") as file:
+            groups, seen = [("", file)], {h5py.h5o.get_info(file.id).addr}
+            while groups:
+                prefix, group = groups.pop()
+                for key in group:
+                    name = prefix + key
+                    if type(group.get(key, getlink=True)) is not h5py.HardLink:
+                        raise ValueError(f"{name!r} is a link to another place")
+                    entry = group[key]
+                    address = h5py.h5o.get_info(entry.id).addr
+                    if address in seen:
+                        raise ValueError(f"{name!r} is a second link to one object")
+                    seen.add(address)
+                    if isinstance(entry, h5py.Group):
+                        groups.append((name + "/", entry))
+                    else:
+                        found[name] = _describe_dataset(name, entry)
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a usable weights file: {error}") from error
+    declared = sum(math.prod(shape) * dtype.itemsize for shape, dtype in found.values())
+    if declared > size:
+        raise ValueError(f"{path} declares {declared} bytes of weights. Received: {size} bytes")
+    return found
+
+
+def check_weights_file(path, expected):
+    """Checks, before anything is read, that a weights file holds exactly the expected arrays.
+
+    Args:
+        path: a Keras `.weights.h5` file.
+        expected: `{path of the data set: shape}`, as `describe_weights_file` names them.
+
+    Raises:
+        ValueError: naming all missing, unexpected and misshapen arrays at once, or as
+            `describe_weights_file`.
+    """
+    found = {name: shape for name, (shape, _) in describe_weights_file(path).items()}
+    expected = {name.strip("/"): tuple(shape) for name, shape in expected.items()}
+    misshapen = [
+        f"{name} (expected {expected[name]}, received {found[name]})"
+        for name in sorted(expected.keys() & found.keys())
+        if expected[name] != found[name]
+    ]
+    problems = {
+        "missing": sorted(expected.keys() - found.keys()),
+        "unexpected": sorted(found.keys() - expected.keys()),
+        "of another shape": misshapen,
+    }
+    if any(problems.values()):
+        report = "; ".join(
+            f"{len(names)} {problem}: {', '.join(names[:20])}" + (", ..." if names[20:] else "")
+            for problem, names in problems.items()
+            if names
+        )
+        raise ValueError(
+            f"{path} does not hold the weights of this model: {report}. Use the configuration "
+            "that the weights were saved with."
+        )
+
+
+def _check_replaceable(path, overwrite_marker):
+    """Refuses to replace what is not an empty directory or one of ours."""
+    if path.is_dir():
+        if (path / overwrite_marker).is_file() or not any(path.iterdir()):
+            return
+        raise ValueError(
+            f"{path} exists and holds no {overwrite_marker}: it is not replaced. Choose another "
+            "directory or remove it."
+        )
+    if path.exists():
+        raise ValueError(f"{path} must be a directory, but a file of that name exists.")
+
+
+def _is_gone(process):
+    """Whether no process of this host has that number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
+
+
+def _flush(directory):
+    """Waits until a directory and all below it is on the disk."""
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            _flush_entry(os.path.join(folder, name))
+        _flush_entry(folder)
+
+
+def _flush_entry(path):
+    """Waits until one file or directory is on the disk."""
+    if os.name != "posix" and os.path.isdir(path):
+        return
+    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _refuse_constant(name):
+    """JSON has no NaN and no infinity."""
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _check_value(value, place, key, limits):
+    """Checks one value of a configuration and those below it; `place` says where it stands."""
+    if isinstance(value, dict):
+        for name, below in value.items():
+            if not isinstance(name, str):
+                raise ValueError(f"The keys of {place} must be strings. Received: {name!r}")
+            _check_value(below, f"{place}[{name!r}]", name, limits)
+    elif isinstance(value, (list, tuple)):
+        for index, below in enumerate(value):
+            _check_value(below, f"{place}[{index}]", key, limits)
+    elif isinstance(value, str):
+        if re.search(r"[/\\\x00-\x1f]|\.\.|^[~.]|^[A-Za-z]:", value):
+            raise ValueError(f"{place} must not be a path or a URL. Received: {value!r}")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{place} must be finite. Received: {value}")
+    elif isinstance(value, int):
+        largest = limits.get(key, LARGEST_INTEGER)
+        if abs(value) > largest:
+            raise ValueError(f"{place} must be within +-{largest}. Received: {value}")
+    elif value is not None:
+        raise ValueError(f"{place} must be plain JSON. Received: {type(value).__name__}")
+
+
+def _describe_dataset(name, dataset):
+    """The shape and data type of a plainly stored data set."""
+    import h5py
+
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"{name!r} is neither a group nor a data set")
+    storage = dataset.id.get_create_plist()
+    if dataset.is_virtual or dataset.external or storage.get_external_count():
+        raise ValueError(f"{name!r} keeps its data in another file")
+    if storage.get_nfilters():
+        raise ValueError(f"{name!r} is compressed or filtered, which Keras never does")
+    dtype, shape = dataset.dtype, dataset.shape
+    is_bfloat16 = dtype.kind == "V" and dtype.names is None and dtype.itemsize == 2
+    if shape is None or dtype.hasobject or not (dtype.kind in "biuf" or is_bfloat16):
+        raise ValueError(f"{name!r} must be an array of numbers. Received: {dtype}")
+    if dataset.id.get_storage_size() < math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{name!r} declares shape {shape} but its data are not all there")
+    return tuple(shape), dtype

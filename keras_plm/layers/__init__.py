@@ -1,0 +1,22 @@
+"""Reusable Keras layers."""
+
+from keras_plm.layers.query_rows import QueryRows
+from keras_plm.layers.relative_position_encoding import RelativePositionEncoding
+from keras_plm.layers.relative_segment_encoding import RelativeSegmentEncoding
+from keras_plm.layers.segment_memory import SegmentMemory, UpdateSegmentMemory
+from keras_plm.layers.token_and_query_embedding import TokenAndQueryEmbedding
+from keras_plm.layers.transformer_xl_block import TransformerXLBlock
+from keras_plm.layers.two_stream import TwoStream
+from keras_plm.layers.two_stream_attention import TwoStreamAttention
+
+__all__ = [
+    "QueryRows",
+    "RelativePositionEncoding",
+    "RelativeSegmentEncoding",
+    "SegmentMemory",
+    "TokenAndQueryEmbedding",
+    "TransformerXLBlock",
+    "TwoStream",
+    "TwoStreamAttention",
+    "UpdateSegmentMemory",
+]

@@ -1,0 +1,36 @@
+"""Activations by name, with both forms of GELU told apart."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+def gelu_tanh(x):
+    """The tanh approximation of GELU, as the released XLNet, BERT and GPT code computes it.
+
+    Args:
+        x: tensor of any shape.
+
+    Returns:
+        Tensor of the same shape.
+
+    Source: arXiv:1606.08415, section 2.
+    """
+    return keras.activations.gelu(x, approximate=True)
+
+
+def get_activation(name):
+    """The activation function of a name.
+
+    Args:
+        name: str. "gelu" (exact, by erf), "gelu_tanh" (the approximation), or any name that
+            Keras knows, such as "relu".
+
+    Returns:
+        A function of one tensor.
+
+    Raises:
+        ValueError: if Keras does not know the name either.
+    """
+    if name == "gelu_tanh":
+        return gelu_tanh
+    return keras.activations.get(name)

@@ -1,0 +1,161 @@
+"""The post-norm block of Transformer-XL and XLNet."""
+
+import keras
+
+from keras_plm.layers.activation import get_activation
+from keras_plm.layers.two_stream_attention import TwoStreamAttention
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class TransformerXLBlock(keras.layers.Layer):
+    """Relative attention and a feed-forward network, each followed by residual and norm.
+
+    The block projects keys and values once, from the content rows, and lets any rows read them.
+    Called, it is a block over content rows; `TwoStream(block)` reads for query rows as well,
+    with the same weights.
+
+    Args:
+        num_heads: int. The heads H.
+        key_dim: int. The width K of a head.
+        intermediate_dim: int. The feed-forward width F.
+        segments: bool. Whether attention has a segment term.
+        dropout: float. Dropout rate of the two sublayers' outputs.
+        attention_dropout: float. Dropout rate of the attention weights.
+        activation_dropout: float. Dropout rate after the feed-forward activation.
+        activation: str. "gelu_tanh", "gelu" (erf) or another name that Keras knows.
+        layer_norm_epsilon: float.
+        kernel_initializer: initializer of all kernels; biases of the feed-forward start at 0.
+
+    Call arguments:
+        content: tensor of shape (B, T, D).
+        position_encoding, memory, backward: as in `TwoStreamAttention`.
+        visible: bool tensor of shape (B, T, S), S = M + T, or None: all is visible.
+        same_segment: bool tensor of shape (B, T, S) or None: no segment term.
+
+    Returns:
+        Tensor of shape (B, T, D).
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_plm.layers import RelativePositionEncoding, TransformerXLBlock
+
+    content = np.random.normal(size=(2, 5, 8)).astype("float32")
+    block = TransformerXLBlock(num_heads=2, key_dim=4, intermediate_dim=16)
+    output = block(content, RelativePositionEncoding(8)(content))
+    assert tuple(output.shape) == (2, 5, 8)
+    ```
+
+    Source: XLNet, arXiv:1906.08237, appendix A.2; Transformer-XL, arXiv:1901.02860, section 3.3.
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        intermediate_dim,
+        segments=True,
+        dropout=0.0,
+        attention_dropout=0.0,
+        activation_dropout=0.0,
+        activation="gelu_tanh",
+        layer_norm_epsilon=1e-12,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.intermediate_dim = intermediate_dim
+        self.activation = activation
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        policy = self.dtype_policy
+        self.attention = TwoStreamAttention(
+            num_heads,
+            key_dim,
+            segments=segments,
+            dropout=attention_dropout,
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=policy,
+            name="attention",
+        )
+        self.attention_dropout = keras.layers.Dropout(dropout, dtype=policy)
+        self.attention_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_epsilon, dtype=policy, name="attention_norm"
+        )
+        self.intermediate = keras.layers.Dense(
+            intermediate_dim,
+            activation=get_activation(activation),
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=policy,
+            name="intermediate",
+        )
+        self.activation_dropout = keras.layers.Dropout(activation_dropout, dtype=policy)
+        self.feedforward_dropout = keras.layers.Dropout(dropout, dtype=policy)
+        self.feedforward_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_epsilon, dtype=policy, name="feedforward_norm"
+        )
+
+    def build(self, content_shape):
+        hidden_dim = content_shape[-1]
+        self.feedforward_output = keras.layers.Dense(
+            hidden_dim,
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=self.dtype_policy,
+            name="feedforward_output",
+        )
+        self.attention.build(content_shape)
+        self.attention_norm.build(content_shape)
+        self.intermediate.build(content_shape)
+        self.feedforward_output.build((*content_shape[:-1], self.intermediate_dim))
+        self.feedforward_norm.build(content_shape)
+
+    def project(self, content, position_encoding, memory=None, backward=None):
+        """Project what rows read; see `TwoStreamAttention.project`."""
+        return self.attention.project(content, position_encoding, memory, backward)
+
+    def read(
+        self, rows, projection, visible=None, same_segment=None, positions=None, training=None
+    ):
+        """Let rows go through the block, reading a projection; see `TwoStreamAttention.read`.
+
+        Returns:
+            Tensor of the shape of `rows`, (B, R, D).
+        """
+        attended = self.attention.read(
+            rows, projection, visible, same_segment, positions, training
+        )
+        attended = self.attention_dropout(attended, training=training)
+        rows = self.attention_norm(rows + attended)  # (B, R, D)
+        hidden = self.activation_dropout(self.intermediate(rows), training=training)  # (B, R, F)
+        hidden = self.feedforward_dropout(self.feedforward_output(hidden), training=training)
+        return self.feedforward_norm(rows + hidden)  # (B, R, D)
+
+    def call(
+        self,
+        content,
+        position_encoding,
+        memory=None,
+        visible=None,
+        same_segment=None,
+        backward=None,
+        training=None,
+    ):
+        projection = self.project(content, position_encoding, memory, backward)
+        return self.read(content, projection, visible, same_segment, training=training)
+
+    def compute_output_spec(self, content, *args, **kwargs):
+        return keras.KerasTensor(content.shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.attention.num_heads,
+            "key_dim": self.attention.key_dim,
+            "intermediate_dim": self.intermediate_dim,
+            "segments": self.attention.segment_encoding is not None,
+            "dropout": self.feedforward_dropout.rate,
+            "attention_dropout": self.attention.dropout.rate,
+            "activation_dropout": self.activation_dropout.rate,
+            "activation": self.activation,
+            "layer_norm_epsilon": self.attention_norm.epsilon,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

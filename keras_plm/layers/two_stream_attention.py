@@ -1,0 +1,239 @@
+"""Transformer-XL's relative attention, read by content rows and by query rows."""
+
+from collections import namedtuple
+
+import keras
+from keras import ops
+
+from keras_plm.layers.relative_segment_encoding import RelativeSegmentEncoding
+from keras_plm.ops import relative_gather, relative_shift
+
+# What rows read: keys (B, S, H, K), values (B, S, H, K), positions (C, H, K) or (B, C, H, K), and
+# the length T of the segment.
+Projection = namedtuple("Projection", ["key", "value", "position", "query_length"])
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class TwoStreamAttention(keras.layers.Layer):
+    """Relative attention whose keys are projected once and read by two kinds of rows.
+
+    Keys and values come from the content rows (and from the memory in front of them) and never
+    from query rows, so nobody sees a query row: it can stand at the position of a token, read
+    the others, and predict the token without seeing it. Both kinds of rows read with the same
+    weights.
+
+        score = ((q + u) . k + (q + v) . r + (q + w) . s) / sqrt(K)      r by distance, s by segment
+
+    A row that sees no key gets 0.
+
+    Args:
+        num_heads: int. The heads H.
+        key_dim: int. The width K of a head.
+        segments: bool. Whether there is a segment term (XLNet) or not (Transformer-XL).
+        dropout: float. Dropout rate of the attention weights.
+        kernel_initializer: initializer of the five projections, the biases and the table.
+
+    Call arguments:
+        content: tensor of shape (B, T, D).
+        position_encoding: tensor of shape (1 or 2, C, D), from `RelativePositionEncoding`.
+        query: tensor of shape (B, P, D) or None. Query rows.
+        query_positions: int tensor of shape (B, P): the position that each query row stands at.
+        memory: tensor of shape (B, M, D) or None. Content of the M tokens before the segment.
+        content_visible: bool tensor of shape (B, T, S), S = M + T, or None: all is visible.
+        query_visible: bool tensor of shape (B, P, S) or None.
+        content_same_segment: bool tensor of shape (B, T, S), or None: no segment term.
+        query_same_segment: bool tensor of shape (B, P, S) or None.
+        backward: bool tensor of shape (B,) or None: rows that were read right to left; needs
+            a position encoding of both directions.
+
+    Returns:
+        Tensor of shape (B, T, D); with `query` a pair, of shapes (B, T, D) and (B, P, D).
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_plm.layers import RelativePositionEncoding, TwoStreamAttention
+    from keras_plm.ops import content_visibility, query_visibility
+
+    content = np.random.normal(size=(1, 4, 8)).astype("float32")
+    query = np.random.normal(size=(1, 2, 8)).astype("float32")
+    order = np.array([[0, 2, 0, 1]])  # token 3 is predicted first, then token 1
+    targets = np.array([[1, 3]])
+    attention = TwoStreamAttention(num_heads=2, key_dim=4, segments=False)
+    content_output, query_output = attention(
+        content,
+        RelativePositionEncoding(8)(content),
+        query=query,
+        query_positions=targets,
+        content_visible=content_visibility(order),
+        query_visible=query_visibility(order, targets),
+    )
+    assert tuple(query_output.shape) == (1, 2, 8)
+    ```
+
+    Source: XLNet, arXiv:1906.08237, section 2.3; relative attention: Transformer-XL,
+    arXiv:1901.02860, section 3.3.
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        segments=True,
+        dropout=0.0,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.key_dim = key_dim
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.segment_encoding = None
+        if segments:
+            self.segment_encoding = RelativeSegmentEncoding(
+                num_heads,
+                key_dim,
+                kernel_initializer=self._initializer(),
+                dtype=self.dtype_policy,
+                name="segment_encoding",
+            )
+
+    def build(self, content_shape):
+        hidden_dim = content_shape[-1]
+        head_shape = (self.num_heads, self.key_dim)
+        for name in ("query", "key", "value", "position"):
+            projection = keras.layers.EinsumDense(
+                "btd,dhk->bthk",
+                output_shape=(None, *head_shape),
+                kernel_initializer=self._initializer(),
+                dtype=self.dtype_policy,
+                name=name,
+            )
+            projection.build((None, None, hidden_dim))
+            setattr(self, name, projection)
+        self.attention_output = keras.layers.EinsumDense(
+            "bthk,dhk->btd",
+            output_shape=(None, hidden_dim),
+            kernel_initializer=self._initializer(),
+            dtype=self.dtype_policy,
+            name="attention_output",
+        )
+        self.attention_output.build((None, None, *head_shape))
+        self.content_bias = self.add_weight(
+            name="content_bias", shape=head_shape, initializer=self._initializer()
+        )
+        self.position_bias = self.add_weight(
+            name="position_bias", shape=head_shape, initializer=self._initializer()
+        )
+        if self.segment_encoding is not None:
+            self.segment_encoding.build((None, None, *head_shape))
+
+    def project(self, content, position_encoding, memory=None, backward=None):
+        """Project what rows read, once: keys and values of memory and content, and positions.
+
+        Args:
+            content, position_encoding, memory, backward: as in the call.
+
+        Returns:
+            `Projection` of a key and a value (B, S, H, K) and positions (C, H, K) or, with
+            `backward`, (B, C, H, K).
+        """
+        query_length = ops.shape(content)[1]  # T
+        if memory is not None:
+            content = ops.concatenate([memory, content], axis=1)  # (B, S, D)
+        position = self.position(position_encoding)  # (1 or 2, C, H, K)
+        if backward is None:
+            position = position[0]  # (C, H, K)
+        else:
+            position = ops.take(position, ops.cast(backward, "int32"), axis=0)  # (B, C, H, K)
+        return Projection(self.key(content), self.value(content), position, query_length)
+
+    def read(
+        self, rows, projection, visible=None, same_segment=None, positions=None, training=None
+    ):
+        """Let rows read a projection.
+
+        Args:
+            rows: tensor of shape (B, R, D): the content rows of the segment, or query rows.
+            projection: `Projection`, from `project`.
+            visible: bool tensor of shape (B, R, S) or None.
+            same_segment: bool tensor of shape (B, R, S) or None.
+            positions: int tensor of shape (B, R): where each row stands; None: rows 0 .. T-1.
+            training: bool or None.
+
+        Returns:
+            Tensor of shape (B, R, D).
+        """
+        query = self.query(rows)  # (B, R, H, K)
+        key_length = ops.shape(projection.key)[1]  # S
+        content_query = query + ops.cast(self.content_bias, query.dtype)
+        score = ops.einsum("brhk,bshk->bhrs", content_query, projection.key)  # (B, H, R, S)
+        position_query = query + ops.cast(self.position_bias, query.dtype)
+        columns = "chk" if len(projection.position.shape) == 3 else "bchk"
+        by_distance = ops.einsum(
+            f"brhk,{columns}->bhrc", position_query, projection.position
+        )  # (B, H, R, C)
+        if positions is None:
+            score = score + relative_shift(by_distance, key_length)
+        else:
+            score = score + relative_gather(
+                by_distance, positions, projection.query_length, key_length
+            )
+        if same_segment is not None and self.segment_encoding is not None:
+            score = score + self.segment_encoding(query, same_segment)
+        score = ops.cast(score, "float32") * self.key_dim**-0.5
+        if visible is not None:
+            score = ops.where(visible[:, None], score, -1e30)
+        weights = ops.cast(ops.softmax(score, axis=-1), query.dtype)  # (B, H, R, S)
+        weights = self.dropout(weights, training=training)
+        values = ops.einsum("bhrs,bshk->brhk", weights, projection.value)  # (B, R, H, K)
+        if visible is not None:
+            sees_any = ops.any(visible, axis=-1)[:, :, None, None]  # (B, R, 1, 1)
+            values = ops.where(sees_any, values, ops.zeros_like(values))
+        return self.attention_output(values)
+
+    def call(
+        self,
+        content,
+        position_encoding,
+        query=None,
+        query_positions=None,
+        memory=None,
+        content_visible=None,
+        query_visible=None,
+        content_same_segment=None,
+        query_same_segment=None,
+        backward=None,
+        training=None,
+    ):
+        projection = self.project(content, position_encoding, memory, backward)
+        content = self.read(
+            content, projection, content_visible, content_same_segment, training=training
+        )
+        if query is None:
+            return content
+        query = self.read(
+            query, projection, query_visible, query_same_segment, query_positions, training
+        )
+        return content, query
+
+    def compute_output_spec(self, content, position_encoding, query=None, **kwargs):
+        content = keras.KerasTensor(content.shape, dtype=self.compute_dtype)
+        if query is None:
+            return content
+        return content, keras.KerasTensor(query.shape, dtype=self.compute_dtype)
+
+    def _initializer(self):
+        """A fresh copy: one unseeded initializer gives two weights the same values."""
+        return self.kernel_initializer.clone()
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "segments": self.segment_encoding is not None,
+            "dropout": self.dropout.rate,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

@@ -1,0 +1,64 @@
+"""From scores by distance to scores by key: the shift of Transformer-XL.
+
+The position term of relative attention is computed for every distance once: column c of a
+table of C columns holds the distance S - c, positive = the key lies to the left. Row i of the
+segment (at position M + i among the S = M + T keys) needs, for key j, the distance M + i - j,
+which is column T - i + j (arXiv:1901.02860, appendix B).
+"""
+
+from keras import ops
+
+
+def relative_shift(scores, key_length):
+    """Align position scores with keys for the content rows 0 .. T-1.
+
+    Two slices and two reshapes, no transpose: row i reads T - i columns further right than the
+    row before the first, which in the flattened array is one column less per row.
+
+    Args:
+        scores: tensor of shape (B, H, T, C), by distance; C = T + S, or S + 1 under a causal
+            mask (then the entries to the right of a row mean nothing and must be masked).
+        key_length: int, the S keys.
+
+    Returns:
+        Tensor of shape (B, H, T, S): `scores[..., i, T - i + j]`.
+    """
+    batch, heads, rows, columns = ops.shape(scores)
+    flat = ops.reshape(scores, (batch, heads, rows * columns))[:, :, rows:]
+    shifted = ops.reshape(flat, (batch, heads, rows, columns - 1))
+    return shifted[:, :, :, :key_length]
+
+
+def relative_gather(scores, positions, query_length, key_length):
+    """Align position scores with keys for the rows at any positions of the segment.
+
+    The gradient of a gather is a scatter, which is slow under XLA; here every column is read at
+    most once, so the gradient is a gather as well.
+
+    Args:
+        scores: tensor of shape (B, H, P, C), by distance (see `relative_shift`).
+        positions: int tensor of shape (B, P), the position of each row in the segment.
+        query_length: int, the T rows of the segment.
+        key_length: int, the S keys.
+
+    Returns:
+        Tensor of shape (B, H, P, S): `scores[..., p, T - positions[p] + j]`.
+    """
+    columns = ops.shape(scores)[3]
+    positions = ops.cast(positions, "int32")[:, None, :, None]  # (B, 1, P, 1)
+    first = query_length - positions  # (B, 1, P, 1): the column of key 0
+    to_key = ops.clip(first + ops.arange(key_length), 0, columns - 1)  # (B, 1, P, S)
+    to_column = ops.arange(columns) - first  # (B, 1, P, C): the key of each column
+    was_read = ops.logical_and(to_column >= 0, to_column < key_length)
+    to_column = ops.clip(to_column, 0, key_length - 1)
+
+    @ops.custom_gradient
+    def gather(scores):
+        def gradient(*upstreams, upstream=None):
+            upstream = upstreams[0] if upstream is None else upstream
+            back = ops.take_along_axis(upstream, to_column, axis=3)  # (B, H, P, C)
+            return ops.where(was_read, back, ops.zeros_like(back))
+
+        return ops.take_along_axis(scores, to_key, axis=3), gradient
+
+    return gather(scores)

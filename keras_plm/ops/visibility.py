@@ -1,0 +1,74 @@
+"""Visibility by order: who sees whom, built on the device from one integer per token.
+
+    row sees key j   iff   order[j] <= step        step = order[i]      for the content row of i
+                                                   step = order[i] - 1  for a query row, which
+                                                   must predict token i without seeing it
+
+`padding_mask` hides keys only, memory is visible at every step, and a content row always sees
+itself, padding included. This is XLNet's content mask and query mask (arXiv:1906.08237, section
+2.3 and figure 2), BERT's (order 0 everywhere) and a causal one (order = position) in one rule.
+"""
+
+from keras import ops
+
+from keras_plm.ops.gathering import gather_rows
+
+
+def content_visibility(order, padding_mask=None, memory_length=0, causal=False):
+    """Which keys each content row sees.
+
+    Args:
+        order: int tensor of shape (B, T), at least 0.
+        padding_mask: bool tensor of shape (B, T) or None. True = a real token.
+        memory_length: int. The M keys of memory in front of the T keys of the segment.
+        causal: bool. Whether a row sees, besides, no key to its right.
+
+    Returns:
+        Bool tensor of shape (B, T, S), S = M + T.
+    """
+    index = _index(order)  # (B, T)
+    visible = _visible(order, index, order, index, padding_mask, causal)  # (B, T, T)
+    itself = ops.equal(index[:, :, None], index[:, None, :])  # (B, T, T)
+    return _with_memory(ops.logical_or(visible, itself), memory_length)
+
+
+def query_visibility(order, target_positions, padding_mask=None, memory_length=0, causal=False):
+    """Which keys the query row of each target sees: the step before the target's own.
+
+    Args:
+        order: int tensor of shape (B, T), at least 0.
+        target_positions: int tensor of shape (B, P), the positions of the targets.
+        padding_mask: bool tensor of shape (B, T) or None. True = a real token.
+        memory_length: int. The M keys of memory in front of the T keys of the segment.
+        causal: bool. Whether a row sees, besides, no key to its right.
+
+    Returns:
+        Bool tensor of shape (B, P, S), S = M + T.
+    """
+    step = gather_rows(order, target_positions) - 1  # (B, P)
+    index = _index(order)
+    visible = _visible(step, target_positions, order, index, padding_mask, causal)
+    return _with_memory(visible, memory_length)
+
+
+def _index(order):
+    """The index of each token, as a tensor: the length may be unknown in a Functional graph."""
+    return ops.cumsum(ops.ones_like(order), axis=1) - 1  # (B, T)
+
+
+def _visible(step, row_index, order, key_index, padding_mask, causal):
+    visible = ops.less_equal(order[:, None, :], step[:, :, None])  # (B, R, T)
+    if causal:
+        not_right = ops.less_equal(key_index[:, None, :], row_index[:, :, None])
+        visible = ops.logical_and(visible, not_right)
+    if padding_mask is not None:
+        visible = ops.logical_and(visible, ops.cast(padding_mask, "bool")[:, None, :])
+    return visible
+
+
+def _with_memory(visible, memory_length):
+    """Put M keys in front that every row sees."""
+    if memory_length == 0:
+        return visible
+    memory = ops.repeat(ops.ones_like(visible[:, :, :1]), memory_length, axis=2)  # (B, R, M)
+    return ops.concatenate([memory, visible], axis=2)

@@ -1,0 +1,271 @@
+"""The engines of tests/benchmarks/pretrain_step.py: one process each, one step at a time.
+
+A worker builds its model and its batches, writes {"ready": ...}, and then answers every line
+"step" or "product" on its standard input with one JSON line of CPU and wall seconds. Backends of
+Keras cannot share a process, and a process's CPU time is the one clock that a busy machine leaves
+usable, so each engine has a process of its own and the parent gives them turns.
+
+Keras models run under plain `fit`: a callback waits for the parent before each step.
+"""
+
+import json
+import os
+import sys
+import time
+
+import numpy as np
+
+PRODUCT = 2048  # the square matrix product
+NUM_BATCHES = 4
+
+
+def make_batches(settings):
+    """Batches (x, y, sample_weight) of PermutationModeling from random rows in XLNet's form."""
+    from keras_plm.objectives import PermutationModeling
+
+    rows, length = settings["batch_size"], settings["sequence_length"]
+    objective = PermutationModeling(
+        sequence_length=length,
+        reuse_length=length // 2,
+        num_predict=settings["num_predict"],
+        permutation_size=length // 2,
+    )
+    rng = np.random.default_rng(0)
+    batches = []
+    for index in range(NUM_BATCHES):
+        token_ids = rng.integers(9, settings["vocabulary_size"], (rows, length)).astype("int32")
+        segment_ids = np.zeros((rows, length), "int32")
+        segment_ids[:, length * 3 // 4 :] = 1
+        segment_ids[:, -1] = 2
+        functional = np.zeros((rows, length), bool)
+        functional[:, [length * 3 // 4 - 1, length - 2, length - 1]] = True
+        batch = {
+            "token_ids": token_ids,
+            "segment_ids": segment_ids,
+            "word_starts": rng.random((rows, length)) < 0.6,
+            "functional": functional,
+            "fresh": np.full(rows, index == 0),
+            "backward": np.zeros(rows, bool),
+        }
+        batches.append(objective(batch, rng))
+    return objective, batches
+
+
+def dense_inputs(x, sample_weight):
+    """What the other implementations take: a permutation mask and a one-hot target mapping."""
+    order, positions, weight = x["order"], x["target_positions"], sample_weight["tokens"]
+    step = order.copy()
+    mapping = np.zeros((*positions.shape, order.shape[1]), "float32")
+    for b, p in zip(*np.nonzero(weight)):
+        step[b, positions[b, p]] -= 1
+        mapping[b, p, positions[b, p]] = 1.0
+    perm_mask = (order[:, None, :] > step[:, :, None]).astype("float32")
+    return perm_mask, mapping
+
+
+class Turns:
+    """The worker's side of the pipe."""
+
+    def __init__(self, product):
+        self.product = product
+        self.output = os.fdopen(os.dup(1), "w")  # what libraries print must not come between
+        os.dup2(2, 1)
+
+    def answer(self, **values):
+        self.output.write(json.dumps(values) + "\n")
+        self.output.flush()
+
+    def wait(self):
+        """Serve products until a step is asked for; leave when the parent is gone."""
+        for line in sys.stdin:
+            if line.strip() == "step":
+                self.start()
+                return
+            self.start()
+            self.product()
+            self.finish()
+        os._exit(0)
+
+    def start(self):
+        self.times = time.process_time(), time.perf_counter()
+
+    def finish(self, **values):
+        cpu, wall = time.process_time() - self.times[0], time.perf_counter() - self.times[1]
+        self.answer(cpu=cpu, wall=wall, **values)
+
+
+def serve_keras(settings):
+    """Our Pretrainer, or the naive port, on the Keras backend of this process."""
+    import keras
+
+    objective, batches = make_batches(settings)
+    model = make_naive(settings) if settings["naive"] else make_pretrainer(settings, objective)
+    if settings["naive"]:
+        batches = [
+            (
+                {
+                    "token_ids": x["token_ids"],
+                    "segment_ids": x["segment_ids"],
+                    **dict(zip(("perm_mask", "target_mapping"), dense_inputs(x, weight))),
+                },
+                y["tokens"],
+                weight["tokens"],
+            )
+            for x, y, weight in batches
+        ]
+    product, library = keras_product()
+    turns = Turns(product)
+
+    class TakeTurns(keras.callbacks.Callback):
+        steps = 0
+
+        def on_train_batch_begin(self, batch, logs=None):
+            self.steps += 1
+            if self.steps == 3:
+                turns.answer(ready=library)
+            if self.steps > 2:
+                turns.wait()
+
+        def on_train_batch_end(self, batch, logs=None):
+            loss = float(logs["loss"])  # waits for the step
+            if self.steps > 2:
+                turns.finish(loss=loss)
+
+    def endless():
+        while True:
+            yield from batches
+
+    model.fit(endless(), steps_per_epoch=10**6, verbose=0, callbacks=[TakeTurns()])
+
+
+def make_pretrainer(settings, objective):
+    """Our model, compiled as it compiles itself but for the optimizer."""
+    import keras
+
+    from keras_plm.backbones import XLNetBackbone
+    from keras_plm.tasks import Pretrainer
+
+    backbone = XLNetBackbone(
+        memory_length=settings["memory_length"],
+        reuse_length=settings["reuse_length"],
+        dropout=0.0,
+        activation="gelu",
+        **{name: settings[name] for name in SIZES},
+    )
+    model = Pretrainer(backbone, objective)
+    model.compile(optimizer=keras.optimizers.AdamW(1e-4))
+    return model
+
+
+def make_naive(settings):
+    """The plain port, compiled in the same way."""
+    import keras
+    from naive_xlnet import NaiveXLNet
+
+    names = ("batch_size", "sequence_length", "memory_length", "reuse_length", *SIZES)
+    model = NaiveXLNet(**{name: settings[name] for name in names})
+    model.compile(
+        optimizer=keras.optimizers.AdamW(1e-4),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=True,
+    )
+    return model
+
+
+SIZES = ("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim")
+
+
+def keras_product():
+    """A compiled square product on this backend, and the name of what computes it."""
+    import keras
+
+    values = np.random.default_rng(0).normal(size=(2, PRODUCT, PRODUCT)).astype("float32")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        left, right = tf.constant(values[0]), tf.constant(values[1])
+        compiled = tf.function(lambda a, b: a @ b, jit_compile=True)
+        text = compiled.experimental_get_compiler_ir(left, right)(stage="optimized_hlo")
+        library = xla_library(text, f"TensorFlow {tf.__version__}")
+        return lambda: compiled(left, right).numpy(), library
+    import jax
+
+    left, right = jax.numpy.asarray(values[0]), jax.numpy.asarray(values[1])
+    compiled = jax.jit(jax.numpy.matmul)
+    text = compiled.lower(left, right).compile().as_text()
+    library = xla_library(text, f"JAX {jax.__version__}")
+    return lambda: compiled(left, right).block_until_ready(), library
+
+
+def xla_library(text, engine):
+    """Which library XLA calls for a matrix product, from the compiled program."""
+    names = {"onednn": "oneDNN", "ynn": "YNNPACK", "xnn": "XNNPACK"}
+    for mark, name in names.items():
+        if mark in text.lower():
+            return f"{engine}, XLA, {name}"
+    return f"{engine}, XLA, Eigen"
+
+
+def serve_torch(settings):
+    """transformers' XLNetLMHeadModel, eager."""
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    memory = settings["memory_length"]
+    config = transformers.XLNetConfig(
+        vocab_size=settings["vocabulary_size"],
+        d_model=settings["hidden_dim"],
+        n_layer=settings["num_layers"],
+        n_head=settings["num_heads"],
+        d_inner=settings["intermediate_dim"],
+        ff_activation="gelu",
+        dropout=0.0,
+        mem_len=memory or None,
+        reuse_len=settings["reuse_length"] or None,
+    )
+    model = transformers.XLNetLMHeadModel(config).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    batches = []
+    for x, y, weight in make_batches(settings)[1]:
+        perm_mask, mapping = dense_inputs(x, weight)
+        labels = np.where(weight["tokens"] > 0, y["tokens"], -100)
+        batches.append(
+            {
+                "input_ids": torch.tensor(x["token_ids"], dtype=torch.long),
+                "token_type_ids": torch.tensor(x["segment_ids"], dtype=torch.long),
+                "perm_mask": torch.tensor(perm_mask),
+                "target_mapping": torch.tensor(mapping),
+                "labels": torch.tensor(labels, dtype=torch.long),
+                "use_mems": bool(memory),
+            }
+        )
+    shape = (memory, settings["batch_size"], settings["hidden_dim"])
+    state = {"mems": [torch.zeros(shape)] * settings["num_layers"] if memory else None, "step": 0}
+
+    def step():
+        batch = batches[state["step"] % len(batches)]
+        optimizer.zero_grad()
+        output = model(**batch, mems=state["mems"])
+        output.loss.backward()
+        optimizer.step()
+        state.update(mems=output.mems if memory else None, step=state["step"] + 1)
+        return float(output.loss)
+
+    left, right = torch.randn(2, PRODUCT, PRODUCT)
+    turns = Turns(lambda: left @ right)
+    step(), step()
+    blas = "MKL" if torch.backends.mkl.is_available() else "OpenBLAS or other"
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+    turns.answer(ready=f"{versions}, {blas}")
+    while True:
+        turns.wait()
+        turns.finish(loss=step())
+
+
+if __name__ == "__main__":
+    received = json.loads(sys.argv[1])
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core: one compute thread
+    serve_torch(received) if received["engine"] == "torch" else serve_keras(received)
