@@ -17,7 +17,6 @@ _PUBLIC = (
     "models",
     "objectives",
     "ops",
-    "presets",
     "tasks",
     "transfer",
 )

@@ -89,7 +89,11 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None):
     for name, value in x.items():
         if name not in FEATURES:
             raise ValueError(f"Unknown feature {name!r}. Known features: {sorted(FEATURES)}.")
-        _check_feature(name, np.asarray(value), lengths)
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"Feature {name!r} must be a rectangular array: {error}") from error
+        _check_feature(name, value, lengths)
     bounds = {"vocabulary_size": vocabulary_size, "sequence_length": lengths.get("T")}
     for name, bound in _BOUNDED.items():
         if name in x and bounds[bound] is not None:

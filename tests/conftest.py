@@ -27,3 +27,46 @@ def freed_memory():
     if "keras" in sys.modules:
         sys.modules["keras"].backend.clear_session()
     gc.collect()
+
+
+@pytest.fixture
+def jitted():
+    """A function that compiles another by XLA, on any backend."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit
+    import tensorflow as tf
+
+    return lambda function: tf.function(function, jit_compile=True)
+
+
+@pytest.fixture
+def gradient(jitted):
+    """The gradient of a scalar function of one float array, on any backend, jitted or not."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        derivative_of = jax.grad
+    else:
+        import tensorflow as tf
+
+        def derivative_of(function):
+            def derivative(value):
+                with tf.GradientTape() as tape:
+                    tape.watch(value)
+                    result = function(value)
+                return tape.gradient(result, value, unconnected_gradients="zero")
+
+            return derivative
+
+    def gradient(function, value, jit=False):
+        derivative = jitted(derivative_of(function)) if jit else derivative_of(function)
+        result = derivative(keras.ops.convert_to_tensor(value, "float32"))
+        return keras.ops.convert_to_numpy(result)
+
+    return gradient

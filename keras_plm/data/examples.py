@@ -27,6 +27,7 @@ class Examples(grain.IterDataset):
     Args:
         batches: the batches by number: `batches[n]` makes batch n, `len(batches)` is how many.
         start: number of the first batch.
+        endless: whether the batches start over when they are through.
 
     Attributes:
         batch_size: rows of the whole batch.
@@ -38,8 +39,8 @@ class Examples(grain.IterDataset):
         start: number of the first batch.
     """
 
-    def __init__(self, batches, start):
-        source = grain.MapDataset.source(_From(batches, start))
+    def __init__(self, batches, start, endless=False):
+        source = grain.MapDataset.source(_From(batches, start, endless))
         super().__init__(source.to_iter_dataset(READ_OPTIONS))
         self._batches = batches
         self.start = start
@@ -52,6 +53,10 @@ class Examples(grain.IterDataset):
 
     def __iter__(self):
         return iter(self._parent)
+
+    def repeat(self):
+        """The same batches over and over, as validation inside `fit` needs them."""
+        return Examples(self._batches, self.start, endless=True)
 
     def batch_at(self, step):
         """Makes batch `step` of the training, whatever `start` is, as `(x, y, sample_weight)`."""
@@ -131,14 +136,16 @@ class _Batches:
 class _From:
     """The batches from number `start` on, as Grain reads them."""
 
-    def __init__(self, batches, start):
+    def __init__(self, batches, start, endless):
         self.batches, self.start = batches, start
+        self.count = len(batches) - start
+        self.endless = endless
 
     def __len__(self):
-        return len(self.batches) - self.start
+        return sys.maxsize if self.endless else self.count
 
     def __getitem__(self, index):
-        return self.batches[self.start + index]
+        return self.batches[self.start + index % self.count]
 
 
 def _check_integer(name, value, least):

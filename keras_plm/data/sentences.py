@@ -8,17 +8,18 @@ ABBREVIATIONS = (
     ("Prof", "Capt", "Mlle"),
     ("Messrs",),
 )  # by length, as Python's look-behind wants them
+NO_ABBREVIATION = "".join(rf"(?<!\b(?:{'|'.join(words)})\.)" for words in ABBREVIATIONS)
 LOWER_CASE = "".join(letter for letter in map(chr, range(0x600)) if letter.islower())
-NO_ABBREVIATION = "".join(rf"(?<!\b(?:{'|'.join(words)}))" for words in ABBREVIATIONS)
 BOUNDARY = re.compile(
     rf"""
-    (?: [.!?…]{{2,}} | [!?…] | (?<!\b[A-Z]) {NO_ABBREVIATION} \. )  # not after an initial either
-    ["'”’)\]»]* [ ]                                                 # what closes after it
-    (?= ["'“‘(\[«—–_*-]* [^\W_{LOWER_CASE}] )                       # what opens the next word
-    | [。！？]+ [”’」』）]*
+    [.!?…] (?<![.!?…]{{2}}) [.!?…]*+             # marks, from the first of them
+    (?<!\b[A-Z]\.) {NO_ABBREVIATION}             # not an initial, not a title
+    ["'”’)\]»]*+ \s++                            # what closes after it
+    (?= ["'“‘(\[«—–_*-]*+ [^\W_{LOWER_CASE}] )   # what opens the next word, and the word
     """,
     re.VERBOSE,
 )
+CHINESE_BOUNDARY = re.compile("[。！？]+[”’」』）]*")
 
 
 def split_sentences(text):
@@ -27,8 +28,8 @@ def split_sentences(text):
     A sentence ends at `.`, `!`, `?` or `…`, with the quotes and brackets that close after it,
     before white space and a word that does not start with a lower-case letter; also after
     `。`, `！` and `？`. Titles (`Mr.`, `Dr.`, ...) and initials (`J.`, `U.S.`) end no sentence.
-    Any white space, line ends too, becomes one space. Lower-cased text is one sentence: for that
-    give `Corpus.build` a function of your own, or None and one sentence per line.
+    A line end is white space like any other. Lower-cased text is one sentence: for that give
+    `Corpus.build` a function of your own, or None and one sentence per line.
 
     Args:
         text: a string.
@@ -41,5 +42,8 @@ def split_sentences(text):
     >>> split_sentences('Mr. Fogg sat. "Is it 3.5 miles?" he asked. "No!" \\n"Yes." 20 came.')
     ['Mr. Fogg sat.', '"Is it 3.5 miles?" he asked.', '"No!"', '"Yes."', '20 came.']
     """
-    lines = BOUNDARY.sub("\\g<0>\n", " ".join(text.split())).split("\n")
-    return [line.strip() for line in lines if line.strip()]
+    ends = [match.end() for match in BOUNDARY.finditer(text)]
+    ends += [match.end() for match in CHINESE_BOUNDARY.finditer(text)]
+    ends = sorted(ends) + [len(text)]
+    sentences = [text[start:end].strip() for start, end in zip([0] + ends, ends)]
+    return [sentence for sentence in sentences if sentence]

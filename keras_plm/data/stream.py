@@ -70,9 +70,7 @@ class DocumentStream:
         within = np.where(behind, 0, within)
         is_end = within == self._sentences[document]
         corpus_position = self.sentence_offsets[self._first_sentence[document] + within]
-        offset = np.where(
-            is_end, self._lengths[document], corpus_position - self._begins[document]
-        )
+        offset = np.where(is_end, self._lengths[document], corpus_position - self._begins[document])
         begin = self._token_stops[document] - self._lengths[document] - 1
         return np.where(behind, self.num_tokens, begin + offset)
 

@@ -1,17 +1,13 @@
-"""A SentencePiece tokenizer with XLNet's special pieces, trained, saved and loaded."""
+"""A SentencePiece tokenizer with XLNet's special pieces."""
 
 import functools
 import hashlib
-import io
-import itertools
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import sentencepiece
 
-from keras_plm.data.text_files import read_documents, text_paths
 from keras_plm.files import file_inside, read_json
 
 SPECIAL_PIECES = {
@@ -25,86 +21,9 @@ SPECIAL_PIECES = {
     "eod": "<eod>",
     "eop": "<eop>",
 }
-USER_DEFINED_PIECES = ["<eop>", ".", "(", ")", '"', "-", "–", "£", "€"]
 # One-character pieces that start a word (data_utils.py, `_is_start_piece`: not ', = and >).
 START_CHARACTERS = frozenset('!"#$%&()*+,-./:;?@[\\]^_`{|}~')
 LARGEST_MODEL_BYTES = 100_000_000
-TRAINING_THREADS = 16  # part of the result: the sums of its EM steps depend on it
-
-
-def train_tokenizer(
-    paths,
-    vocabulary_size=32_000,
-    text_field="text",
-    character_coverage=0.99995,
-    max_bytes=200_000_000,
-):
-    """Trains a SentencePiece unigram tokenizer with XLNet's special pieces.
-
-    The same files and arguments give the same tokenizer on every machine. A vocabulary that is
-    larger than the text can carry is lowered, with a printed note.
-
-    Args:
-        paths: path or list of paths of plain text and JSON lines, as in `Corpus.build`.
-        vocabulary_size: number of pieces, the special ones included.
-        text_field: key of the text in JSON lines.
-        character_coverage: share of the characters that get a piece of their own.
-        max_bytes: of larger text only every second, third, ... line is read.
-
-    Returns:
-        A `SentencePieceTokenizer`.
-
-    Raises:
-        FileNotFoundError: if a path does not exist.
-        ValueError: if a file is empty or not UTF-8, or the vocabulary is too small for the
-            characters of the text.
-
-    Source: XLNet (Yang et al., 2019), section 3.1; the options are those of its released README.
-    """
-    if not isinstance(vocabulary_size, int) or vocabulary_size < 1:
-        raise ValueError(
-            f"vocabulary_size must be a positive integer. Received: {vocabulary_size!r}"
-        )
-    paths = text_paths(paths)
-    stride = -(-sum(path.stat().st_size for path in paths) // max_bytes)
-    lines = _Lines(itertools.islice(_read_lines(paths, text_field), 0, None, stride))
-    model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=lines,
-            model_writer=model,
-            model_type="unigram",
-            vocab_size=vocabulary_size,
-            hard_vocab_limit=False,
-            character_coverage=character_coverage,
-            max_sentence_length=2**30,
-            unk_id=0,
-            bos_id=1,
-            eos_id=2,
-            pad_id=-1,
-            control_symbols=["<cls>", "<sep>", "<pad>", "<mask>", "<eod>"],
-            user_defined_symbols=USER_DEFINED_PIECES,
-            num_threads=TRAINING_THREADS,
-            minloglevel=2,
-        )
-    except (RuntimeError, OSError) as error:
-        if lines.error:
-            raise lines.error from None
-        needed = re.search(r"required_chars\. \d+ vs (\d+)", str(error))
-        if needed or vocabulary_size < 100:
-            raise ValueError(
-                f"vocabulary_size must be at least {needed[1] if needed else 100}, so that every "
-                "character of the text has a piece; raise it, or lower `character_coverage`. "
-                f"Received: vocabulary_size={vocabulary_size}"
-            ) from None
-        raise ValueError(f"SentencePiece could not learn from {paths}: {error}") from error
-    tokenizer = SentencePieceTokenizer(model.getvalue())
-    if tokenizer.vocabulary_size < vocabulary_size:
-        print(
-            f"The text carries {tokenizer.vocabulary_size:,} pieces: the vocabulary is lowered "
-            f"from {vocabulary_size:,} to that."
-        )
-    return tokenizer
 
 
 class SentencePieceTokenizer:
@@ -202,13 +121,14 @@ class SentencePieceTokenizer:
         Raises:
             TypeError: if there is anything but strings.
         """
-        texts = [text] if isinstance(text, str) else list(text)
+        texts = [text]
         try:
+            texts = texts if isinstance(text, str) else list(text)
             ids = self._processor.encode(texts, out_type=int, num_threads=num_threads)
         except TypeError:
             wrong = next((one for one in texts if not isinstance(one, str)), text)
             raise TypeError(
-                f"text must be a string or a list of strings that can be written in UTF-8. "
+                "text must be a string or a list of strings that can be written in UTF-8. "
                 f"Received: {wrong!r:.100}"
             ) from None
         return ids[0] if isinstance(text, str) else ids
@@ -289,34 +209,3 @@ class SentencePieceTokenizer:
                 f"fingerprint={tokenizer.fingerprint}, expected {config.get('fingerprint')}"
             )
         return tokenizer
-
-
-class _Lines:
-    """An iterator that keeps its error, of which SentencePiece passes on the text only."""
-
-    def __init__(self, lines):
-        self.lines, self.error = lines, None
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        try:
-            return next(self.lines)
-        except StopIteration:
-            raise
-        except BaseException as error:
-            self.error = error
-            raise
-
-
-def _read_lines(paths, text_field):
-    """The lines of all documents that hold text."""
-    found = False
-    for text, _ in read_documents(paths, text_field):
-        for line in text.splitlines():
-            if line.strip():
-                found = True
-                yield line
-    if not found:
-        raise ValueError(f"There is no text to learn from. Received: paths={paths}")

@@ -52,7 +52,7 @@ class RelativeSegmentEncoding(keras.layers.Layer):
             name="segment_embedding", shape=(2, *head_shape), initializer=self.kernel_initializer
         )
         self.segment_bias = self.add_weight(
-            name="segment_bias", shape=head_shape, initializer=self.kernel_initializer
+            name="segment_bias", shape=head_shape, initializer=self.kernel_initializer.clone()
         )
 
     def call(self, query, same_segment):

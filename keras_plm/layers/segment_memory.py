@@ -2,6 +2,7 @@
 
 import keras
 from keras import ops
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -82,7 +83,7 @@ class SegmentMemory(keras.layers.Layer):
                     "`forget()` to start with another one."
                 )
             return False
-        shape = (batch_size, self.num_layers, self.memory_length, self.hidden_dim)
+        shape = (batch_size, *self._row_shape())
         self._tracker.unlock()  # state that is made after build, as Keras's own LoRA does
         state = self.add_weight(
             name=f"{purpose}_state",
@@ -106,6 +107,8 @@ class SegmentMemory(keras.layers.Layer):
 
     def call(self, fresh, training=False):
         state = self.state(training)
+        if in_symbolic_scope():  # Keras infers shapes with training=False on training batches
+            return ops.zeros((ops.shape(fresh)[0], *self._row_shape()), self.compute_dtype)
         if state is None:
             raise ValueError(
                 "The memory has no state yet. Call `resize(batch_size, training)` first; "
@@ -122,8 +125,10 @@ class SegmentMemory(keras.layers.Layer):
         return ops.stop_gradient(ops.where(fresh, ops.zeros_like(value), value))
 
     def compute_output_spec(self, fresh, training=False):
-        shape = (fresh.shape[0], self.num_layers, self.memory_length, self.hidden_dim)
-        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+        return keras.KerasTensor((fresh.shape[0], *self._row_shape()), dtype=self.compute_dtype)
+
+    def _row_shape(self):
+        return (self.num_layers, self.memory_length, self.hidden_dim)
 
     def save_own_variables(self, store):
         """Save nothing: the states are no weights."""
@@ -167,6 +172,8 @@ class UpdateSegmentMemory(keras.layers.Layer):
 
     def call(self, inputs, new_memory, training=False):
         state = self.memory.state(training)
+        if in_symbolic_scope():
+            return inputs
         state.assign(ops.cast(ops.stop_gradient(new_memory), state.dtype))
         return inputs
 

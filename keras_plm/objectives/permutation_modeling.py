@@ -222,9 +222,8 @@ def _check_settings(objective):
 
 def _check_lengths(objective):
     """The lengths against each other."""
-    length, reuse, size = (
-        objective.sequence_length, objective.reuse_length, objective.permutation_size
-    )
+    length, reuse = objective.sequence_length, objective.reuse_length
+    size = objective.permutation_size
     received = (
         f"Received: sequence_length={length}, reuse_length={reuse}, permutation_size={size}, "
         f"num_predict={objective.num_predict}"
@@ -291,5 +290,6 @@ def _check_targets(order, positions, weights):
     if len(blind):
         raise ValueError(
             "Some rows have a target that sees no token: everything before it in the order is "
-            f"selected. Lower num_predict. Received: {len(blind)} such rows, the first is row {blind[0]}"
+            f"selected. Lower num_predict. Received: {len(blind)} such rows, the first is row "
+            f"{blind[0]}"
         )

@@ -32,7 +32,8 @@ def sample_spans(word_starts, goal, uniform, max_ngram=5, alpha=6, beta=1, span_
         (B, T) bool, True at the selected positions.
 
     Raises:
-        ValueError: `goal` is larger than T or `uniform` has another shape.
+        ValueError: `goal` is larger than T, `alpha` is smaller than `beta`, `uniform` has another
+            shape, or `span_unit` is unknown.
 
     Source: XLNet (Yang et al. 2019, arXiv:1906.08237), section 3.1 "Span-based prediction", and
     `_sample_mask` of the released code, whose rule this follows.
@@ -45,35 +46,41 @@ def sample_spans(word_starts, goal, uniform, max_ngram=5, alpha=6, beta=1, span_
             f"uniform must have the shape (B, 2 * goal + T) = {(num_rows, 2 * goal + length)}. "
             f"Received: uniform.shape={uniform.shape}"
         )
+    if not alpha >= beta >= 1 or span_unit not in SPAN_UNITS:
+        raise ValueError(
+            f"alpha must be at least beta, beta at least 1, and span_unit one of {SPAN_UNITS}. "
+            f"Received: alpha={alpha}, beta={beta}, span_unit={span_unit!r}"
+        )
     probabilities = 1.0 / np.arange(1, max_ngram + 1)
     limits = np.cumsum(probabilities / probabilities.sum())[:-1]
     lengths = np.searchsorted(limits, uniform[:, :goal].T, side="right") + 1  # (goal, B)
     shares = np.ascontiguousarray(uniform[:, goal : 2 * goal].T)  # (goal, B)
-    span_end = _SPAN_ENDS[span_unit](word_starts, max_ngram)
+    span_end = _SPAN_ENDS[span_unit](word_starts)
 
-    width = length + 1  # column T: "past the end"
-    next_start = _next_start(word_starts).ravel()  # (B * (T + 1),)
-    row = np.arange(num_rows) * width
-    edges = np.zeros(num_rows * width, "int8")  # + 1 where a span begins, - 1 where it has ended
-    position = np.zeros(num_rows, "int64")
-    missing = np.full(num_rows, goal)
-    for units, share in zip(lengths, shares):
+    # all positions below count through the rows, each of T + 1 columns; the last one is "past"
+    row = np.arange(num_rows) * (length + 1)
+    past = row + length
+    next_start = (_next_start(word_starts) + row[:, None]).ravel()  # (B * (T + 1),)
+    begins, ends = np.tile(past, (2, goal, 1))  # (goal, B), no span yet
+    position, missing = row, np.full(num_rows, goal)
+    for step, (units, share) in enumerate(zip(lengths, shares)):
         units = np.minimum(units, missing)
         context = units * alpha // beta
         left = (share * context).astype("int64")
-        begin = next_start[row + np.minimum(position + left, length)]
-        end = span_end(row, begin, units, missing)
-        keep = (end < length) & (end > begin)  # a row that has stopped never goes on
-        end = np.where(keep, end, begin)
-        edges[row + begin] += 1
-        edges[row + end] -= 1
-        missing -= end - begin
-        position = np.where(keep, end + context - left, length)
+        begin = next_start[np.minimum(position + left, past)]
+        end = span_end(begin, units, missing)
+        keep = (end < past) & (end > begin)
         if not keep.any():
             break
-    edges = edges.reshape(num_rows, width)[:, :length]
-    selected = np.cumsum(edges, axis=1, dtype="int8").view(bool)  # (B, T)
-    return _fill(selected, missing, uniform[:, 2 * goal :])
+        end = np.where(keep, end, begin)
+        begins[step], ends[step] = begin, end
+        missing -= end - begin
+        position = np.where(keep, end + context - left, past)  # a row that stops never goes on
+    edges = np.zeros(num_rows * (length + 1), "int8")
+    edges[begins] += 1  # no two spans touch, and a dropped one has its end at its begin
+    edges[ends] -= 1
+    selected = np.cumsum(edges, dtype="int8").view(bool).reshape(num_rows, length + 1)
+    return _fill(selected[:, :length], missing, uniform[:, 2 * goal :])
 
 
 def _next_start(word_starts):
@@ -84,28 +91,24 @@ def _next_start(word_starts):
     return np.minimum.accumulate(starts[:, ::-1], axis=1)[:, ::-1]
 
 
-def _piece_ends(word_starts, max_ngram):
+def _piece_ends(word_starts):
     """A function that ends a span after n pieces."""
-    return lambda row, begin, units, missing: begin + units
+    return lambda begin, units, missing: begin + units
 
 
-def _word_ends(word_starts, max_ngram):
+def _word_ends(word_starts):
     """A function that ends a span after n words, or after those of them that fit."""
     num_rows, length = word_starts.shape
-    width = length + 1
-    number = np.zeros((num_rows, width), "int64")  # of the last word begun at a position, from 1
-    np.cumsum(word_starts, axis=1, out=number[:, :length])
-    number[:, length] = number[:, length - 1]
-    begins = np.full((num_rows, width + max_ngram), length)  # begins[word number] = its position
-    rows, columns = np.nonzero(word_starts)
-    begins[rows, number[rows, columns]] = columns
-    number, begins = number.ravel(), begins.ravel()
+    padded = np.pad(word_starts, ((0, 0), (0, 1)), constant_values=True)  # a row's "past"
+    number = np.cumsum(padded.ravel()) - 1  # of the last word begun at a position
+    starts = np.flatnonzero(padded)  # starts[word number] = its position
+    past = np.repeat(np.arange(1, num_rows + 1) * (length + 1) - 1, length + 1)
 
-    def span_end(row, begin, units, missing):
-        first = row // width * (width + max_ngram)
-        end = begins[first + number[row + begin] + units]
-        limit = np.minimum(begin + missing, length)
-        fitting_end = begins[first + number[row + limit]]
+    def span_end(begin, units, missing):
+        row_end = past[begin]
+        last_word = number[row_end]
+        end = starts[np.minimum(number[begin] + units, last_word)]
+        fitting_end = starts[number[np.minimum(begin + missing, row_end)]]
         return np.where(end - begin > missing, fitting_end, end)
 
     return span_end

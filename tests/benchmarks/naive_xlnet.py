@@ -52,7 +52,7 @@ class NaiveBlock(keras.layers.Layer):
     def attend(self, query, key, value, key_r, one_hot_segment, mask):
         content = ops.einsum("btnk,bsnk->bnts", query + self.r_w_bias, key)
         position = ops.einsum("btnk,bcnk->bntc", query + self.r_r_bias, key_r)
-        position = relative_shift(position, key.shape[1])
+        position = relative_shift(position, ops.shape(key)[1])
         segment = ops.einsum("btnk,enk->bnte", query + self.r_s_bias, self.segment_embedding)
         segment = ops.einsum("btse,bnte->bnts", one_hot_segment, segment)
         score = (content + position + segment) * query.shape[-1] ** -0.5
@@ -67,7 +67,7 @@ class NaiveBlock(keras.layers.Layer):
 def relative_shift(scores, key_length):
     """The shift of the released code: between two transposes, in the (T, C, B, H) layout."""
     scores = ops.transpose(scores, (2, 3, 0, 1))  # (T, C, B, H)
-    rows, columns, batch, heads = scores.shape
+    rows, columns, batch, heads = ops.shape(scores)
     scores = ops.reshape(scores, (columns, rows, batch, heads))[1:]
     scores = ops.reshape(scores, (rows, columns - 1, batch, heads))[:, :key_length]
     return ops.transpose(scores, (2, 3, 0, 1))  # (B, H, T, S)
@@ -125,9 +125,9 @@ class NaiveXLNet(keras.Model):
     def call(self, inputs):
         token_ids, segment_ids = inputs["token_ids"], inputs["segment_ids"]
         perm_mask, mapping = inputs["perm_mask"], inputs["target_mapping"]
-        batch, length = token_ids.shape
+        batch, length = ops.shape(token_ids)
         h = ops.take(self.embedding, token_ids, axis=0)  # (B, T, D)
-        g = ops.tile(self.query_vector, (batch, mapping.shape[1], 1))  # (B, P, D)
+        g = ops.tile(self.query_vector, (batch, ops.shape(mapping)[1], 1))  # (B, P, D)
         position = ops.tile(ops.convert_to_tensor(self.table)[None], (batch, 1, 1))  # (B, C, D)
         eye = ops.eye(length)
         mask_h = ops.cast(perm_mask - eye > 0, "float32")

@@ -32,14 +32,15 @@ import sys
 import tempfile
 
 import numpy as np
+from pretrain_workers import PRODUCT
 
 HERE = pathlib.Path(__file__).resolve().parent
-ENGINES = {
-    "tensorflow": {"backend": "tensorflow", "naive": False, "title": "ours, TensorFlow jit"},
-    "tensorflow_naive": {"backend": "tensorflow", "naive": True, "title": "naive port, TensorFlow jit"},
-    "jax": {"backend": "jax", "naive": False, "title": "ours, JAX jit"},
-    "jax_naive": {"backend": "jax", "naive": True, "title": "naive port, JAX jit"},
-    "torch": {"backend": "torch", "naive": False, "title": "transformers, torch eager"},
+ENGINES = {  # name: (backend, whether it is the naive port, title)
+    "tensorflow": ("tensorflow", False, "ours, TensorFlow jit"),
+    "tensorflow_naive": ("tensorflow", True, "naive port, TensorFlow jit"),
+    "jax": ("jax", False, "ours, JAX jit"),
+    "jax_naive": ("jax", True, "naive port, JAX jit"),
+    "torch": ("torch", False, "transformers, torch eager"),
 }
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -60,8 +61,8 @@ class Worker:
         self.engine = engine
         self.steps, self.products = [], []
         self.errors = tempfile.TemporaryFile("w+")
-        settings = {**settings, "engine": engine, "naive": ENGINES[engine]["naive"]}
-        backend = ENGINES[engine]["backend"]
+        backend, naive, _ = ENGINES[engine]
+        settings = {**settings, "engine": engine, "naive": naive}
         environment = {**os.environ, **ONE_THREAD}
         if backend != "torch":
             environment["KERAS_BACKEND"] = backend
@@ -149,18 +150,18 @@ def report(workers, libraries, settings):
     head = f"{'engine':28}{'CPU ms':>8}{'wall ms':>9}{'GFLOP/s':>9}{'product':>9}{'share':>7}"
     print(head + "   vs eager, CPU          vs eager, wall")
     figures = {}
-    for engine in ENGINES:
+    for engine, (_, _, title) in ENGINES.items():
         if engine not in workers:
-            print(f"{ENGINES[engine]['title']:28}  not run")
+            print(f"{title:28}  not run")
             continue
         worker = workers[engine]
         cpu, wall = (np.median([step[clock] for step in worker.steps]) for clock in ("cpu", "wall"))
-        product = 2 * 2048**3 / np.median([product["cpu"] for product in worker.products])
+        product = 2 * PRODUCT**3 / np.median([product["cpu"] for product in worker.products])
         share = flops / cpu / product
         versus = [ratio(workers, engine, "torch", clock) for clock in ("cpu", "wall")]
         texts = ["-" if r is None else f"{r[0]:.2f} [{r[1]:.2f}, {r[2]:.2f}]" for r in versus]
         print(
-            f"{ENGINES[engine]['title']:28}{cpu * 1e3:8.0f}{wall * 1e3:9.0f}{flops / cpu / 1e9:9.1f}"
+            f"{title:28}{cpu * 1e3:8.0f}{wall * 1e3:9.0f}{flops / cpu / 1e9:9.1f}"
             f"{product / 1e9:9.1f}{share:7.2f}   {texts[0]:22} {texts[1]}"
         )
         figures[f"{engine}_share_of_matmul"] = round(float(share), 3)
@@ -189,7 +190,8 @@ def processor():
         pairs = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
         pairs = {key.strip(): value.strip() for key, value in pairs.items()}
         keys = ("vendor_id", "model name", "cpu family", "model")
-        flags = [f for f in ("avx2", "avx512f", "avx512_bf16") if f in pairs.get("flags", "").split()]
+        known = pairs.get("flags", "").split()
+        flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16") if flag in known]
         return ", ".join([f"{key} {pairs[key]}" for key in keys if key in pairs] + flags)
     except OSError:
         return platform.processor() or platform.machine()

@@ -48,7 +48,9 @@ def test_missing_setting():
 
 
 def test_objectives_never_import_a_backend():
-    code = "import sys, keras_plm.objectives; print([m for m in sys.modules if m in {'keras', " \
+    code = (
+        "import sys, keras_plm.objectives; print([m for m in sys.modules if m in {'keras', "
         "'tensorflow', 'jax', 'torch'}])"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr

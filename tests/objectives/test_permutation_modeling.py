@@ -1,6 +1,7 @@
 """PermutationModeling: the literal example, the original's masks, statistics, bad settings."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -249,3 +250,10 @@ def test_bad_batches():
             break
     else:
         pytest.fail("a target without any visible token was accepted")
+
+
+def test_heads_are_named_like_the_targets():
+    keras = pytest.importorskip("keras")
+    backbone = SimpleNamespace(token_embedding=keras.layers.ReversibleEmbedding(10, 4))
+    heads = PermutationModeling(**TINY).heads(backbone)
+    assert set(heads) == {"tokens"} and heads["tokens"].name == "tokens"

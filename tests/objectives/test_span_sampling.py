@@ -127,3 +127,9 @@ def test_one_row_does_not_depend_on_the_others():
 def test_bad_input(goal, shape, message):
     with pytest.raises(ValueError, match=message):
         sample_spans(np.ones((2, 8), bool), goal, np.zeros(shape))
+
+
+@pytest.mark.parametrize("settings", [dict(alpha=1, beta=2), dict(span_unit="sentence")])
+def test_bad_settings(settings):
+    with pytest.raises(ValueError, match="alpha must be at least beta"):
+        sample_spans(np.ones((2, 8), bool), 2, np.zeros((2, 12)), **settings)

@@ -1,0 +1,215 @@
+"""The files of a corpus: written as a stream, and looked through before they are used."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+
+from keras_plm.files import check_config, file_inside, load_array, read_json
+
+FORMAT = 1
+MARKER = "corpus.json"
+ARRAYS = {
+    "token_ids": ("uint16", "int32"),
+    "word_starts": ("bool",),
+    "sentence_offsets": ("int64",),
+    "document_offsets": ("int64",),
+}
+COUNTS = ("num_tokens", "num_sentences", "num_documents")
+BATCH_CHARACTERS = 4_000_000  # text that is tokenised at once
+CHUNK = 1 << 24  # elements of an array that are looked at at once
+
+
+def write_corpus(directory, documents, tokenizer, split_sentences, num_workers):
+    """Tokenises documents, batch by batch, into the files of a corpus.
+
+    Args:
+        directory: an existing directory, `pathlib.Path`.
+        documents: what `read_documents` yields.
+        tokenizer: a `SentencePieceTokenizer`.
+        split_sentences: a function from text to a list of sentences.
+        num_workers: threads that tokenise.
+
+    Raises:
+        ValueError: if there is no text.
+    """
+    counts = _write_arrays(directory, documents, tokenizer, split_sentences, num_workers)
+    if not counts["num_documents"]:
+        raise ValueError("There is no text to tokenise: no document has a token")
+    info = {
+        "format": FORMAT,
+        "tokenizer_fingerprint": tokenizer.fingerprint,
+        "vocabulary_size": tokenizer.vocabulary_size,
+        "special_token_ids": tokenizer.special_token_ids,
+        **counts,
+    }
+    (directory / MARKER).write_text(json.dumps(info, indent=2), encoding="utf-8")
+
+
+def read_corpus(directory):
+    """Opens the files of a corpus and looks through all of them once.
+
+    Args:
+        directory: the corpus's directory.
+
+    Returns:
+        `(info, arrays)`: the content of corpus.json, and the memory maps by name.
+
+    Raises:
+        ValueError: if the directory is no corpus, or is damaged.
+    """
+    if not (Path(directory) / MARKER).is_file():
+        raise ValueError(
+            f"{directory} is no corpus: it has no {MARKER}. Make one with Corpus.build."
+        )
+    info = read_json(file_inside(directory, MARKER))
+    _check_info(info, directory)
+    arrays = {
+        name: load_array(file_inside(directory, f"{name}.npy"), dtype, ndim=1)
+        for name, dtype in ARRAYS.items()
+    }
+    _check_arrays(info, arrays, directory)
+    return info, arrays
+
+
+class _ArrayWriter:
+    """Writes a one-dimensional `.npy` file whose length is known at the end."""
+
+    def __init__(self, path, dtype):
+        self.file, self.dtype, self.size = path.open("wb"), np.dtype(dtype), 0
+        self.begin = self._write_header()
+
+    def _write_header(self):
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.size,)}
+        np.lib.format.write_array_header_1_0(self.file, header)
+        return self.file.tell()
+
+    def write(self, values):
+        values = np.asarray(values, self.dtype)
+        self.file.write(values.tobytes())
+        self.size += len(values)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, error_type, error, traceback):
+        with self.file:
+            if error is None:
+                self.file.seek(0)
+                if self._write_header() != self.begin:  # numpy leaves room for it to grow
+                    raise RuntimeError("The header of an array file changed its length")
+
+
+def _write_arrays(directory, documents, tokenizer, split, num_workers):
+    """Tokenises documents, batch by batch, into the four arrays; returns their numbers."""
+    vocabulary_size = tokenizer.vocabulary_size
+    token_dtype = "uint16" if vocabulary_size <= 65_536 else "int32"
+    starts = tokenizer.word_starts  # (V,)
+    total, last = 0, 0  # tokens so far; end of the last document that has tokens
+    with (
+        _ArrayWriter(directory / "token_ids.npy", token_dtype) as ids_file,
+        _ArrayWriter(directory / "word_starts.npy", "bool") as starts_file,
+        _ArrayWriter(directory / "sentence_offsets.npy", "int64") as sentences_file,
+        _ArrayWriter(directory / "document_offsets.npy", "int64") as documents_file,
+    ):
+        sentences_file.write([0])
+        documents_file.write([0])
+        for sentences, document_ends in _batches(documents, split):
+            encoded = tokenizer.encode(sentences, num_threads=num_workers)
+            ids = np.fromiter(itertools.chain.from_iterable(encoded), token_dtype)
+            ends = total + np.cumsum([0] + [len(row) for row in encoded])  # (sentences + 1,)
+            ids_file.write(ids)
+            starts_file.write(starts[ids])
+            sentences_file.write(ends[1:][np.diff(ends) > 0])
+            bounds = ends[np.array(document_ends, "int64")]
+            bounds = bounds[np.diff(bounds, prepend=last) > 0]
+            documents_file.write(bounds)
+            total, last = int(ends[-1]), int(bounds[-1]) if len(bounds) else last
+    return {
+        "num_tokens": total,
+        "num_sentences": sentences_file.size - 1,
+        "num_documents": documents_file.size - 1,
+    }
+
+
+def _batches(documents, split):
+    """Yields `(sentences, after how many of them a document ends)` for a bounded text."""
+    sentences, document_ends, length = [], [], 0
+    for text, ends in documents:
+        sentences += split(text)
+        length += len(text)
+        if ends:
+            document_ends.append(len(sentences))
+        if length >= BATCH_CHARACTERS or len(document_ends) >= BATCH_CHARACTERS:
+            yield sentences, document_ends
+            sentences, document_ends, length = [], [], 0
+    if document_ends:
+        yield sentences, document_ends
+
+
+def _check_info(info, directory):
+    """Refuses a corpus.json that lacks something or holds anything odd."""
+    if info.get("format") != FORMAT:
+        raise ValueError(
+            f"{directory} must have corpus format {FORMAT}: build it again with this version. "
+            f"Received: format={info.get('format')!r}"
+        )
+    check_config(info, limits=dict.fromkeys(COUNTS, 2**48))
+    needed = (*COUNTS, "vocabulary_size")
+    counts = [info.get(name) for name in needed]
+    special = info.get("special_token_ids")
+    if any(type(count) is not int or count < 1 for count in counts):
+        raise ValueError(f"{directory}/corpus.json needs positive {needed}. Received: {counts}")
+    if not isinstance(info.get("tokenizer_fingerprint"), str) or not isinstance(special, dict):
+        raise ValueError(
+            f"{directory}/corpus.json needs tokenizer_fingerprint and special_token_ids. "
+            f"Received: {sorted(info)}"
+        )
+    for name, index in special.items():
+        if type(index) is not int or not 0 <= index < info["vocabulary_size"]:
+            raise ValueError(
+                f"{directory}/corpus.json: the special id {name!r} must be within "
+                f"[0, {info['vocabulary_size']}). Received: {index!r}"
+            )
+
+
+def _check_arrays(info, arrays, directory):
+    """Looks through all arrays, chunk by chunk."""
+    sizes = {name: len(array) for name, array in arrays.items()}
+    expected = {
+        "token_ids": info["num_tokens"],
+        "word_starts": info["num_tokens"],
+        "sentence_offsets": info["num_sentences"] + 1,
+        "document_offsets": info["num_documents"] + 1,
+    }
+    if sizes != expected:
+        raise ValueError(f"{directory} is damaged: expected sizes {expected}. Received: {sizes}")
+    tokens, sentences, documents = (
+        arrays[name] for name in ("token_ids", "sentence_offsets", "document_offsets")
+    )
+    for name in ("sentence_offsets", "document_offsets"):
+        offsets = arrays[name]
+        rises = all(np.all(np.diff(chunk) > 0) for chunk in _chunks(offsets, overlap=1))
+        if offsets[0] != 0 or offsets[-1] != len(tokens) or not rises:
+            raise ValueError(
+                f"{directory} is damaged: {name} must rise strictly from 0 to {len(tokens)}"
+            )
+    for chunk in _chunks(documents):
+        if np.any(sentences[np.searchsorted(sentences, chunk)] != chunk):
+            raise ValueError(f"{directory} is damaged: a document starts within a sentence")
+    for chunk in _chunks(tokens):
+        if chunk.min() < 0 or chunk.max() >= info["vocabulary_size"]:
+            raise ValueError(
+                f"{directory} is damaged: its token ids must be within "
+                f"[0, {info['vocabulary_size']}). Received: {chunk.min()} to {chunk.max()}"
+            )
+    for chunk in _chunks(arrays["word_starts"].view("uint8")):
+        if chunk.max() > 1:
+            raise ValueError(f"{directory} is damaged: word_starts must be 0 or 1")
+
+
+def _chunks(array, overlap=0):
+    """Consecutive parts of an array, each with the first elements of the next."""
+    for start in range(0, len(array), CHUNK):
+        yield array[start : start + CHUNK + overlap]

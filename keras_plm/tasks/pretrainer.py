@@ -1,0 +1,247 @@
+"""Pretraining: any backbone with any objective, and the memory that is carried along."""
+
+import keras
+import keras_hub
+import numpy as np
+
+from keras_plm import features as contract
+from keras_plm.data.examples import Examples
+from keras_plm.layers import SegmentMemory, UpdateSegmentMemory
+from keras_plm.objectives import Objective
+from keras_plm.tasks.task import Task
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class Pretrainer(Task):
+    """Trains a backbone by an objective.
+
+    The loss is the mean over the real targets of the batch, whatever their number. Where the
+    backbone has a `memory_length`, the memory is carried from batch to batch, one state for
+    training and one for evaluation, and is zero in the rows that `fresh` says do not continue.
+
+    Args:
+        backbone: a backbone of this package.
+        objective: `keras_plm.objectives.Objective`. It also says which features come in.
+        preprocessor: `TextPreprocessor` or None. It is kept with the presets; its tokenizer must
+            be the one that the examples were made with.
+
+    Call arguments:
+        inputs: dict of the features that the objective makes.
+
+    Returns:
+        dict of tensors by head, such as `tokens` of shape (B, P, V): logits.
+
+    Raises:
+        ValueError: if the backbone has a memory and the objective does not say `fresh`; if
+            examples were made with another tokenizer, objective or batch size.
+
+    Source: XLNet, arXiv:1906.08237, section 3.1 and table 7 (optimizer); segment recurrence:
+    Transformer-XL, arXiv:1901.02860, section 3.2.
+    """
+
+    def __init__(self, backbone, objective, preprocessor=None, **kwargs):
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.objective = objective
+        self.heads = objective.heads(backbone)
+        self.memory = None
+        if backbone.memory_length:
+            if "fresh" not in objective.feature_names:
+                raise ValueError(
+                    "A backbone with memory needs an objective that says which rows are `fresh`. "
+                    f"Received: {type(objective).__name__}. Set memory_length=0."
+                )
+            self.memory = SegmentMemory(
+                backbone.num_layers,
+                backbone.memory_length,
+                backbone.hidden_dim,
+                dtype=backbone.dtype_policy,
+                name="memory",
+            )
+        backbone.train_query_rows(True)
+
+        # === Functional model ===
+        inputs = {name: _input(name) for name in objective.feature_names}
+        features = {name: tensor for name, tensor in inputs.items() if name != "fresh"}
+        if self.memory is not None:
+            features["memory"] = self.memory(inputs["fresh"])  # (B, L, M, D)
+        encoded = backbone.encode(features)
+        outputs = {name: head(encoded["target_output"]) for name, head in self.heads.items()}
+        if self.memory is not None:
+            name = next(iter(outputs))
+            outputs[name] = UpdateSegmentMemory(self.memory, name="update_memory")(
+                outputs[name], encoded["memory"]
+            )
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+    @property
+    def tokenizer(self):
+        """The tokenizer of the preprocessor, or None."""
+        return None if self.preprocessor is None else self.preprocessor.tokenizer
+
+    def compile(
+        self, optimizer="auto", loss="auto", weighted_metrics="auto", jit_compile=True, **kwargs
+    ):
+        """Set up training; see `keras.Model.compile`.
+
+        Args:
+            optimizer: "auto": AdamW with learning rate 1e-4, weight decay 0.01 (not on norms and
+                biases of dense layers), epsilon 1e-6, gradients clipped to a global norm of 1.
+            loss: "auto": for each head, cross-entropy averaged over the targets by weight.
+            weighted_metrics: "auto": for each head, accuracy and perplexity over the targets.
+            jit_compile: bool or "auto". Whether XLA compiles the step.
+        """
+        if optimizer == "auto":
+            optimizer = keras.optimizers.AdamW(
+                1e-4, weight_decay=0.01, epsilon=1e-6, global_clipnorm=1.0
+            )
+            optimizer.exclude_from_weight_decay(var_names=["/bias$", "beta$", "gamma$"])
+        if loss == "auto":
+            loss = {
+                name: keras.losses.SparseCategoricalCrossentropy(
+                    from_logits=True, reduction="mean_with_sample_weight"
+                )
+                for name in self.heads
+            }
+        if weighted_metrics == "auto":
+            weighted_metrics = {
+                name: [
+                    keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+                    keras_hub.metrics.Perplexity(from_logits=True, name="perplexity"),
+                ]
+                for name in self.heads
+            }
+        super().compile(
+            optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
+        )
+
+    def fit(self, x, steps_per_epoch=None, validation_data=None, validation_steps=None, **kwargs):
+        """Train on examples of the objective.
+
+        Args:
+            x: `keras_plm.data.Examples`, or anything with (x, y, sample_weight) that
+                `keras.Model.fit` takes.
+            steps_per_epoch: int. The batches of an epoch; for `Examples` one pass by default.
+            validation_data: as `x`, made with `training=False`.
+            validation_steps: int. For `Examples` one pass by default.
+            kwargs: see `keras.Model.fit`.
+
+        Raises:
+            ValueError: if the examples do not fit the model; the model is unchanged.
+        """
+        steps_per_epoch = self._take(x, steps_per_epoch, training=True)
+        if validation_data is not None:
+            validation_steps = self._take(validation_data, validation_steps, training=False)
+        if isinstance(validation_data, Examples):
+            validation_data = validation_data.repeat()
+        if isinstance(x, Examples):
+            kwargs.setdefault("shuffle", False)  # they are: Keras warns otherwise
+        return super().fit(
+            x,
+            steps_per_epoch=steps_per_epoch,
+            validation_data=validation_data,
+            validation_steps=validation_steps,
+            **kwargs,
+        )
+
+    def evaluate(self, x=None, steps=None, **kwargs):
+        """Evaluate on examples of the objective, made with `training=False`; see `fit`."""
+        if not kwargs.get("_use_cached_eval_dataset"):
+            steps = self._take(x, steps, training=False)
+            x = x.repeat() if isinstance(x, Examples) else x
+        return super().evaluate(x, steps=steps, **kwargs)
+
+    def _take(self, data, steps, training):
+        """Check examples, make the memory for their batches, and say how many a pass has."""
+        if isinstance(data, Examples):
+            self._check_examples(data)
+            batch_size, steps = data.local_batch_size, steps or data.steps_per_epoch
+            self.check_batch(*data.batch_at(data.start))
+        else:
+            batch_size = None
+        if self.memory is not None:
+            if batch_size is None:
+                raise ValueError(
+                    "A backbone with memory is trained on `keras_plm.data.examples`, whose rows "
+                    f"continue from batch to batch. Received: {type(data).__name__}."
+                )
+            if self.memory.resize(batch_size, training):
+                self.train_function = self.test_function = None  # traced without this state
+        return steps
+
+    def _check_examples(self, examples):
+        """Compare what the examples were made with to what the model is."""
+        if examples.objective != self.objective:
+            raise ValueError(
+                "The examples were made with another objective. Make them with "
+                f"`model.objective`, {self.objective}. Received: {examples.objective}."
+            )
+        if self.tokenizer and examples.tokenizer_fingerprint != self.tokenizer.fingerprint:
+            raise ValueError(
+                "The corpus was built with another tokenizer than the model's: fingerprint "
+                f"{self.tokenizer.fingerprint[:12]}... expected, received "
+                f"{examples.tokenizer_fingerprint[:12]}.... Build the corpus again with "
+                "`model.tokenizer`."
+            )
+        if examples.vocabulary_size > self.backbone.vocabulary_size:
+            raise ValueError(
+                f"The corpus has a vocabulary of {examples.vocabulary_size} ids, the model one "
+                f"of {self.backbone.vocabulary_size}. Build the corpus with the model's tokenizer."
+            )
+
+    def check_batch(self, x, y, sample_weight):
+        """Refuse a batch that the model cannot train on, before a backend sees it.
+
+        Args:
+            x: dict of features.
+            y: dict of int arrays (B, P) by head.
+            sample_weight: dict of float arrays (B, P) by head.
+
+        Raises:
+            ValueError: naming what is wrong.
+        """
+        self.check_x(x)
+        for what, value in (("y", y), ("sample_weight", sample_weight)):
+            if set(value) != set(self.heads):
+                raise ValueError(
+                    f"`{what}` must have the keys {sorted(self.heads)}. Received: {sorted(value)}."
+                )
+        for name in self.heads:
+            target, weight = np.asarray(y[name]), np.asarray(sample_weight[name])
+            if not np.isfinite(weight).all() or weight.min() < 0 or weight.sum() == 0:
+                raise ValueError(
+                    f"The weights of {name!r} must be finite and at least 0, and not all 0: "
+                    f"without a target there is no loss. Received: sum {weight.sum()}."
+                )
+            if target.min() < 0 or target.max() >= self.backbone.vocabulary_size:
+                raise ValueError(
+                    f"The targets of {name!r} must lie in [0, {self.backbone.vocabulary_size}). "
+                    f"Received: values from {target.min()} to {target.max()}."
+                )
+
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        """Examples are ready: nothing is done to them."""
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def _prepare(self, x, y, sample_weight):
+        """Examples were checked by `_take`; other data are checked as every task does."""
+        if isinstance(x, Examples):
+            return x, y, sample_weight
+        return super()._prepare(x, y, sample_weight)
+
+    def _trainer(self, x):
+        return keras.Model
+
+    def settings(self):
+        return {"objective": self.objective.get_config()}
+
+    @classmethod
+    def read_settings(cls, settings):
+        return {"objective": Objective.from_config(settings["objective"])}
+
+
+def _input(name):
+    """A Keras input for a feature; all lengths but the batch's are free."""
+    feature = contract.FEATURES[name]
+    return keras.Input((None,) * (len(feature.shape) - 1), dtype=feature.dtype, name=name)

@@ -1,0 +1,108 @@
+"""Classification of texts and of pairs of texts."""
+
+import keras
+import numpy as np
+
+from keras_plm.heads import SummaryHead
+from keras_plm.tasks.task import Task
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class TextClassifier(Task):
+    """Classifies texts, or pairs of texts, by the output at the CLS token.
+
+    Args:
+        backbone: a backbone of this package.
+        num_classes: int. How many classes.
+        preprocessor: `TextPreprocessor` or None: then features are given, not strings.
+        dropout: float. Dropout rate before the logits.
+
+    Call arguments:
+        inputs: dict of `token_ids`, `segment_ids` and `padding_mask`, each (B, T).
+
+    Returns:
+        Tensor of shape (B, num_classes): logits.
+
+    Raises:
+        ValueError: if `num_classes` is below 2, or a label is out of range.
+
+    Example:
+    ```python
+    from keras_plm.backbones import XLNetBackbone
+    from keras_plm.data import train_tokenizer
+    from keras_plm.tasks import TextClassifier, TextPreprocessor
+
+    def classify(path, texts, labels):
+        tokenizer = train_tokenizer([path], vocabulary_size=1000)
+        backbone = XLNetBackbone(tokenizer.vocabulary_size, 2, 2, 32, 64)
+        preprocessor = TextPreprocessor(tokenizer, sequence_length=32)
+        classifier = TextClassifier(backbone, num_classes=2, preprocessor=preprocessor)
+        classifier.fit(texts, labels, epochs=3)
+        return classifier.predict(texts)  # (N, 2)
+    ```
+
+    Source: XLNet, arXiv:1906.08237, appendix A.4.
+    """
+
+    def __init__(self, backbone, num_classes, preprocessor=None, dropout=0.1, **kwargs):
+        if num_classes < 2:
+            raise ValueError(f"`num_classes` must be at least 2. Received: {num_classes}.")
+
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        backbone.train_query_rows(False)
+        head = SummaryHead(
+            num_classes,
+            backbone.hidden_dim,
+            dropout=dropout,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            dtype=backbone.dtype_policy,
+            name="label",
+        )
+        self.heads = {"label": head}
+
+        # === Functional model ===
+        inputs = dict(backbone.input)
+        sequence_output = backbone.encode(inputs)["sequence_output"]  # (B, T, D)
+        outputs = head(sequence_output[:, -1])  # (B, num_classes): CLS is the last token
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.num_classes = num_classes
+        self.dropout = dropout
+
+    def compile(self, optimizer="auto", loss="auto", metrics="auto", jit_compile=True, **kwargs):
+        """Set up training; see `keras.Model.compile`.
+
+        Args:
+            optimizer: "auto": AdamW with learning rate 5e-5 and weight decay 0.01, gradients
+                clipped to a global norm of 1.
+            loss: "auto": sparse categorical cross-entropy on logits.
+            metrics: "auto": accuracy.
+            jit_compile: bool or "auto". Whether XLA compiles the step.
+        """
+        if optimizer == "auto":
+            optimizer = keras.optimizers.AdamW(5e-5, weight_decay=0.01, global_clipnorm=1.0)
+            optimizer.exclude_from_weight_decay(var_names=["bias$", "beta$", "gamma$"])
+        if loss == "auto":
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        if metrics == "auto":
+            metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        super().compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile, **kwargs)
+
+    def check_y(self, y, count):
+        """Refuse labels that are not class numbers: JAX would give them a silent loss of 0."""
+        if y is None:
+            return
+        y = np.asarray(y)
+        if y.shape[:1] != (count,):
+            raise ValueError(f"There must be a label per text. Received: {y.shape} for {count}.")
+        if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= self.num_classes:
+            raise ValueError(
+                f"Labels must be integers in [0, {self.num_classes}). "
+                f"Received: {y.dtype} values such as {np.unique(y)[:5].tolist()}."
+            )
+
+    def settings(self):
+        return {"num_classes": self.num_classes, "dropout": self.dropout}

@@ -1,0 +1,59 @@
+"""A stream of documents looked up by position against the same stream written out."""
+
+import numpy as np
+import pytest
+
+from keras_plm.data.stream import DocumentStream
+
+EOD = 7
+
+
+def written_out(corpus, documents):
+    """token ids, word starts and sentence numbers of the stream, as lists."""
+    tokens, starts, numbers, number = [], [], [], 0
+    for document in documents:
+        begin, end = corpus.document_offsets[document : document + 2]
+        for left, right in zip(corpus.sentence_offsets, corpus.sentence_offsets[1:]):
+            if begin <= left < end:
+                tokens += corpus.token_ids[left:right].tolist()
+                starts += corpus.word_starts[left:right].tolist()
+                numbers += [number] * (right - left)
+                number += 1
+        tokens.append(EOD)
+        starts.append(True)
+        numbers.append(number)
+        number += 1
+    return np.array(tokens), np.array(starts), np.array(numbers)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4, 5, 6, 7], [3, 1, 7, 0], [5]])
+def test_lookups(make_random_corpus, order):
+    corpus = make_random_corpus(8)
+    stream = DocumentStream(corpus, order, EOD)
+    tokens, starts, numbers = written_out(corpus, order)
+    positions = np.arange(len(tokens))
+    assert stream.num_tokens == len(tokens)
+    ours = stream.tokens(positions)
+    np.testing.assert_array_equal(ours[0], tokens)
+    np.testing.assert_array_equal(ours[1], starts)
+    np.testing.assert_array_equal(stream.sentence_number(positions), numbers)
+    begins = np.flatnonzero(np.diff(numbers, prepend=-1))
+    begins = np.append(begins, len(tokens))
+    np.testing.assert_array_equal(stream.sentence_begin(np.arange(len(begins))), begins)
+    square = positions[: len(positions) // 2 * 2].reshape(2, -1)
+    assert stream.tokens(square)[0].shape == square.shape
+    assert ours[0].dtype == np.int32 and ours[1].dtype == bool
+
+
+def test_a_document_without_tokens_is_its_eod(make_random_corpus):
+    corpus = make_random_corpus(3)
+    corpus.document_offsets = np.insert(corpus.document_offsets, 1, corpus.document_offsets[1])
+    stream = DocumentStream(corpus, [0, 1, 2, 3], EOD)
+    tokens, starts, numbers = written_out(corpus, [0, 1, 2, 3])
+    positions = np.arange(len(tokens))
+    np.testing.assert_array_equal(stream.tokens(positions)[0], tokens)
+    np.testing.assert_array_equal(stream.sentence_number(positions), numbers)
+
+
+def test_no_documents(make_random_corpus):
+    assert DocumentStream(make_random_corpus(3), [], EOD).num_tokens == 0

@@ -1,0 +1,79 @@
+"""text_files.py: documents, lines and clear errors."""
+
+import json
+
+import pytest
+
+from keras_plm.data import text_files
+from keras_plm.data.text_files import read_documents, text_paths
+
+
+def documents(*paths, **options):
+    """Whole documents, with white space made one space; empty ones left out."""
+    whole, part = [], ""
+    for text, ends in read_documents(list(paths), **options):
+        part += text
+        if ends:
+            whole.append(" ".join(part.split()))
+            part = ""
+    assert not part
+    return [text for text in whole if text]
+
+
+def test_blank_lines_and_file_ends_separate_documents(tmp_path):
+    one, two = tmp_path / "one.txt", tmp_path / "two.md"
+    one.write_bytes(b"\xef\xbb\xbf\n\na\r\nb\r\n \t\r\n\r\nc\r\n")
+    two.write_bytes("é".encode())
+    assert documents(one, two) == ["a b", "c", "é"]
+
+
+def test_json_lines(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"body": "a\n\nb"}) + "\n\n" + json.dumps({"body": "c", "x": 1}))
+    assert documents(path, text_field="body") == ["a b", "c"]
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ('{"text": 1}', "string under 'text'"),
+        ('{"other": "a"}', r"Received: \['other'\]"),
+        ("[1]", "Received: list"),
+        ('{"text": ', "not valid JSON"),
+        ('{"text": "\\ud800"}', "surrogate"),
+    ],
+)
+def test_bad_json_lines_are_named(tmp_path, line, message):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "good"}\n' + line)
+    with pytest.raises(ValueError, match=f"a.jsonl, line 2 .*{message}"):
+        documents(path)
+
+
+def test_bytes_that_are_not_utf8_are_placed(tmp_path):
+    path = tmp_path / "latin.txt"
+    path.write_bytes(b"first\ncaf\xe9 au lait\n")
+    with pytest.raises(ValueError, match=r"latin.txt is not UTF-8 at byte 9 \(b'\\xe9'\)"):
+        documents(path)
+
+
+def test_long_documents_come_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_files, "LONGEST_PART", 10)
+    path = tmp_path / "long.txt"
+    path.write_text("12345678\n" * 5 + "\nend\n")
+    assert max(len(text) for text, _ in read_documents(path)) <= 18
+    assert documents(path) == [" ".join(["12345678"] * 5), "end"]
+
+
+def test_paths(tmp_path):
+    for name in ["b.txt", "a.md", "c.jsonl", "image.png"]:
+        (tmp_path / name).write_text("x")
+    assert [path.name for path in text_paths(tmp_path)] == ["a.md", "b.txt", "c.jsonl"]
+    assert text_paths(str(tmp_path / "image.png")) == [tmp_path / "image.png"]
+    with pytest.raises(FileNotFoundError, match="missing.txt"):
+        text_paths([tmp_path / "missing.txt"])
+    with pytest.raises(ValueError, match="No text file"):
+        text_paths([])
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(ValueError, match="empty.txt is empty"):
+        text_paths(tmp_path)

@@ -1,0 +1,62 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_plm.heads import MaskedLMHead
+from keras_plm.layers import TokenAndQueryEmbedding
+
+ROWS = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
+
+
+def made(**options):
+    embedding = TokenAndQueryEmbedding(10, 4, embeddings_initializer="random_normal", **options)
+    embedding.build((None, None))
+    head = MaskedLMHead(embedding.token_embedding)
+    head.build(ROWS.shape)
+    return head
+
+
+def test_logits_are_rows_times_the_table_plus_bias():
+    head = made()
+    head.bias.assign(np.arange(10, dtype="float32"))
+    table = ops.convert_to_numpy(head.token_embedding.embeddings)
+    expected = ROWS @ table.T + np.arange(10)
+    np.testing.assert_allclose(ops.convert_to_numpy(head(ROWS)), expected, atol=1e-6)
+
+
+def test_bias_starts_at_zero_and_the_table_is_shared():
+    head = made()
+    assert not ops.convert_to_numpy(head.bias).any()
+    assert any(weight is head.token_embedding.embeddings for weight in head.weights)
+    assert len(head.weights) == 2
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_logits_are_float32(policy):
+    head = made(dtype=policy)
+    logits = head(ROWS)
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    assert head.compute_output_spec(keras.KerasTensor((2, 3, 4))).dtype == "float32"
+    expected = ROWS @ np.array(head.token_embedding.embeddings).T
+    np.testing.assert_allclose(ops.convert_to_numpy(logits), expected, atol=5e-3)
+
+
+def test_shares_the_embedding_with_the_model_after_reload(tmp_path):
+    inputs = keras.Input((None,), dtype="int32")
+    embedding = TokenAndQueryEmbedding(10, 4)
+    model = keras.Model(inputs, MaskedLMHead(embedding.token_embedding)(embedding(inputs)))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert len(again.weights) == len(model.weights) == 3
+    token_ids = np.array([[1, 2, 3]])
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(model(token_ids)), ops.convert_to_numpy(again(token_ids))
+    )
+
+
+def test_from_config_leaves_the_config_as_it_is():
+    config = made().get_config()
+    copy = dict(config)
+    MaskedLMHead.from_config(config)
+    assert config == copy

@@ -1,0 +1,105 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_plm.layers import RelativePositionEncoding
+
+
+def table(length, memory_length=0, both_directions=False, batch=2, **options):
+    """The encoding of a segment as float32 numpy."""
+    layer = RelativePositionEncoding(**{"hidden_dim": 8, **options})
+    inputs = np.zeros((batch, length, 8), "float32")
+    result = layer(inputs, memory_length=memory_length, both_directions=both_directions)
+    return ops.convert_to_numpy(ops.cast(result, "float32"))
+
+
+def sinusoids(distances, hidden_dim=8):
+    """XLNet's encoding in double precision: all sines, then all cosines."""
+    result = np.zeros((len(distances), hidden_dim))
+    for row, distance in enumerate(distances):
+        for column in range(hidden_dim // 2):
+            angle = distance / 10000 ** (2 * column / hidden_dim)
+            result[row, column] = np.sin(angle)
+            result[row, hidden_dim // 2 + column] = np.cos(angle)
+    return result
+
+
+@pytest.mark.parametrize("length, memory_length", [(1, 0), (5, 0), (5, 3), (2, 7)])
+def test_distances_run_from_the_first_key_to_the_last(length, memory_length):
+    distances = np.arange(memory_length + length, -length, -1)
+    result = table(length, memory_length)
+    assert result.shape == (1, 2 * length + memory_length, 8)
+    np.testing.assert_allclose(result[0], sinusoids(distances), atol=1e-6)
+
+
+def test_causal_distances_end_at_zero():
+    result = table(4, 3, causal=True)
+    np.testing.assert_allclose(result[0], sinusoids(np.arange(7, -1, -1)), atol=1e-6)
+    np.testing.assert_allclose(result[0, -1], [0] * 4 + [1] * 4)
+
+
+def test_clamp_clips_both_sides():
+    distances = np.clip(np.arange(8, -5, -1), -2, 2)
+    np.testing.assert_allclose(table(5, 3, clamp_length=2)[0], sinusoids(distances), atol=1e-6)
+
+
+@pytest.mark.parametrize("clamp_length", [None, 2])
+def test_backward_is_the_negated_distance(clamp_length):
+    distances = np.arange(8, -5, -1)
+    if clamp_length:
+        distances = np.clip(distances, -clamp_length, clamp_length)
+    result = table(5, 3, both_directions=True, clamp_length=clamp_length)
+    assert result.shape == (2, 13, 8)
+    np.testing.assert_allclose(result[0], sinusoids(distances), atol=1e-6)
+    np.testing.assert_allclose(result[1], sinusoids(-distances), atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])
+def test_angles_are_float32_in_half_precision(policy):
+    """In bfloat16 the integers above 256 collapse; here only the result is rounded."""
+    full = table(600, hidden_dim=16)
+    half = table(600, hidden_dim=16, dtype=policy)
+    rounded = ops.convert_to_numpy(ops.cast(ops.cast(full, "bfloat16"), "float32"))
+    np.testing.assert_array_equal(half, rounded)
+    far = half[0, :300]  # the distances 600 .. 301
+    assert len(np.unique(far, axis=0)) == 300
+
+
+def test_dropout_only_in_training():
+    layer = RelativePositionEncoding(8, dropout=0.5)
+    inputs = np.zeros((1, 50, 8), "float32")
+    assert not (ops.convert_to_numpy(layer(inputs))[..., 4:] == 0).all(axis=(0, 2)).any()
+    dropped = ops.convert_to_numpy(layer(inputs, training=True))[..., 4:] == 0
+    assert 0.3 < dropped.mean() < 0.7
+
+
+def test_length_may_be_unknown():
+    inputs = keras.Input((None, 8))
+    layer = RelativePositionEncoding(8)
+    outputs = layer(inputs, memory_length=2)
+    assert outputs.shape == (1, None, 8)
+    model = keras.Model(inputs, outputs)
+    for length in (3, 6):
+        result = ops.convert_to_numpy(model(np.zeros((1, length, 8), "float32")))
+        np.testing.assert_array_equal(result, table(length, 2))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_known_length_gives_a_known_shape(causal):
+    layer = RelativePositionEncoding(8, causal=causal)
+    symbolic = layer(keras.Input((5, 8)), memory_length=3, both_directions=True)
+    assert symbolic.shape == table(5, 3, True, causal=causal).shape
+
+
+def test_config():
+    layer = RelativePositionEncoding(8, causal=True, clamp_length=4, dropout=0.25)
+    again = RelativePositionEncoding.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="even.*hidden_dim=7"):
+        RelativePositionEncoding(7)
+    with pytest.raises(ValueError, match="clamp_length.*Received: 0"):
+        RelativePositionEncoding(8, clamp_length=0)

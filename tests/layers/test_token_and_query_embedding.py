@@ -1,0 +1,52 @@
+import numpy as np
+from keras import ops
+
+from keras_plm.layers import TokenAndQueryEmbedding
+
+
+def made(**options):
+    embedding = TokenAndQueryEmbedding(10, 4, **options)
+    embedding.build((None, None))
+    return embedding
+
+
+def test_looks_up_rows():
+    embedding = made()
+    table = ops.convert_to_numpy(embedding.token_embedding.embeddings)
+    result = ops.convert_to_numpy(embedding(np.array([[3, 9, 3]])))
+    np.testing.assert_array_equal(result[0], table[[3, 9, 3]])
+
+
+def test_query_vector_starts_frozen_and_random():
+    embedding = made(embeddings_initializer="random_normal")
+    assert not embedding.query_vector.trainable
+    assert [weight.path for weight in embedding.trainable_weights] == [
+        embedding.token_embedding.embeddings.path
+    ]
+    vector = ops.convert_to_numpy(embedding.query_vector)
+    assert vector.std() > 0
+    assert not np.allclose(vector, ops.convert_to_numpy(embedding.token_embedding.embeddings)[0])
+
+
+def test_query_vector_can_be_set_free():
+    embedding = made()
+    embedding.query_vector.trainable = True
+    assert len(embedding.trainable_weights) == 2
+
+
+def test_output_matrix_is_the_table():
+    embedding = made()
+    rows = np.random.default_rng(0).normal(size=(1, 2, 4)).astype("float32")
+    logits = ops.convert_to_numpy(embedding.token_embedding(rows, reverse=True))
+    table = ops.convert_to_numpy(embedding.token_embedding.embeddings)
+    np.testing.assert_allclose(logits, rows @ table.T, atol=1e-6)
+
+
+def test_config():
+    embedding = made(embeddings_initializer="random_normal", dtype="mixed_bfloat16")
+    again = TokenAndQueryEmbedding.from_config(embedding.get_config())
+    assert again.token_embedding.dtype_policy.name == "mixed_bfloat16"
+    first, second = embedding.get_config(), again.get_config()
+    for config in (first, second):
+        config["embeddings_initializer"] = config["embeddings_initializer"]["class_name"]
+    assert first == second
