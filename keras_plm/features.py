@@ -29,12 +29,12 @@ class Feature:
 FEATURES = {
     "token_ids": Feature("int32", "BT", "vocabulary ids, possibly corrupted"),
     "padding_mask": Feature("bool", "BT", "True = a real token"),
-    "segment_ids": Feature("int32", "BT", "0, 1, 2, ...; for relative segments only equality matters"),
-    "order": Feature("int32", "BT", "the step of the factorisation at which a token becomes visible"),
-    "target_positions": Feature("int32", "BP", "which tokens are predicted; unused slots are 0 with weight 0"),
-    "backward": Feature("bool", "B", "this row was read right to left: relative distances change sign"),
-    "fresh": Feature("bool", "B", "this row does not continue the previous batch's row: its memory is zero"),
-    "memory": Feature("float32", "BLMD", "inputs of each block for the M tokens before this segment"),
+    "segment_ids": Feature("int32", "BT", "0, 1, 2; if relative, only equality matters"),
+    "order": Feature("int32", "BT", "the step of the factorisation at which a token is seen"),
+    "target_positions": Feature("int32", "BP", "which tokens are predicted; unused slots are 0"),
+    "backward": Feature("bool", "B", "read right to left: relative distances change sign"),
+    "fresh": Feature("bool", "B", "does not continue the previous batch's row: its memory is zero"),
+    "memory": Feature("float32", "BLMD", "inputs of each block for the M tokens before"),
 }
 
 # Features that hold a number which must stay below a bound that only the model knows.

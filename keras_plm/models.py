@@ -4,11 +4,18 @@ from keras_plm.backbones import XLNetBackbone
 from keras_plm.objectives import PermutationModeling
 from keras_plm.tasks import Pretrainer, TextPreprocessor
 
-# Base is the released one (arXiv:1906.08237, section 3.1; table 7 for the lengths).
+# Base is the released one (arXiv:1906.08237, section 3.1). A narrow model needs larger initial
+# weights than the released 0.02, about 1 / sqrt(width): else it stays for long at the unigram loss.
 XLNET_SIZES = {
-    "tiny": dict(num_layers=3, num_heads=4, hidden_dim=128, intermediate_dim=512),
-    "small": dict(num_layers=6, num_heads=4, hidden_dim=256, intermediate_dim=1024),
-    "base": dict(num_layers=12, num_heads=12, hidden_dim=768, intermediate_dim=3072),
+    "tiny": dict(
+        num_layers=3, num_heads=4, hidden_dim=128, intermediate_dim=512, initializer_range=0.08
+    ),
+    "small": dict(
+        num_layers=6, num_heads=4, hidden_dim=256, intermediate_dim=1024, initializer_range=0.06
+    ),
+    "base": dict(
+        num_layers=12, num_heads=12, hidden_dim=768, intermediate_dim=3072, initializer_range=0.02
+    ),
 }
 XLNET_LENGTHS = {"tiny": 128, "small": 256, "base": 512}
 

@@ -1,5 +1,6 @@
 """What every backbone has: one forward pass, `encode`, and presets that load safely."""
 
+import numbers
 import os
 
 import keras
@@ -90,3 +91,23 @@ class Backbone(keras_hub.models.Backbone):
         """
         classes = Backbone.__subclasses__() if cls is Backbone else [cls]
         return preset_directory.read_backbone(preset, classes, load_weights, **kwargs)
+
+
+def check_sizes(**sizes):
+    """Refuse sizes of an architecture that are no integers or below 1.
+
+    Args:
+        sizes: the constructor arguments, by name.
+
+    Raises:
+        ValueError: naming all of the arguments that are wrong.
+    """
+    wrong = [
+        f"{name}={size!r}"
+        for name, size in sizes.items()
+        if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1
+    ]
+    if wrong:
+        raise ValueError(
+            f"{sorted(sizes)} must be integers of at least 1. Received: {', '.join(wrong)}."
+        )

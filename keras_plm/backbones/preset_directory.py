@@ -18,7 +18,7 @@ from keras_plm import files
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
 
-_POLICIES = ("DTypePolicy", "FloatDTypePolicy", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy")
+_POLICIES = ("DTypePolicy", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy")
 
 
 def write_json(path, value):

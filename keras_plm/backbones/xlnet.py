@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_plm import features as contract
-from keras_plm.backbones.backbone import Backbone
+from keras_plm.backbones.backbone import Backbone, check_sizes
 from keras_plm.layers import (
     QueryRows,
     RelativePositionEncoding,
@@ -55,8 +55,8 @@ class XLNetBackbone(Backbone):
         dtype: str or `keras.DTypePolicy`.
 
     Raises:
-        ValueError: if `hidden_dim` is odd or not a multiple of `num_heads`, or a length is
-            negative.
+        ValueError: if a size is no positive integer, `hidden_dim` is odd or not a multiple of
+            `num_heads`, or a length is negative.
 
     Example:
     ```python
@@ -104,6 +104,13 @@ class XLNetBackbone(Backbone):
         dtype=None,
         **kwargs,
     ):
+        check_sizes(
+            vocabulary_size=vocabulary_size,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            hidden_dim=hidden_dim,
+            intermediate_dim=intermediate_dim,
+        )
         if hidden_dim % num_heads or hidden_dim % 2:
             raise ValueError(
                 "`hidden_dim` must be even and a multiple of `num_heads`. "

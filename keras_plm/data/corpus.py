@@ -146,6 +146,16 @@ class Corpus:
         parts = np.sort(drawn[number:]), np.sort(drawn[:number])
         return tuple(Corpus(self.directory, self._info, self._arrays, part) for part in parts)
 
+    def token_counts(self):
+        """How often every id occurs, an integer array (V,)."""
+        counts = np.zeros(self.vocabulary_size, "int64")
+        for run in np.split(self.documents, np.flatnonzero(np.diff(self.documents) != 1) + 1):
+            begin, end = self.document_offsets[[run[0], run[-1] + 1]]
+            for start in range(begin, end, CHUNK):
+                ids = self.token_ids[start : min(start + CHUNK, end)]
+                counts += np.bincount(ids, minlength=self.vocabulary_size)
+        return counts
+
     def unigram_entropy(self):
         """The entropy of the corpus's own unigram distribution, in nats per token.
 
@@ -154,12 +164,7 @@ class Corpus:
         Returns:
             A float.
         """
-        counts = np.zeros(self.vocabulary_size, "int64")
-        for run in np.split(self.documents, np.flatnonzero(np.diff(self.documents) != 1) + 1):
-            begin, end = self.document_offsets[[run[0], run[-1] + 1]]
-            for start in range(begin, end, CHUNK):
-                ids = self.token_ids[start : min(start + CHUNK, end)]
-                counts += np.bincount(ids, minlength=self.vocabulary_size)
+        counts = self.token_counts()
         share = counts[counts > 0] / counts.sum()
         return float(-(share * np.log(share)).sum())
 

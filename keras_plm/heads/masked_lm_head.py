@@ -60,5 +60,6 @@ class MaskedLMHead(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
         embedding = keras.saving.deserialize_keras_object(config.pop("token_embedding"))
         return cls(embedding, **config)

@@ -29,8 +29,10 @@ def get_activation(name):
         A function of one tensor.
 
     Raises:
-        ValueError: if Keras does not know the name either.
+        ValueError: if it is no name, or one that Keras does not know either.
     """
+    if not isinstance(name, str):  # Keras would build whatever a dict describes
+        raise ValueError(f"An activation is given by its name. Received: activation={name!r}.")
     if name == "gelu_tanh":
         return gelu_tanh
     return keras.activations.get(name)

@@ -40,5 +40,6 @@ class QueryRows(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
         embedding = keras.saving.deserialize_keras_object(config.pop("embedding"))
         return cls(embedding, **config)

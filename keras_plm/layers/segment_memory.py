@@ -105,21 +105,33 @@ class SegmentMemory(keras.layers.Layer):
         self.training_state = self.evaluation_state = None
         self._tracker.lock()
 
-    def call(self, fresh, training=False):
+    def state_for_a_batch(self, rows, training):
+        """The state of training or of evaluation, refused to a batch that it does not fit.
+
+        Args:
+            rows: int or None. The rows B of the batch, if they are known.
+            training: bool.
+
+        Raises:
+            ValueError: if there is no state yet or it has another number of rows.
+        """
         state = self.state(training)
-        if in_symbolic_scope():  # Keras infers shapes with training=False on training batches
-            return ops.zeros((ops.shape(fresh)[0], *self._row_shape()), self.compute_dtype)
         if state is None:
             raise ValueError(
                 "The memory has no state yet. Call `resize(batch_size, training)` first; "
                 "`Pretrainer.fit` and `Pretrainer.evaluate` do."
             )
-        rows = fresh.shape[0]
         if rows is not None and rows != state.shape[0]:
             raise ValueError(
                 f"The memory was made for batches of {state.shape[0]} rows. "
                 f"Received: a batch of {rows} rows."
             )
+        return state
+
+    def call(self, fresh, training=False):
+        if in_symbolic_scope():  # Keras infers shapes with training=False on training batches
+            return ops.zeros((ops.shape(fresh)[0], *self._row_shape()), self.compute_dtype)
+        state = self.state_for_a_batch(fresh.shape[0], training)
         value = ops.convert_to_tensor(state)  # read before it is assigned
         fresh = ops.cast(fresh, "bool")[:, None, None, None]
         return ops.stop_gradient(ops.where(fresh, ops.zeros_like(value), value))
@@ -171,9 +183,9 @@ class UpdateSegmentMemory(keras.layers.Layer):
         pass
 
     def call(self, inputs, new_memory, training=False):
-        state = self.memory.state(training)
         if in_symbolic_scope():
             return inputs
+        state = self.memory.state_for_a_batch(new_memory.shape[0], training)
         state.assign(ops.cast(ops.stop_gradient(new_memory), state.dtype))
         return inputs
 
@@ -185,5 +197,6 @@ class UpdateSegmentMemory(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
         memory = keras.saving.deserialize_keras_object(config.pop("memory"))
         return cls(memory, **config)

@@ -81,5 +81,6 @@ class TwoStream(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
         block = keras.saving.deserialize_keras_object(config.pop("block"))
         return cls(block, **config)

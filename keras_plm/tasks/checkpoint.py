@@ -47,12 +47,16 @@ class Checkpoint(keras.callbacks.Callback):
             )
         self.directory = directory
         self.every = every
-        self.step = start
+        self.step = self.step_of_epoch = start
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Remember where the epoch starts: batches are counted from there."""
+        self.step_of_epoch = self.step
 
     def on_train_batch_end(self, batch, logs=None):
-        """Count the step, and save if it is time."""
-        self.step += 1
-        if self.every is not None and self.step % self.every == 0:
+        """Count the step, or steps of one execution, and save if it is time."""
+        before, self.step = self.step, self.step_of_epoch + batch + 1
+        if self.every is not None and self.step // self.every > before // self.every:
             self.save()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -90,6 +94,8 @@ def resume(model, directory):
     Raises:
         ValueError: if the checkpoint is damaged or of another model; the model is unchanged.
     """
+    if model.optimizer is None:
+        raise ValueError("The model has no optimizer yet: compile it first.")
     files.recover_directory(directory)
     if not os.path.isdir(directory):
         return 0
@@ -106,6 +112,15 @@ def resume(model, directory):
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     memories = {n: arrays.pop(f"memory/{n}") for n in _memories(model) if f"memory/{n}" in arrays}
+    for purpose, value in memories.items():
+        memory, state = model.memory, _memories(model)[purpose]
+        rows = value.shape[:1] if state is None else tuple(state.shape[:1])
+        expected = (*rows, memory.num_layers, memory.memory_length, memory.hidden_dim)
+        if value.shape != expected:
+            raise ValueError(
+                f"{directory} is the checkpoint of another model: its memory of {purpose} has "
+                f"the shape {value.shape}, this model's {expected}. Build the model as it was."
+            )
     variables = {
         f"{kind}/{index:05d}": variable
         for kind, ones in _state(model).items()

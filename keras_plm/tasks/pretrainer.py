@@ -8,6 +8,7 @@ from keras_plm import features as contract
 from keras_plm.data.examples import Examples
 from keras_plm.layers import SegmentMemory, UpdateSegmentMemory
 from keras_plm.objectives import Objective
+from keras_plm.tasks import ready_data
 from keras_plm.tasks.task import Task
 
 
@@ -52,6 +53,13 @@ class Pretrainer(Task):
                     "A backbone with memory needs an objective that says which rows are `fresh`. "
                     f"Received: {type(objective).__name__}. Set memory_length=0."
                 )
+            reuse_length = getattr(objective, "reuse_length", backbone.reuse_length)
+            if reuse_length != backbone.reuse_length:
+                raise ValueError(
+                    "With a memory, backbone and objective must agree on `reuse_length`, else the "
+                    "memory would skip tokens or show those that are still to be predicted. "
+                    f"Received: {backbone.reuse_length} and {reuse_length}."
+                )
             self.memory = SegmentMemory(
                 backbone.num_layers,
                 backbone.memory_length,
@@ -87,7 +95,7 @@ class Pretrainer(Task):
 
         Args:
             optimizer: "auto": AdamW with learning rate 1e-4, weight decay 0.01 (not on norms and
-                biases of dense layers), epsilon 1e-6, gradients clipped to a global norm of 1.
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": for each head, cross-entropy averaged over the targets by weight.
             weighted_metrics: "auto": for each head, accuracy and perplexity over the targets.
             jit_compile: bool or "auto". Whether XLA compiles the step.
@@ -96,7 +104,7 @@ class Pretrainer(Task):
             optimizer = keras.optimizers.AdamW(
                 1e-4, weight_decay=0.01, epsilon=1e-6, global_clipnorm=1.0
             )
-            optimizer.exclude_from_weight_decay(var_names=["/bias$", "beta$", "gamma$"])
+            optimizer.exclude_from_weight_decay(var_names=["bias$", "beta$", "gamma$"])
         if loss == "auto":
             loss = {
                 name: keras.losses.SparseCategoricalCrossentropy(
@@ -152,12 +160,18 @@ class Pretrainer(Task):
             x = x.repeat() if isinstance(x, Examples) else x
         return super().evaluate(x, steps=steps, **kwargs)
 
+    def predict(self, x, steps=None, **kwargs):
+        """Predict logits for examples of the objective; see `evaluate`, whose memory it uses."""
+        steps = self._take(x, steps, training=False)
+        x = x.repeat() if isinstance(x, Examples) else x
+        return super().predict(x, steps=steps, **kwargs)
+
     def _take(self, data, steps, training):
         """Check examples, make the memory for their batches, and say how many a pass has."""
         if isinstance(data, Examples):
             self._check_examples(data)
             batch_size, steps = data.local_batch_size, steps or data.steps_per_epoch
-            self.check_batch(*data.batch_at(data.start))
+            ready_data.check(self, data.batch_at(data.start))
         else:
             batch_size = None
         if self.memory is not None:
@@ -167,7 +181,8 @@ class Pretrainer(Task):
                     f"continue from batch to batch. Received: {type(data).__name__}."
                 )
             if self.memory.resize(batch_size, training):
-                self.train_function = self.test_function = None  # traced without this state
+                # traced without this state
+                self.train_function = self.test_function = self.predict_function = None
         return steps
 
     def _check_examples(self, examples):
@@ -190,25 +205,33 @@ class Pretrainer(Task):
                 f"of {self.backbone.vocabulary_size}. Build the corpus with the model's tokenizer."
             )
 
-    def check_batch(self, x, y, sample_weight):
-        """Refuse a batch that the model cannot train on, before a backend sees it.
+    def check_y(self, x, y, sample_weight):
+        """Refuse targets that the model cannot train on, before a backend sees them.
 
         Args:
-            x: dict of features.
-            y: dict of int arrays (B, P) by head.
-            sample_weight: dict of float arrays (B, P) by head.
+            x: dict of features, checked.
+            y: dict of int arrays (B, P) by head, or None.
+            sample_weight: dict of float arrays (B, P) by head; None if `y` is.
 
         Raises:
             ValueError: naming what is wrong.
         """
-        self.check_x(x)
+        if y is None and sample_weight is None:
+            return
         for what, value in (("y", y), ("sample_weight", sample_weight)):
-            if set(value) != set(self.heads):
+            if not isinstance(value, dict) or set(value) != set(self.heads):
                 raise ValueError(
-                    f"`{what}` must have the keys {sorted(self.heads)}. Received: {sorted(value)}."
+                    f"`{what}` must be a dict with the keys {sorted(self.heads)}. "
+                    f"Received: {sorted(value) if isinstance(value, dict) else type(value)}."
                 )
+        shape = np.shape(x["target_positions"])
         for name in self.heads:
             target, weight = np.asarray(y[name]), np.asarray(sample_weight[name])
+            if target.shape != shape or weight.shape != shape or target.dtype.kind not in "iu":
+                raise ValueError(
+                    f"The targets of {name!r} must be integers, with a weight each, of shape "
+                    f"{shape}. Received: {target.dtype} {target.shape}, weights {weight.shape}."
+                )
             if not np.isfinite(weight).all() or weight.min() < 0 or weight.sum() == 0:
                 raise ValueError(
                     f"The weights of {name!r} must be finite and at least 0, and not all 0: "
@@ -224,7 +247,7 @@ class Pretrainer(Task):
         """Examples are ready: nothing is done to them."""
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
-    def _prepare(self, x, y, sample_weight):
+    def _prepare(self, x, y=None, sample_weight=None):
         """Examples were checked by `_take`; other data are checked as every task does."""
         if isinstance(x, Examples):
             return x, y, sample_weight

@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import logging
 import os
+import types
 
 import keras
 import keras_hub
@@ -13,6 +14,7 @@ from keras_plm import features as contract
 from keras_plm import files
 from keras_plm.backbones import Backbone
 from keras_plm.backbones.preset_directory import CONFIG_FILE, write_json
+from keras_plm.tasks import ready_data
 from keras_plm.tasks.heads_file import read_heads, write_heads
 from keras_plm.tasks.text_preprocessor import PREPROCESSOR_FILE, TextPreprocessor
 
@@ -30,6 +32,16 @@ class Task(keras_hub.models.Task):
     Keras's own default leaves it off for TensorFlow on a CPU.
     """
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        tokenizer = getattr(self.preprocessor, "tokenizer", None)
+        if tokenizer and tokenizer.vocabulary_size > self.backbone.vocabulary_size:
+            raise ValueError(
+                f"The tokenizer has {tokenizer.vocabulary_size} ids, the backbone only "
+                f"{self.backbone.vocabulary_size}. Use the tokenizer that the backbone was made "
+                "for."
+            )
+
     def settings(self):
         """The constructor arguments beside backbone and preprocessor, as plain JSON values."""
         raise NotImplementedError(f"{type(self).__name__} has no `settings`.")
@@ -40,7 +52,13 @@ class Task(keras_hub.models.Task):
 
         Args:
             settings: dict of plain values.
+
+        Raises:
+            ValueError: if a setting is unknown.
         """
+        unknown = sorted(set(settings) - set(inspect.signature(cls.__init__).parameters))
+        if unknown:
+            raise ValueError(f"{cls.__name__} has no settings {unknown}. Received: {settings}.")
         return settings
 
     def check_x(self, x):
@@ -52,8 +70,10 @@ class Task(keras_hub.models.Task):
         Raises:
             ValueError: naming the feature and what is wrong.
         """
+        if isinstance(x, dict):
+            x = {name: np.asarray(value) for name, value in x.items()}
         contract.check_batch(
-            {name: np.asarray(value) for name, value in x.items()},
+            x,
             names=self.input_names_of_task(),
             vocabulary_size=self.backbone.vocabulary_size,
         )
@@ -62,10 +82,20 @@ class Task(keras_hub.models.Task):
         """The features that the graph of this task takes."""
         return [tensor.name for tensor in self.inputs]
 
+    def get_compile_config(self):
+        """What `compile_from_config` takes; Keras's own forgets what weight decay leaves out."""
+        config = super().get_compile_config()
+        pattern = getattr(self.optimizer, "_exclude_from_weight_decay_pattern", None)
+        return {**config, "no_weight_decay": pattern and pattern.pattern} if config else config
+
     def compile_from_config(self, config):
         """Compile as a saved model was compiled, its optimizer ready to be loaded."""
+        config = dict(config)
+        no_weight_decay = config.pop("no_weight_decay", None)
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
+            if no_weight_decay:
+                self.optimizer.exclude_from_weight_decay(var_names=[no_weight_decay])
             self.optimizer.build(self.trainable_variables)
 
     def get_config(self):
@@ -130,11 +160,19 @@ class Task(keras_hub.models.Task):
         backbone = Backbone.from_preset(preset, load_weights, **kwargs)
         if "preprocessor" not in arguments and _has(preset, PREPROCESSOR_FILE):
             arguments["preprocessor"] = TextPreprocessor.from_preset(preset, **length)
+        elif length:
+            raise ValueError(
+                "`sequence_length` changes the preprocessor of the preset, which has none or is "
+                f"not used. Received: {length}."
+            )
         if _has(preset, TASK_FILE):
             saved = files.read_json(files.file_inside(preset, TASK_FILE))
             files.check_config(saved)
             if saved.get("class") == cls.__name__:
-                arguments = {**cls.read_settings(saved["settings"]), **arguments}
+                settings = saved.get("settings")
+                if not isinstance(settings, dict):
+                    raise ValueError(f"{preset}/{TASK_FILE} has no `settings` object.")
+                arguments = {**cls.read_settings(settings), **arguments}
         missing = [
             name
             for name, parameter in own.items()
@@ -153,13 +191,13 @@ class Task(keras_hub.models.Task):
         else:
             new = sorted(task.heads) if load_weights else []
         if new:
-            logger.warning("%s: the preset has no such heads, they start new: %s", cls.__name__, new)
+            logger.warning("%s: heads that the preset has not start new: %s", cls.__name__, new)
         return task
 
     # === Training ===
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
-        """Turn strings into features; features stay what they are."""
+        """Turn strings into features, and check their labels; features stay what they are."""
         if not isinstance(x, dict):
             if self.preprocessor is None:
                 raise ValueError(
@@ -167,6 +205,7 @@ class Task(keras_hub.models.Task):
                     f"{self.input_names_of_task()}. Received: {type(x).__name__}."
                 )
             x = self.preprocessor(x)
+            self.check_y(x, y, sample_weight)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def fit(self, x=None, y=None, batch_size=None, sample_weight=None, validation_data=None, **kw):
@@ -186,11 +225,12 @@ class Task(keras_hub.models.Task):
             ValueError: if the first batch is not what the model takes; the model is unchanged.
         """
         x, y, sample_weight = self._prepare(x, y, sample_weight)
-        if isinstance(validation_data, (tuple, list)):
-            parts = keras.utils.unpack_x_y_sample_weight(validation_data)
-            validation_data = keras.utils.pack_x_y_sample_weight(*self._prepare(*parts))
+        trainer = self._trainer(x)
+        validation_data = ready_data.prepare_validation(
+            self, validation_data, mapped=trainer is not keras.Model
+        )
         with weights_kept(self):
-            return self._trainer(x).fit(
+            return trainer.fit(
                 self,
                 x=x,
                 y=y,
@@ -210,63 +250,72 @@ class Task(keras_hub.models.Task):
             )
 
     def predict(self, x, batch_size=None, **kw):
-        """Predict for what `fit` takes; see `keras.Model.predict`."""
-        x, _, _ = self._prepare(x, None, None)
+        """Predict for what `fit` takes; see `keras.Model.predict`.
+
+        Every batch of texts or features is filled up to `batch_size` (32 by default), whatever
+        their number: XLA compiles for each size that it meets.
+        """
+        x, _, _ = self._prepare(x)
+        count = None
+        if isinstance(x, dict):
+            batch_size = batch_size or 32
+            count = len(x["token_ids"])
+            rows = np.arange(-(-count // batch_size) * batch_size) % count
+            x = {name: np.asarray(value)[rows] for name, value in x.items()}
         with weights_kept(self):
-            return self._trainer(x).predict(self, x=x, batch_size=batch_size, **kw)
+            outputs = self._trainer(x).predict(self, x=x, batch_size=batch_size, **kw)
+        return outputs if count is None else keras.tree.map_structure(lambda o: o[:count], outputs)
 
-    def _prepare(self, x, y, sample_weight):
-        """Tokenise lists and check them, or check the first batch of a dataset."""
-        if isinstance(x, dict) or not hasattr(x, "__iter__") or isinstance(x, (list, tuple)):
-            parts = self.preprocess_samples(x, y, sample_weight)
-            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(parts)
-            y = np.asarray(y) if isinstance(y, (list, tuple)) else y
-            self.check_x(x)
-            self.check_y(y, len(next(iter(x.values()))))
-        elif not hasattr(x, "__next__"):  # an iterator could not be looked at without loss
-            parts = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
-            if type(x).__module__.startswith("tensorflow") and not isinstance(parts[0], dict):
-                raise ValueError(
-                    "The tokenizer runs in Python, which a `tf.data` pipeline of strings cannot "
-                    "call. Give lists of strings, or a Grain dataset of them. "
-                    f"Received: {type(x).__name__}."
-                )
-            self.check_x(keras.utils.unpack_x_y_sample_weight(self.preprocess_samples(*parts))[0])
-        return x, y, sample_weight
+    def train_on_batch(self, x, y=None, sample_weight=None, **kw):
+        """Train on one batch of lists or features; see `keras.Model.train_on_batch`."""
+        return keras.Model.train_on_batch(self, *self._prepare(x, y, sample_weight), **kw)
 
-    def check_y(self, y, count):
-        """Refuse labels that the model cannot take. The base checks nothing.
+    def test_on_batch(self, x, y=None, sample_weight=None, **kw):
+        """Evaluate on one batch of lists or features; see `keras.Model.test_on_batch`."""
+        return keras.Model.test_on_batch(self, *self._prepare(x, y, sample_weight), **kw)
+
+    def _prepare(self, x, y=None, sample_weight=None):
+        """Data that are ready and checked."""
+        return ready_data.prepare(self, x, y, sample_weight)
+
+    def check_y(self, x, y, sample_weight):
+        """Refuse labels and weights that the model cannot take. The base checks nothing.
 
         Args:
+            x: dict of features, checked.
             y: labels, or None.
-            count: int. How many rows x has.
+            sample_weight: weights, or None.
         """
 
     def _trainer(self, x):
-        """Whose loop it is: Keras's for arrays (it shuffles), KerasHub's for datasets of text."""
-        return keras.Model if isinstance(x, dict) or x is None else keras_hub.models.Task
+        """Whose loop it is: KerasHub's for datasets of text, else Keras's (it shuffles arrays)."""
+        ready = x is None or isinstance(x, (dict, types.GeneratorType))
+        return keras.Model if ready else keras_hub.models.Task
+
+    def _purge_model_variables(self, **kinds):
+        """Keep what JAX's trainer would take out of the variables while it runs.
+
+        It gives nothing back when its first step fails. No memory is lost: it donates the
+        values to the step, which deletes them.
+        """
 
 
 @contextlib.contextmanager
 def weights_kept(model):
-    """Put a model's variables back if an exception leaves them empty.
+    """Bring a model's variables up to date if an exception ends its run.
 
-    JAX's trainer takes the values out of the variables while it runs. After an exception the
-    newest values are in the trainer's state, or, before the first step, in our hands.
+    JAX's trainer holds the newest values itself while it runs, and the variables the values
+    before the first step (see `Task._purge_model_variables`).
 
     Args:
         model: the Keras model that is about to run.
     """
-    variables = [*model.variables, *(model.optimizer.variables if model.optimizer else ())]
-    values = [variable.value for variable in variables]
     try:
         yield
     except BaseException:
         if keras.backend.backend() == "jax":
             model.jax_state_sync()
-            for variable, value in zip(variables, values):
-                if variable._value is None:
-                    variable.assign(value)
+            model._jax_state = None  # a later failure must not bring these values back
         raise
 
 

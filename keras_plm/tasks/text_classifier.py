@@ -45,8 +45,10 @@ class TextClassifier(Task):
     """
 
     def __init__(self, backbone, num_classes, preprocessor=None, dropout=0.1, **kwargs):
-        if num_classes < 2:
-            raise ValueError(f"`num_classes` must be at least 2. Received: {num_classes}.")
+        if not isinstance(num_classes, (int, np.integer)) or num_classes < 2:
+            raise ValueError(
+                f"`num_classes` must be an integer of at least 2. Received: {num_classes!r}."
+            )
 
         # === Layers ===
         self.backbone = backbone
@@ -69,7 +71,7 @@ class TextClassifier(Task):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
-        self.num_classes = num_classes
+        self.num_classes = int(num_classes)
         self.dropout = dropout
 
     def compile(self, optimizer="auto", loss="auto", metrics="auto", jit_compile=True, **kwargs):
@@ -91,13 +93,23 @@ class TextClassifier(Task):
             metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
         super().compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile, **kwargs)
 
-    def check_y(self, y, count):
+    def check_y(self, x, y, sample_weight):
         """Refuse labels that are not class numbers: JAX would give them a silent loss of 0."""
+        count = len(x["token_ids"])
+        if sample_weight is not None:
+            weight = np.asarray(sample_weight)
+            if weight.shape not in ((count,), (count, 1)) or not (weight >= 0).all():
+                raise ValueError(
+                    "There must be a weight of at least 0 per text. "
+                    f"Received: {weight.shape} for {count} texts, {weight.ravel()[:5].tolist()}."
+                )
         if y is None:
             return
         y = np.asarray(y)
-        if y.shape[:1] != (count,):
-            raise ValueError(f"There must be a label per text. Received: {y.shape} for {count}.")
+        if y.shape not in ((count,), (count, 1)):
+            raise ValueError(
+                f"There must be one label per text. Received: {y.shape} for {count} texts."
+            )
         if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= self.num_classes:
             raise ValueError(
                 f"Labels must be integers in [0, {self.num_classes}). "

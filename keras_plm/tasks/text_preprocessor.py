@@ -47,6 +47,11 @@ class TextPreprocessor(keras_hub.models.Preprocessor):
         self.sequence_length = sequence_length
 
     def call(self, x):
+        if isinstance(x, tuple) and len(x) != 2:
+            raise ValueError(
+                f"A tuple must be a pair of two lists of texts. Received: {len(x)} elements. "
+                "Give texts as a list."
+            )
         first, second = x if isinstance(x, tuple) else (x, None)
         first = self._encode(first)
         second = [None] * len(first) if second is None else self._encode(second)

@@ -135,7 +135,9 @@ def serve_keras(settings):
         while True:
             yield from batches
 
-    model.fit(endless(), steps_per_epoch=10**6, verbose=0, callbacks=[TakeTurns()])
+    keras.Model.fit(
+        model, endless(), steps_per_epoch=10**6, verbose=0, callbacks=[TakeTurns()]
+    )
 
 
 def make_pretrainer(settings, objective):
@@ -149,11 +151,14 @@ def make_pretrainer(settings, objective):
         memory_length=settings["memory_length"],
         reuse_length=settings["reuse_length"],
         dropout=0.0,
+        attention_dropout=0.0,
         activation="gelu",
         **{name: settings[name] for name in SIZES},
     )
     model = Pretrainer(backbone, objective)
     model.compile(optimizer=keras.optimizers.AdamW(1e-4))
+    if model.memory is not None:  # as Pretrainer.fit does, which takes a Corpus's examples only
+        model.memory.resize(settings["batch_size"], training=True)
     return model
 
 

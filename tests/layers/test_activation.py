@@ -34,6 +34,9 @@ def test_other_names_are_keras_names():
     with pytest.raises(ValueError, match="no_such_activation"):
         get_activation("no_such_activation")
 
+    with pytest.raises(ValueError, match="by its name"):
+        get_activation({"module": "keras.layers", "class_name": "ReLU", "config": {}})
+
 
 def test_survives_serialisation():
     layer = keras.layers.Dense(2, activation=gelu_tanh)

@@ -93,7 +93,7 @@ def test_another_batch_size():
     with pytest.raises(ValueError, match="2 rows.*batch of 3 rows"):
         written(1.0)(np.array([True] * 3), training=True)
     memory = written(1.0)
-    with pytest.raises(ValueError, match=r"\(2, 2, 3, 4\).*\(3, 2, 3, 4\)"):
+    with pytest.raises(ValueError, match="2 rows.*batch of 3 rows"):
         UpdateSegmentMemory(memory)(np.zeros(3), np.zeros((3, *SHAPE[1:])), training=True)
     assert (ops.convert_to_numpy(memory(CONTINUES, training=True)) == 1).all()
 
@@ -105,7 +105,8 @@ def model_with_memory(batch_size=2):
     memory = made(name="memory")
     before = memory(fresh)
     total = before[:, 0, 0, :1] + step
-    new = before + total[:, :, None, None]
+    # A product, since Keras's symbolic sum takes (B, 1, 1, 1) for a bias where L = B.
+    new = before + ops.ones_like(before) * total[:, :, None, None]
     total = UpdateSegmentMemory(memory, name="update")(total, new)
     model = keras.Model([step, fresh], keras.layers.Dense(1, kernel_initializer="ones")(total))
     for training in (True, False):
@@ -154,8 +155,7 @@ def test_states_are_saved_with_nothing(tmp_path):
     import h5py
 
     model = model_with_memory()
-    model.compile(loss="mse")
-    model.predict([np.ones((2, 1)), FRESH], batch_size=2, verbose=0)
+    model([np.ones((2, 1)), FRESH])
     model.save_weights(tmp_path / "model.weights.h5")
     arrays = []
     with h5py.File(tmp_path / "model.weights.h5") as file:

@@ -1,0 +1,128 @@
+"""What a task is given to train on, made ready and checked before Keras sees it."""
+
+import types
+
+import keras
+import numpy as np
+
+
+def prepare(task, x, y=None, sample_weight=None):
+    """Tokenise and check the data of `fit`, `evaluate` or `predict`.
+
+    Lists, arrays and every batch of a generator are tokenised and checked. Of a dataset the
+    first batch is checked; its strings stay for `Task.preprocess_samples`.
+
+    Args:
+        task: `Task`.
+        x: list of str, a pair of such lists, a dict of features, a dataset, or a generator.
+        y: labels of lists and features.
+        sample_weight: weights of lists and features.
+
+    Returns:
+        Tuple (x, y, sample_weight).
+
+    Raises:
+        TypeError: if there is anything but strings where texts are expected.
+        ValueError: if the data are not what the task takes, or there are none.
+    """
+    if isinstance(x, types.GeneratorType):
+        return _checked_batches(task, x), y, sample_weight
+    if isinstance(x, (dict, list, tuple)) or not hasattr(x, "__iter__") or hasattr(x, "shape"):
+        batch = task.preprocess_samples(x, _as_array(y), _as_array(sample_weight))
+        check(task, batch)
+        return keras.utils.unpack_x_y_sample_weight(batch)
+    first = _first(iter(x))
+    if type(x).__module__.startswith("tensorflow") and is_text(first):
+        raise ValueError(
+            "The tokenizer runs in Python, which a `tf.data` pipeline of strings cannot call. "
+            f"Give lists of strings, or a Grain dataset of them. Received: {type(x).__name__}."
+        )
+    check(task, ready(task, first))
+    return x, y, sample_weight
+
+
+def prepare_validation(task, data, mapped):
+    """Tokenise and check the validation data of `fit`.
+
+    Args:
+        task: `Task`.
+        data: dataset, or tuple (x, y) or (x, y, sample_weight), or None.
+        mapped: bool. Whether the loop that will run maps `preprocess_samples` over datasets.
+
+    Returns:
+        `data`, ready.
+
+    Raises:
+        TypeError, ValueError: as `prepare`.
+    """
+    if data is None:
+        return None
+    if isinstance(data, (tuple, list)):
+        parts = keras.utils.unpack_x_y_sample_weight(tuple(data))
+        return keras.utils.pack_x_y_sample_weight(*prepare(task, *parts))
+    data = prepare(task, data)[0]
+    if not mapped and not isinstance(data, types.GeneratorType) and is_text(_first(iter(data))):
+        return data.map(lambda batch: ready(task, batch))
+    return data
+
+
+def ready(task, batch):
+    """A batch of a dataset with its strings turned into features.
+
+    Args:
+        task: `Task`.
+        batch: tuple (x, y, sample_weight), the last ones may be missing, or x.
+    """
+    return task.preprocess_samples(*keras.utils.unpack_x_y_sample_weight(batch))
+
+
+def check(task, batch):
+    """Refuse a ready batch that the task cannot take.
+
+    Args:
+        task: `Task`.
+        batch: as for `ready`.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    task.check_x(x)
+    task.check_y(x, y, sample_weight)
+
+
+def is_text(batch):
+    """Whether a batch of a dataset holds strings, where features would be a dict.
+
+    Args:
+        batch: as for `ready`.
+    """
+    return not isinstance(keras.utils.unpack_x_y_sample_weight(batch)[0], dict)
+
+
+def _checked_batches(task, batches):
+    """The batches of a generator, each made ready and checked; the first one at once."""
+
+    def checked():
+        for batch in batches:
+            batch = ready(task, batch)
+            check(task, batch)
+            yield batch
+
+    def put_back(first, rest):
+        yield first
+        yield from rest
+
+    rest = checked()
+    return put_back(_first(rest), rest)
+
+
+def _first(batches):
+    """The first batch."""
+    for batch in batches:
+        return batch
+    raise ValueError("There is no data. Received: a dataset or generator without any batch.")
+
+
+def _as_array(value):
+    return np.asarray(value) if isinstance(value, (list, tuple)) else value

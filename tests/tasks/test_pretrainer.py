@@ -1,0 +1,568 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_plm import data
+from keras_plm.layers import SegmentMemory
+from keras_plm.objectives import PermutationModeling
+from keras_plm.tasks import Pretrainer, TextPreprocessor
+
+BATCH, MEMORY = 4, 12  # the memory is longer than the 8 tokens that each batch adds
+
+
+def to_numpy(tensor):
+    return np.array(ops.convert_to_numpy(tensor))
+
+
+def memory_step_by_step(model, batches):
+    """The memory after each batch, by `encode` alone, from zeros."""
+    backbone = model.backbone
+    memory = np.zeros((BATCH, backbone.num_layers, backbone.memory_length, 16), "float32")
+    for x, _, _ in batches:
+        features = {name: value for name, value in x.items() if name != "fresh"}
+        features["memory"] = np.where(x["fresh"][:, None, None, None], 0, memory)
+        memory = to_numpy(backbone.encode(features)["memory"])
+        yield memory
+
+
+class Watch(keras.callbacks.Callback):
+    """Copies the training memory after every batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.memories = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.memories.append(to_numpy(self.model.memory.training_state))
+
+
+# === Memory ===
+
+
+def test_memory_under_fit(make_pretrainer, corpus, objective, change_batches):
+    """Training across the end of a pass, with rows that start anew, and validation in between."""
+    model = make_pretrainer(memory_length=MEMORY)
+    model.compile(keras.optimizers.SGD(0.0))
+    assert model.jit_compile
+
+    def second_row_starts_anew(step, batch):
+        x, y, weight = batch
+        if step == last_of_pass:
+            x = {**x, "fresh": np.array([False, True, False, False])}
+        return x, y, weight
+
+    dataset = data.examples(corpus, objective, BATCH)
+    last_of_pass = dataset.steps_per_epoch - 1
+    dataset = data.examples(corpus, objective, BATCH, start=last_of_pass - 2)
+    dataset = change_batches(dataset, second_row_starts_anew)
+    batches = [dataset.batch_at(last_of_pass - 2 + n) for n in range(6)]
+    fresh = np.array([x["fresh"] for x, _, _ in batches])
+    assert fresh.sum(axis=1).tolist() == [0, 0, 1, 4, 0, 0]
+
+    held_out = data.examples(corpus, objective, BATCH, training=False)
+    watch = Watch()
+    model.fit(
+        dataset,
+        epochs=2,
+        steps_per_epoch=3,
+        validation_data=held_out,
+        validation_steps=2,
+        callbacks=[watch],
+        verbose=0,
+    )
+    expected = list(memory_step_by_step(model, batches))
+    for seen, wanted in zip(watch.memories, expected, strict=True):
+        np.testing.assert_allclose(seen, wanted, atol=1e-6)
+    assert np.ptp(expected[0]) > 0.5
+    np.testing.assert_allclose(expected[3][:, :, :4], 0)  # 12 places, 8 tokens since `fresh`
+    assert all(np.abs(memory[:, :, :4]).max() > 0.1 for memory in (expected[2][0:1], expected[4]))
+
+    # Both validations read the same two batches, from zeros.
+    *_, wanted = memory_step_by_step(model, [held_out.batch_at(n) for n in range(2)])
+    np.testing.assert_allclose(to_numpy(model.memory.evaluation_state), wanted, atol=1e-6)
+    assert np.abs(to_numpy(model.memory.evaluation_state)).max() > 0.1
+
+    logs = [model.evaluate(held_out, steps=2, verbose=0, return_dict=True) for _ in range(2)]
+    assert logs[0] == logs[1]
+    np.testing.assert_array_equal(to_numpy(model.memory.training_state), watch.memories[-1])
+
+
+def test_the_memory_reaches_the_loss(make_pretrainer, corpus, objective):
+    dataset = data.examples(corpus, objective, BATCH, training=False)
+    second = data.examples(corpus, objective, BATCH, training=False, start=1)
+    model = make_pretrainer(memory_length=MEMORY)
+    model.compile(jit_compile=False)
+    model.evaluate(dataset, steps=1, verbose=0)
+    with_memory = model.predict(second, steps=1, verbose=0)["tokens"]
+    model.memory.forget()
+    without = model.predict(second, steps=1, verbose=0)["tokens"]
+    assert np.abs(with_memory - without).max() > 1e-2
+
+
+def test_validation_does_not_disturb_training(make_pretrainer, corpus, objective, values, same):
+    ends = []
+    for validated in (False, True):
+        keras.utils.set_random_seed(0)
+        model = make_pretrainer(memory_length=MEMORY, num_layers=1, dropout=0.1)
+        model.compile(keras.optimizers.Adam(1e-2))
+        held_out = data.examples(corpus, objective, 2, training=False)  # another batch size
+        model.fit(
+            data.examples(corpus, objective, BATCH),
+            epochs=2,
+            steps_per_epoch=2,
+            validation_data=held_out if validated else None,
+            validation_steps=2,
+            verbose=0,
+        )
+        arrays = values(model)
+        assert [name for name in arrays if "evaluation_state" in name] or not validated
+        ends.append({n: v for n, v in arrays.items() if "evaluation_state" not in n})
+    assert same({n.split()[0] + str(i): v for i, (n, v) in enumerate(ends[0].items())},
+                {n.split()[0] + str(i): v for i, (n, v) in enumerate(ends[1].items())})
+
+
+def test_another_batch_size_is_refused(make_pretrainer, corpus, objective, values, same):
+    model = make_pretrainer(memory_length=MEMORY, num_layers=1)
+    model.compile(jit_compile=False)
+    model.fit(data.examples(corpus, objective, BATCH), steps_per_epoch=1, verbose=0)
+    before = values(model)
+    with pytest.raises(ValueError, match="batches of 4 rows.*2 rows.*forget"):
+        model.fit(data.examples(corpus, objective, 2), steps_per_epoch=1, verbose=0)
+    assert same(values(model), before)
+    model.evaluate(data.examples(corpus, objective, 2, training=False), steps=1, verbose=0)
+    model.memory.forget()
+    model.fit(data.examples(corpus, objective, 2), steps_per_epoch=1, verbose=0)
+    assert model.memory.training_state.shape == (2, 1, MEMORY, 16)
+
+
+def test_a_memory_needs_examples(make_pretrainer, corpus, objective):
+    model = make_pretrainer(memory_length=MEMORY, num_layers=1)
+    x, y, weight = data.examples(corpus, objective, BATCH).batch_at(0)
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="trained on `keras_plm.data.examples`"):
+            call(x, y=y, sample_weight=weight)
+    with pytest.raises(ValueError, match="trained on `keras_plm.data.examples`"):
+        model.predict(x)
+
+
+def test_without_memory_there_is_no_state(make_pretrainer):
+    model = make_pretrainer(num_layers=1)
+    assert model.memory is None
+    assert not [layer for layer in model.layers if isinstance(layer, SegmentMemory)]
+
+
+def test_memory_and_objective_must_fit(make_backbone, objective):
+    with pytest.raises(ValueError, match="agree on `reuse_length`.*Received: 4 and 8"):
+        Pretrainer(make_backbone(memory_length=8, reuse_length=4), objective)
+    Pretrainer(make_backbone(num_layers=1, memory_length=0, reuse_length=4), objective)
+
+
+def test_an_objective_that_never_says_fresh(make_backbone, objective):
+    class Forgetful:
+        feature_names = ("token_ids", "order", "target_positions")
+        heads = objective.heads
+
+    with pytest.raises(ValueError, match="`fresh`.*Forgetful.*memory_length=0"):
+        Pretrainer(make_backbone(memory_length=8, reuse_length=8), Forgetful())
+
+
+# === Loss and metrics ===
+
+
+@pytest.fixture(scope="module")
+def plain_model(make_pretrainer):
+    model = make_pretrainer()
+    model.compile("sgd", jit_compile=False)
+    return model
+
+
+def surprise_and_hits(logits, y, weight):
+    """Cross-entropy of every slot, and whether its target is the likeliest token."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    log_probability = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    surprise = -np.take_along_axis(log_probability, y[..., None], -1)[..., 0]
+    return surprise, logits.argmax(-1) == y, weight
+
+
+def test_loss_and_metrics_over_real_targets(plain_model, corpus, objective):
+    dataset = data.examples(corpus, objective, 2, training=False, start=1)
+    batches = [dataset.batch_at(1 + n) for n in range(4)]
+    weights = [weight["tokens"] for _, _, weight in batches]
+    assert len({weight.sum() for weight in weights}) > 1  # batches count differently
+    assert len({row.sum() for weight in weights for row in weight}) > 1
+    logits = plain_model.predict(dataset, steps=4, verbose=0)["tokens"]
+    assert logits.shape == (8, 6, 300) and logits.dtype == np.float32
+    parts = [
+        surprise_and_hits(logits[2 * n : 2 * n + 2], y["tokens"], weight["tokens"])
+        for n, (_, y, weight) in enumerate(batches)
+    ]
+    surprise, hits, weight = (np.concatenate(ones) for ones in zip(*parts))
+    logs = plain_model.evaluate(dataset, steps=4, verbose=0, return_dict=True)
+    loss_of_batches = [np.average(one, weights=w) for one, _, w in parts]
+    mean = np.average(surprise, weights=weight)
+    assert abs(np.mean(loss_of_batches) - mean) > 1e-3
+    np.testing.assert_allclose(logs["loss"], np.mean(loss_of_batches), rtol=1e-5)
+    np.testing.assert_allclose(logs["perplexity"], np.exp(mean), rtol=1e-4)
+    np.testing.assert_allclose(logs["accuracy"], np.average(hits, weights=weight), rtol=1e-5)
+
+    x, y, sample_weight = batches[0]
+    logs = plain_model.train_on_batch(x, y, sample_weight, return_dict=True)
+    np.testing.assert_allclose(logs["loss"], loss_of_batches[0], rtol=1e-5)
+
+
+def test_plain_arrays_and_generators(plain_model, corpus, objective):
+    dataset = data.examples(corpus, objective, BATCH)
+    x, y, weight = dataset.batch_at(0)
+    of_arrays = plain_model.evaluate(
+        x, y=y, sample_weight=weight, batch_size=BATCH, verbose=0, return_dict=True
+    )
+    of_generator = plain_model.evaluate(
+        (dataset.batch_at(0) for _ in range(1)), steps=1, verbose=0, return_dict=True
+    )
+    of_examples = plain_model.evaluate(dataset, steps=1, verbose=0, return_dict=True)
+    assert of_arrays == of_generator == of_examples
+    plain_model.fit((dataset.batch_at(n) for n in range(4)), steps_per_epoch=2, verbose=0)
+
+
+def test_weight_decay_leaves_norms_and_biases_alone(make_pretrainer):
+    model = make_pretrainer(num_layers=1)
+    model.optimizer.build(model.trainable_variables)
+    free = {v.path for v in model.trainable_variables if not model.optimizer._use_weight_decay(v)}
+    names = {path.rsplit("/", 1)[1] for path in free}
+    assert names == {
+        "bias", "beta", "gamma", "content_bias", "position_bias", "segment_bias"
+    }
+    assert "tokens/bias" in free
+
+
+def test_every_weight_learns(make_pretrainer, corpus, objective):
+    model = make_pretrainer(num_layers=1)
+    before = [to_numpy(weight.value) for weight in model.trainable_weights]
+    model.compile("sgd", jit_compile=False)
+    model.fit(data.examples(corpus, objective, BATCH), steps_per_epoch=1, verbose=0)
+    still = [
+        weight.path
+        for weight, old in zip(model.trainable_weights, before)
+        if np.array_equal(to_numpy(weight.value), old)
+    ]
+    assert not still
+    assert model.backbone.embedding.query_vector.trainable
+
+
+def test_learns(make_pretrainer, corpus, objective):
+    model = make_pretrainer(num_layers=1, initializer_range=0.05, memory_length=8)
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=True)
+    dataset = data.examples(corpus, objective, 16)
+    held_out = data.examples(corpus, objective, 16, training=False)
+    before = model.evaluate(held_out, verbose=0, return_dict=True)
+    model.fit(dataset, steps_per_epoch=150, verbose=0)
+    after = model.evaluate(held_out, verbose=0, return_dict=True)
+    # A tiny model on a tiny book: what counts is that it beats the context-free distribution.
+    assert np.log(after["perplexity"]) < corpus.unigram_entropy() < np.log(before["perplexity"])
+
+
+def test_bidirectional_data(make_backbone, corpus):
+    objective = PermutationModeling(24, 8, 6, 8, bidirectional=True)
+    model = Pretrainer(make_backbone(num_layers=1, memory_length=8, reuse_length=8), objective)
+    model.compile(jit_compile=False)
+    assert "backward" in model.input_names_of_task()
+    history = model.fit(data.examples(corpus, objective, 2), steps_per_epoch=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def test_mixed_precision(make_pretrainer, corpus, objective):
+    model = make_pretrainer(num_layers=1, memory_length=8, dtype="mixed_bfloat16")
+    model.compile(jit_compile=False)
+    history = model.fit(data.examples(corpus, objective, BATCH), steps_per_epoch=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert model.memory.training_state.dtype == "bfloat16"
+    assert model.output["tokens"].dtype == "float32"
+
+
+# === Bad input ===
+
+
+def changed(part, name, change):
+    """A change of one array of a batch; `None` takes it out."""
+
+    def apply(batch):
+        batch = [dict(one) for one in batch]
+        value = change(batch[part].get(name))
+        if value is None:
+            del batch[part][name]
+        else:
+            batch[part][name] = value
+        return tuple(batch)
+
+    return apply
+
+
+def with_first(value):
+    """A change of the first number of an array."""
+
+    def change(array):
+        array = array.copy()
+        array.flat[0] = value
+        return array
+
+    return change
+
+
+X, Y, WEIGHT = 0, 1, 2
+BAD_BATCHES = {
+    "id too large": (changed(X, "token_ids", with_first(300)), r"token_ids.*\[0, 300\).*to 300"),
+    "negative id": (changed(X, "token_ids", with_first(-1)), "token_ids.*values from -1"),
+    "floats": (changed(X, "token_ids", lambda a: a * 1.0), "token_ids.*dtype int32.*float"),
+    "int as bool": (changed(X, "fresh", lambda a: a * 1), "fresh.*dtype bool"),
+    "missing feature": (changed(X, "order", lambda a: None), "exactly the features.*Received"),
+    "extra feature": (changed(X, "backward", lambda _: np.zeros(4, bool)), "exactly the features"),
+    "another length": (changed(X, "order", lambda a: a[:, :-1]), "order.*T = 24"),
+    "another rank": (changed(X, "segment_ids", lambda a: a[0]), "segment_ids.*shape"),
+    "position too large": (changed(X, "target_positions", with_first(24)), "target_positions"),
+    "target too large": (changed(Y, "tokens", with_first(300)), r"targets.*\[0, 300\).*300"),
+    "negative target": (changed(Y, "tokens", with_first(-1)), r"targets.*-1 to"),
+    "target of floats": (changed(Y, "tokens", lambda a: a * 1.0), "integers.*float"),
+    "too few targets": (changed(Y, "tokens", lambda a: a[:, 1:]), r"targets.*\(4, 5\)"),
+    "no targets": (changed(Y, "tokens", lambda a: None), r"`y`.*\['tokens'\].*\[\]"),
+    "no weights": (changed(WEIGHT, "tokens", lambda a: None), r"`sample_weight`.*\['tokens'\]"),
+    "weights all zero": (changed(WEIGHT, "tokens", np.zeros_like), "weights.*not all 0"),
+    "NaN weight": (changed(WEIGHT, "tokens", with_first(np.nan)), "weights.*finite"),
+    "negative weight": (changed(WEIGHT, "tokens", with_first(-1.0)), "weights.*at least 0"),
+    "too few weights": (changed(WEIGHT, "tokens", lambda a: a[:2]), r"weights \(2, 6\)"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_BATCHES)
+def test_bad_batches(case, plain_model, corpus, objective, change_batches, values, same):
+    change, message = BAD_BATCHES[case]
+    dataset = data.examples(corpus, objective, BATCH)
+    bad = change_batches(dataset, lambda step, batch: change(batch))
+    x, y, weight = bad.batch_at(0)
+    before = values(plain_model)
+    trials = [
+        lambda: plain_model.fit(bad, steps_per_epoch=1, verbose=0),
+        lambda: plain_model.fit(
+            dataset, steps_per_epoch=1, verbose=0, validation_data=bad, validation_steps=1
+        ),
+        lambda: plain_model.evaluate(bad, steps=1, verbose=0),
+        lambda: plain_model.fit(x, y=y, sample_weight=weight, verbose=0),
+        lambda: plain_model.fit((bad.batch_at(n) for n in range(3)), steps_per_epoch=1, verbose=0),
+        lambda: plain_model.train_on_batch(x, y, weight),
+    ]
+    for trial in trials:
+        with pytest.raises(ValueError, match=message) as error:
+            trial()
+        assert "Received" in str(error.value)
+        assert same(values(plain_model), before)
+
+
+def test_examples_of_something_else(
+    plain_model, make_pretrainer, corpus, objective, other_tokenizer, tmp_path, values, same
+):
+    before = values(plain_model)
+    other = PermutationModeling(24, 8, 4, 8)
+    with pytest.raises(ValueError, match="another objective.*num_predict=6.*num_predict=4"):
+        plain_model.fit(data.examples(corpus, other, BATCH), verbose=0)
+    with pytest.raises(ValueError, match="another objective"):
+        plain_model.evaluate(data.examples(corpus, other, BATCH, training=False), verbose=0)
+    held_out = data.examples(corpus, other, BATCH, training=False)
+    with pytest.raises(ValueError, match="another objective"):
+        plain_model.fit(
+            data.examples(corpus, objective, BATCH), validation_data=held_out, verbose=0
+        )
+
+    text = tmp_path / "text.txt"
+    text.write_text("\n\n".join(["one two three four five six"] * 40), encoding="utf-8")
+    foreign = data.Corpus.build([text], other_tokenizer, tmp_path / "corpus", num_workers=1)
+    with pytest.raises(ValueError, match="another tokenizer.*Build the corpus again"):
+        plain_model.fit(data.examples(foreign, objective, BATCH), verbose=0)
+    assert same(values(plain_model), before)
+
+
+def test_a_corpus_with_more_ids_than_the_model(make_backbone, corpus, objective):
+    from keras_plm.backbones import XLNetBackbone
+
+    model = Pretrainer(XLNetBackbone(200, 1, 2, 16, 32), objective)
+    with pytest.raises(ValueError, match="vocabulary of 300 ids, the model one of 200"):
+        model.fit(data.examples(corpus, objective, BATCH), verbose=0)
+
+
+def test_a_tokenizer_with_more_ids_than_the_backbone(tokenizer, objective):
+    from keras_plm.backbones import XLNetBackbone
+
+    with pytest.raises(ValueError, match="tokenizer has 300 ids, the backbone only 200"):
+        Pretrainer(XLNetBackbone(200, 1, 2, 16, 32), objective, TextPreprocessor(tokenizer))
+
+
+def test_no_data(plain_model):
+    with pytest.raises(ValueError, match="without any batch"):
+        plain_model.fit((batch for batch in []), verbose=0)
+    with pytest.raises(ValueError, match="dict of features"):
+        plain_model.evaluate(["a text"], verbose=0)
+    with pytest.raises(ValueError, match="dict of features"):
+        plain_model.predict("a text", verbose=0)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_later_batch_that_fails(
+    jit, make_pretrainer, corpus, objective, change_batches, values, same
+):
+    """Whatever fails when, the weights are those after the last whole step."""
+    keras.utils.set_random_seed(0)
+    model = make_pretrainer(num_layers=1, preprocessor=False)
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=jit)
+    dataset = data.examples(corpus, objective, BATCH)
+    held_out = data.examples(corpus, objective, BATCH, training=False)
+    truth = []
+
+    class Truth(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            truth.append(values(self.model))
+
+    def missing_in(bad_step):
+        def change(step, batch):
+            return ({**batch[0], "order": None}, *batch[1:]) if step == bad_step else batch
+
+        return change_batches(dataset, change)
+
+    def failing(good):
+        for step in range(good):
+            yield dataset.batch_at(step)
+        raise RuntimeError("the disk is gone")
+
+    def survived():
+        now = values(model)
+        assert same(now, truth[-1])
+        assert all(np.isfinite(value).all() for value in now.values())
+
+    options = dict(verbose=0, callbacks=[Truth()])
+    truth.append(values(model))
+    model.optimizer.build(model.trainable_variables)
+    truth[-1] = values(model)
+    # A generator that fails at its second batch: Keras looks ahead, so perhaps before any step.
+    with pytest.raises(Exception, match="the disk is gone"):
+        model.fit(failing(2), steps_per_epoch=6, **options)
+    survived()
+    # The batch after a validation, which on JAX has nothing to fall back on.
+    with pytest.raises(Exception):
+        model.fit(
+            missing_in(12),
+            epochs=2,
+            steps_per_epoch=12,
+            validation_data=held_out,
+            validation_steps=1,
+            **options,
+        )
+    assert len(truth) >= 12
+    survived()
+    # A failing validation, and failing alone.
+    with pytest.raises(Exception, match="the disk is gone"):
+        model.fit(
+            dataset, steps_per_epoch=2, validation_data=failing(14), validation_steps=20, **options
+        )
+    survived()
+    for method in (model.evaluate, model.predict):
+        with pytest.raises(Exception, match="the disk is gone"):
+            method(failing(14), steps=20, verbose=0)
+        survived()
+    # What was set after a failure is not undone by the next one.
+    weights = [weight * 0.5 for weight in model.get_weights()]
+    model.set_weights(weights)
+    with pytest.raises(Exception, match="the disk is gone"):
+        model.predict(failing(1), steps=20, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), weights))
+    # It can still be trained.
+    model.fit(dataset, steps_per_epoch=1, **options)
+    survived()
+
+
+def test_the_first_step_that_fails(make_pretrainer, corpus, objective, values, same):
+    """A step that cannot be traced, in the very first fit: nothing was built before."""
+    model = make_pretrainer(num_layers=1)
+
+    def broken(y_true, y_pred):
+        if ops.shape(y_pred)[0] is None or not keras.src.backend.in_stateless_scope():
+            return ops.sum(y_pred) * 0.0
+        raise RuntimeError("a broken loss")
+
+    def always_broken(y_true, y_pred):
+        raise RuntimeError("a broken loss")
+
+    before = [to_numpy(weight.value) for weight in model.weights]
+    dataset = data.examples(corpus, objective, BATCH)
+    for loss in (broken, always_broken):
+        model.compile("adam", {"tokens": loss}, jit_compile=False)
+        try:
+            model.fit(dataset, steps_per_epoch=1, verbose=0)
+        except RuntimeError as error:
+            assert "a broken loss" in str(error)
+    after = [to_numpy(weight.value) for weight in model.weights]
+    assert all(np.isfinite(value).all() for value in after)
+    if keras.backend.backend() == "jax":
+        assert all(np.array_equal(a, b) for a, b in zip(before, after))
+    model.compile("adam", jit_compile=False)
+    model.fit(dataset, steps_per_epoch=1, verbose=0)
+
+
+# === Presets and files ===
+
+
+@pytest.fixture(scope="module")
+def trained(make_pretrainer, corpus, objective):
+    """A Pretrainer after two steps with strong weight decay and dropout."""
+    model = make_pretrainer(num_layers=1, memory_length=8, dropout=0.1)
+    optimizer = keras.optimizers.AdamW(1e-2, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias$", "gamma$"])
+    model.compile(optimizer, jit_compile=False)
+    model.fit(data.examples(corpus, objective, BATCH), steps_per_epoch=2, verbose=0)
+    return model
+
+
+def test_preset_round_trip(trained, corpus, objective, tmp_path, caplog):
+    directory = str(tmp_path / "preset")
+    trained.save_to_preset(directory)
+    again = Pretrainer.from_preset(directory)
+    assert not caplog.records
+    assert again.objective == objective
+    assert again.tokenizer.fingerprint == trained.tokenizer.fingerprint
+    assert again.backbone.get_config() == trained.backbone.get_config()
+    for old, new in zip(trained.weights, again.weights, strict=True):
+        if "seed" not in old.path and "state" not in old.path:
+            np.testing.assert_array_equal(to_numpy(new.value), to_numpy(old.value), old.path)
+    held_out = data.examples(corpus, objective, BATCH, training=False)
+    outputs = []
+    for model in (trained, again):
+        model.compile(jit_compile=False)
+        if model.memory.evaluation_state is not None:
+            model.memory.forget()
+        outputs.append(model.predict(held_out, steps=2, verbose=0)["tokens"])
+    np.testing.assert_array_equal(*outputs)
+
+
+def test_keras_file_goes_on_training(make_pretrainer, corpus, objective, tmp_path, values, same):
+    keras.utils.set_random_seed(0)
+    model = make_pretrainer(num_layers=1, dropout=0.1)
+    optimizer = keras.optimizers.AdamW(1e-2, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias$", "gamma$"])
+    model.compile(optimizer, jit_compile=False)
+    dataset = data.examples(corpus, objective, BATCH)
+    model.fit(dataset, steps_per_epoch=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again) is Pretrainer and again.objective == objective
+    assert again.tokenizer.fingerprint == model.tokenizer.fingerprint
+    assert same(values(again), values(model))
+    rest = data.examples(corpus, objective, BATCH, start=2)
+    for one in (model, again):
+        one.fit(rest, steps_per_epoch=1, verbose=0)
+    assert same(values(again), values(model))
+
+
+def test_default_compilation_survives_a_keras_file(make_pretrainer, tmp_path):
+    model = make_pretrainer(num_layers=1)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.optimizer.get_config() == model.optimizer.get_config()
+    free = [v.path for v in again.trainable_variables if not again.optimizer._use_weight_decay(v)]
+    assert "tokens/bias" in free and again.jit_compile
