@@ -41,7 +41,7 @@ def xlnet(tokenizer, size="base", sequence_length=None, bidirectional=False, **o
     """
     if size not in XLNET_SIZES:
         raise ValueError(f"`size` must be one of {sorted(XLNET_SIZES)}. Received: size={size!r}.")
-    length = sequence_length or XLNET_LENGTHS[size]
+    length = XLNET_LENGTHS[size] if sequence_length is None else sequence_length
     objective = PermutationModeling(
         sequence_length=length,
         reuse_length=length // 2,

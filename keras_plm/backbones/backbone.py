@@ -25,6 +25,12 @@ class Backbone(keras_hub.models.Backbone):
     memory_length = 0
     padding_side = "right"
 
+    def __init__(self, *args, **kwargs):
+        unknown = sorted(set(kwargs) - {"inputs", "outputs", "dtype", "name", "trainable"})
+        if unknown:  # Keras would ignore them
+            raise ValueError(f"{type(self).__name__} has no arguments {unknown}.")
+        super().__init__(*args, **kwargs)
+
     def encode(self, features):
         """Run the forward pass on the features that are present.
 
@@ -60,7 +66,11 @@ class Backbone(keras_hub.models.Backbone):
         preset_directory.write_json(
             os.path.join(directory, preset_directory.CONFIG_FILE), config
         )
-        self.save_weights(os.path.join(directory, preset_directory.WEIGHTS_FILE))
+        optimizer, self.optimizer = getattr(self, "optimizer", None), None
+        try:  # Keras would save the state of a compiled model's optimizer among the weights
+            self.save_weights(os.path.join(directory, preset_directory.WEIGHTS_FILE))
+        finally:
+            self.optimizer = optimizer
 
     def save_to_preset(self, preset_dir):
         """Save config and weights to a directory, whole or not at all.

@@ -8,6 +8,7 @@ any of them is read.
 import inspect
 import json
 import os
+import re
 import tempfile
 
 import keras
@@ -114,6 +115,9 @@ def read_dtype_policy(value):
     if name == "DTypePolicyMap" and isinstance(config, dict):
         default = config.get("default_policy")
         layers = config.get("policy_map", {})
+        patterns = [path for path in layers if not re.fullmatch(r"[\w./-]+", path)]
+        if patterns:  # Keras would search them as regular expressions
+            raise ValueError(f"A dtype policy goes by the path of a layer. Received: {patterns}.")
         return keras.dtype_policies.DTypePolicyMap(
             default if default is None else read_dtype_policy(default),
             {path: read_dtype_policy(policy) for path, policy in layers.items()},

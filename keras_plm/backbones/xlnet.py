@@ -277,7 +277,7 @@ class XLNetBackbone(Backbone):
         Args:
             trainable: bool.
         """
-        self.embedding.query_vector.trainable = trainable
+        self.embedding.train_query_vector(trainable)
 
     def _memory_length(self, memory):
         """M of the memory that was given."""

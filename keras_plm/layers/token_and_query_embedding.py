@@ -9,8 +9,8 @@ class TokenAndQueryEmbedding(keras.layers.Layer):
 
     A query row must not know the token that it predicts, so all of them start from one trained
     vector, w in the paper. It lives here so that a model has the same weights with and without
-    query rows; it starts frozen, because a graph without query rows gives it no gradient, and
-    `Pretrainer` sets it free.
+    query rows; it is frozen until `train_query_vector`, because a graph without query rows gives
+    it no gradient, and stays so when a model around it is frozen and set free again.
 
     Args:
         vocabulary_size: int. The vocabulary size V.
@@ -58,7 +58,27 @@ class TokenAndQueryEmbedding(keras.layers.Layer):
             initializer=self.embeddings_initializer.clone(),
         )
         # Frozen only now: TensorFlow's tape watches what was made trainable, for ever.
-        self.query_vector.trainable = False
+        self.train_query_vector(False)
+
+    def train_query_vector(self, trainable):
+        """Set free, or freeze, the vector that query rows start from.
+
+        Args:
+            trainable: bool.
+        """
+        self._query_vector_is_free = bool(trainable)
+        self.query_vector.trainable = self.trainable and self._query_vector_is_free
+
+    @property
+    def trainable(self):
+        """Whether the layer is trained; the query vector only after `train_query_vector`."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        keras.layers.Layer.trainable.fset(self, value)
+        if self.built:
+            self.train_query_vector(self._query_vector_is_free)
 
     def call(self, token_ids):
         return self.token_embedding(token_ids)

@@ -94,7 +94,7 @@ def resume(model, directory):
     Raises:
         ValueError: if the checkpoint is damaged or of another model; the model is unchanged.
     """
-    if model.optimizer is None:
+    if getattr(model, "optimizer", None) is None:
         raise ValueError("The model has no optimizer yet: compile it first.")
     files.recover_directory(directory)
     if not os.path.isdir(directory):
@@ -161,5 +161,5 @@ def _memories(model):
 
 
 def _to_numpy(variable):
-    value = np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value))
+    value = np.array(keras.ops.convert_to_numpy(variable.value), order="C")
     return value if value.dtype.kind in "biuf" else value.astype("float32")  # bfloat16

@@ -15,7 +15,7 @@ def write_heads(path, heads, backbone):
         backbone: the backbone, whose weights (a tied embedding) are left out.
     """
     arrays = {
-        key: np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value), "float32")
+        key: np.array(keras.ops.convert_to_numpy(variable.value), "float32", order="C")
         for head in heads.values()
         for key, variable in _own_variables(head, backbone)
     }

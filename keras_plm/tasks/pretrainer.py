@@ -143,8 +143,6 @@ class Pretrainer(Task):
             validation_steps = self._take(validation_data, validation_steps, training=False)
         if isinstance(validation_data, Examples):
             validation_data = validation_data.repeat()
-        if isinstance(x, Examples):
-            kwargs.setdefault("shuffle", False)  # they are: Keras warns otherwise
         return super().fit(
             x,
             steps_per_epoch=steps_per_epoch,

@@ -6,6 +6,7 @@ import logging
 import os
 import types
 
+import grain
 import keras
 import keras_hub
 import numpy as np
@@ -33,6 +34,9 @@ class Task(keras_hub.models.Task):
     """
 
     def __init__(self, *args, **kwargs):
+        unknown = sorted(set(kwargs) - {"inputs", "outputs", "name", "trainable", "compile"})
+        if unknown:  # Keras would ignore them
+            raise ValueError(f"{type(self).__name__} has no arguments {unknown}.")
         super().__init__(*args, **kwargs)
         tokenizer = getattr(self.preprocessor, "tokenizer", None)
         if tokenizer and tokenizer.vocabulary_size > self.backbone.vocabulary_size:
@@ -229,6 +233,10 @@ class Task(keras_hub.models.Task):
         validation_data = ready_data.prepare_validation(
             self, validation_data, mapped=trainer is not keras.Model
         )
+        if trainer is keras.Model and isinstance(validation_data, grain.MapDataset):
+            kw.setdefault("validation_steps", len(validation_data))  # Keras would not ask
+        if not isinstance(x, dict):
+            kw.setdefault("shuffle", False)  # Keras cannot, and would warn
         with weights_kept(self):
             return trainer.fit(
                 self,

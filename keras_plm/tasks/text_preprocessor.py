@@ -41,10 +41,14 @@ class TextPreprocessor(keras_hub.models.Preprocessor):
 
     def __init__(self, tokenizer=None, sequence_length=128, **kwargs):
         super().__init__(**kwargs)
-        if sequence_length < 4:
-            raise ValueError(f"`sequence_length` must be at least 4. Received: {sequence_length}.")
+        integer = isinstance(sequence_length, (int, np.integer)) and sequence_length is not True
+        if not integer or sequence_length < 4:
+            raise ValueError(
+                "`sequence_length` must be an integer of at least 4. "
+                f"Received: {sequence_length!r}."
+            )
         self.tokenizer = tokenizer
-        self.sequence_length = sequence_length
+        self.sequence_length = int(sequence_length)
 
     def call(self, x):
         if isinstance(x, tuple) and len(x) != 2:
@@ -80,8 +84,13 @@ class TextPreprocessor(keras_hub.models.Preprocessor):
         if isinstance(texts, (str, bytes)):
             raise TypeError(f"`x` must be a list of texts. Received one text: {texts!r:.80}.")
         texts = getattr(texts, "numpy", lambda: texts)()
+        if not hasattr(texts, "__iter__"):
+            raise TypeError(f"`x` must be a list of texts. Received: {texts!r:.80}.")
         texts = texts.tolist() if isinstance(texts, np.ndarray) else list(texts)
-        texts = [text.decode("utf-8") if isinstance(text, bytes) else text for text in texts]
+        try:
+            texts = [text.decode("utf-8") if isinstance(text, bytes) else text for text in texts]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"Texts of bytes must be UTF-8: {error}. Decode them first.") from error
         if not texts:
             raise ValueError("There are no texts. Received: an empty list.")
         if not all(isinstance(text, str) for text in texts):

@@ -154,23 +154,26 @@ def test_memory_gets_no_gradient_and_changes_the_output(gradient):
         assert np.abs(one[name] - two[name]).max() > 0.01
 
 
-@pytest.mark.parametrize("left, right", [(2, 0), (0, 3), (1, 2)])
-def test_side_and_amount_of_padding_change_nothing(left, right):
+def test_side_and_amount_of_padding_change_nothing():
     backbone = made()
     plain = encode(backbone, features())
-    width = ((0, 0), (left, right))
-    padded = {
-        name: np.pad(value, width, constant_values=4 if name == "segment_ids" else 0)
-        for name, value in features().items()
-        if name != "target_positions"
-    }
-    padded["target_positions"] = TARGETS[None] + left
-    padded["padding_mask"] = np.pad(np.ones((1, LENGTH), bool), width)
-    encoded = encode(backbone, padded)
-    np.testing.assert_allclose(encoded["target_output"], plain["target_output"], atol=1e-5)
-    real = encoded["sequence_output"][:, left : left + LENGTH]
-    np.testing.assert_allclose(real, plain["sequence_output"], atol=1e-5)
-    assert np.isfinite(encoded["sequence_output"]).all()
+    lefts, rows = range(4), []
+    for left in lefts:  # three tokens of padding: on the right, on both sides, on the left
+        width = ((0, 0), (left, 3 - left))
+        row = {
+            name: np.pad(value, width, constant_values=4 if name == "segment_ids" else 0)
+            for name, value in features(target_positions=None).items()
+        }
+        row["target_positions"] = TARGETS[None] + left
+        row["padding_mask"] = np.pad(np.ones((1, LENGTH), bool), width)
+        rows.append(row)
+    padded = encode(backbone, {name: np.concatenate([row[name] for row in rows]) for name in row})
+    assert np.isfinite(padded["sequence_output"]).all()
+    for left in lefts:
+        targets, content = padded["target_output"][left], padded["sequence_output"][left]
+        np.testing.assert_allclose(targets, plain["target_output"][0], atol=1e-5)
+        real = content[left : left + LENGTH]
+        np.testing.assert_allclose(real, plain["sequence_output"][0], atol=1e-5)
 
 
 def test_batch_mates_change_nothing():
@@ -193,22 +196,29 @@ def test_batch_mates_change_nothing():
 
 
 def test_only_equality_of_segments_matters():
-    backbone = made()
-    plain = encode(backbone, features())
-    renamed = encode(backbone, features(segment_ids=np.array([[2, 2, 2, 0, 0, 1]])))
-    one = encode(backbone, features(segment_ids=None))
+    segments = [[0, 0, 0, 1, 1, 2], [2, 2, 2, 0, 0, 1], [0, 0, 0, 0, 0, 0]]
+    batch = {name: np.repeat(value, 3, axis=0) for name, value in features().items()}
+    encoded = encode(made(), {**batch, "segment_ids": np.array(segments)})
     for name in ("sequence_output", "target_output"):
-        np.testing.assert_array_equal(renamed[name], plain[name])
-        assert np.abs(one[name] - plain[name]).max() > 0.01
+        plain, renamed, one = encoded[name]
+        np.testing.assert_array_equal(renamed, plain)
+        assert np.abs(one - plain).max() > 0.01
+
+
+def test_missing_segments_are_all_zero():
+    backbone, zeros = made(), np.zeros((1, LENGTH), "int32")
+    explicit = encode(backbone, {"token_ids": IDS[None], "segment_ids": zeros})
+    missing = encode(backbone, {"token_ids": IDS[None]})
+    np.testing.assert_allclose(explicit["sequence_output"], missing["sequence_output"], atol=1e-6)
 
 
 def test_segment_of_memory_is_zero():
     """With memory the labels count: 0 is the segment of what came before."""
-    backbone = made()
-    memory = random_memory(2)
-    plain = encode(backbone, features(memory=memory))["sequence_output"]
-    swapped = features(memory=memory, segment_ids=np.array([[1, 1, 1, 0, 0, 2]]))
-    assert np.abs(encode(backbone, swapped)["sequence_output"] - plain).max() > 0.01
+    segments = [[0, 0, 0, 1, 1, 2], [1, 1, 1, 0, 0, 2]]
+    batch = {"token_ids": IDS[None].repeat(2, 0), "segment_ids": np.array(segments)}
+    encoded = encode(made(), {**batch, "memory": random_memory(2).repeat(2, 0)})
+    plain, swapped = encoded["sequence_output"]
+    assert np.abs(swapped - plain).max() > 0.01
 
 
 def test_causal_in_one_pass_or_in_segments_with_memory():
@@ -226,10 +236,8 @@ def test_causal_in_one_pass_or_in_segments_with_memory():
     np.testing.assert_allclose(encoded["target_output"], whole["target_output"], atol=1e-5)
 
 
-@pytest.mark.parametrize("memory_length", [0, 3])
-def test_content_stream_is_the_same_with_and_without_query_rows(memory_length):
-    backbone = made(memory_length=4)
-    memory = random_memory(memory_length) if memory_length else None
+def test_content_stream_is_the_same_with_and_without_query_rows():
+    backbone, memory = made(memory_length=4), random_memory(3)
     both = encode(backbone, features(memory=memory))
     content = encode(backbone, features(memory=memory, target_positions=None))
     assert "target_output" not in content
@@ -248,16 +256,17 @@ def test_query_rows_do_not_know_of_each_other():
 
 def test_backward_rows_read_the_mirrored_text():
     """A reversed row with the sign turned is the row itself, in reverse."""
-    backbone = made()
-    plain = encode(backbone, features())
-    mirrored = {name: value[:, ::-1] for name, value in features().items()}
+    rows = features()
+    mirrored = {name: value[:, ::-1] for name, value in rows.items()}
     mirrored["target_positions"] = LENGTH - 1 - TARGETS[None]
-    turned = encode(backbone, {**mirrored, "backward": np.array([True])})
-    expected = plain["sequence_output"][:, ::-1]
-    np.testing.assert_allclose(turned["sequence_output"], expected, atol=1e-5)
-    np.testing.assert_allclose(turned["target_output"], plain["target_output"], atol=1e-5)
-    unturned = encode(backbone, {**mirrored, "backward": np.array([False])})
-    assert np.abs(unturned["sequence_output"] - expected).max() > 0.01
+    batch = {name: np.concatenate([rows[name], mirrored[name], mirrored[name]]) for name in rows}
+    encoded = encode(made(), {**batch, "backward": np.array([False, True, False])})
+    plain, turned, unturned = encoded["sequence_output"]
+    np.testing.assert_allclose(turned[::-1], plain, atol=1e-5)
+    assert np.abs(unturned[::-1] - plain).max() > 0.01
+    plain, turned, unturned = encoded["target_output"]
+    np.testing.assert_allclose(turned, plain, atol=1e-5)
+    assert np.abs(unturned - plain).max() > 0.01
 
 
 @pytest.mark.parametrize(
@@ -277,7 +286,7 @@ def test_new_memory(memory_length, reuse_length, given):
 
 
 def test_without_a_memory_length_none_is_handed_on():
-    assert "memory" not in made().encode(features(memory=random_memory(3)))
+    assert "memory" not in encode(made(), {"token_ids": IDS[None], "memory": random_memory(3)})
 
 
 BAD_FEATURES = {

@@ -17,8 +17,10 @@ whatever an engine really executes (a query stream of T rows is its own fault), 
 of a plain float32 product of two 2048 x 2048 matrices in the same process.
 
 The engine `torch` needs torch and transformers; without them its figures are null. The last line
-is one JSON object. On AMD processors PyTorch's matrix library (MKL) runs at half the rate of
-TensorFlow's, so read `tensorflow_vs_naive_port`, within one engine, beside `tensorflow_vs_eager`.
+is one JSON object. How far an engine can get ahead of eager PyTorch depends on the matrix
+libraries: on AMD processors with AVX-512 PyTorch's (MKL) runs at half the rate of XLA's, with AVX2
+alone it is the faster one. So read `tensorflow_vs_naive_port`, within one engine, and the column
+`product` beside `tensorflow_vs_eager`.
 """
 
 import argparse

@@ -30,8 +30,25 @@ def test_query_vector_starts_frozen_and_random():
 
 def test_query_vector_can_be_set_free():
     embedding = made()
-    embedding.query_vector.trainable = True
+    embedding.train_query_vector(True)
     assert len(embedding.trainable_weights) == 2
+    embedding.trainable = False
+    assert not embedding.trainable_weights and not embedding.query_vector.trainable
+    embedding.trainable = True
+    assert len(embedding.trainable_weights) == 2
+    embedding.train_query_vector(False)
+    assert len(embedding.trainable_weights) == 1
+
+
+def test_query_vector_stays_frozen_when_the_layer_is_set_free():
+    embedding = made()
+    for trainable in (True, False, True):
+        embedding.trainable = trainable
+        assert not embedding.query_vector.trainable
+    assert embedding.token_embedding.trainable
+    again = TokenAndQueryEmbedding.from_config({**embedding.get_config(), "trainable": True})
+    again.build((None, None))
+    assert len(again.trainable_weights) == 1
 
 
 def test_output_matrix_is_the_table():

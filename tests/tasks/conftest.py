@@ -12,6 +12,20 @@ BOOK = Path(__file__).parents[1] / "fixtures" / "botchan.txt"
 
 
 @pytest.fixture(scope="session")
+def graph():
+    """Options of `compile` for a few steps: no XLA, unless JAX would crawl without it."""
+    import keras
+
+    return {"jit_compile": keras.backend.backend() == "jax"}
+
+
+@pytest.fixture(scope="session")
+def quick(graph):
+    """Options of `compile` for a single step: not even a graph where that takes longer."""
+    return graph if graph["jit_compile"] else {**graph, "run_eagerly": True}
+
+
+@pytest.fixture(scope="session")
 def tokenizer():
     return data.train_tokenizer([BOOK], vocabulary_size=300)
 
@@ -81,10 +95,13 @@ def values():
     def values(model):
         variables = [*model.variables, *(model.optimizer.variables if model.optimizer else ())]
         metrics = {id(variable) for variable in model.metrics_variables}
-        return {
-            f"{variable.path} {number}": np.array(ops.convert_to_numpy(variable.value))
-            for number, variable in enumerate(v for v in variables if id(v) not in metrics)
-        }
+        copies = {}
+        for variable in variables:
+            if id(variable) not in metrics:
+                number = sum(name.startswith(f"{variable.name} ") for name in copies)
+                value = np.array(ops.convert_to_numpy(variable.value))
+                copies[f"{variable.name} {number}"] = value
+        return copies
 
     return values
 

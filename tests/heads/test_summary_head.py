@@ -1,0 +1,67 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_plm.heads import SummaryHead
+
+
+def to_numpy(tensor):
+    return np.array(ops.convert_to_numpy(tensor))
+
+
+def test_dense_tanh_dense():
+    head = SummaryHead(num_classes=3, hidden_dim=4, kernel_initializer="normal")
+    rows = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
+    logits = to_numpy(head(rows))
+    for layer in (head.summary, head.logits):
+        layer.bias.assign(np.arange(layer.bias.shape[0]) - 1.0)
+    logits = to_numpy(head(rows))
+    summary = np.tanh(rows @ to_numpy(head.summary.kernel.value) + np.arange(4) - 1)
+    expected = summary @ to_numpy(head.logits.kernel.value) + np.arange(3) - 1
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+def test_dropout_only_in_training():
+    head = SummaryHead(num_classes=2, hidden_dim=16, dropout=0.5)
+    rows = np.ones((1, 16), "float32")
+    still = [to_numpy(head(rows)) for _ in range(2)]
+    np.testing.assert_array_equal(*still)
+    moving = [to_numpy(head(rows, training=True)) for _ in range(2)]
+    assert not np.array_equal(*moving)
+
+
+def test_the_two_kernels_start_differently():
+    head = SummaryHead(num_classes=4, hidden_dim=4, kernel_initializer="normal")
+    head.build((None, 4))
+    first, second = (to_numpy(layer.kernel.value) for layer in (head.summary, head.logits))
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "bfloat16"])
+def test_logits_are_float32(dtype):
+    head = SummaryHead(num_classes=2, hidden_dim=4, dtype=dtype)
+    rows = ops.ones((3, 4), "bfloat16" if dtype != "float32" else "float32")
+    assert keras.backend.standardize_dtype(head(rows).dtype) == "float32"
+    symbolic = head(keras.Input((4,)))
+    assert symbolic.dtype == "float32" and symbolic.shape == (None, 2)
+
+
+def test_config_round_trip():
+    head = SummaryHead(3, 4, dropout=0.2, kernel_initializer="he_normal", name="label")
+    config = head.get_config()
+    again = SummaryHead.from_config(config)
+    assert again.get_config() == config
+    assert again.dropout.rate == 0.2 and again.name == "label"
+
+
+def test_weights_round_trip(tmp_path):
+    def build():
+        rows = keras.Input((4,))
+        return keras.Model(rows, SummaryHead(3, 4)(rows))
+
+    first, second = build(), build()
+    first.save_weights(tmp_path / "head.weights.h5")
+    second.load_weights(tmp_path / "head.weights.h5")
+    rows = np.ones((2, 4), "float32")
+    np.testing.assert_array_equal(to_numpy(first(rows)), to_numpy(second(rows)))

@@ -1,0 +1,332 @@
+import grain
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_plm.tasks import TextClassifier, TextPreprocessor
+
+BATCH = 4
+ANIMALS, HOUSES = "dog cat bird fish horse".split(), "door room window roof wall".split()
+
+
+def to_numpy(tensor):
+    return np.array(ops.convert_to_numpy(tensor))
+
+
+def labelled_texts(count, seed=0):
+    """Texts about animals (0) and houses (1), among words that say nothing."""
+    random = np.random.default_rng(seed)
+    texts, labels = [], random.integers(0, 2, count)
+    for label in labels:
+        words = ["the", "a", str(random.choice((ANIMALS, HOUSES)[label])), "was"]
+        texts.append(" ".join(random.permutation(words)))
+    return texts, labels
+
+
+TEXTS, LABELS = labelled_texts(32)
+
+
+def with_a_loud_head(model):
+    """The model, its logits far apart."""
+    for weight in model.heads["label"].trainable_weights:
+        weight.assign(np.random.default_rng(0).normal(size=weight.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def classifier(make_classifier, graph):
+    """A classifier that many tests fit with batches of four rows, so that one graph will do."""
+    model = make_classifier(num_layers=1)
+    model.compile(keras.optimizers.Adam(5e-3), **graph)
+    return model
+
+
+def test_learns_from_raw_strings(classifier):
+    history = classifier.fit(
+        TEXTS,
+        LABELS,
+        batch_size=BATCH,
+        epochs=15,
+        validation_data=labelled_texts(16, seed=1),
+        verbose=0,
+    )
+    assert history.history["accuracy"][-1] == 1.0
+    assert history.history["val_accuracy"][-1] == 1.0
+    texts, labels = labelled_texts(24, seed=2)
+    logits = classifier.predict(texts, batch_size=BATCH, verbose=0)
+    assert logits.shape == (24, 2) and (logits.argmax(1) == labels).all()
+    logs = classifier.evaluate(texts, labels, batch_size=BATCH, verbose=0, return_dict=True)
+    assert logs["accuracy"] == 1.0
+
+
+def test_lists_are_shuffled_anew_in_every_epoch(make_classifier, graph):
+    model = with_a_loud_head(make_classifier(num_layers=1))
+    model.compile(keras.optimizers.SGD(0.0), **graph)
+    texts = ["dog", "cat", "a bird", "the fish", "horse and dog", "a door", "room", "wall"]
+    labels = [0, 0, 0, 0, 0, 1, 1, 1]
+    means = []
+    log = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: means.append(float(logs["loss"]))
+    )
+    model.fit(texts, labels, batch_size=1, epochs=3, callbacks=[log], verbose=0)
+    counts = np.arange(9)
+    sums = np.concatenate([np.zeros((3, 1)), np.reshape(means, (3, 8)) * counts[1:]], axis=1)
+    losses = np.diff(sums, axis=1)  # of each single text, in the order in which it came
+    in_order = np.sort(losses, axis=1)
+    np.testing.assert_allclose(in_order[0], in_order[1], atol=1e-4)
+    assert np.diff(in_order[0]).min() > 1e-3  # texts can be told apart by their loss
+    orders = [tuple(np.argsort(epoch)) for epoch in losses]
+    assert len(set(orders)) == 3
+
+
+def test_neither_batch_mates_nor_padding_matter(make_classifier, graph, tmp_path):
+    model = with_a_loud_head(make_classifier())
+    model.save_to_preset(str(tmp_path / "preset"))
+    longer = TextClassifier.from_preset(str(tmp_path / "preset"), sequence_length=24)
+    for one in (model, longer):
+        one.compile(**graph)
+    texts = ["the dog", "", "a cat was in the room and at the door", "fish"]
+    expected = model.predict(texts, batch_size=BATCH, verbose=0)
+    assert np.ptp(expected[:, 0]) > 0.1
+    alone = [model.predict([text], batch_size=BATCH, verbose=0)[0] for text in texts]
+    np.testing.assert_allclose(alone, expected, atol=1e-5)
+    np.testing.assert_allclose(
+        model.predict(texts[::-1], batch_size=BATCH, verbose=0)[::-1], expected, atol=1e-5
+    )
+    assert longer.preprocessor.sequence_length == 24
+    wider = longer.predict(texts, batch_size=BATCH, verbose=0)
+    short = [0, 1, 3]  # the third text is cut at 16
+    np.testing.assert_allclose(wider[short], expected[short], atol=1e-5)
+
+
+def test_pairs(classifier):
+    first, second = ["dog"] * 4 + ["door"] * 4, ["a wall"] * 8
+    logits = classifier.predict((first, second), batch_size=BATCH, verbose=0)
+    assert logits.shape == (8, 2)
+    swapped = classifier.predict((second, first), batch_size=BATCH, verbose=0)
+    assert np.abs(logits - swapped).max() > 1e-3
+    labels = [0] * 4 + [1] * 4
+    history = classifier.fit(
+        (first, second), labels, batch_size=BATCH, epochs=2, verbose=0, validation_split=0.5
+    )
+    assert np.isfinite(history.history["val_loss"]).all()
+
+
+def test_arrays_of_strings_and_weights(classifier):
+    expected = classifier.predict(TEXTS, batch_size=BATCH, verbose=0)
+    for texts in (np.array(TEXTS), np.array(TEXTS, dtype=object)):
+        got = classifier.predict(texts, batch_size=BATCH, verbose=0)
+        np.testing.assert_array_equal(got, expected)
+    log_softmax = expected - np.log(np.exp(expected).sum(1, keepdims=True))
+    losses = -log_softmax[np.arange(32), LABELS]
+    weights = np.random.default_rng(0).random(32)
+    logs = classifier.evaluate(
+        np.array(TEXTS), LABELS, BATCH, sample_weight=list(weights), verbose=0, return_dict=True
+    )
+    np.testing.assert_allclose(logs["loss"], np.mean(losses * weights), rtol=1e-4)
+
+
+def test_features_instead_of_strings(classifier):
+    x = classifier.preprocessor(TEXTS)
+    np.testing.assert_array_equal(
+        classifier.predict(x, batch_size=BATCH, verbose=0),
+        classifier.predict(TEXTS, batch_size=BATCH, verbose=0),
+    )
+    classifier.fit(x, LABELS, batch_size=BATCH, verbose=0)
+    logs = classifier.train_on_batch(TEXTS[:4], LABELS[:4], return_dict=True)
+    assert np.isfinite(logs["loss"])
+
+
+def strings(labels=LABELS, texts=TEXTS):
+    return grain.MapDataset.source(list(zip(texts, labels))).batch(BATCH)
+
+
+def test_grain_dataset_of_strings(classifier):
+    expected = classifier.evaluate(TEXTS, LABELS, batch_size=BATCH, verbose=0, return_dict=True)
+    logs = classifier.evaluate(strings(), verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["loss"], expected["loss"], rtol=1e-5)
+    history = classifier.fit(
+        strings().shuffle(seed=1), epochs=2, validation_data=strings(), verbose=0
+    )
+    assert len(history.history["val_loss"]) == 2
+    np.testing.assert_allclose(
+        classifier.predict(strings(), verbose=0),
+        classifier.predict(TEXTS, batch_size=BATCH, verbose=0),
+        atol=1e-6,
+    )
+
+
+def test_lists_beside_a_dataset(classifier):
+    """Training on one kind of data and validating on the other."""
+    expected = None
+    for x, y, held_out in (
+        (TEXTS, LABELS, (TEXTS, LABELS)),
+        (TEXTS, LABELS, strings()),
+        (strings(), None, (TEXTS, LABELS)),
+    ):
+        options = {} if y is None else dict(batch_size=BATCH)
+        classifier.optimizer.learning_rate = 0.0
+        history = classifier.fit(x, y, validation_data=held_out, verbose=0, **options).history
+        expected = expected or history["val_accuracy"]
+        np.testing.assert_allclose(history["val_accuracy"], expected)
+    classifier.optimizer.learning_rate = 5e-3
+
+
+def test_tf_data(classifier):
+    tf = pytest.importorskip("tensorflow")
+    dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(BATCH)
+    for call in (classifier.fit, classifier.evaluate, classifier.predict):
+        with pytest.raises(ValueError, match="`tf.data` pipeline of strings.*Grain dataset"):
+            call(dataset, verbose=0)
+    with pytest.raises(ValueError, match="`tf.data` pipeline of strings"):
+        classifier.fit(TEXTS, LABELS, validation_data=dataset, verbose=0)
+    x = classifier.preprocessor(TEXTS)
+    features = tf.data.Dataset.from_tensor_slices((x, LABELS)).batch(BATCH)
+    classifier.fit(features, verbose=0)
+    np.testing.assert_allclose(
+        classifier.predict(features, verbose=0),
+        classifier.predict(x, batch_size=BATCH, verbose=0),
+        atol=1e-6,
+    )
+
+
+BAD_DATA = {
+    "label too large": (TEXTS, [2] * 32, ValueError, r"integers in \[0, 2\).*2"),
+    "negative label": (TEXTS, [-1] * 32, ValueError, r"integers in \[0, 2\).*-1"),
+    "floats": (TEXTS, [0.0] * 32, ValueError, "integers.*float"),
+    "strings as labels": (TEXTS, ["no"] * 32, ValueError, "integers.*<U2"),
+    "one-hot labels": (TEXTS, np.eye(2, dtype=int)[LABELS], ValueError, r"one label per text"),
+    "too few labels": (TEXTS, LABELS[:-1], ValueError, r"\(31,\) for 32 texts"),
+    "no texts": ([], [], ValueError, "no texts"),
+    "numbers": ([1, 2], [0, 1], TypeError, "must be a string. Received: 1"),
+    "one text": ("the dog", [0], TypeError, "list of texts. Received one text"),
+    "unequal pair": ((TEXTS, TEXTS[1:]), LABELS, ValueError, "32 and 31 texts"),
+    "nothing": (None, LABELS, TypeError, "list of texts. Received: None"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data(case, classifier, values, same):
+    x, y, error, message = BAD_DATA[case]
+    before = values(classifier)
+    for trial in (
+        lambda: classifier.fit(x, y, verbose=0),
+        lambda: classifier.evaluate(x, y, verbose=0),
+        lambda: classifier.train_on_batch(x, y),
+        lambda: classifier.fit(TEXTS, LABELS, validation_data=(x, y), verbose=0),
+    ):
+        with pytest.raises(error, match=message):
+            trial()
+        assert same(values(classifier), before)
+
+
+@pytest.mark.parametrize("weights", [np.ones(31), [-1.0] * 32, [np.nan] * 32, np.ones((32, 2))])
+def test_bad_weights(weights, classifier):
+    with pytest.raises(ValueError, match="weight of at least 0 per text.*Received"):
+        classifier.fit(TEXTS, LABELS, sample_weight=weights, verbose=0)
+
+
+def test_bad_datasets(classifier, values, same):
+    before = values(classifier)
+    wrong = [1] * 4 + [7] * 28
+    for first, message in ((strings(wrong[::-1]), r"integers in \[0, 2\).*7"),):
+        with pytest.raises(ValueError, match=message):
+            classifier.fit(first, verbose=0)
+    with pytest.raises(Exception, match=r"integers in \[0, 2\).*7"):  # a later batch
+        classifier.evaluate(strings(wrong), verbose=0)
+    assert same(values(classifier), before)
+    with pytest.raises(Exception, match=r"integers in \[0, 2\).*7"):
+        classifier.fit(strings(wrong), verbose=0)
+    assert all(np.isfinite(value).all() for value in values(classifier).values())
+    with pytest.raises(ValueError, match="without any batch"):
+        classifier.fit(strings([], []), verbose=0)
+
+
+def test_bad_features(classifier, values, same):
+    before = values(classifier)
+    good = classifier.preprocessor(TEXTS)
+    for changes, message in (
+        ({"token_ids": good["token_ids"] + 300}, r"token_ids.*\[0, 300\)"),
+        ({"padding_mask": good["padding_mask"] * 1}, "padding_mask.*dtype bool"),
+        ({"segment_ids": good["segment_ids"][:, :8]}, "segment_ids.*T = 16"),
+        ({"order": good["segment_ids"]}, "exactly the features"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            classifier.fit({**good, **changes}, LABELS, verbose=0)
+    del good["padding_mask"]
+    with pytest.raises(ValueError, match="exactly the features"):
+        classifier.predict(good, verbose=0)
+    assert same(values(classifier), before)
+
+
+def test_strings_need_a_preprocessor(make_backbone):
+    model = TextClassifier(make_backbone(num_layers=1), num_classes=2)
+    with pytest.raises(ValueError, match="no preprocessor.*dict of the features"):
+        model.fit(TEXTS, LABELS, verbose=0)
+
+
+@pytest.mark.parametrize("num_classes", [1, 0, 2.0, "2", None])
+def test_bad_number_of_classes(num_classes, make_backbone):
+    with pytest.raises(ValueError, match="`num_classes` must be an integer.*Received"):
+        TextClassifier(make_backbone(num_layers=1), num_classes)
+
+
+def test_unknown_arguments(make_backbone, tokenizer):
+    with pytest.raises(ValueError, match=r"TextClassifier has no arguments \['features_'\]"):
+        TextClassifier(make_backbone(num_layers=1), 2, features_="top")
+
+
+def test_the_query_vector_is_frozen(make_classifier, make_pretrainer):
+    frozen, free = make_classifier(num_layers=1), make_pretrainer(num_layers=1)
+    for model, trained in ((frozen, False), (free, True)):
+        vector = model.backbone.embedding.query_vector
+        assert any(one is vector for one in model.weights)
+        assert any(one is vector for one in model.trainable_variables) == trained
+    model = frozen
+    assert len(model.trainable_variables) == len(free.trainable_variables) - 2 + 4
+
+
+def test_default_compilation(make_classifier):
+    model = make_classifier(num_layers=1)
+    assert model.jit_compile
+    model.optimizer.build(model.trainable_variables)
+    free = {v.name for v in model.trainable_variables if not model.optimizer._use_weight_decay(v)}
+    assert free == {"bias", "beta", "gamma", "content_bias", "position_bias", "segment_bias"}
+
+
+def test_mixed_precision(make_classifier, quick):
+    model = make_classifier(num_layers=1, dtype="mixed_bfloat16", dropout=0.1)
+    model.compile(**quick)
+    history = model.fit(TEXTS[:4], LABELS[:4], batch_size=BATCH, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert model.output.dtype == "float32" and model.trainable_variables[0].dtype == "float32"
+
+
+def test_head_reads_the_last_token(make_classifier):
+    """The logits are the head over the output at CLS."""
+    model = make_classifier(num_layers=1)
+    x = model.preprocessor(TEXTS[:2])
+    rows = model.backbone.encode(x)["sequence_output"][:, -1]
+    np.testing.assert_allclose(to_numpy(model.heads["label"](rows)), to_numpy(model(x)), atol=1e-5)
+    assert (x["token_ids"][:, -1] == model.preprocessor.tokenizer.cls_token_id).all()
+
+
+def test_keras_file_goes_on_training(make_classifier, tmp_path, quick, values, same):
+    model = make_classifier(num_layers=1, num_classes=3, dropout=0.0)
+    optimizer = keras.optimizers.AdamW(1e-2, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias$", "gamma$"])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, **quick)
+    model.train_on_batch(TEXTS[:4], LABELS[:4])
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again) is TextClassifier and again.num_classes == 3
+    assert isinstance(again.preprocessor, TextPreprocessor)
+    for one in (model, again):
+        one.train_on_batch(TEXTS[4:8], LABELS[4:8])
+    arrays = [
+        {name: value for name, value in values(one).items() if "seed" not in name}
+        for one in (model, again)
+    ]
+    assert same(*arrays)
