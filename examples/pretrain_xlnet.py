@@ -26,7 +26,7 @@ from keras_plm import data, models, ops, tasks, transfer
 
 VOCABULARY = {"tiny": 4_000, "small": 8_000, "base": 32_000}  # lowered to what the text carries
 MEMORY = {"tiny": 0, "small": 128, "base": 384}  # tokens; arXiv:1906.08237, section 3.1
-STEPS = {"tiny": 1_200, "small": 20_000, "base": 500_000}
+STEPS = {"tiny": 600, "small": 20_000, "base": 500_000}
 BATCH_SIZE = {"tiny": 16, "small": 16, "base": 32}
 LEARNING_RATE = {"tiny": 2e-3, "small": 5e-4, "base": 1e-4}
 DROPOUT = {"tiny": 0.0, "small": 0.1, "base": 0.1}
@@ -41,7 +41,7 @@ texts = sorted((Path(__file__).parent / "texts").glob("*.txt"))
 parser.add_argument("--corpus", nargs="+", default=texts, metavar="PATH", help="text or jsonl")
 parser.add_argument("--size", choices=list(VOCABULARY), default="tiny")
 parser.add_argument("--vocabulary-size", type=int, help="default: 4,000, 8,000 or 32,000 by size")
-parser.add_argument("--steps", type=int, help="default: 1,200, 20,000 or 500,000 by size")
+parser.add_argument("--steps", type=int, help="default: 600, 20,000 or 500,000 by size")
 parser.add_argument("--batch-size", type=int, help="default: 16, 16 or 32 by size")
 parser.add_argument("--output", type=Path, default=Path("output/xlnet"), metavar="DIR")
 parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --output")

@@ -57,7 +57,7 @@ BAD = {
         r"'memory'.*B = 2.*\(1, 2, 3, 8\)",
     ),
     "no rows": (dict(token_ids=IDS[:0]), "'token_ids'"),
-    "no tokens": ({name: None for name in FEATURES} | dict(token_ids=IDS[:, :0]), "'token_ids'.*empty"),
+    "no tokens": (dict.fromkeys(FEATURES) | dict(token_ids=IDS[:, :0]), "'token_ids'.*empty"),
     "no targets": (dict(target_positions=IDS[:, :0]), "'target_positions'.*empty"),
     "id is the vocabulary size": (dict(token_ids=IDS * 10), r"'token_ids'.*\[0, 10\).*10 to 10"),
     "id is negative": (dict(token_ids=IDS * -1), r"'token_ids'.*\[0, 10\).*-1"),

@@ -19,11 +19,9 @@ class Backbone(keras_hub.models.Backbone):
 
     Attributes:
         memory_length: int. The tokens M that `encode` hands on as memory; 0 = none.
-        padding_side: str. "left" or "right": where texts are padded.
     """
 
     memory_length = 0
-    padding_side = "right"
 
     def __init__(self, *args, **kwargs):
         unknown = sorted(set(kwargs) - {"inputs", "outputs", "dtype", "name", "trainable"})

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tempfile
+from collections import Counter
 
 import keras
 import numpy as np
@@ -19,7 +20,12 @@ from keras_plm import files
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
 
-_POLICIES = ("DTypePolicy", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy")
+_POLICIES = (
+    "DTypePolicy",
+    "Int4DTypePolicy",
+    "QuantizedDTypePolicy",
+    "QuantizedFloat8DTypePolicy",
+)
 
 
 def write_json(path, value):
@@ -52,7 +58,12 @@ def read_backbone(directory, classes, load_weights=True, **overrides):
             those of the config.
     """
     config = files.read_json(files.file_inside(directory, CONFIG_FILE))
-    files.check_config(config)
+    arguments = config.get("config")
+    if not isinstance(arguments, dict):
+        raise ValueError(f"{directory}/{CONFIG_FILE} has no `config` object.")
+    arguments = dict(arguments)
+    dtype = arguments.pop("dtype", None)  # read_dtype_policy checks it: "int4/128" is no path
+    files.check_config({**config, "config": arguments})
     by_name = {cls.__name__: cls for cls in classes}
     name = config.get("class_name")
     if name not in by_name or config.get("registered_name") != f"keras_plm>{name}":
@@ -60,15 +71,15 @@ def read_backbone(directory, classes, load_weights=True, **overrides):
             f"{directory} holds a preset of the class {config.get('registered_name', name)!r}. "
             f"Expected one of {sorted(by_name)}."
         )
-    cls, arguments = by_name[name], config.get("config")
-    if not isinstance(arguments, dict):
-        raise ValueError(f"{directory}/{CONFIG_FILE} has no `config` object.")
+    cls = by_name[name]
     known = set(inspect.signature(cls.__init__).parameters) | {"name", "trainable", "dtype"}
     unknown = sorted((set(arguments) | set(overrides)) - (known - {"self", "kwargs"}))
     if unknown:
         raise ValueError(f"{cls.__name__} has no arguments {unknown}. It takes {sorted(known)}.")
-    if "dtype" in arguments:
-        arguments = {**arguments, "dtype": read_dtype_policy(arguments["dtype"])}
+    if dtype is not None:
+        arguments["dtype"] = read_dtype_policy(dtype)
+    if load_weights:
+        _check_size(arguments, files.file_inside(directory, WEIGHTS_FILE))
     backbone = cls(**{**arguments, **overrides})
     if load_weights:
         read_weights(backbone, files.file_inside(directory, WEIGHTS_FILE))
@@ -87,8 +98,9 @@ def read_weights(model, path):
             not finite. All names are reported in one message.
     """
     files.describe_weights_file(path)
-    if not any(layer.quantization_mode for layer in model._flatten_layers()):
-        # Keras can write a quantized layer only after it was loaded; it checks shapes itself.
+    if any(layer.quantization_mode for layer in model._flatten_layers()):
+        _check_shapes(model, path)  # Keras can write a quantized layer only after it was loaded
+    else:
         files.check_weights_file(path, _weights_file_shapes(model))
     model.load_weights(path)
     bad = [v.path for v in model.weights if not _is_finite(v)]
@@ -123,8 +135,26 @@ def read_dtype_policy(value):
             {path: read_dtype_policy(policy) for path, policy in layers.items()},
         )
     if name in _POLICIES and isinstance(config, dict):
-        return getattr(keras.dtype_policies, name)(**config)
+        try:
+            return getattr(keras.dtype_policies, name)(**config)
+        except TypeError as error:
+            raise ValueError(f"Not a dtype policy: {error}. Received: {value!r}.") from error
     raise ValueError(f"Not a dtype policy. Received: {value!r}.")
+
+
+def _check_size(arguments, path):
+    """Refuse a config whose weights the file cannot hold, before memory is taken for them."""
+    sizes = ("vocabulary_size", "num_layers", "hidden_dim", "intermediate_dim")
+    vocabulary, layers, hidden, intermediate = (
+        size if isinstance(size, int) else 0 for size in (arguments.get(name) for name in sizes)
+    )
+    weights = (vocabulary + layers * (4 * hidden + 2 * intermediate)) * hidden
+    least = weights // 2  # bytes: int4 is the smallest type
+    if least > os.path.getsize(path):
+        raise ValueError(
+            f"The config describes at least {weights:,} weights, more than {path} can hold. "
+            f"Received: {os.path.getsize(path):,} bytes."
+        )
 
 
 def _weights_file_shapes(model):
@@ -133,6 +163,19 @@ def _weights_file_shapes(model):
         path = os.path.join(directory, "own.weights.h5")
         model.save_weights(path)
         return {name: shape for name, (shape, _) in files.describe_weights_file(path).items()}
+
+
+def _check_shapes(model, path):
+    """Refuse a file whose arrays have other shapes than the weights of a model, in any order."""
+    found = Counter(shape for shape, _ in files.describe_weights_file(path).values())
+    expected = Counter(tuple(weight.shape) for weight in model.weights)
+    if found != expected:
+        raise ValueError(
+            f"{path} does not hold the weights of this model: missing are arrays of the shapes "
+            f"{sorted((expected - found).elements())}, unexpected are "
+            f"{sorted((found - expected).elements())}. Use the configuration that the weights "
+            "were saved with."
+        )
 
 
 def _is_finite(variable):

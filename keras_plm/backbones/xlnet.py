@@ -82,8 +82,6 @@ class XLNetBackbone(Backbone):
     12 heads, 3072; large: 24, 1024, 16, 4096).
     """
 
-    padding_side = "left"
-
     def __init__(
         self,
         vocabulary_size,

@@ -33,7 +33,8 @@ def relative_gather(scores, positions, query_length, key_length):
     """Align position scores with keys for the rows at any positions of the segment.
 
     The gradient of a gather is a scatter, which is slow under XLA; here every column is read at
-    most once, so the gradient is a gather as well.
+    most once (but for keys that a causal mask hides, where no gradient arrives), so the gradient
+    is a gather as well.
 
     Args:
         scores: tensor of shape (B, H, P, C), by distance (see `relative_shift`).

@@ -34,7 +34,7 @@ def read_heads(path, heads, backbone):
         list of str: the heads that the file has not, or has in other shapes; they are unchanged.
 
     Raises:
-        ValueError: if the file is damaged, or holds numbers that are not finite.
+        ValueError: if the file is damaged, or holds anything but finite floats.
     """
     new = []
     try:
@@ -47,10 +47,10 @@ def read_heads(path, heads, backbone):
                     continue
                 for key, variable in own:
                     value = file.get_tensor(key)
-                    if not np.isfinite(value).all():
-                        raise ValueError(f"{key!r} holds values that are not finite.")
+                    if value.dtype.kind != "f" or not np.isfinite(value).all():
+                        raise ValueError(f"{key!r} holds values that are no finite floats.")
                     variable.assign(value)
-    except (ValueError, OSError, SafetensorError) as error:
+    except (ValueError, TypeError, OSError, SafetensorError) as error:
         raise ValueError(f"{path} is not a usable file of heads: {error}") from error
     return sorted(new)
 

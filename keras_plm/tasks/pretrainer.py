@@ -245,11 +245,11 @@ class Pretrainer(Task):
         """Examples are ready: nothing is done to them."""
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
-    def _prepare(self, x, y=None, sample_weight=None):
+    def _prepare(self, x, y=None, sample_weight=None, labelled=True):
         """Examples were checked by `_take`; other data are checked as every task does."""
         if isinstance(x, Examples):
             return x, y, sample_weight
-        return super()._prepare(x, y, sample_weight)
+        return super()._prepare(x, y, sample_weight, labelled)
 
     def _trainer(self, x):
         return keras.Model

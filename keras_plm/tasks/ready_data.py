@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 
-def prepare(task, x, y=None, sample_weight=None):
+def prepare(task, x, y=None, sample_weight=None, labelled=True):
     """Tokenise and check the data of `fit`, `evaluate` or `predict`.
 
     Lists, arrays and every batch of a generator are tokenised and checked. Of a dataset the
@@ -17,6 +17,7 @@ def prepare(task, x, y=None, sample_weight=None):
         x: list of str, a pair of such lists, a dict of features, a dataset, or a generator.
         y: labels of lists and features.
         sample_weight: weights of lists and features.
+        labelled: bool. Whether there must be labels; `predict` needs none.
 
     Returns:
         Tuple (x, y, sample_weight).
@@ -26,10 +27,10 @@ def prepare(task, x, y=None, sample_weight=None):
         ValueError: if the data are not what the task takes, or there are none.
     """
     if isinstance(x, types.GeneratorType):
-        return _checked_batches(task, x), y, sample_weight
+        return _checked_batches(task, x, labelled), y, sample_weight
     if isinstance(x, (dict, list, tuple)) or not hasattr(x, "__iter__") or hasattr(x, "shape"):
         batch = task.preprocess_samples(x, _as_array(y), _as_array(sample_weight))
-        check(task, batch)
+        check(task, batch, labelled)
         return keras.utils.unpack_x_y_sample_weight(batch)
     first = _first(iter(x))
     if type(x).__module__.startswith("tensorflow") and is_text(first):
@@ -37,7 +38,7 @@ def prepare(task, x, y=None, sample_weight=None):
             "The tokenizer runs in Python, which a `tf.data` pipeline of strings cannot call. "
             f"Give lists of strings, or a Grain dataset of them. Received: {type(x).__name__}."
         )
-    check(task, ready(task, first))
+    check(task, ready(task, first), labelled)
     return x, y, sample_weight
 
 
@@ -76,18 +77,21 @@ def ready(task, batch):
     return task.preprocess_samples(*keras.utils.unpack_x_y_sample_weight(batch))
 
 
-def check(task, batch):
+def check(task, batch, labelled=True):
     """Refuse a ready batch that the task cannot take.
 
     Args:
         task: `Task`.
         batch: as for `ready`.
+        labelled: bool. Whether there must be labels.
 
     Raises:
         ValueError: naming what is wrong.
     """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
     task.check_x(x)
+    if labelled and y is None:
+        raise ValueError("Training and evaluation need labels. Received: y=None.")
     task.check_y(x, y, sample_weight)
 
 
@@ -100,13 +104,80 @@ def is_text(batch):
     return not isinstance(keras.utils.unpack_x_y_sample_weight(batch)[0], dict)
 
 
-def _checked_batches(task, batches):
+class ShuffledBatches(keras.utils.PyDataset):
+    """Batches of arrays without end, in a new order in every epoch.
+
+    Keras's own order is the same in every epoch on TensorFlow, once a seed is set.
+
+    Args:
+        arrays: tuple (x, y, sample_weight) of arrays, dicts of arrays, or None.
+        batch_size: int. The batch size B; the last batch of an epoch may be smaller.
+
+    Attributes:
+        num_steps: int. The batches of an epoch.
+    """
+
+    num_batches = None
+
+    def __init__(self, arrays, batch_size):
+        super().__init__()
+        self.arrays = keras.tree.map_structure(_not_none(np.asarray), arrays)
+        self.batch_size = batch_size
+        self.num_rows = len(keras.tree.flatten(self.arrays)[0])
+        self.num_steps = -(-self.num_rows // batch_size)
+        self.seed = np.random.randint(2**31)  # `keras.utils.set_random_seed` decides it
+        self._order = (None, None)
+
+    def __getitem__(self, index):
+        epoch, step = divmod(index, self.num_steps)
+        if self._order[0] != epoch:
+            random = np.random.default_rng((self.seed, epoch))
+            self._order = (epoch, random.permutation(self.num_rows))
+        rows = self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
+        batch = keras.tree.map_structure(_not_none(lambda array: array[rows]), self.arrays)
+        return keras.utils.pack_x_y_sample_weight(*batch)
+
+
+def split(x, y, sample_weight, share):
+    """Take the last rows away as validation data, as Keras does.
+
+    Args:
+        x: dict of features.
+        y: labels, or None.
+        sample_weight: weights, or None.
+        share: float. Which share of the rows is taken away.
+
+    Returns:
+        Two tuples (x, y, sample_weight): the rest, and the validation data.
+
+    Raises:
+        ValueError: if `x` is a dataset, or nothing would be left.
+    """
+    count = len(x["token_ids"]) if isinstance(x, dict) else 0
+    number = int(count * (1.0 - share))
+    if not 0 < number < count:
+        raise ValueError(
+            "`validation_split` needs lists or arrays, and leaves rows on both sides. "
+            f"Received: validation_split={share}, {type(x).__name__} of {count} rows."
+        )
+    arrays = (x, y, sample_weight)
+    return tuple(
+        keras.tree.map_structure(_not_none(lambda array: np.asarray(array)[rows]), arrays)
+        for rows in (slice(number), slice(number, None))
+    )
+
+
+def _not_none(function):
+    return lambda value: None if value is None else function(value)
+
+
+def _checked_batches(task, batches, labelled):
     """The batches of a generator, each made ready and checked; the first one at once."""
 
     def checked():
         for batch in batches:
             batch = ready(task, batch)
-            check(task, batch)
+            check(task, batch, labelled)
             yield batch
 
     def put_back(first, rest):

@@ -1,9 +1,6 @@
 """What every task has: raw strings in, checked batches, and presets with heads."""
 
 import contextlib
-import inspect
-import logging
-import os
 import types
 
 import grain
@@ -13,16 +10,8 @@ import numpy as np
 
 from keras_plm import features as contract
 from keras_plm import files
-from keras_plm.backbones import Backbone
-from keras_plm.backbones.preset_directory import CONFIG_FILE, write_json
-from keras_plm.tasks import ready_data
-from keras_plm.tasks.heads_file import read_heads, write_heads
-from keras_plm.tasks.text_preprocessor import PREPROCESSOR_FILE, TextPreprocessor
-
-TASK_FILE = "task.json"
-HEADS_FILE = "heads.safetensors"
-
-logger = logging.getLogger("keras_plm")
+from keras_plm.backbones.preset_directory import CONFIG_FILE
+from keras_plm.tasks import ready_data, task_preset
 
 
 class Task(keras_hub.models.Task):
@@ -60,7 +49,8 @@ class Task(keras_hub.models.Task):
         Raises:
             ValueError: if a setting is unknown.
         """
-        unknown = sorted(set(settings) - set(inspect.signature(cls.__init__).parameters))
+        known = set(task_preset.constructor_arguments(cls)) - {"preprocessor"}
+        unknown = sorted(set(settings) - known)
         if unknown:
             raise ValueError(f"{cls.__name__} has no settings {unknown}. Received: {settings}.")
         return settings
@@ -122,12 +112,7 @@ class Task(keras_hub.models.Task):
         Args:
             directory: str.
         """
-        self.backbone.write_preset(directory)
-        if self.preprocessor is not None:
-            self.preprocessor.write_preset(directory)
-        write_heads(os.path.join(directory, HEADS_FILE), self.heads, self.backbone)
-        settings = {"class": type(self).__name__, "settings": self.settings()}
-        write_json(os.path.join(directory, TASK_FILE), settings)
+        task_preset.write_task(self, directory)
 
     def save_to_preset(self, preset_dir):
         """Save the task to a directory, whole or not at all.
@@ -158,45 +143,7 @@ class Task(keras_hub.models.Task):
             FileNotFoundError: if there is no such preset.
             ValueError: if a file is not what it should be, or an argument is unknown.
         """
-        own = inspect.signature(cls.__init__).parameters
-        arguments = {name: kwargs.pop(name) for name in list(kwargs) if name in own}
-        length = {n: kwargs.pop(n) for n in list(kwargs) if n == "sequence_length"}
-        backbone = Backbone.from_preset(preset, load_weights, **kwargs)
-        if "preprocessor" not in arguments and _has(preset, PREPROCESSOR_FILE):
-            arguments["preprocessor"] = TextPreprocessor.from_preset(preset, **length)
-        elif length:
-            raise ValueError(
-                "`sequence_length` changes the preprocessor of the preset, which has none or is "
-                f"not used. Received: {length}."
-            )
-        if _has(preset, TASK_FILE):
-            saved = files.read_json(files.file_inside(preset, TASK_FILE))
-            files.check_config(saved)
-            if saved.get("class") == cls.__name__:
-                settings = saved.get("settings")
-                if not isinstance(settings, dict):
-                    raise ValueError(f"{preset}/{TASK_FILE} has no `settings` object.")
-                arguments = {**cls.read_settings(settings), **arguments}
-        missing = [
-            name
-            for name, parameter in own.items()
-            if name not in ("self", "backbone", "kwargs", *arguments)
-            and parameter.default is inspect.Parameter.empty
-        ]
-        if missing:
-            raise ValueError(
-                f"The preset {preset} does not say {missing}. Give them: "
-                f"`{cls.__name__}.from_preset(preset, {missing[0]}=...)`."
-            )
-        task = cls(backbone, **arguments)
-        if load_weights and _has(preset, HEADS_FILE):
-            path = files.file_inside(preset, HEADS_FILE)
-            new = read_heads(path, task.heads, backbone)
-        else:
-            new = sorted(task.heads) if load_weights else []
-        if new:
-            logger.warning("%s: heads that the preset has not start new: %s", cls.__name__, new)
-        return task
+        return task_preset.read_task(cls, preset, load_weights, **kwargs)
 
     # === Training ===
 
@@ -215,8 +162,8 @@ class Task(keras_hub.models.Task):
     def fit(self, x=None, y=None, batch_size=None, sample_weight=None, validation_data=None, **kw):
         """Train on raw strings, on features, or on a dataset of either.
 
-        Lists are tokenised once and shuffled anew in every epoch; other arguments are those of
-        `keras.Model.fit`.
+        Lists are tokenised once and shuffled anew in every epoch (`shuffle=False`: not at all);
+        other arguments are those of `keras.Model.fit`.
 
         Args:
             x: list of str, a pair of such lists, a dict of features, or a dataset.
@@ -235,8 +182,17 @@ class Task(keras_hub.models.Task):
         )
         if trainer is keras.Model and isinstance(validation_data, grain.MapDataset):
             kw.setdefault("validation_steps", len(validation_data))  # Keras would not ask
+        split = kw.pop("validation_split", None)
+        if split and validation_data is None:
+            (x, y, sample_weight), validation_data = ready_data.split(x, y, sample_weight, split)
         if not isinstance(x, dict):
             kw.setdefault("shuffle", False)  # Keras cannot, and would warn
+        elif kw.get("shuffle", True) is True:
+            if isinstance(validation_data, tuple):
+                kw.setdefault("validation_batch_size", batch_size)
+            x = ready_data.ShuffledBatches((x, y, sample_weight), batch_size or 32)
+            kw.update(shuffle=False, steps_per_epoch=kw.get("steps_per_epoch") or x.num_steps)
+            y = sample_weight = batch_size = None
         with weights_kept(self):
             return trainer.fit(
                 self,
@@ -263,7 +219,7 @@ class Task(keras_hub.models.Task):
         Every batch of texts or features is filled up to `batch_size` (32 by default), whatever
         their number: XLA compiles for each size that it meets.
         """
-        x, _, _ = self._prepare(x)
+        x, _, _ = self._prepare(x, labelled=False)
         count = None
         if isinstance(x, dict):
             batch_size = batch_size or 32
@@ -282,9 +238,9 @@ class Task(keras_hub.models.Task):
         """Evaluate on one batch of lists or features; see `keras.Model.test_on_batch`."""
         return keras.Model.test_on_batch(self, *self._prepare(x, y, sample_weight), **kw)
 
-    def _prepare(self, x, y=None, sample_weight=None):
+    def _prepare(self, x, y=None, sample_weight=None, labelled=True):
         """Data that are ready and checked."""
-        return ready_data.prepare(self, x, y, sample_weight)
+        return ready_data.prepare(self, x, y, sample_weight, labelled)
 
     def check_y(self, x, y, sample_weight):
         """Refuse labels and weights that the model cannot take. The base checks nothing.
@@ -325,7 +281,3 @@ def weights_kept(model):
             model.jax_state_sync()
             model._jax_state = None  # a later failure must not bring these values back
         raise
-
-
-def _has(directory, name):
-    return os.path.lexists(os.path.join(directory, name))

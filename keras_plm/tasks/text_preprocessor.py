@@ -90,7 +90,7 @@ class TextPreprocessor(keras_hub.models.Preprocessor):
         try:
             texts = [text.decode("utf-8") if isinstance(text, bytes) else text for text in texts]
         except UnicodeDecodeError as error:
-            raise ValueError(f"Texts of bytes must be UTF-8: {error}. Decode them first.") from error
+            raise ValueError(f"Texts of bytes must be UTF-8: {error}.") from error
         if not texts:
             raise ValueError("There are no texts. Received: an empty list.")
         if not all(isinstance(text, str) for text in texts):

@@ -25,6 +25,8 @@ BACKBONES = {
     "xlnet-causal": (XLNetBackbone, {"causal": True, "clamp_length": 3, "dropout": 0.0}),
 }
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 generator = np.random.default_rng(0)
 TEXTS = {
     "token_ids": generator.integers(0, 40, (4, 6)).astype("int32"),
@@ -99,7 +101,7 @@ def test_jit_changes_nothing(backbone):
 def test_half_precision_is_near(backbone):
     half = made_again(backbone, dtype="mixed_bfloat16")
     assert {layer.compute_dtype for layer in half.layers if layer.weights} == {"bfloat16"}
-    received = ops.convert_to_numpy(ops.cast(half(TEXTS), "float32"))
+    received = outputs(half).astype("float32")
     assert np.isfinite(received).all()
     assert np.abs(received - outputs(backbone)).mean() < 0.03
 
@@ -115,8 +117,9 @@ def test_lengths_may_vary(backbone):
 def test_dropout_only_in_training(backbone):
     first, second = outputs(backbone), outputs(backbone)
     np.testing.assert_array_equal(first, second)
-    trained = ops.convert_to_numpy(backbone(TEXTS, training=True))
-    assert (np.abs(trained - first).max() > 0.01) or backbone.dropout == 0
+    if backbone.dropout:
+        trained = ops.convert_to_numpy(backbone(TEXTS, training=True))
+        assert np.abs(trained - first).max() > 0.01
 
 
 def test_encode_hands_on_what_the_contract_names(backbone):
@@ -127,7 +130,6 @@ def test_encode_hands_on_what_the_contract_names(backbone):
     assert [tuple(hidden.shape) for hidden in encoded["hidden_states"]] == [(4, 6, 8)] * 3
     assert ("memory" in encoded) == bool(backbone.memory_length)
     assert "target_output" not in encoded
-    assert backbone.padding_side in ("left", "right")
 
 
 def test_query_rows_bring_no_weights(backbone):

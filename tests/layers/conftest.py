@@ -1,4 +1,4 @@
-"""A slow, direct computation of the attention of XLNet's paper, one pair of row and key at a time."""
+"""A slow, direct computation of the attention of XLNet's paper, key by key."""
 
 import numpy as np
 import pytest

@@ -31,7 +31,8 @@ def test_is_the_paper_up_to_a_constant_per_row():
     paper, constant = np.zeros_like(term), np.zeros_like(term)
     for example, head, row, key in np.ndindex(term.shape):
         vector = query[example, row, head] + bias[head]
-        paper[example, head, row, key] = vector @ table[0 if same_segment[example, row, key] else 1, head]
+        relation = 0 if same_segment[example, row, key] else 1
+        paper[example, head, row, key] = vector @ table[relation, head]
         constant[example, head, row, key] = vector @ table[1, head]
     np.testing.assert_allclose(term, paper - constant, atol=1e-6)
     content = np.random.default_rng(1).normal(size=term.shape)

@@ -99,7 +99,7 @@ def test_another_batch_size():
 
 
 def model_with_memory(batch_size=2):
-    """Counts: the output is the memory's first number plus the input, and the memory grows by it."""
+    """Counts: the output is the memory's first number plus the input; the memory grows by it."""
     step = keras.Input((1,), name="step")
     fresh = keras.Input((), dtype="bool", name="fresh")
     memory = made(name="memory")

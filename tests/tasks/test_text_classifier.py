@@ -60,24 +60,28 @@ def test_learns_from_raw_strings(classifier):
     assert logs["accuracy"] == 1.0
 
 
-def test_lists_are_shuffled_anew_in_every_epoch(make_classifier, graph):
-    model = with_a_loud_head(make_classifier(num_layers=1))
-    model.compile(keras.optimizers.SGD(0.0), **graph)
-    texts = ["dog", "cat", "a bird", "the fish", "horse and dog", "a door", "room", "wall"]
-    labels = [0, 0, 0, 0, 0, 1, 1, 1]
-    means = []
+def test_lists_are_shuffled_anew_in_every_epoch(classifier):
+    """Every text has a loss of its own weight, so that the losses tell their order."""
+    model = classifier
+    before = model.get_weights()
+    for weight in model.heads["label"].logits.weights:
+        weight.assign(np.zeros(weight.shape))
+    model.optimizer.learning_rate = 0.0
+    sums = []  # of an epoch so far
     log = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: means.append(float(logs["loss"]))
+        on_train_batch_end=lambda batch, logs: sums.append(float(logs["loss"]) * (batch + 1))
     )
-    model.fit(texts, labels, batch_size=1, epochs=3, callbacks=[log], verbose=0)
-    counts = np.arange(9)
-    sums = np.concatenate([np.zeros((3, 1)), np.reshape(means, (3, 8)) * counts[1:]], axis=1)
-    losses = np.diff(sums, axis=1)  # of each single text, in the order in which it came
-    in_order = np.sort(losses, axis=1)
-    np.testing.assert_allclose(in_order[0], in_order[1], atol=1e-4)
-    assert np.diff(in_order[0]).min() > 1e-3  # texts can be told apart by their loss
-    orders = [tuple(np.argsort(epoch)) for epoch in losses]
-    assert len(set(orders)) == 3
+    weights = np.repeat(2.0 ** np.arange(8), BATCH)  # texts of one weight come in fours
+    texts, labels = TEXTS[:1] * 32, [0] * 32
+    model.fit(texts, labels, BATCH, sample_weight=weights, epochs=3, callbacks=[log], verbose=0)
+    model.optimizer.learning_rate = 5e-3
+    model.set_weights(before)
+    losses = np.diff(np.reshape(sums, (3, 8)), prepend=0.0, axis=1) / np.log(2) * BATCH
+    np.testing.assert_allclose(losses.sum(axis=1), weights.sum(), rtol=1e-4)  # each text once
+    in_order = weights.reshape(8, BATCH).sum(axis=1)
+    for epoch in range(3):
+        assert np.abs(losses[epoch] - in_order).max() > 1  # not as they were given
+        assert np.abs(losses[epoch] - losses[epoch - 1]).max() > 1  # nor as before
 
 
 def test_neither_batch_mates_nor_padding_matter(make_classifier, graph, tmp_path):
@@ -217,6 +221,19 @@ def test_bad_data(case, classifier, values, same):
         lambda: classifier.fit(TEXTS, LABELS, validation_data=(x, y), verbose=0),
     ):
         with pytest.raises(error, match=message):
+            trial()
+        assert same(values(classifier), before)
+
+
+def test_training_needs_labels(classifier, values, same):
+    before = values(classifier)
+    for trial in (
+        lambda: classifier.fit(TEXTS, verbose=0),
+        lambda: classifier.fit(strings().map(lambda batch: (batch[0],)), verbose=0),
+        lambda: classifier.evaluate(TEXTS, verbose=0),
+        lambda: classifier.train_on_batch(TEXTS),
+    ):
+        with pytest.raises(ValueError, match="[Ll]abels"):
             trial()
         assert same(values(classifier), before)
 

@@ -1,0 +1,43 @@
+import json
+
+import keras
+import pytest
+
+from keras_plm.tasks import Pretrainer, Task, TextClassifier
+
+
+@pytest.fixture(scope="module")
+def pretrainer(make_pretrainer):
+    return make_pretrainer(num_layers=1, memory_length=8, dropout=0.1)
+
+
+@pytest.fixture(scope="module")
+def classifier(make_classifier):
+    return make_classifier(num_layers=1, num_classes=3, dropout=0.2)
+
+
+@pytest.mark.parametrize("kind", ["pretrainer", "classifier"])
+def test_config_round_trip(kind, request):
+    model = request.getfixturevalue(kind)
+    config = model.get_config()
+    json.dumps(config)
+    copy = json.loads(json.dumps(config))
+    again = type(model).from_config(config)
+    assert json.loads(json.dumps(config)) == copy
+    assert again.get_config() == model.get_config()
+    assert again.settings() == model.settings()
+
+
+def test_concrete_tasks_are_final():
+    assert {one.__name__ for one in Task.__subclasses__()} >= {"Pretrainer", "TextClassifier"}
+    assert not Pretrainer.__subclasses__() and not TextClassifier.__subclasses__()
+
+
+def test_strings_are_refused_by_a_direct_call(classifier):
+    with pytest.raises(ValueError, match="Calling a model directly"):
+        classifier(["a text"])
+
+
+def test_the_registered_names():
+    for cls in (Pretrainer, TextClassifier):
+        assert keras.saving.get_registered_name(cls) == f"keras_plm>{cls.__name__}"
