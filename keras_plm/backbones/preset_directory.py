@@ -144,6 +144,7 @@ def read_dtype_policy(value):
 
 def _check_size(arguments, path):
     """Refuse a config whose weights the file cannot hold, before memory is taken for them."""
+    files.describe_weights_file(path)  # it is a weights file at all
     sizes = ("vocabulary_size", "num_layers", "hidden_dim", "intermediate_dim")
     vocabulary, layers, hidden, intermediate = (
         size if isinstance(size, int) else 0 for size in (arguments.get(name) for name in sizes)
