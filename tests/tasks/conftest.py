@@ -11,6 +11,25 @@ from keras_plm.objectives import PermutationModeling
 BOOK = Path(__file__).parents[1] / "fixtures" / "botchan.txt"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def quick_compilation(request):
+    """Let JAX's XLA compile with little optimisation, which takes half the time.
+
+    Not where processes are compared, nor on TensorFlow, where few tests use XLA.
+    """
+    import keras
+
+    if keras.backend.backend() != "jax" or request.module.__name__.endswith("test_checkpoint"):
+        yield
+        return
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture(scope="session")
 def graph():
     """Options of `compile` for a few steps: no XLA, unless JAX would crawl without it."""

@@ -15,15 +15,27 @@ def to_numpy(tensor):
     return np.array(ops.convert_to_numpy(tensor))
 
 
-def memory_step_by_step(encode, model, batches):
-    """The memory after each batch, by `encode` alone, from zeros."""
+def step_by_step(encode, model, batches, forgetful=False):
+    """The memory and the loss of every batch, by `encode` alone, from zeros."""
     shape = (BATCH, model.backbone.num_layers, model.backbone.memory_length, 16)
     memory = np.zeros(shape, "float32")
-    for x, _, _ in batches:
+    for x, y, weight in batches:
+        fresh = x["fresh"] | forgetful
         features = {name: value for name, value in x.items() if name != "fresh"}
-        features["memory"] = np.where(x["fresh"][:, None, None, None], 0, memory)
-        memory = to_numpy(encode(features)["memory"])
-        yield memory
+        features["memory"] = np.where(fresh[:, None, None, None], 0, memory)
+        encoded = encode(features)
+        memory = to_numpy(encoded["memory"])
+        logits = to_numpy(model.heads["tokens"](encoded["target_output"]))
+        surprise, _, weight = surprise_and_hits(logits, y["tokens"], weight["tokens"])
+        yield memory, np.average(surprise, weights=weight)
+
+
+def surprise_and_hits(logits, y, weight):
+    """Cross-entropy of every slot, and whether its target is the likeliest token."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    log_probability = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    surprise = -np.take_along_axis(log_probability, y[..., None], -1)[..., 0]
+    return surprise, logits.argmax(-1) == y, weight
 
 
 class Watch(keras.callbacks.Callback):
@@ -62,7 +74,7 @@ def test_memory_under_fit(make_pretrainer, corpus, objective, change_batches, ji
 
     held_out = data.examples(corpus, objective, BATCH, training=False)
     watch = Watch()
-    model.fit(
+    history = model.fit(
         dataset,
         epochs=2,
         steps_per_epoch=3,
@@ -74,7 +86,11 @@ def test_memory_under_fit(make_pretrainer, corpus, objective, change_batches, ji
     encode = model.backbone.encode
     if keras.backend.backend() == "jax":  # which is slow one operation at a time
         encode = jitted(encode)
-    expected = list(memory_step_by_step(encode, model, batches))
+    expected, losses = zip(*step_by_step(encode, model, batches))
+    mean_losses = np.reshape(losses, (2, 3)).mean(axis=1)
+    np.testing.assert_allclose(history.history["loss"], mean_losses, rtol=1e-5)
+    _, without = zip(*step_by_step(encode, model, batches, forgetful=True))
+    assert np.abs(np.subtract(losses, without)[[1, 2, 4, 5]]).min() > 1e-3  # it is looked at
     for seen, wanted in zip(watch.memories, expected, strict=True):
         np.testing.assert_allclose(seen, wanted, atol=1e-6)
     assert np.ptp(expected[0]) > 0.5
@@ -82,25 +98,13 @@ def test_memory_under_fit(make_pretrainer, corpus, objective, change_batches, ji
     assert all(np.abs(memory[:, :, :4]).max() > 0.1 for memory in (expected[2][0:1], expected[4]))
 
     # Both validations read the same two batches, from zeros.
-    *_, wanted = memory_step_by_step(encode, model, [held_out.batch_at(n) for n in range(2)])
+    *_, (wanted, _) = step_by_step(encode, model, [held_out.batch_at(n) for n in range(2)])
     np.testing.assert_allclose(to_numpy(model.memory.evaluation_state), wanted, atol=1e-6)
     assert np.abs(to_numpy(model.memory.evaluation_state)).max() > 0.1
 
     logs = [model.evaluate(held_out, steps=2, verbose=0, return_dict=True) for _ in range(2)]
     assert logs[0] == logs[1]
     np.testing.assert_array_equal(to_numpy(model.memory.training_state), watch.memories[-1])
-
-
-def test_the_memory_reaches_the_predictions(make_pretrainer, corpus, objective):
-    dataset = data.examples(corpus, objective, BATCH, training=False)
-    model = make_pretrainer(memory_length=MEMORY)
-    model.memory.resize(BATCH, training=False)
-    model(dataset.batch_at(0)[0])
-    with_memory = to_numpy(model(dataset.batch_at(1)[0])["tokens"])
-    state = model.memory.evaluation_state
-    state.assign(np.zeros(state.shape))
-    without = to_numpy(model(dataset.batch_at(1)[0])["tokens"])
-    assert np.abs(with_memory - without).max() > 1e-2
 
 
 def test_validation_does_not_disturb_training(
@@ -187,14 +191,6 @@ def plain_model(make_pretrainer, graph):
     model = make_pretrainer()
     model.compile("sgd", **graph)
     return model
-
-
-def surprise_and_hits(logits, y, weight):
-    """Cross-entropy of every slot, and whether its target is the likeliest token."""
-    shifted = logits - logits.max(-1, keepdims=True)
-    log_probability = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-    surprise = -np.take_along_axis(log_probability, y[..., None], -1)[..., 0]
-    return surprise, logits.argmax(-1) == y, weight
 
 
 def test_loss_and_metrics_over_real_targets(plain_model, corpus, objective):
