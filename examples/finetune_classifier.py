@@ -76,9 +76,7 @@ def read_novels(directory):
 
 
 rows = list(
-    read_file(arguments.data)
-    if arguments.data
-    else read_novels(Path(__file__).parent / "texts")
+    read_file(arguments.data) if arguments.data else read_novels(Path(__file__).parent / "texts")
 )
 names = sorted({label for _, _, label in rows})
 training = [(text, names.index(label)) for group, text, label in rows if group % HELD_OUT]

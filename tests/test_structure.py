@@ -91,9 +91,7 @@ def test_imports_go_one_way():
     assert not circles
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in TREES if room(path) in KERAS_FREE], ids=name_of
-)
+@pytest.mark.parametrize("path", [path for path in TREES if room(path) in KERAS_FREE], ids=name_of)
 def test_data_code_is_free_of_keras(path):
     found = {name.split(".")[0] for name in imports(TREES[path])} & set(BACKENDS)
     assert not found, f"{name_of(path)} imports {found}"
@@ -136,7 +134,8 @@ def test_no_class_name_occurs_twice():
 
 def test_keras_hub_internals_are_imported_in_one_file():
     users = {
-        path for path, tree in TREES.items()
+        path
+        for path, tree in TREES.items()
         if any(name.startswith("keras_hub.src") for name in imports(tree))
     }
     assert users <= {KERAS_HUB_FILE}
@@ -147,7 +146,8 @@ def test_public_names_have_docstrings(path):
     tree = MODULES[path]
     assert ast.get_docstring(tree), f"{name_of(path)} has no docstring"
     public = [
-        node for node in tree.body
+        node
+        for node in tree.body
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
     ]
     bare = [node.name for node in public if not ast.get_docstring(node)]

@@ -9,13 +9,11 @@ import inspect
 import json
 import os
 import re
-import tempfile
-from collections import Counter
 
 import keras
-import numpy as np
 
 from keras_plm import files
+from keras_plm.backbones import weights_file
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
@@ -82,30 +80,8 @@ def read_backbone(directory, classes, load_weights=True, **overrides):
         _check_size(arguments, files.file_inside(directory, WEIGHTS_FILE))
     backbone = cls(**{**arguments, **overrides})
     if load_weights:
-        read_weights(backbone, files.file_inside(directory, WEIGHTS_FILE))
+        weights_file.read_weights(backbone, files.file_inside(directory, WEIGHTS_FILE))
     return backbone
-
-
-def read_weights(model, path):
-    """Load a `.weights.h5` file into a built model, after checking the file's metadata.
-
-    Args:
-        model: built Keras model or layer with `save_weights` and `load_weights`.
-        path: str. The file.
-
-    Raises:
-        ValueError: if an array is missing, unexpected, misshapen, stored outside of the file, or
-            not finite. All names are reported in one message.
-    """
-    files.describe_weights_file(path)
-    if any(layer.quantization_mode for layer in model._flatten_layers()):
-        _check_shapes(model, path)  # Keras can write a quantized layer only after it was loaded
-    else:
-        files.check_weights_file(path, _weights_file_shapes(model))
-    model.load_weights(path)
-    bad = [v.path for v in model.weights if not _is_finite(v)]
-    if bad:
-        raise ValueError(f"{path} holds weights that are not finite: {bad[:20]}.")
 
 
 def read_dtype_policy(value):
@@ -144,7 +120,7 @@ def read_dtype_policy(value):
 
 def _check_size(arguments, path):
     """Refuse a config whose weights the file cannot hold, before memory is taken for them."""
-    files.describe_weights_file(path)  # it is a weights file at all
+    weights_file.describe_weights_file(path)  # it is a weights file at all
     sizes = ("vocabulary_size", "num_layers", "hidden_dim", "intermediate_dim")
     vocabulary, layers, hidden, intermediate = (
         size if isinstance(size, int) else 0 for size in (arguments.get(name) for name in sizes)
@@ -156,29 +132,3 @@ def _check_size(arguments, path):
             f"The config describes at least {weights:,} weights, more than {path} can hold. "
             f"Received: {os.path.getsize(path):,} bytes."
         )
-
-
-def _weights_file_shapes(model):
-    """The arrays that the file of a model has, by writing one: Keras's layout is its own."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "own.weights.h5")
-        model.save_weights(path)
-        return {name: shape for name, (shape, _) in files.describe_weights_file(path).items()}
-
-
-def _check_shapes(model, path):
-    """Refuse a file whose arrays have other shapes than the weights of a model, in any order."""
-    found = Counter(shape for shape, _ in files.describe_weights_file(path).values())
-    expected = Counter(tuple(weight.shape) for weight in model.weights)
-    if found != expected:
-        raise ValueError(
-            f"{path} does not hold the weights of this model: missing are arrays of the shapes "
-            f"{sorted((expected - found).elements())}, unexpected are "
-            f"{sorted((found - expected).elements())}. Use the configuration that the weights "
-            "were saved with."
-        )
-
-
-def _is_finite(variable):
-    values = keras.ops.convert_to_numpy(variable.value)
-    return values.dtype.kind in "iub" or bool(np.isfinite(values.astype("float32")).all())

@@ -120,9 +120,7 @@ class TransformerXLBlock(keras.layers.Layer):
         Returns:
             Tensor of the shape of `rows`, (B, R, D).
         """
-        attended = self.attention.read(
-            rows, projection, visible, same_segment, positions, training
-        )
+        attended = self.attention.read(rows, projection, visible, same_segment, positions, training)
         attended = self.attention_dropout(attended, training=training)
         rows = self.attention_norm(rows + attended)  # (B, R, D)
         hidden = self.activation_dropout(self.intermediate(rows), training=training)  # (B, R, F)

@@ -53,9 +53,7 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     ```
     """
 
-    def __init__(
-        self, learning_rate, warmup_steps, total_steps, end_learning_rate=0.0, power=1.0
-    ):
+    def __init__(self, learning_rate, warmup_steps, total_steps, end_learning_rate=0.0, power=1.0):
         super().__init__()
         _check_number("learning_rate", learning_rate, positive=True)
         _check_number("end_learning_rate", end_learning_rate, positive=False)

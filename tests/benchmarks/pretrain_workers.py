@@ -135,9 +135,7 @@ def serve_keras(settings):
         while True:
             yield from batches
 
-    keras.Model.fit(
-        model, endless(), steps_per_epoch=10**6, verbose=0, callbacks=[TakeTurns()]
-    )
+    keras.Model.fit(model, endless(), steps_per_epoch=10**6, verbose=0, callbacks=[TakeTurns()])
 
 
 def make_pretrainer(settings, objective):

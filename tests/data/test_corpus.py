@@ -92,7 +92,11 @@ def test_one_sentence_per_line_and_json_lines(tokenizer, tmp_path):
     decoded = [tokenizer.decode(ids) for ids in sentences]
     assert decoded == ["One. Two.", "three", "four", "five", "six", "x"]
     assert np.searchsorted(corpus.sentence_offsets, corpus.document_offsets).tolist() == [
-        0, 2, 3, 5, 6,
+        0,
+        2,
+        3,
+        5,
+        6,
     ]
 
 

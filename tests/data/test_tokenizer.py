@@ -82,7 +82,9 @@ def test_save_load_and_pickle(tokenizer, tmp_path):
     assert loaded.fingerprint == copied.fingerprint == tokenizer.fingerprint
     assert loaded.encode(TEXT) == copied.encode(TEXT) == tokenizer.encode(TEXT)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "other", "tokenizer.json", "vocabulary.spm",
+        "other",
+        "tokenizer.json",
+        "vocabulary.spm",
     ]
 
 

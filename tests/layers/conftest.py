@@ -31,9 +31,7 @@ def relative_attention(
     result = np.zeros((batch, num_rows, width))
     for example, row, head in np.ndindex(batch, num_rows, heads):
         seen = [
-            key
-            for key in range(keys.shape[1])
-            if visible is None or visible[example, row, key]
+            key for key in range(keys.shape[1]) if visible is None or visible[example, row, key]
         ]
         if not seen:
             continue
