@@ -12,8 +12,8 @@ class Objective(ABC):
     """Base of all objectives: a frozen dataclass of settings, called on batches of ready rows.
 
     A concrete objective names its row builder in the class attribute `rows` (a key of the table in
-    `keras_plm/data/examples.py`) and draws all its random numbers by one
-    `rng.random((B, draws_per_row))`. So the numbers of row b do not depend on how many other
+    `keras_plm/data/examples.py`) and draws its random numbers row after row, all of them, as
+    `rng.random((B, draws_per_row))` does. So the numbers of row b do not depend on how many other
     rows are made beside it, and a shard of a batch is exactly a slice of the whole batch.
     """
 

@@ -27,6 +27,7 @@ from keras_plm.objectives.span_sampling import SPAN_UNITS, sample_spans
 from keras_plm.objectives.target_gathering import gather_targets
 
 FUNCTIONAL_PER_ROW = 3  # SEP, SEP, CLS
+ROWS_AT_ONCE = 128  # arrays of more rows leave the caches, and their memory is made anew every time
 SHORTEST_SECOND_HALF = FUNCTIONAL_PER_ROW + 2  # one token of A, SEP, one of B, SEP, CLS
 
 
@@ -156,19 +157,13 @@ class PermutationModeling(Objective):
         """
         _check_batch(self, batch)
         num_rows = len(batch["token_ids"])
-        uniform = rng.random((num_rows, self.draws_per_row))
         selected = np.empty((num_rows, self.sequence_length), bool)
         order = np.empty((num_rows, self.sequence_length), "int32")
-        begin = 0  # of the part's random numbers
-        for part, goal in self.parts:
-            middle = begin + 2 * goal + part.stop - part.start
-            end = middle + self.permutation_size
-            selected[:, part] = self._select(batch, part, goal, uniform[:, begin:middle])
-            permutation = np.argsort(uniform[:, middle:end], axis=1)
-            functional = batch["functional"][:, part]
-            order[:, part] = local_permutation(selected[:, part], functional, permutation)
-            order[:, part] += part.start + (part.start > 0)
-            begin = end
+        for start in range(0, num_rows, ROWS_AT_ONCE):
+            rows = slice(start, min(start + ROWS_AT_ONCE, num_rows))
+            uniform = rng.random((rows.stop - start, self.draws_per_row))
+            block = {name: values[rows] for name, values in batch.items()}
+            self._hide(block, uniform, selected[rows], order[rows])
         targets = selected & ~batch["functional"]
         positions, tokens, weights = gather_targets(batch["token_ids"], targets, self.num_predict)
         _check_targets(order, positions, weights)
@@ -182,6 +177,19 @@ class PermutationModeling(Objective):
         if self.bidirectional:
             x["backward"] = batch["backward"]
         return x, {"tokens": tokens}, {"tokens": weights}
+
+    def _hide(self, batch, uniform, selected, order):
+        """Fills in, part by part, what is selected and the order of every token."""
+        begin = 0  # of the part's random numbers
+        for part, goal in self.parts:
+            middle = begin + 2 * goal + part.stop - part.start
+            end = middle + self.permutation_size
+            selected[:, part] = self._select(batch, part, goal, uniform[:, begin:middle])
+            permutation = np.argsort(uniform[:, middle:end], axis=1)
+            functional = batch["functional"][:, part]
+            order[:, part] = local_permutation(selected[:, part], functional, permutation)
+            order[:, part] += part.start + (part.start > 0)
+            begin = end
 
     def _select(self, batch, part, goal, uniform):
         """Selects `goal` positions of a part; backward rows are sampled in reading order."""
