@@ -102,7 +102,6 @@ def read_weights(model, path):
         ValueError: if an array is missing, unexpected, misshapen, stored outside of the file, or
             not finite. All names are reported in one message.
     """
-    describe_weights_file(path)
     if any(layer.quantization_mode for layer in model._flatten_layers()):
         _check_shapes(model, path)  # Keras can write a quantized layer only after it was loaded
     else:
