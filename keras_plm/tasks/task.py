@@ -12,6 +12,7 @@ from keras_plm import features as contract
 from keras_plm import files
 from keras_plm.backbones.preset_directory import CONFIG_FILE
 from keras_plm.tasks import ready_data, task_preset
+from keras_plm.tasks.text_preprocessor import TextPreprocessor
 
 
 class Task(keras_hub.models.Task):
@@ -20,7 +21,12 @@ class Task(keras_hub.models.Task):
     A concrete task builds its Functional graph by calling `backbone.encode` on the features that
     it needs, and sets `heads`, a dict of head layers by name. Its default `compile` turns XLA on:
     Keras's own default leaves it off for TensorFlow on a CPU.
+
+    Attributes:
+        preprocessor_class: class of the `Preprocessor` that makes its features from strings.
     """
+
+    preprocessor_class = TextPreprocessor
 
     def __init__(self, *args, **kwargs):
         unknown = sorted(set(kwargs) - {"inputs", "outputs", "name", "trainable", "compile"})
@@ -136,8 +142,8 @@ class Task(keras_hub.models.Task):
         Args:
             preset: str. A directory that `save_to_preset` wrote.
             load_weights: bool. False leaves all weights random.
-            kwargs: arguments of this task, such as `num_classes`; `sequence_length` of the
-                preprocessor; any other replaces a saved argument of the backbone.
+            kwargs: arguments of this task, such as `num_classes`, and of its preprocessor, such
+                as `sequence_length`; any other replaces a saved argument of the backbone.
 
         Raises:
             FileNotFoundError: if there is no such preset.

@@ -8,7 +8,7 @@ from keras_plm import files
 from keras_plm.backbones import Backbone
 from keras_plm.backbones.preset_directory import write_json
 from keras_plm.tasks.heads_file import read_heads, write_heads
-from keras_plm.tasks.text_preprocessor import PREPROCESSOR_FILE, TextPreprocessor
+from keras_plm.tasks.preprocessor import PREPROCESSOR_FILE, preprocessor_arguments
 
 TASK_FILE = "task.json"
 HEADS_FILE = "heads.safetensors"
@@ -49,14 +49,15 @@ def read_task(cls, preset, load_weights=True, **kwargs):
     """
     own = constructor_arguments(cls)
     arguments = {name: kwargs.pop(name) for name in list(kwargs) if name in own}
-    length = {n: kwargs.pop(n) for n in list(kwargs) if n == "sequence_length"}
+    to_preprocess = preprocessor_arguments(cls.preprocessor_class)
+    settings = {name: kwargs.pop(name) for name in list(kwargs) if name in to_preprocess}
     backbone = Backbone.from_preset(preset, load_weights, **kwargs)
     if "preprocessor" not in arguments and _has(preset, PREPROCESSOR_FILE):
-        arguments["preprocessor"] = TextPreprocessor.from_preset(preset, **length)
-    elif length:
+        arguments["preprocessor"] = cls.preprocessor_class.from_preset(preset, **settings)
+    elif settings:
         raise ValueError(
-            "`sequence_length` changes the preprocessor of the preset, which has none or is not "
-            f"used. Received: {length}."
+            f"{sorted(settings)} change the preprocessor of the preset, which has none or is not "
+            f"used. Received: {settings}."
         )
     if _has(preset, TASK_FILE):
         arguments = {**_read_settings(cls, preset), **arguments}

@@ -143,7 +143,7 @@ def test_a_task_from_a_backbone(pretrainer, tmp_path, caplog):
         model = TextClassifier.from_preset(str(tmp_path / "backbone"), num_classes=2)
     assert "['label']" in caplog.records[0].getMessage()
     assert model.preprocessor is None
-    with pytest.raises(ValueError, match="`sequence_length`.*has none.*16"):
+    with pytest.raises(ValueError, match="sequence_length.*has none.*16"):
         TextClassifier.from_preset(str(tmp_path / "backbone"), num_classes=2, sequence_length=16)
 
 

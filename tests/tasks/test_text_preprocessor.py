@@ -68,7 +68,7 @@ def test_pairs_are_cut_as_one_token_at_a_time(tokenizer):
     for _ in range(500):
         length = int(random.integers(4, 40))
         first, second = (random.integers(9, 300, random.integers(0, 50)).tolist() for _ in "ab")
-        ids, segments = TextPreprocessor(tokenizer, length)._layout(first, second)
+        ids, segments = TextPreprocessor(tokenizer, length).pair_row(first, second)
         a, b = one_at_a_time(first, second, length - 3)
         assert ids == a + [SEP] + b + [SEP, CLS]
         assert segments == [0] * (len(a) + 1) + [1] * (len(b) + 1) + [2]

@@ -1,0 +1,201 @@
+"""What every preprocessor has: a tokenizer, a length, and presets that other tasks can use."""
+
+import inspect
+import os
+
+import keras
+import keras_hub
+import numpy as np
+
+from keras_plm import files
+from keras_plm.backbones.preset_directory import write_json
+from keras_plm.data.tokenizer import SentencePieceTokenizer
+
+PREPROCESSOR_FILE = "preprocessor.json"
+
+
+class Preprocessor(keras_hub.models.Preprocessor):
+    """Abstract base of the preprocessors: raw strings to the features of a backbone.
+
+    A row is laid out as XLNet has it: `A SEP CLS` or `A SEP B SEP CLS`, padded at the left, so
+    that CLS is its last token; segment 0 for A, 1 for B, 2 for CLS.
+
+    Args:
+        tokenizer: `keras_plm.data.SentencePieceTokenizer`, or None when the assets of a saved
+            model will bring it.
+        sequence_length: int. The length T of every row.
+
+    Raises:
+        ValueError: if `sequence_length` is no integer of at least 4.
+
+    Source: XLNet, arXiv:1906.08237, section 2.5; the released `classifier_utils.py`.
+    """
+
+    def __init__(self, tokenizer=None, sequence_length=128, **kwargs):
+        super().__init__(**kwargs)
+        integer = isinstance(sequence_length, (int, np.integer)) and sequence_length is not True
+        if not integer or sequence_length < 4:
+            raise ValueError(
+                "`sequence_length` must be an integer of at least 4. "
+                f"Received: {sequence_length!r}."
+            )
+        self.tokenizer = tokenizer
+        self.sequence_length = int(sequence_length)
+
+    def settings(self):
+        """The constructor arguments beside the tokenizer, as plain JSON values."""
+        return {"sequence_length": self.sequence_length}
+
+    def pair_row(self, first, second=None):
+        """Lay out one row; what is too long loses its end, of a pair the longer text first.
+
+        Args:
+            first: list of int. The ids of A.
+            second: list of int or None. The ids of B.
+
+        Returns:
+            Two lists of at most T ints: token ids and segment ids, without padding.
+        """
+        separator, summary = [self.tokenizer.sep_token_id], [self.tokenizer.cls_token_id]
+        if second is None:
+            first = first[: self.sequence_length - 2]
+            return first + separator + summary, [0] * (len(first) + 1) + [2]
+        room = self.sequence_length - 3
+        shorter = min(len(first), len(second))
+        if len(first) + len(second) > room:
+            if 2 * shorter < room:  # the shorter one stays whole
+                longer = room - shorter
+                first, second = first[:longer], second[:longer]
+            else:  # B gives way if both are as long
+                first, second = first[: (room + 1) // 2], second[: room // 2]
+        ids = first + separator + second + separator + summary
+        return ids, [0] * (len(first) + 1) + [1] * (len(second) + 1) + [2]
+
+    def padded(self, rows):
+        """Put rows into arrays, padded at the left.
+
+        Args:
+            rows: list of N pairs (token ids, segment ids), as from `pair_row`.
+
+        Returns:
+            dict of `token_ids` (N, T) int32, `segment_ids` (N, T) int32, `padding_mask` (N, T)
+            bool.
+        """
+        shape = (len(rows), self.sequence_length)
+        token_ids = np.full(shape, self.tokenizer.pad_token_id, "int32")  # (N, T)
+        segment_ids = np.zeros(shape, "int32")
+        padding_mask = np.zeros(shape, "bool")
+        for row, (ids, segments) in enumerate(rows):
+            token_ids[row, -len(ids) :] = ids
+            segment_ids[row, -len(ids) :] = segments
+            padding_mask[row, -len(ids) :] = True
+        return {
+            "token_ids": token_ids,
+            "segment_ids": segment_ids,
+            "padding_mask": padding_mask,
+        }
+
+    def get_config(self):
+        return {**keras.layers.Layer.get_config(self), **self.settings()}
+
+    # === Files ===
+
+    def save_assets(self, path):
+        """Write the tokenizer beside the weights of a saved model."""
+        if self.tokenizer is not None:
+            self.tokenizer.save(path)
+
+    def load_assets(self, path):
+        """Read the tokenizer of a saved model."""
+        self.tokenizer = SentencePieceTokenizer.load(path)
+
+    def write_preset(self, directory):
+        """Write settings and tokenizer into a directory that is there.
+
+        Args:
+            directory: str.
+        """
+        settings = {"class": type(self).__name__, **self.settings()}
+        write_json(os.path.join(directory, PREPROCESSOR_FILE), settings)
+        self.tokenizer.save(directory)
+
+    def save_to_preset(self, preset_dir):
+        """Save settings and tokenizer to a directory, whole or not at all.
+
+        Args:
+            preset_dir: str. The directory; older settings that are there already are replaced.
+        """
+        with files.atomic_directory(preset_dir, PREPROCESSOR_FILE) as directory:
+            self.write_preset(directory)
+
+    @classmethod
+    def from_preset(cls, preset, **kwargs):
+        """Load the preprocessor of a preset directory.
+
+        Of another class's preprocessor the tokenizer and the `sequence_length` are taken.
+
+        Args:
+            preset: str. A directory that `save_to_preset` of a task wrote.
+            kwargs: constructor arguments that replace the saved ones.
+
+        Raises:
+            FileNotFoundError: if the preset has no preprocessor.
+            ValueError: if its files are not what they should be.
+        """
+        saved = files.read_json(files.file_inside(preset, PREPROCESSOR_FILE))
+        files.check_config(saved)
+        settings = {name: value for name, value in saved.items() if name != "class"}
+        if saved.get("class") != cls.__name__:
+            settings = {"sequence_length": settings.get("sequence_length")}
+        unknown = sorted(set(settings) - set(preprocessor_arguments(cls)))
+        if not str(saved.get("class")).endswith("Preprocessor") or unknown:
+            raise ValueError(
+                f"{preset}/{PREPROCESSOR_FILE} does not describe a {cls.__name__}. "
+                f"Received: {saved!r:.200}."
+            )
+        return cls(SentencePieceTokenizer.load(preset), **{**settings, **kwargs})
+
+
+def preprocessor_arguments(cls):
+    """The names of a preprocessor's constructor arguments beside the tokenizer.
+
+    Args:
+        cls: class of the preprocessor.
+
+    Returns:
+        list of str.
+    """
+    names = inspect.signature(cls.__init__).parameters
+    return [name for name in names if name not in ("self", "tokenizer", "kwargs")]
+
+
+def checked_texts(texts, what="`x`"):
+    """A list of strings from a list, array or tensor of texts.
+
+    Args:
+        texts: list of str or of UTF-8 bytes, numpy array or tensor of strings.
+        what: str. What they are, for the message.
+
+    Returns:
+        list of str.
+
+    Raises:
+        TypeError: if there is anything but strings.
+        ValueError: if there are none, or bytes that are no UTF-8.
+    """
+    if isinstance(texts, (str, bytes)):
+        raise TypeError(f"{what} must be a list of texts. Received one text: {texts!r:.80}.")
+    texts = getattr(texts, "numpy", lambda: texts)()
+    if not hasattr(texts, "__iter__"):
+        raise TypeError(f"{what} must be a list of texts. Received: {texts!r:.80}.")
+    texts = texts.tolist() if isinstance(texts, np.ndarray) else list(texts)
+    try:
+        texts = [text.decode("utf-8") if isinstance(text, bytes) else text for text in texts]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Texts of bytes must be UTF-8: {error}.") from error
+    if not texts:
+        raise ValueError(f"{what} holds no texts. Received: an empty list.")
+    if not all(isinstance(text, str) for text in texts):
+        wrong = next(text for text in texts if not isinstance(text, str))
+        raise TypeError(f"Every text must be a string. Received: {wrong!r:.80}.")
+    return texts
