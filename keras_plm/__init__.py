@@ -14,9 +14,11 @@ _PUBLIC = (
     "features",
     "heads",
     "layers",
+    "metrics",
     "models",
     "objectives",
     "ops",
+    "presets",
     "tasks",
     "transfer",
 )

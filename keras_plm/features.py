@@ -32,6 +32,8 @@ FEATURES = {
     "segment_ids": Feature("int32", "BT", "0, 1, 2; if relative, only equality matters"),
     "order": Feature("int32", "BT", "the step of the factorisation at which a token is seen"),
     "target_positions": Feature("int32", "BP", "which tokens are predicted; unused slots are 0"),
+    "answer_mask": Feature("bool", "BT", "True = an answer may start or end at this token"),
+    "start_positions": Feature("int32", "B", "the token where the answer starts; -1 = not known"),
     "backward": Feature("bool", "B", "read right to left: relative distances change sign"),
     "fresh": Feature("bool", "B", "does not continue the previous batch's row: its memory is zero"),
     "memory": Feature("float32", "BLMD", "inputs of each block for the M tokens before"),

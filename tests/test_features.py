@@ -14,6 +14,8 @@ def batch(**changes):
         "segment_ids": np.array([[0, 0, 1, 2]] * BATCH, "int32"),
         "order": np.array([[0, 1, 0, 2]] * BATCH, "int32"),
         "target_positions": np.array([[1, 3, 0]] * BATCH, "int32"),
+        "answer_mask": np.array([[True, True, False, True]] * BATCH),
+        "start_positions": np.array([-1, 3], "int32"),
         "backward": np.array([False, True]),
         "fresh": np.array([True, False]),
         "memory": np.zeros((BATCH, 2, 3, 8), "float32"),

@@ -82,18 +82,23 @@ class Backbone(keras_hub.models.Backbone):
 
     @classmethod
     def from_preset(cls, preset, load_weights=True, **kwargs):
-        """Load a backbone from a preset directory.
+        """Load a backbone from a preset.
 
         Called on `Backbone`, it loads any backbone of this package.
 
         Args:
-            preset: str. A directory that `save_to_preset` of a backbone or of a task wrote.
+            preset: str. A directory: one that `save_to_preset` of a backbone or of a task wrote,
+                a Hugging Face one (`config.json`, `model.safetensors`, also in shards), or an
+                original TensorFlow checkpoint (`xlnet_config.json`, `xlnet_model.ckpt.*`; what
+                its config does not say, such as `causal`, is given here). Or a name of
+                `keras_plm.presets.list_presets`, or a handle "hf://owner/name@revision".
             load_weights: bool. False takes the config alone.
             kwargs: constructor arguments that replace the saved ones, such as `dropout`.
 
         Raises:
-            FileNotFoundError: if there is no such preset.
-            ValueError: if it is of another class, or its weights are missing or misshapen.
+            FileNotFoundError: if there is no such preset, or it cannot be downloaded.
+            ValueError: if it is of another class, or its weights are missing, unexpected,
+                misshapen or not finite.
         """
         classes = Backbone.__subclasses__() if cls is Backbone else [cls]
         return preset_directory.read_backbone(preset, classes, load_weights, **kwargs)

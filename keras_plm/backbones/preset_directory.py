@@ -1,8 +1,8 @@
 """Preset directories: written whole, and read without trusting them.
 
-The layout is KerasHub's: `config.json`, `model.weights.h5`. Reading one never runs code: the
-class is one of ours, integers are bounded, weights are checked from the file's metadata before
-any of them is read.
+The layout is KerasHub's: `config.json`, `model.weights.h5`; the directories that others publish
+are read as well (see `keras_plm.presets`). Reading one never runs code: the class is one of ours,
+integers are bounded, weights are checked from the file's metadata before any of them is read.
 """
 
 import inspect
@@ -12,7 +12,7 @@ import re
 
 import keras
 
-from keras_plm import files
+from keras_plm import files, presets
 from keras_plm.backbones import weights_file
 
 CONFIG_FILE = "config.json"
@@ -38,11 +38,12 @@ def write_json(path, value):
         file.write("\n")
 
 
-def read_backbone(directory, classes, load_weights=True, **overrides):
-    """Build the backbone that a preset directory describes.
+def read_backbone(preset, classes, load_weights=True, **overrides):
+    """Build the backbone of a preset.
 
     Args:
-        directory: str. The preset directory.
+        preset: str. What `keras_plm.presets.find_preset` takes: a directory of ours, of Hugging
+            Face or of an original TensorFlow checkpoint, a name, or a handle.
         classes: iterable of backbone classes. The saved class must be one of them.
         load_weights: bool. False leaves the weights random.
         overrides: constructor arguments that replace the saved ones, such as `dropout`.
@@ -51,10 +52,27 @@ def read_backbone(directory, classes, load_weights=True, **overrides):
         A backbone.
 
     Raises:
-        FileNotFoundError: if a file is missing.
+        FileNotFoundError: if there is no such preset, or a file is missing.
         ValueError: if the directory is no preset of one of the classes, or its weights are not
             those of the config.
     """
+    directory = presets.find_preset(preset)
+    checkpoint = presets.open_checkpoint(directory)
+    if checkpoint is None:
+        return _read_own(directory, classes, load_weights, overrides)
+    cls = _one_of(classes, checkpoint.class_name, directory)
+    arguments = {**checkpoint.arguments, **overrides}
+    _check_names(cls, arguments)
+    if not load_weights:
+        return cls(**arguments)
+    values = checkpoint.backbone_weights(arguments)
+    backbone = cls(**arguments)
+    weights_file.assign_weights(backbone, values)
+    return backbone
+
+
+def _read_own(directory, classes, load_weights, overrides):
+    """Build the backbone of one of our own directories."""
     config = files.read_json(files.file_inside(directory, CONFIG_FILE))
     arguments = config.get("config")
     if not isinstance(arguments, dict):
@@ -62,18 +80,10 @@ def read_backbone(directory, classes, load_weights=True, **overrides):
     arguments = dict(arguments)
     dtype = arguments.pop("dtype", None)  # read_dtype_policy checks it: "int4/128" is no path
     files.check_config({**config, "config": arguments})
-    by_name = {cls.__name__: cls for cls in classes}
     name = config.get("class_name")
-    if name not in by_name or config.get("registered_name") != f"keras_plm>{name}":
-        raise ValueError(
-            f"{directory} holds a preset of the class {config.get('registered_name', name)!r}. "
-            f"Expected one of {sorted(by_name)}."
-        )
-    cls = by_name[name]
-    known = set(inspect.signature(cls.__init__).parameters) | {"name", "trainable", "dtype"}
-    unknown = sorted((set(arguments) | set(overrides)) - (known - {"self", "kwargs"}))
-    if unknown:
-        raise ValueError(f"{cls.__name__} has no arguments {unknown}. It takes {sorted(known)}.")
+    registered = config.get("registered_name", name)
+    cls = _one_of(classes, name if registered == f"keras_plm>{name}" else registered, directory)
+    _check_names(cls, {**arguments, **overrides})
     if dtype is not None:
         arguments["dtype"] = read_dtype_policy(dtype)
     if load_weights:
@@ -82,6 +92,24 @@ def read_backbone(directory, classes, load_weights=True, **overrides):
     if load_weights:
         weights_file.read_weights(backbone, files.file_inside(directory, WEIGHTS_FILE))
     return backbone
+
+
+def _one_of(classes, name, directory):
+    """The class of that name."""
+    by_name = {cls.__name__: cls for cls in classes}
+    if not isinstance(name, str) or name not in by_name:
+        raise ValueError(
+            f"{directory} holds a preset of the class {name!r}. Expected one of {sorted(by_name)}."
+        )
+    return by_name[name]
+
+
+def _check_names(cls, arguments):
+    """Refuse arguments that a backbone does not take."""
+    known = set(inspect.signature(cls.__init__).parameters) | {"name", "trainable", "dtype"}
+    unknown = sorted(set(arguments) - (known - {"self", "kwargs"}))
+    if unknown:
+        raise ValueError(f"{cls.__name__} has no arguments {unknown}. It takes {sorted(known)}.")
 
 
 def read_dtype_policy(value):

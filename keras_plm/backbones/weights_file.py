@@ -10,6 +10,8 @@ import h5py
 import keras
 import numpy as np
 
+from keras_plm.presets.array_check import check_arrays
+
 
 def describe_weights_file(path):
     """Lists the arrays of a Keras `.weights.h5` file from its metadata; no array is read.
@@ -68,27 +70,28 @@ def check_weights_file(path, expected):
             `describe_weights_file`.
     """
     found = {name: shape for name, (shape, _) in describe_weights_file(path).items()}
-    expected = {name.strip("/"): tuple(shape) for name, shape in expected.items()}
-    misshapen = [
-        f"{name} (expected {expected[name]}, received {found[name]})"
-        for name in sorted(expected.keys() & found.keys())
-        if expected[name] != found[name]
-    ]
-    problems = {
-        "missing": sorted(expected.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - expected.keys()),
-        "of another shape": misshapen,
-    }
-    if any(problems.values()):
-        report = "; ".join(
-            f"{len(names)} {problem}: {', '.join(names[:20])}" + (", ..." if names[20:] else "")
-            for problem, names in problems.items()
-            if names
-        )
-        raise ValueError(
-            f"{path} does not hold the weights of this model: {report}. Use the configuration "
-            "that the weights were saved with."
-        )
+    check_arrays(path, {name.strip("/"): shape for name, shape in expected.items()}, found)
+
+
+def assign_weights(model, values):
+    """Give values to the weights of a new model.
+
+    Args:
+        model: built Keras model.
+        values: iterable of pairs of a weight's path and a numpy array.
+
+    Raises:
+        ValueError: if the model has no such weight, or one of another shape.
+    """
+    weights = {weight.path: weight for weight in model.weights}
+    for path, value in values:
+        weight = weights.get(path)
+        if weight is None or tuple(weight.shape) != value.shape:
+            raise ValueError(
+                f"The weight {path!r} of shape {value.shape} has no place in a "
+                f"{type(model).__name__}, whose weight there is {weight}."
+            )
+        weight.assign(value)
 
 
 def read_weights(model, path):

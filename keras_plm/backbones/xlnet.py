@@ -6,6 +6,7 @@ from keras import ops
 from keras_plm import features as contract
 from keras_plm.backbones.backbone import Backbone, check_sizes
 from keras_plm.layers import (
+    AttentionBiases,
     QueryRows,
     RelativePositionEncoding,
     TokenAndQueryEmbedding,
@@ -43,20 +44,28 @@ class XLNetBackbone(Backbone):
         attention_dropout: float. Dropout rate of the attention weights.
         activation_dropout: float or None. Dropout rate after the feed-forward activation; None:
             `dropout`, as the released code has it. (The paper's table 7 says 0.)
+        position_dropout: float or None. Dropout rate of the position encoding; None: `dropout`,
+            as the released code has it. With 0, positions factorise where that is faster.
         activation: str. "gelu_tanh", as the released code computes it; "gelu" (erf), as
             `transformers` does; or another name that Keras knows.
         causal: bool. Whether no token sees one to its right ("uni" in the released code; the
             `order` then defaults to the position).
+        same_length: bool. Whether every row sees itself and as many tokens to its left as the
+            memory has, neither more nor fewer; causal backbones only.
+        tied_biases: bool. Whether all layers share one set of attention biases, as Transformer-XL
+            does; the released XLNet does not (`untie_r`).
         clamp_length: int or None. Distances are clipped to [-clamp_length, clamp_length].
         memory_length: int. The tokens M that `encode` hands on as memory; 0 = none.
         reuse_length: int. How many leading tokens of a segment go into the memory; 0 = all.
         layer_norm_epsilon: float.
         initializer_range: float. Standard deviation of the initial weights.
+        remat: bool. Whether training computes each block again in the backward pass instead of
+            storing what lies inside: less memory, about a third more time.
         dtype: str or `keras.DTypePolicy`.
 
     Raises:
         ValueError: if a size is no positive integer, `hidden_dim` is odd or not a multiple of
-            `num_heads`, or a length is negative.
+            `num_heads`, or a length is negative, or `same_length` is asked for without `causal`.
 
     Example:
     ```python
@@ -92,13 +101,17 @@ class XLNetBackbone(Backbone):
         dropout=0.1,
         attention_dropout=0.1,
         activation_dropout=None,
+        position_dropout=None,
         activation="gelu_tanh",
         causal=False,
+        same_length=False,
+        tied_biases=False,
         clamp_length=None,
         memory_length=0,
         reuse_length=0,
         layer_norm_epsilon=1e-12,
         initializer_range=0.02,
+        remat=False,
         dtype=None,
         **kwargs,
     ):
@@ -119,6 +132,10 @@ class XLNetBackbone(Backbone):
                 "`memory_length` and `reuse_length` must be at least 0. "
                 f"Received: memory_length={memory_length}, reuse_length={reuse_length}."
             )
+        if same_length and not causal:
+            raise ValueError(
+                "`same_length` is for causal backbones. Received: same_length=True, causal=False."
+            )
 
         # === Layers ===
         self.embedding = TokenAndQueryEmbedding(
@@ -137,20 +154,33 @@ class XLNetBackbone(Backbone):
             hidden_dim,
             causal=causal,
             clamp_length=clamp_length,
-            dropout=dropout,
+            dropout=dropout if position_dropout is None else position_dropout,
             dtype=dtype,
             name="position_encoding",
         )
+        key_dim = hidden_dim // num_heads
+        biases = None
+        if tied_biases:
+            biases = AttentionBiases(
+                num_heads,
+                key_dim,
+                initializer=_initializer(initializer_range),
+                dtype=dtype,
+                name="attention_biases",
+            )
+            biases.build((None, None, num_heads, key_dim))
         self.blocks = [
             TransformerXLBlock(
                 num_heads=num_heads,
-                key_dim=hidden_dim // num_heads,
+                key_dim=key_dim,
                 intermediate_dim=intermediate_dim,
                 dropout=dropout,
                 attention_dropout=attention_dropout,
                 activation_dropout=dropout if activation_dropout is None else activation_dropout,
                 activation=activation,
                 layer_norm_epsilon=layer_norm_epsilon,
+                biases=biases,
+                remat=remat,
                 kernel_initializer=_initializer(initializer_range),
                 dtype=dtype,
                 name=f"block_{index}",
@@ -159,6 +189,7 @@ class XLNetBackbone(Backbone):
         ]
         self.output_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="output_dropout")
         self.causal = causal
+        self.same_length = same_length
         self.memory_length = memory_length
         self.reuse_length = reuse_length
 
@@ -180,10 +211,13 @@ class XLNetBackbone(Backbone):
         self.dropout = dropout
         self.attention_dropout = attention_dropout
         self.activation_dropout = activation_dropout
+        self.position_dropout = position_dropout
         self.activation = activation
         self.clamp_length = clamp_length
+        self.tied_biases = tied_biases
         self.layer_norm_epsilon = layer_norm_epsilon
         self.initializer_range = initializer_range
+        self.remat = remat
 
     def encode(self, features):
         """Run the content stream and, with `target_positions`, the query stream.
@@ -220,7 +254,11 @@ class XLNetBackbone(Backbone):
             order = ops.zeros_like(token_ids)
             if self.causal:
                 order = ops.cumsum(ops.ones_like(token_ids), axis=1) - 1
-        seen_by = {"memory_length": memory_length, "causal": self.causal}
+        seen_by = {
+            "memory_length": memory_length,
+            "causal": self.causal,
+            "window": memory_length + 1 if self.same_length else None,
+        }
         visible = content_visibility(order, padding_mask, **seen_by)  # (B, T, S)
         key_segments = segment_ids  # (B, S): memory has segment 0
         if memory_length:
@@ -308,13 +346,17 @@ class XLNetBackbone(Backbone):
             "dropout": self.dropout,
             "attention_dropout": self.attention_dropout,
             "activation_dropout": self.activation_dropout,
+            "position_dropout": self.position_dropout,
             "activation": self.activation,
             "causal": self.causal,
+            "same_length": self.same_length,
+            "tied_biases": self.tied_biases,
             "clamp_length": self.clamp_length,
             "memory_length": self.memory_length,
             "reuse_length": self.reuse_length,
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "initializer_range": self.initializer_range,
+            "remat": self.remat,
         }
 
 

@@ -4,5 +4,13 @@ from keras_plm.data.corpus import Corpus
 from keras_plm.data.examples import Examples, examples
 from keras_plm.data.tokenizer import SentencePieceTokenizer
 from keras_plm.data.tokenizer_training import train_tokenizer
+from keras_plm.data.tokenizers_json import sentencepiece_from_tokenizers_json
 
-__all__ = ["Corpus", "Examples", "SentencePieceTokenizer", "examples", "train_tokenizer"]
+__all__ = [
+    "Corpus",
+    "Examples",
+    "SentencePieceTokenizer",
+    "examples",
+    "sentencepiece_from_tokenizers_json",
+    "train_tokenizer",
+]

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import sentencepiece
 
+from keras_plm.data.piece_offsets import piece_offsets
+from keras_plm.data.text_normalization import TextNormalization
 from keras_plm.files import file_inside, read_json
 
 SPECIAL_PIECES = {
@@ -24,28 +26,59 @@ SPECIAL_PIECES = {
 # One-character pieces that start a word (data_utils.py, `_is_start_piece`: not ', = and >).
 START_CHARACTERS = frozenset('!"#$%&()*+,-./:;?@[\\]^_`{|}~')
 LARGEST_MODEL_BYTES = 100_000_000
+# The constructor's arguments beside `proto`, and the values that change nothing.
+PLAIN_SETTINGS = {
+    "clean_text": False,
+    "keep_accents": True,
+    "lowercase": False,
+    "split_digit_commas": False,
+}
 
 
 class SentencePieceTokenizer:
     """Turns text into vocabulary ids and back with a SentencePiece model.
 
     Special pieces in the text, such as a literal `<sep>`, never become special ids (`<eop>`, which
-    XLNet's model has as a user-defined piece, does). It can be pickled.
+    XLNet's model has as a user-defined piece, does). It can be pickled. Two tokenizers are equal if
+    their fingerprints are.
+
+    The settings are preprocessing that a released model was trained with and that its SentencePiece
+    model knows nothing about. By default there is none. The released cased XLNet models take
+    `clean_text=True, keep_accents=False, split_digit_commas=True`.
 
     Args:
         proto: the serialised SentencePiece model, `bytes`.
+        clean_text: bool. Strip the text, make one space of any whitespace and `"` of two
+            backquotes or two apostrophes.
+        keep_accents: bool. If False, decompose characters (NFKD) and drop combining marks.
+        lowercase: bool. Lower-case the text.
+        split_digit_commas: bool. Encode a piece that ends in a digit and a comma anew without its
+            comma, which becomes a piece of its own.
 
     Attributes:
         proto: the same bytes.
-        fingerprint: their SHA-256 as hexadecimal digits.
+        settings: dict of the other arguments.
+        fingerprint: SHA-256 of `proto`, and of the settings that are not the default, as
+            hexadecimal digits.
         vocabulary_size: number of pieces.
         special_token_ids: `{"cls": 3, ...}`, those of `SPECIAL_PIECES` that the model has.
 
     Raises:
-        ValueError: if `proto` is no SentencePiece model.
+        ValueError: if `proto` is no SentencePiece model, or a setting is not a bool, or the commas
+            are to be split and the model has no piece for a comma.
+
+    Source: SentencePiece (Kudo and Richardson, 2018); the settings: `prepro_utils.py`, released
+        with XLNet (Yang et al., 2019).
     """
 
-    def __init__(self, proto):
+    def __init__(
+        self,
+        proto,
+        clean_text=False,
+        keep_accents=True,
+        lowercase=False,
+        split_digit_commas=False,
+    ):
         if not isinstance(proto, bytes) or not proto:
             raise ValueError(
                 "proto must be the bytes of a SentencePiece model, not its path. "
@@ -55,8 +88,19 @@ class SentencePieceTokenizer:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
         except RuntimeError as error:
             raise ValueError(f"proto is no SentencePiece model: {error}") from error
+        self._normalization = TextNormalization(clean_text, keep_accents, lowercase)
+        if not isinstance(split_digit_commas, bool):
+            raise ValueError(
+                f"split_digit_commas must be True or False. Received: {split_digit_commas!r}"
+            )
         self.proto = proto
-        self.fingerprint = hashlib.sha256(proto).hexdigest()
+        self.settings = {
+            "clean_text": clean_text,
+            "keep_accents": keep_accents,
+            "lowercase": lowercase,
+            "split_digit_commas": split_digit_commas,
+        }
+        self.fingerprint = _fingerprint(proto, self.settings)
         self.vocabulary_size = len(self._processor)
         ids = {name: self._processor.piece_to_id(piece) for name, piece in SPECIAL_PIECES.items()}
         self.special_token_ids = {
@@ -64,9 +108,22 @@ class SentencePieceTokenizer:
             for name, index in ids.items()
             if self._processor.id_to_piece(index) == SPECIAL_PIECES[name]
         }
+        if split_digit_commas and self._processor.is_unknown(self._processor.piece_to_id(",")):
+            raise ValueError(
+                "This SentencePiece model has no piece `,`, so that no comma can be split off. "
+                "Received: split_digit_commas=True"
+            )
 
     def __reduce__(self):
-        return SentencePieceTokenizer, (self.proto,)
+        return SentencePieceTokenizer, (self.proto, *self.settings.values())
+
+    def __eq__(self, other):
+        if not isinstance(other, SentencePieceTokenizer):
+            return NotImplemented
+        return self.fingerprint == other.fingerprint
+
+    def __hash__(self):
+        return hash(self.fingerprint)
 
     def _special(self, name):
         if name not in self.special_token_ids:
@@ -121,17 +178,97 @@ class SentencePieceTokenizer:
         Raises:
             TypeError: if there is anything but strings.
         """
-        texts = [text]
+        texts = self._texts(text)
+        if not self._normalization.changes_nothing:
+            texts = [self._normalization(one) for one in texts]
+        rows = self._run(texts, int, num_threads)
+        if self.settings["split_digit_commas"]:
+            splits = self._comma_splits
+            for number, row in enumerate(rows):
+                if not splits.keys().isdisjoint(row):
+                    parts = (splits[one][0] if one in splits else (one,) for one in row)
+                    rows[number] = [index for part in parts for index in part]
+        return rows[0] if isinstance(text, str) else rows
+
+    def encode_with_offsets(self, text, num_threads=1):
+        """Turns text into ids and says which part of the text each of them stands for.
+
+        The part has no whitespace around it: `text[begin:end]` of "▁cat" is "cat". A mark or a
+        character that the normalisation drops belongs to the character before it; a character that
+        becomes several (`½`) belongs to each piece with a part of it. A piece without surface, such
+        as "▁" alone, has begin = end = where the next character begins.
+
+        Args:
+            text: a string, or a list or tuple of strings.
+            num_threads: how many threads share a list.
+
+        Returns:
+            Two values: what `encode` gives, and for each text a (T, 2) int32 array of character
+            offsets [begin, end) into the text as it was passed; a list of them for a list. Both
+            columns rise or stay from row to row.
+
+        Raises:
+            TypeError: if there is anything but strings.
+            ValueError: if the model falls back to bytes, whose pieces are no characters.
+        """
+        texts = self._texts(text)
+        cleaned = [self._normalization.with_origins(one) for one in texts]
+        rows = self._run([one for one, _ in cleaned], int, num_threads)
+        pieces = self._run([one for one, _ in cleaned], str, num_threads)
+        offsets = []
+        for number, (one, origins) in enumerate(cleaned):
+            normalized, positions = self._processor.normalize(one, with_offsets=True)
+            if "".join(pieces[number]) != normalized:
+                raise ValueError(
+                    "The pieces of this SentencePiece model do not spell the text (it falls back "
+                    f"to bytes), so that they have no offsets. Received: {texts[number]!r:.100}"
+                )
+            rows[number], lengths = self._split_commas(rows[number], pieces[number])
+            ends = np.cumsum(lengths, dtype="int64")  # (T,)
+            offsets.append(piece_offsets(texts[number], origins, normalized, positions, ends))
+        return (rows[0], offsets[0]) if isinstance(text, str) else (rows, offsets)
+
+    def _texts(self, text):
+        """The texts as a list, each of them checked."""
+        texts = [text] if isinstance(text, str) else text
+        if not isinstance(texts, (list, tuple)):
+            texts = list(texts) if hasattr(texts, "__iter__") else [texts]
+        for one in texts:
+            if not isinstance(one, str):
+                raise _no_text(one)
+        return list(texts)
+
+    def _run(self, texts, out_type, num_threads):
+        """SentencePiece's ids or pieces of checked texts."""
         try:
-            texts = texts if isinstance(text, str) else list(text)
-            ids = self._processor.encode(texts, out_type=int, num_threads=num_threads)
-        except TypeError:
-            wrong = next((one for one in texts if not isinstance(one, str)), text)
-            raise TypeError(
-                "text must be a string or a list of strings that can be written in UTF-8. "
-                f"Received: {wrong!r:.100}"
-            ) from None
-        return ids[0] if isinstance(text, str) else ids
+            return self._processor.encode(texts, out_type=out_type, num_threads=num_threads)
+        except (TypeError, UnicodeError):
+            raise _no_text(next(filter(_has_surrogates, texts), texts)) from None
+
+    @functools.cached_property
+    def _comma_splits(self):
+        """Ids of the pieces that end in a digit and a comma: {id: (new ids, their lengths)}."""
+        splits = {}
+        for index, piece in enumerate(self.pieces(range(self.vocabulary_size))):
+            if len(piece) < 2 or piece[-1] != "," or not piece[-2].isdigit():
+                continue
+            parts = self._processor.encode(piece[:-1].replace("▁", ""), out_type=str)
+            if piece[0] != "▁" and parts and parts[0][0] == "▁":
+                parts = [parts[0][1:], *parts[1:]] if len(parts[0]) > 1 else parts[1:]
+            parts.append(",")
+            ids = [self._processor.piece_to_id(part) for part in parts]
+            splits[index] = ids, [len(part) for part in parts]
+        return splits
+
+    def _split_commas(self, ids, pieces):
+        """The ids with their commas split off, if so set, and the number of characters of each."""
+        splits = self._comma_splits if self.settings["split_digit_commas"] else {}
+        new_ids, lengths = [], []
+        for index, piece in zip(ids, pieces):
+            part_ids, part_lengths = splits.get(index, ([index], [len(piece)]))
+            new_ids += part_ids
+            lengths += part_lengths
+        return new_ids, lengths
 
     def decode(self, ids):
         """Turns ids back into text; control pieces such as `<cls>` leave nothing.
@@ -179,7 +316,11 @@ class SentencePieceTokenizer:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "vocabulary.spm").write_bytes(self.proto)
-        config = {"class": "SentencePieceTokenizer", "fingerprint": self.fingerprint}
+        config = {
+            "class": "SentencePieceTokenizer",
+            "fingerprint": self.fingerprint,
+            "settings": self.settings,
+        }
         (directory / "tokenizer.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
     @classmethod
@@ -199,13 +340,41 @@ class SentencePieceTokenizer:
                 f"{directory}/tokenizer.json must be of class SentencePieceTokenizer. "
                 f"Received: {config.get('class')!r}"
             )
+        settings = config.get("settings", {})
+        if not isinstance(settings, dict) or not settings.keys() <= PLAIN_SETTINGS.keys():
+            raise ValueError(
+                f"{directory}/tokenizer.json must have settings of {list(PLAIN_SETTINGS)}. "
+                f"Received: {settings!r:.200}"
+            )
         path = file_inside(directory, "vocabulary.spm")
         if path.stat().st_size > LARGEST_MODEL_BYTES:
             raise ValueError(f"{path} is larger than {LARGEST_MODEL_BYTES} bytes")
-        tokenizer = cls(path.read_bytes())
+        tokenizer = cls(path.read_bytes(), **settings)
         if tokenizer.fingerprint != config.get("fingerprint"):
             raise ValueError(
                 f"{path} is not the file that tokenizer.json describes. Received: "
                 f"fingerprint={tokenizer.fingerprint}, expected {config.get('fingerprint')}"
             )
         return tokenizer
+
+
+def _fingerprint(proto, settings):
+    """SHA-256 of the model, and of the settings that are not the default."""
+    digest = hashlib.sha256(proto)
+    special = {name: value for name, value in settings.items() if value != PLAIN_SETTINGS[name]}
+    if special:
+        digest.update(json.dumps(special, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _no_text(wrong):
+    """The error for what is no text."""
+    return TypeError(
+        "text must be a string or a list of strings that can be written in UTF-8. "
+        f"Received: {wrong!r:.100}"
+    )
+
+
+def _has_surrogates(text):
+    """Whether a string holds half a character, which UTF-8 cannot write."""
+    return any("\ud800" <= character <= "\udfff" for character in text)

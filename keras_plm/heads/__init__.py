@@ -1,6 +1,18 @@
 """Heads: rows to logits. A head's name is its key in `y` and `sample_weight`."""
 
+from keras_plm.heads.beam_span_head import AnswerClass, BeamSpanHead
+from keras_plm.heads.end_logits import EndLogits
 from keras_plm.heads.masked_lm_head import MaskedLMHead
+from keras_plm.heads.span_head import SpanHead
 from keras_plm.heads.summary_head import SummaryHead
+from keras_plm.heads.token_head import TokenHead
 
-__all__ = ["MaskedLMHead", "SummaryHead"]
+__all__ = [
+    "AnswerClass",
+    "BeamSpanHead",
+    "EndLogits",
+    "MaskedLMHead",
+    "SpanHead",
+    "SummaryHead",
+    "TokenHead",
+]

@@ -16,6 +16,7 @@ class RelativeSegmentEncoding(keras.layers.Layer):
     Args:
         num_heads: int. The heads H.
         key_dim: int. The width K of a head.
+        use_bias: bool. Whether the layer has the bias; else the rows come with it.
         kernel_initializer: initializer of the table and of the bias.
 
     Call arguments:
@@ -40,10 +41,13 @@ class RelativeSegmentEncoding(keras.layers.Layer):
     Source: XLNet, arXiv:1906.08237, section 2.5.
     """
 
-    def __init__(self, num_heads, key_dim, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self, num_heads, key_dim, use_bias=True, kernel_initializer="glorot_uniform", **kwargs
+    ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.key_dim = key_dim
+        self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, query_shape):
@@ -51,13 +55,15 @@ class RelativeSegmentEncoding(keras.layers.Layer):
         self.segment_embedding = self.add_weight(
             name="segment_embedding", shape=(2, *head_shape), initializer=self.kernel_initializer
         )
-        self.segment_bias = self.add_weight(
-            name="segment_bias", shape=head_shape, initializer=self.kernel_initializer.clone()
-        )
+        if self.use_bias:
+            self.segment_bias = self.add_weight(
+                name="segment_bias", shape=head_shape, initializer=self.kernel_initializer.clone()
+            )
 
     def call(self, query, same_segment):
         same, different = self.segment_embedding[0], self.segment_embedding[1]  # (H, K)
-        query = query + ops.cast(self.segment_bias, self.compute_dtype)
+        if self.use_bias:
+            query = query + ops.cast(self.segment_bias, self.compute_dtype)
         difference = ops.cast(same - different, self.compute_dtype)
         term = ops.einsum("brhk,hk->bhr", query, difference)[..., None]  # (B, H, R, 1)
         return ops.where(same_segment[:, None], term, ops.zeros_like(term))  # (B, H, R, S)
@@ -71,5 +77,6 @@ class RelativeSegmentEncoding(keras.layers.Layer):
             **super().get_config(),
             "num_heads": self.num_heads,
             "key_dim": self.key_dim,
+            "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

@@ -62,14 +62,18 @@ class TwoStream(keras.layers.Layer):
         backward=None,
         training=None,
     ):
-        projection = self.block.project(content, position_encoding, memory, backward)
-        content = self.block.read(
-            content, projection, content_visible, content_same_segment, training=training
-        )
-        query = self.block.read(
-            query, projection, query_visible, query_same_segment, query_positions, training
-        )
-        return content, query
+        def compute(content, query, memory=None):
+            projection = self.block.project(content, position_encoding, memory, backward)
+            content = self.block.read(
+                content, projection, content_visible, content_same_segment, training=training
+            )
+            query = self.block.read(
+                query, projection, query_visible, query_same_segment, query_positions, training
+            )
+            return content, query
+
+        tensors = [content, query] + [memory] * (memory is not None)
+        return self.block.compute(compute, 2, training, *tensors)
 
     def compute_output_spec(self, content, query, *args, **kwargs):
         return tuple(

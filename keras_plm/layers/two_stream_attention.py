@@ -5,12 +5,17 @@ from collections import namedtuple
 import keras
 from keras import ops
 
+from keras_plm.layers.attention_biases import AttentionBiases
 from keras_plm.layers.relative_segment_encoding import RelativeSegmentEncoding
-from keras_plm.ops import relative_gather, relative_shift
+from keras_plm.layers.replayable_dropout import ReplayableDropout
+from keras_plm.ops import factorised_scores, relative_gather, relative_shift
 
-# What rows read: keys (B, S, H, K), values (B, S, H, K), positions (C, H, K) or (B, C, H, K), and
-# the length T of the segment.
-Projection = namedtuple("Projection", ["key", "value", "position", "query_length"])
+# What rows read: keys (B, S, H, K), values (B, S, H, K), positions (C, H, K) or (B, C, H, K), by
+# distance or by feature; the features of rows (T, G) and keys (S, G); the segment's length T.
+Projection = namedtuple(
+    "Projection",
+    ["key", "value", "position", "row_features", "key_features", "query_length"],
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -31,11 +36,12 @@ class TwoStreamAttention(keras.layers.Layer):
         key_dim: int. The width K of a head.
         segments: bool. Whether there is a segment term (XLNet) or not (Transformer-XL).
         dropout: float. Dropout rate of the attention weights.
+        biases: `AttentionBiases` that other layers share, or None: a set of its own.
         kernel_initializer: initializer of the five projections, the biases and the table.
 
     Call arguments:
         content: tensor of shape (B, T, D).
-        position_encoding: tensor of shape (1 or 2, C, D), from `RelativePositionEncoding`.
+        position_encoding: tuple of three tensors, from `RelativePositionEncoding`.
         query: tensor of shape (B, P, D) or None. Query rows.
         query_positions: int tensor of shape (B, P): the position that each query row stands at.
         memory: tensor of shape (B, M, D) or None. Content of the M tokens before the segment.
@@ -81,6 +87,7 @@ class TwoStreamAttention(keras.layers.Layer):
         key_dim,
         segments=True,
         dropout=0.0,
+        biases=None,
         kernel_initializer="glorot_uniform",
         **kwargs,
     ):
@@ -88,12 +95,24 @@ class TwoStreamAttention(keras.layers.Layer):
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = ReplayableDropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.has_own_biases = biases is None
+        if biases is None:
+            biases = AttentionBiases(
+                num_heads,
+                key_dim,
+                segments=segments,
+                initializer=self._initializer(),
+                dtype=self.dtype_policy,
+                name="biases",
+            )
+        self.biases = biases
         self.segment_encoding = None
         if segments:
             self.segment_encoding = RelativeSegmentEncoding(
                 num_heads,
                 key_dim,
+                use_bias=False,
                 kernel_initializer=self._initializer(),
                 dtype=self.dtype_policy,
                 name="segment_encoding",
@@ -120,12 +139,8 @@ class TwoStreamAttention(keras.layers.Layer):
             name="attention_output",
         )
         self.attention_output.build((None, None, *head_shape))
-        self.content_bias = self.add_weight(
-            name="content_bias", shape=head_shape, initializer=self._initializer()
-        )
-        self.position_bias = self.add_weight(
-            name="position_bias", shape=head_shape, initializer=self._initializer()
-        )
+        if not self.biases.built:
+            self.biases.build((None, None, *head_shape))
         if self.segment_encoding is not None:
             self.segment_encoding.build((None, None, *head_shape))
 
@@ -142,12 +157,14 @@ class TwoStreamAttention(keras.layers.Layer):
         query_length = ops.shape(content)[1]  # T
         if memory is not None:
             content = ops.concatenate([memory, content], axis=1)  # (B, S, D)
-        position = self.position(position_encoding)  # (1 or 2, C, H, K)
+        table, row_features, key_features = position_encoding
+        position = self.position(table)  # (1 or 2, C, H, K)
         if backward is None:
             position = position[0]  # (C, H, K)
         else:
             position = ops.take(position, ops.cast(backward, "int32"), axis=0)  # (B, C, H, K)
-        return Projection(self.key(content), self.value(content), position, query_length)
+        key, value = self.key(content), self.value(content)  # (B, S, H, K)
+        return Projection(key, value, position, row_features, key_features, query_length)
 
     def read(
         self, rows, projection, visible=None, same_segment=None, positions=None, training=None
@@ -166,22 +183,11 @@ class TwoStreamAttention(keras.layers.Layer):
             Tensor of shape (B, R, D).
         """
         query = self.query(rows)  # (B, R, H, K)
-        key_length = ops.shape(projection.key)[1]  # S
-        content_query = query + ops.cast(self.content_bias, query.dtype)
+        content_query, position_query, segment_query = self.biases(query)
         score = ops.einsum("brhk,bshk->bhrs", content_query, projection.key)  # (B, H, R, S)
-        position_query = query + ops.cast(self.position_bias, query.dtype)
-        columns = "chk" if len(projection.position.shape) == 3 else "bchk"
-        by_distance = ops.einsum(
-            f"brhk,{columns}->bhrc", position_query, projection.position
-        )  # (B, H, R, C)
-        if positions is None:
-            score = score + relative_shift(by_distance, key_length)
-        else:
-            score = score + relative_gather(
-                by_distance, positions, projection.query_length, key_length
-            )
+        score = score + self._position_score(position_query, projection, positions)
         if same_segment is not None and self.segment_encoding is not None:
-            score = score + self.segment_encoding(query, same_segment)
+            score = score + self.segment_encoding(segment_query, same_segment)
         score = ops.cast(score, "float32") * self.key_dim**-0.5
         if visible is not None:
             score = ops.where(visible[:, None], score, -1e30)
@@ -192,6 +198,18 @@ class TwoStreamAttention(keras.layers.Layer):
             sees_any = ops.any(visible, axis=-1)[:, :, None, None]  # (B, R, 1, 1)
             values = ops.where(sees_any, values, ops.zeros_like(values))
         return self.attention_output(values)
+
+    def _position_score(self, query, projection, positions):
+        """The position term (B, H, R, S) of rows that stand at `positions`."""
+        columns = "chk" if len(projection.position.shape) == 3 else "bchk"
+        by_column = ops.einsum(f"brhk,{columns}->bhrc", query, projection.position)  # (B, H, R, C)
+        if projection.key_features.shape[0] != 0:
+            features = projection.row_features, projection.key_features
+            return factorised_scores(by_column, *features, positions)
+        key_length = ops.shape(projection.key)[1]  # S
+        if positions is None:
+            return relative_shift(by_column, key_length)
+        return relative_gather(by_column, positions, projection.query_length, key_length)
 
     def call(
         self,
@@ -235,5 +253,13 @@ class TwoStreamAttention(keras.layers.Layer):
             "key_dim": self.key_dim,
             "segments": self.segment_encoding is not None,
             "dropout": self.dropout.rate,
+            "biases": None
+            if self.has_own_biases
+            else keras.saving.serialize_keras_object(self.biases),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
+
+    @classmethod
+    def from_config(cls, config):
+        biases = keras.saving.deserialize_keras_object(config.get("biases"))
+        return cls(**{**config, "biases": biases})

@@ -46,20 +46,23 @@ def relative_gather(scores, positions, query_length, key_length):
         Tensor of shape (B, H, P, S): `scores[..., p, T - positions[p] + j]`.
     """
     columns = ops.shape(scores)[3]
-    positions = ops.cast(positions, "int32")[:, None, :, None]  # (B, 1, P, 1)
-    first = query_length - positions  # (B, 1, P, 1): the column of key 0
-    to_key = ops.clip(first + ops.arange(key_length), 0, columns - 1)  # (B, 1, P, S)
-    to_column = ops.arange(columns) - first  # (B, 1, P, C): the key of each column
-    was_read = ops.logical_and(to_column >= 0, to_column < key_length)
-    to_column = ops.clip(to_column, 0, key_length - 1)
+
+    def first_column():
+        """The column of key 0, (B, 1, P, 1)."""
+        return query_length - ops.cast(positions, "int32")[:, None, :, None]
 
     @ops.custom_gradient
     def gather(scores):
         def gradient(*upstreams, upstream=None):
+            # From `positions` again: under remat, JAX lets no other tensor in from outside.
             upstream = upstreams[0] if upstream is None else upstream
+            to_column = ops.arange(columns) - first_column()  # (B, 1, P, C): the key of each column
+            was_read = ops.logical_and(to_column >= 0, to_column < key_length)
+            to_column = ops.clip(to_column, 0, key_length - 1)
             back = ops.take_along_axis(upstream, to_column, axis=3)  # (B, H, P, C)
             return ops.where(was_read, back, ops.zeros_like(back))
 
+        to_key = ops.clip(first_column() + ops.arange(key_length), 0, columns - 1)  # (B, 1, P, S)
         return ops.take_along_axis(scores, to_key, axis=3), gradient
 
     return gather(scores)

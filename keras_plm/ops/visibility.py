@@ -5,7 +5,8 @@
                                                    must predict token i without seeing it
 
 `padding_mask` hides keys only, memory is visible at every step, and a content row always sees
-itself, padding included. This is XLNet's content mask and query mask (arXiv:1906.08237, section
+itself, padding included. A window bounds, besides, how far to the left a row sees, counted over
+memory and segment. This is XLNet's content mask and query mask (arXiv:1906.08237, section
 2.3 and figure 2), BERT's (order 0 everywhere) and a causal one (order = position) in one rule.
 """
 
@@ -14,7 +15,7 @@ from keras import ops
 from keras_plm.ops.gathering import gather_rows
 
 
-def content_visibility(order, padding_mask=None, memory_length=0, causal=False):
+def content_visibility(order, padding_mask=None, memory_length=0, causal=False, window=None):
     """Which keys each content row sees.
 
     Args:
@@ -22,6 +23,8 @@ def content_visibility(order, padding_mask=None, memory_length=0, causal=False):
         padding_mask: bool tensor of shape (B, T) or None. True = a real token.
         memory_length: int. The M keys of memory in front of the T keys of the segment.
         causal: bool. Whether a row sees, besides, no key to its right.
+        window: int or None. Whether it sees, besides, only itself and the window - 1 keys to its
+            left (and what lies to its right, unless causal).
 
     Returns:
         Bool tensor of shape (B, T, S), S = M + T.
@@ -29,10 +32,12 @@ def content_visibility(order, padding_mask=None, memory_length=0, causal=False):
     index = _index(order)  # (B, T)
     visible = _visible(order, index, order, index, padding_mask, causal)  # (B, T, T)
     itself = ops.equal(index[:, :, None], index[:, None, :])  # (B, T, T)
-    return _with_memory(ops.logical_or(visible, itself), memory_length)
+    return _within(window, index, ops.logical_or(visible, itself), memory_length)
 
 
-def query_visibility(order, target_positions, padding_mask=None, memory_length=0, causal=False):
+def query_visibility(
+    order, target_positions, padding_mask=None, memory_length=0, causal=False, window=None
+):
     """Which keys the query row of each target sees: the step before the target's own.
 
     Args:
@@ -41,6 +46,8 @@ def query_visibility(order, target_positions, padding_mask=None, memory_length=0
         padding_mask: bool tensor of shape (B, T) or None. True = a real token.
         memory_length: int. The M keys of memory in front of the T keys of the segment.
         causal: bool. Whether a row sees, besides, no key to its right.
+        window: int or None. Whether it sees, besides, only itself and the window - 1 keys to its
+            left (and what lies to its right, unless causal).
 
     Returns:
         Bool tensor of shape (B, P, S), S = M + T.
@@ -48,7 +55,7 @@ def query_visibility(order, target_positions, padding_mask=None, memory_length=0
     step = gather_rows(order, target_positions) - 1  # (B, P)
     index = _index(order)
     visible = _visible(step, target_positions, order, index, padding_mask, causal)
-    return _with_memory(visible, memory_length)
+    return _within(window, target_positions, visible, memory_length)
 
 
 def _index(order):
@@ -66,9 +73,13 @@ def _visible(step, row_index, order, key_index, padding_mask, causal):
     return visible
 
 
-def _with_memory(visible, memory_length):
-    """Put M keys in front that every row sees."""
-    if memory_length == 0:
+def _within(window, row_index, visible, memory_length):
+    """Put M keys in front that every row sees, and hide what is not within its window."""
+    if memory_length:
+        memory = ops.repeat(ops.ones_like(visible[:, :, :1]), memory_length, axis=2)  # (B, R, M)
+        visible = ops.concatenate([memory, visible], axis=2)  # (B, R, S)
+    if window is None:
         return visible
-    memory = ops.repeat(ops.ones_like(visible[:, :, :1]), memory_length, axis=2)  # (B, R, M)
-    return ops.concatenate([memory, visible], axis=2)
+    key_index = ops.cumsum(ops.cast(ops.ones_like(visible[:1, :1]), "int32"), axis=2) - 1
+    distance = ops.cast(row_index, "int32")[:, :, None] + memory_length - key_index  # (B, R, S)
+    return ops.logical_and(visible, ops.less(distance, window))

@@ -1,9 +1,37 @@
 """Generic tasks: one class serves all backbones."""
 
 from keras_plm.tasks.checkpoint import Checkpoint, resume
+from keras_plm.tasks.choice_preprocessor import ChoicePreprocessor
+from keras_plm.tasks.multiple_choice import MultipleChoice
+from keras_plm.tasks.permutation_lm import PermutationLM, TextScore
 from keras_plm.tasks.pretrainer import Pretrainer
+from keras_plm.tasks.span_decoding import Answer, AnswerSpan
+from keras_plm.tasks.span_extractor import SpanExtractor
+from keras_plm.tasks.span_preprocessor import SpanPreprocessor, SpanWindow
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.text_classifier import TextClassifier
 from keras_plm.tasks.text_preprocessor import TextPreprocessor
+from keras_plm.tasks.text_regressor import TextRegressor
+from keras_plm.tasks.token_classifier import TokenClassifier
+from keras_plm.tasks.word_preprocessor import WordPreprocessor
 
-__all__ = ["Checkpoint", "Pretrainer", "Task", "TextClassifier", "TextPreprocessor", "resume"]
+__all__ = [
+    "Answer",
+    "AnswerSpan",
+    "Checkpoint",
+    "ChoicePreprocessor",
+    "MultipleChoice",
+    "PermutationLM",
+    "Pretrainer",
+    "SpanExtractor",
+    "SpanPreprocessor",
+    "SpanWindow",
+    "Task",
+    "TextClassifier",
+    "TextPreprocessor",
+    "TextRegressor",
+    "TextScore",
+    "TokenClassifier",
+    "WordPreprocessor",
+    "resume",
+]

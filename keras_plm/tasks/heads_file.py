@@ -1,4 +1,4 @@
-"""The weights of heads, by name, in one safetensors file."""
+"""The weights of heads, by name: in one safetensors file, or in somebody else's checkpoint."""
 
 import keras
 import numpy as np
@@ -34,9 +34,10 @@ def read_heads(path, heads, backbone):
         list of str: the heads that the file has not, or has in other shapes; they are unchanged.
 
     Raises:
-        ValueError: if the file is damaged, or holds anything but finite floats.
+        ValueError: if the file is damaged, or holds anything but finite floats; all heads are
+            unchanged.
     """
-    new = []
+    new, values = [], []
     try:
         with safe_open(path, framework="numpy") as file:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
@@ -49,10 +50,44 @@ def read_heads(path, heads, backbone):
                     value = file.get_tensor(key)
                     if value.dtype.kind != "f" or not np.isfinite(value).all():
                         raise ValueError(f"{key!r} holds values that are no finite floats.")
-                    variable.assign(value)
+                    values.append((variable, value))
     except (ValueError, TypeError, OSError, SafetensorError) as error:
         raise ValueError(f"{path} is not a usable file of heads: {error}") from error
+    for variable, value in values:
+        variable.assign(value)
     return sorted(new)
+
+
+def read_checkpoint_heads(checkpoint, heads, backbone):
+    """Read the weights of the heads that a checkpoint of others has in the right shapes.
+
+    Args:
+        checkpoint: `keras_plm.presets.ReleasedCheckpoint`.
+        heads: dict of str to built layer.
+        backbone: the backbone of the heads.
+
+    Returns:
+        list of str: the heads that the checkpoint has not; they are unchanged.
+
+    Raises:
+        ValueError: see `ReleasedCheckpoint.head_weights`; all heads are unchanged.
+    """
+    variables = {
+        name: {
+            key.split(f"{head.name}/", 1)[-1]: variable
+            for key, variable in _own_variables(head, backbone)
+        }
+        for name, head in heads.items()
+    }
+    shapes = {
+        name: {path: tuple(variable.shape) for path, variable in own.items()}
+        for name, own in variables.items()
+    }
+    values = checkpoint.head_weights(shapes)
+    for name, arrays in values.items():
+        for path, array in arrays.items():
+            variables[name][path].assign(array)
+    return sorted(heads.keys() - values.keys())
 
 
 def _own_variables(head, backbone):

@@ -46,6 +46,25 @@ class Preprocessor(keras_hub.models.Preprocessor):
         """The constructor arguments beside the tokenizer, as plain JSON values."""
         return {"sequence_length": self.sequence_length}
 
+    def encode_texts(self, texts, what="`x`"):
+        """The ids of texts, each of at least one.
+
+        Args:
+            texts: list of str, or what else `checked_texts` takes.
+            what: str. What they are, for the message.
+
+        Returns:
+            list of lists of int.
+
+        Raises:
+            TypeError: if there is anything but strings.
+            ValueError: if there are no texts, or one is empty or of characters without any ids.
+        """
+        texts = checked_texts(texts, what)
+        ids = self.tokenizer.encode(texts)
+        _refuse_empty(texts, ids, what)
+        return ids
+
     def pair_row(self, first, second=None):
         """Lay out one row; what is too long loses its end, of a pair the longer text first.
 
@@ -169,19 +188,20 @@ def preprocessor_arguments(cls):
     return [name for name in names if name not in ("self", "tokenizer", "kwargs")]
 
 
-def checked_texts(texts, what="`x`"):
+def checked_texts(texts, what="`x`", allow_empty=False):
     """A list of strings from a list, array or tensor of texts.
 
     Args:
         texts: list of str or of UTF-8 bytes, numpy array or tensor of strings.
         what: str. What they are, for the message.
+        allow_empty: bool. Whether a text may be empty, or nothing but whitespace.
 
     Returns:
         list of str.
 
     Raises:
         TypeError: if there is anything but strings.
-        ValueError: if there are none, or bytes that are no UTF-8.
+        ValueError: if there are none, or bytes that are no UTF-8, or one is empty.
     """
     if isinstance(texts, (str, bytes)):
         raise TypeError(f"{what} must be a list of texts. Received one text: {texts!r:.80}.")
@@ -198,4 +218,16 @@ def checked_texts(texts, what="`x`"):
     if not all(isinstance(text, str) for text in texts):
         wrong = next(text for text in texts if not isinstance(text, str))
         raise TypeError(f"Every text must be a string. Received: {wrong!r:.80}.")
+    if not allow_empty:
+        _refuse_empty(texts, [text.strip() for text in texts], what)
     return texts
+
+
+def _refuse_empty(texts, contents, what):
+    """Name the first text without any content, if there is one."""
+    row = next((row for row, content in enumerate(contents) if not content), None)
+    if row is not None:
+        raise ValueError(
+            f"{what} has an empty text in row {row}: there is nothing to read. Remove such rows. "
+            f"Received: {texts[row]!r:.80}."
+        )

@@ -29,9 +29,11 @@ def prepare(task, x, y=None, sample_weight=None, labelled=True):
     if isinstance(x, types.GeneratorType):
         return _checked_batches(task, x, labelled), y, sample_weight
     if isinstance(x, (dict, list, tuple)) or not hasattr(x, "__iter__") or hasattr(x, "shape"):
-        batch = task.preprocess_samples(x, _as_array(y), _as_array(sample_weight))
+        batch = task.preprocess_samples(x, y, sample_weight)
+        x, y, sample_weight = map(_as_array, keras.utils.unpack_x_y_sample_weight(batch))
+        batch = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
         check(task, batch, labelled)
-        return keras.utils.unpack_x_y_sample_weight(batch)
+        return x, y, sample_weight
     first = _first(iter(x))
     if type(x).__module__.startswith("tensorflow") and is_text(first):
         raise ValueError(

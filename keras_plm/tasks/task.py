@@ -161,9 +161,25 @@ class Task(keras_hub.models.Task):
                     f"{type(self).__name__} has no preprocessor: give a dict of the features "
                     f"{self.input_names_of_task()}. Received: {type(x).__name__}."
                 )
-            x = self.preprocessor(x)
+            x, y, sample_weight = self.features_and_labels(x, y, sample_weight)
             self.check_y(x, y, sample_weight)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def features_and_labels(self, x, y, sample_weight):
+        """Turn raw strings and what belongs to them into arrays, before they are checked.
+
+        The base leaves labels and weights as they are: one each per text. A task whose rows are
+        not its texts, or whose labels are not of one length, replaces this.
+
+        Args:
+            x: strings, as the preprocessor takes them.
+            y: labels as the user gave them, or None.
+            sample_weight: weights as the user gave them, or None.
+
+        Returns:
+            Tuple (dict of features, labels or None, weights or None).
+        """
+        return self.preprocessor(x), y, sample_weight
 
     def fit(self, x=None, y=None, batch_size=None, sample_weight=None, validation_data=None, **kw):
         """Train on raw strings, on features, or on a dataset of either.

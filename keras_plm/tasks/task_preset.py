@@ -4,10 +4,12 @@ import inspect
 import logging
 import os
 
-from keras_plm import files
+from keras_plm import files, presets
 from keras_plm.backbones import Backbone
 from keras_plm.backbones.preset_directory import write_json
-from keras_plm.tasks.heads_file import read_heads, write_heads
+from keras_plm.data.tokenizer import LARGEST_MODEL_BYTES, SentencePieceTokenizer
+from keras_plm.data.tokenizers_json import sentencepiece_from_tokenizers_json
+from keras_plm.tasks.heads_file import read_checkpoint_heads, read_heads, write_heads
 from keras_plm.tasks.preprocessor import PREPROCESSOR_FILE, preprocessor_arguments
 
 TASK_FILE = "task.json"
@@ -36,7 +38,7 @@ def read_task(cls, preset, load_weights=True, **kwargs):
 
     Args:
         cls: class of the task.
-        preset: str. The directory.
+        preset: str. What `keras_plm.presets.find_preset` takes.
         load_weights: bool. False leaves all weights random.
         kwargs: see `Task.from_preset`.
 
@@ -51,16 +53,24 @@ def read_task(cls, preset, load_weights=True, **kwargs):
     arguments = {name: kwargs.pop(name) for name in list(kwargs) if name in own}
     to_preprocess = preprocessor_arguments(cls.preprocessor_class)
     settings = {name: kwargs.pop(name) for name in list(kwargs) if name in to_preprocess}
+    preset = presets.find_preset(preset)
+    checkpoint = presets.open_checkpoint(preset)
     backbone = Backbone.from_preset(preset, load_weights, **kwargs)
-    if "preprocessor" not in arguments and _has(preset, PREPROCESSOR_FILE):
-        arguments["preprocessor"] = cls.preprocessor_class.from_preset(preset, **settings)
+    if "preprocessor" not in arguments and _has_preprocessor(preset, checkpoint):
+        arguments["preprocessor"] = _read_preprocessor(cls, preset, checkpoint, settings)
     elif settings:
         raise ValueError(
             f"{sorted(settings)} change the preprocessor of the preset, which has none or is not "
             f"used. Received: {settings}."
         )
-    if _has(preset, TASK_FILE):
-        arguments = {**_read_settings(cls, preset), **arguments}
+    saved = {}
+    if checkpoint is not None and load_weights:
+        saved = checkpoint.settings()
+    elif checkpoint is None and _has(preset, TASK_FILE):
+        saved = _read_settings(cls, preset)
+    if arguments.get("num_classes", saved.get("num_classes")) != saved.get("num_classes"):
+        saved.pop("class_names", None)  # they name other classes
+    arguments = {**{name: saved[name] for name in saved if name in own}, **arguments}
     missing = [
         name
         for name, parameter in own.items()
@@ -72,10 +82,13 @@ def read_task(cls, preset, load_weights=True, **kwargs):
             f"`{cls.__name__}.from_preset(preset, {missing[0]}=...)`."
         )
     task = cls(backbone, **arguments)
-    if load_weights and _has(preset, HEADS_FILE):
+    new = []
+    if load_weights and checkpoint is not None:
+        new = read_checkpoint_heads(checkpoint, task.heads, backbone)
+    elif load_weights and _has(preset, HEADS_FILE):
         new = read_heads(files.file_inside(preset, HEADS_FILE), task.heads, backbone)
-    else:
-        new = sorted(task.heads) if load_weights else []
+    elif load_weights:
+        new = sorted(task.heads)
     if new:
         logger.warning("%s: heads that the preset has not start new: %s", cls.__name__, new)
     return task
@@ -94,15 +107,57 @@ def constructor_arguments(cls):
     return {n: p for n, p in parameters.items() if n not in ("self", "backbone", "kwargs")}
 
 
+def read_checkpoint_tokenizer(checkpoint):
+    """Load the tokenizer of a checkpoint of others.
+
+    Args:
+        checkpoint: `keras_plm.presets.ReleasedCheckpoint`.
+
+    Returns:
+        `keras_plm.data.SentencePieceTokenizer`.
+
+    Raises:
+        FileNotFoundError: if the checkpoint has no tokenizer.
+        ValueError: if its file is damaged.
+    """
+    path, settings = checkpoint.tokenizer()
+    if path is None:
+        raise FileNotFoundError(f"{checkpoint.directory} has no spiece.model, no tokenizer.json.")
+    if path.name.endswith(".json"):
+        proto = sentencepiece_from_tokenizers_json(path)
+    elif path.stat().st_size > LARGEST_MODEL_BYTES:
+        raise ValueError(f"{path} is larger than {LARGEST_MODEL_BYTES} bytes.")
+    else:
+        proto = path.read_bytes()
+    return SentencePieceTokenizer(proto, **settings)
+
+
+def _has_preprocessor(preset, checkpoint):
+    """Whether a preset says how texts become features."""
+    if checkpoint is None:
+        return _has(preset, PREPROCESSOR_FILE)
+    return checkpoint.tokenizer()[0] is not None
+
+
+def _read_preprocessor(cls, preset, checkpoint, settings):
+    """The preprocessor of a task, from its preset."""
+    if checkpoint is None:
+        return cls.preprocessor_class.from_preset(preset, **settings)
+    return cls.preprocessor_class(read_checkpoint_tokenizer(checkpoint), **settings)
+
+
 def _read_settings(cls, preset):
     """The saved constructor arguments, if the preset is one of this class."""
     saved = files.read_json(files.file_inside(preset, TASK_FILE))
+    settings = saved.get("settings")
+    names = settings.pop("class_names", None) if isinstance(settings, dict) else None
     files.check_config(saved)
     if saved.get("class") != cls.__name__:
         return {}
-    settings = saved.get("settings")
     if not isinstance(settings, dict):
         raise ValueError(f"{preset}/{TASK_FILE} has no `settings` object.")
+    if names is not None:  # names of classes may be anything, such as "." or "I/O"
+        settings["class_names"] = names
     return cls.read_settings(settings)
 
 

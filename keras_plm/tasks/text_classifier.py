@@ -4,6 +4,8 @@ import keras
 import numpy as np
 
 from keras_plm.heads import SummaryHead
+from keras_plm.tasks.fine_tuning_optimizer import fine_tuning_optimizer
+from keras_plm.tasks.label_checks import check_class_ids, check_weights
 from keras_plm.tasks.task import Task
 
 
@@ -85,8 +87,7 @@ class TextClassifier(Task):
             jit_compile: bool or "auto". Whether XLA compiles the step.
         """
         if optimizer == "auto":
-            optimizer = keras.optimizers.AdamW(5e-5, weight_decay=0.01, global_clipnorm=1.0)
-            optimizer.exclude_from_weight_decay(var_names=["bias$", "beta$", "gamma$"])
+            optimizer = fine_tuning_optimizer()
         if loss == "auto":
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         if metrics == "auto":
@@ -96,25 +97,9 @@ class TextClassifier(Task):
     def check_y(self, x, y, sample_weight):
         """Refuse labels that are not class numbers: JAX would give them a silent loss of 0."""
         count = len(x["token_ids"])
-        if sample_weight is not None:
-            weight = np.asarray(sample_weight)
-            if weight.shape not in ((count,), (count, 1)) or not (weight >= 0).all():
-                raise ValueError(
-                    "There must be a weight of at least 0 per text. "
-                    f"Received: {weight.shape} for {count} texts, {weight.ravel()[:5].tolist()}."
-                )
-        if y is None:
-            return
-        y = np.asarray(y)
-        if y.shape not in ((count,), (count, 1)):
-            raise ValueError(
-                f"There must be one label per text. Received: {y.shape} for {count} texts."
-            )
-        if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= self.num_classes:
-            raise ValueError(
-                f"Labels must be integers in [0, {self.num_classes}). "
-                f"Received: {y.dtype} values such as {np.unique(y)[:5].tolist()}."
-            )
+        check_weights(sample_weight, count)
+        if y is not None:
+            check_class_ids(y, count, self.num_classes)
 
     def settings(self):
         return {"num_classes": self.num_classes, "dropout": self.dropout}

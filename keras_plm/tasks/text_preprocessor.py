@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_plm.tasks.preprocessor import Preprocessor, checked_texts
+from keras_plm.tasks.preprocessor import Preprocessor
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -26,7 +26,8 @@ class TextPreprocessor(Preprocessor):
 
     Raises:
         TypeError: if `x` holds anything but strings.
-        ValueError: if the two lists of a pair differ in length, or there are no texts.
+        ValueError: if the two lists of a pair differ in length, there are no texts, or one is
+            empty.
 
     Source: XLNet, arXiv:1906.08237, section 2.5; the released `classifier_utils.py`.
     """
@@ -38,11 +39,11 @@ class TextPreprocessor(Preprocessor):
                 "Give texts as a list."
             )
         first, second = x if isinstance(x, tuple) else (x, None)
-        first = self.tokenizer.encode(checked_texts(first))
+        first = self.encode_texts(first)
         if second is None:
             second = [None] * len(first)
         else:
-            second = self.tokenizer.encode(checked_texts(second))
+            second = self.encode_texts(second)
         if len(first) != len(second):
             raise ValueError(
                 "The two lists of a pair must be as long as each other. "

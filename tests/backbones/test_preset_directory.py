@@ -273,7 +273,9 @@ def set_value_of_norm(file):
     file["layers/transformer_xl_block/attention_norm/vars/0"][0] = np.inf
 
 
-def test_no_such_preset(tmp_path):
+def test_no_such_preset(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_PLM_OFFLINE", "1")
+    monkeypatch.setenv("KERAS_PLM_CACHE", str(tmp_path / "cache"))
     for preset in (tmp_path / "nothing", "hf://someone/something", "xlnet_base"):
         with pytest.raises(FileNotFoundError, match="config.json"):
             Backbone.from_preset(preset)

@@ -3,6 +3,7 @@
 import time
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
@@ -89,3 +90,13 @@ def test_truncated_weights_files_are_refused(tmp_path):
     path.write_bytes(b"not HDF5 at all" * 100)
     with pytest.raises(ValueError, match="model.weights.h5"):
         weights_file.describe_weights_file(path)
+
+
+def test_assign_weights():
+    layer = keras.layers.Dense(2, name="dense")
+    layer.build((None, 3))
+    weights_file.assign_weights(layer, iter([("dense/bias", np.array([1.0, 2.0]))]))
+    assert keras.ops.convert_to_numpy(layer.bias).tolist() == [1.0, 2.0]
+    for path, shape in (("dense/bias", (3,)), ("dense/scale", (2,))):
+        with pytest.raises(ValueError, match=f"'{path}' of shape .* has no place in a Dense"):
+            weights_file.assign_weights(layer, [(path, np.zeros(shape))])

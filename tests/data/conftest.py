@@ -1,9 +1,14 @@
-"""A corpus of random tokens, held in memory, with the attributes of a `Corpus`."""
+"""A corpus of random tokens with the attributes of a `Corpus`, and a stored tokenizer.json."""
 
+import gzip
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def random_corpus(
@@ -31,3 +36,9 @@ def random_corpus(
 def make_random_corpus():
     """The function `random_corpus`."""
     return random_corpus
+
+
+@pytest.fixture(scope="session")
+def converted_tokenizer():
+    """dict of tokenizer (a Hugging Face tokenizer.json), texts and their SentencePiece ids."""
+    return json.loads(gzip.decompress((FIXTURES / "tokenizers_json.json.gz").read_bytes()))

@@ -7,10 +7,13 @@ from keras_plm.layers import RelativePositionEncoding
 
 
 def table(length, memory_length=0, both_directions=False, batch=2, **options):
-    """The encoding of a segment as float32 numpy."""
-    layer = RelativePositionEncoding(**{"hidden_dim": 8, **options})
+    """The encoding of a segment by distance as float32 numpy."""
+    options = {"hidden_dim": 8, "factorise": False, **options}
     inputs = np.zeros((batch, length, 8), "float32")
-    result = layer(inputs, memory_length=memory_length, both_directions=both_directions)
+    result, rows, keys = RelativePositionEncoding(**options)(
+        inputs, memory_length=memory_length, both_directions=both_directions
+    )
+    assert rows.shape == keys.shape == (0, 0)
     return ops.convert_to_numpy(ops.cast(result, "float32"))
 
 
@@ -67,17 +70,17 @@ def test_angles_are_float32_in_half_precision(policy):
 
 
 def test_dropout_only_in_training():
-    layer = RelativePositionEncoding(8, dropout=0.5)
+    layer = RelativePositionEncoding(8, dropout=0.5, factorise=False)
     inputs = np.zeros((1, 50, 8), "float32")
-    assert not (ops.convert_to_numpy(layer(inputs))[..., 4:] == 0).all(axis=(0, 2)).any()
-    dropped = ops.convert_to_numpy(layer(inputs, training=True))[..., 4:] == 0
+    assert not (ops.convert_to_numpy(layer(inputs)[0])[..., 4:] == 0).all(axis=(0, 2)).any()
+    dropped = ops.convert_to_numpy(layer(inputs, training=True)[0])[..., 4:] == 0
     assert 0.3 < dropped.mean() < 0.7
 
 
 def test_length_may_be_unknown():
     inputs = keras.Input((None, 8))
-    layer = RelativePositionEncoding(8)
-    outputs = layer(inputs, memory_length=2)
+    layer = RelativePositionEncoding(8, factorise=False)
+    outputs = layer(inputs, memory_length=2)[0]
     assert outputs.shape == (1, None, 8)
     model = keras.Model(inputs, outputs)
     for length in (3, 6):
@@ -85,11 +88,31 @@ def test_length_may_be_unknown():
         np.testing.assert_array_equal(result, table(length, 2))
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_known_length_gives_a_known_shape(causal):
-    layer = RelativePositionEncoding(8, causal=causal)
-    symbolic = layer(keras.Input((5, 8)), memory_length=3, both_directions=True)
-    assert symbolic.shape == table(5, 3, True, causal=causal).shape
+@pytest.mark.parametrize("both_directions", [False, True])
+def test_factorised_it_is_the_same_encoding(both_directions):
+    """Row features turned against key features, times coefficients: the sinusoids of i - j."""
+    layer = RelativePositionEncoding(16)
+    parts = layer(np.zeros((1, 24, 16), "float32"), memory_length=9, both_directions=both_directions)
+    coefficients, rows, keys = (ops.convert_to_numpy(part).astype("float64") for part in parts)
+    assert coefficients.shape[0] == (2 if both_directions else 1)
+    assert len(rows) == 24 and len(keys) == 33
+    half = keys.shape[1] // 2
+    for i in (0, 11, 23):
+        for j in (0, 9 + i, 32):
+            row, key = (features[:half] + 1j * features[half:] for features in (rows[i], keys[j]))
+            turn = row * key.conj()  # the angles of 9 + i - j, from the centre of the window
+            made = np.concatenate([turn.real, turn.imag]) @ coefficients[-1]
+            distance = (9 + i - j) * (-1 if both_directions else 1)
+            np.testing.assert_allclose(made, sinusoids([distance], 16)[0], atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "options", [{"clamp_length": 4}, {"causal": True}, {"factorise": False}, {"dropout": 0.5}]
+)
+def test_what_does_not_factorise(options):
+    layer = RelativePositionEncoding(8, **options)
+    rows = layer(np.zeros((1, 5, 8), "float32"), training=True)[1]
+    assert rows.shape == (0, 0)
 
 
 def test_config():

@@ -90,7 +90,7 @@ def test_neither_batch_mates_nor_padding_matter(make_classifier, graph, tmp_path
     longer = TextClassifier.from_preset(str(tmp_path / "preset"), sequence_length=24)
     for one in (model, longer):
         one.compile(**graph)
-    texts = ["the dog", "", "a cat was in the room and at the door", "fish"]
+    texts = ["the dog", "a", "a cat was in the room and at the door", "fish"]
     expected = model.predict(texts, batch_size=BATCH, verbose=0)
     assert np.ptp(expected[:, 0]) > 0.1
     alone = [model.predict([text], batch_size=BATCH, verbose=0)[0] for text in texts]
@@ -206,6 +206,7 @@ BAD_DATA = {
     "numbers": ([1, 2], [0, 1], TypeError, "must be a string. Received: 1"),
     "one text": ("the dog", [0], TypeError, "list of texts. Received one text"),
     "unequal pair": ((TEXTS, TEXTS[1:]), LABELS, ValueError, "32 and 31 texts"),
+    "an empty text": (["the dog", " "], [0, 1], ValueError, "empty text in row 1"),
     "nothing": (None, LABELS, TypeError, "list of texts. Received: None"),
 }
 

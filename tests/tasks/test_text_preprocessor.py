@@ -74,12 +74,11 @@ def test_pairs_are_cut_as_one_token_at_a_time(tokenizer):
         assert segments == [0] * (len(a) + 1) + [1] * (len(b) + 1) + [2]
 
 
-def test_no_text_at_all(preprocessor):
-    out = preprocessor(["", "the boat"])
-    assert out["token_ids"][0].tolist() == [PAD] * 10 + [SEP, CLS]
-    assert out["padding_mask"][0].tolist() == [False] * 10 + [True] * 2
-    pair = preprocessor(([""], [""]))
-    assert pair["token_ids"][0].tolist() == [PAD] * 9 + [SEP, SEP, CLS]
+@pytest.mark.parametrize("empty", ["", "  ", "\n\u00a0", "\u200b"])
+def test_no_text_at_all(preprocessor, empty):
+    for x in (["the boat", empty, "a"], (["a", "b"], ["the boat", empty])):
+        with pytest.raises(ValueError, match="empty text in row 1.*Remove such rows. Received"):
+            preprocessor(x)
 
 
 def test_all_kinds_of_strings(preprocessor):

@@ -1,0 +1,75 @@
+"""Two logits per token: whether the answer starts, and whether it ends, there."""
+
+import keras
+from keras import ops
+
+NEVER = -1e30  # the logit of a position that cannot be the answer
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class SpanHead(keras.layers.Layer):
+    """Start and end logits of every token, independent of each other.
+
+    Args:
+        kernel_initializer: initializer of the kernel.
+
+    Call arguments:
+        rows: tensor of shape (B, T, D).
+        answer_mask: bool tensor of shape (B, T). Where an answer may start or end; elsewhere
+            the logits are -1e30.
+
+    Returns:
+        dict of `start` and `end`, each of shape (B, T), float32.
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_plm.heads import SpanHead
+
+    logits = SpanHead()(np.zeros((2, 5, 8), "float32"), np.ones((2, 5), bool))
+    assert tuple(logits["start"].shape) == tuple(logits["end"].shape) == (2, 5)
+    ```
+
+    Source: BERT, arXiv:1810.04805, section 4.2.
+    """
+
+    def __init__(self, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.logits = keras.layers.Dense(
+            2,
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=self.dtype_policy,
+            name="logits",
+        )
+
+    def build(self, rows_shape, answer_mask_shape=None):
+        self.logits.build(rows_shape)
+
+    def call(self, rows, answer_mask):
+        logits = ops.cast(self.logits(rows), "float32")  # (B, T, 2)
+        return {
+            "start": masked_logits(logits[..., 0], answer_mask),  # (B, T)
+            "end": masked_logits(logits[..., 1], answer_mask),
+        }
+
+    def compute_output_spec(self, rows, answer_mask):
+        spec = keras.KerasTensor(rows.shape[:-1], dtype="float32")
+        return {"start": spec, "end": keras.KerasTensor(rows.shape[:-1], dtype="float32")}
+
+    def get_config(self):
+        initializer = keras.initializers.serialize(self.kernel_initializer)
+        return {**super().get_config(), "kernel_initializer": initializer}
+
+
+def masked_logits(logits, mask):
+    """Set the logits of positions that cannot be the answer to -1e30.
+
+    Args:
+        logits: tensor of shape (B, ..., T).
+        mask: bool tensor that broadcasts to it. True = keep.
+
+    Returns:
+        Tensor of the shape of `logits`, float32.
+    """
+    return ops.where(mask, ops.cast(logits, "float32"), NEVER)

@@ -1,0 +1,61 @@
+"""Class logits for every token."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class TokenHead(keras.layers.Layer):
+    """Logits from the vector of each token: dropout, dense.
+
+    Args:
+        num_classes: int. How many logits C.
+        dropout: float. Dropout rate of the vectors.
+        kernel_initializer: initializer of the kernel.
+
+    Call arguments:
+        inputs: tensor of shape (B, T, D).
+
+    Returns:
+        Tensor of shape (B, T, num_classes), float32.
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_plm.heads import TokenHead
+
+    logits = TokenHead(num_classes=3)(np.zeros((2, 5, 8), "float32"))
+    assert tuple(logits.shape) == (2, 5, 3)
+    ```
+
+    Source: BERT, arXiv:1810.04805, section 5.3.
+    """
+
+    def __init__(self, num_classes, dropout=0.0, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.logits = keras.layers.Dense(
+            num_classes,
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=self.dtype_policy,
+            name="logits",
+        )
+
+    def build(self, inputs_shape):
+        self.logits.build(inputs_shape)
+
+    def call(self, inputs, training=None):
+        logits = self.logits(self.dropout(inputs, training=training))
+        return keras.ops.cast(logits, "float32")  # (B, T, num_classes)
+
+    def compute_output_spec(self, inputs, training=None):
+        return keras.KerasTensor((*inputs.shape[:-1], self.num_classes), dtype="float32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "dropout": self.dropout.rate,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

@@ -1,0 +1,254 @@
+"""Released checkpoints: a directory of somebody else's files, by the names of our weights."""
+
+import functools
+import logging
+import os
+import re
+
+import numpy as np
+
+from keras_plm import files
+from keras_plm.presets.array_check import check_arrays
+from keras_plm.presets.conversion import HUGGING_FACE, TENSORFLOW
+from keras_plm.presets.safetensors_arrays import SafetensorsArrays
+from keras_plm.presets.tensorflow_arrays import TensorflowArrays
+from keras_plm.presets.xlnet import XLNET
+
+SYSTEMS = (XLNET,)
+CONFIG = "config.json"
+SENTENCEPIECE, TOKENIZER_JSON, TOKENIZER_CONFIG = (
+    "spiece.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+
+logger = logging.getLogger("keras_plm")
+
+
+class ReleasedCheckpoint:
+    """A Hugging Face directory or an original TensorFlow checkpoint, not yet read.
+
+    Args:
+        directory: the directory.
+        system: `System`, whose checkpoint it is.
+        form: `HUGGING_FACE` or `TENSORFLOW`.
+        config: dict, its configuration.
+        open_arrays: function that opens its `SafetensorsArrays` or `TensorflowArrays`; it is
+            called when they are needed.
+
+    Attributes:
+        class_name: the name of the backbone class.
+        arguments: dict of the constructor arguments that the configuration gives.
+
+    Raises:
+        ValueError: if the configuration is none of the system's.
+    """
+
+    def __init__(self, directory, system, form, config, open_arrays):
+        self.directory, self.system, self.form, self.config = directory, system, form, config
+        self._open_arrays = open_arrays
+        read = system.read_hugging_face if form == HUGGING_FACE else system.read_tensorflow
+        try:
+            self.arguments, self._notes = read(config, lambda: self.arrays)
+            files.check_config(self.arguments)
+        except ValueError as error:
+            raise ValueError(f"The configuration in {directory} cannot be used: {error}") from error
+        self.class_name = system.class_name
+
+    @functools.cached_property
+    def arrays(self):
+        """The arrays, of which only names and shapes have been read."""
+        return self._open_arrays()
+
+    def backbone_weights(self, arguments):
+        """The values of a backbone's weights, one by one, after all shapes have been compared.
+
+        Args:
+            arguments: dict of the constructor arguments of the backbone.
+
+        Returns:
+            generator of pairs of our path and a float32 array.
+
+        Raises:
+            ValueError: if arrays are missing, unexpected or misshapen, all in one message; from
+                the generator, if one is not finite.
+        """
+        for note in self._notes:
+            logger.warning("%s: %s.", self.directory, note)
+        stored = self.system.backbone_weights(arguments, self.form)
+        expected = {name: one.shape for one in stored.values() for name in one.names}
+        optional = {name for one in stored.values() if one.row.optional for name in one.names}
+        shapes = self.arrays.shapes
+        known = {name for name in shapes if self._is_of_a_head(name)}
+        check_arrays(self.arrays.path, expected, shapes, optional, known)
+        new = sorted(path for path, one in stored.items() if not set(one.names) <= shapes.keys())
+        if new:
+            logger.warning("%s: weights that it has not start new: %s", self.directory, new)
+        return self._read(stored, skip=new)
+
+    def head_weights(self, heads):
+        """The values of the weights of heads, as far as the checkpoint has them in their shapes.
+
+        Args:
+            heads: dict of a head's name to a dict of the path of a weight below the head to its
+                shape.
+
+        Returns:
+            dict of a head's name to a dict of path to float32 array, without the heads that the
+            checkpoint has not.
+
+        Raises:
+            ValueError: if a head computes something else than ours, or has weights of its own
+                where ours shares them with the backbone, or values that are not finite.
+        """
+        found = {head: self._head_names(head, shapes) for head, shapes in heads.items()}
+        return {
+            head: {
+                row.ours: row.to_ours(self.arrays.read(name), self.form)
+                for row, name in names.items()
+            }
+            for head, names in found.items()
+            if names
+        }
+
+    def settings(self):
+        """What the checkpoint says about its task, as arguments that a task may take."""
+        return self.system.read_head_settings(self.config, self.arrays.shapes)
+
+    def tokenizer(self):
+        """Where the tokenizer is.
+
+        Returns:
+            The path of a SentencePiece model or of a `tokenizer.json`, or None; and a dict of
+            settings of the tokenizer.
+
+        Raises:
+            ValueError: if a setting is no boolean.
+        """
+        path = next(
+            (
+                files.file_inside(self.directory, name)
+                for name in (SENTENCEPIECE, TOKENIZER_JSON)
+                if _has(self.directory, name)
+            ),
+            None,
+        )
+        settings = dict(self.system.tokenizer)
+        if self.form == HUGGING_FACE and _has(self.directory, TOKENIZER_CONFIG):
+            config = files.read_json(files.file_inside(self.directory, TOKENIZER_CONFIG))
+            for ours, theirs in self.system.tokenizer_names.items():
+                settings[ours] = config.get(theirs, settings.get(ours, False))
+                if not isinstance(settings[ours], bool):
+                    raise ValueError(
+                        f"{self.directory}/{TOKENIZER_CONFIG}: {theirs!r} must be true or false. "
+                        f"Received: {settings[ours]!r:.100}."
+                    )
+        return path, settings
+
+    def _read(self, stored, skip):
+        """Yield our weights."""
+        for path, one in stored.items():
+            if path not in skip:
+                array = self.arrays.read(one.names[0])
+                yield path, one.row.to_ours(array, self.form, one.layer)
+
+    def _head_names(self, head, shapes):
+        """For each row of the table that fits, the name of its array; None if none fits."""
+        for table in self.system.head_tables(head):
+            if {row.ours for row in table} != shapes.keys():
+                continue
+            names = {row: self._find(getattr(row, self.form)) for row in table}
+            if all(
+                name
+                and self.arrays.shapes[name] == row.stored_shape(shapes[row.ours], self.form, 0)
+                for row, name in names.items()
+            ):
+                if self.form == HUGGING_FACE:
+                    self.system.check_head(self.config, head)
+                    self._check_tied(names.values())
+                return names
+        return None
+
+    def _check_tied(self, names):
+        """Refuse a copy of a shared weight that is not equal to it."""
+        for copy, original in self.system.tied.items():
+            if copy not in self.arrays.shapes or copy.split(".")[0] not in {
+                name.split(".")[0] for name in names
+            }:
+                continue
+            if not np.array_equal(self.arrays.read(copy), self.arrays.read(original)):
+                raise ValueError(
+                    f"{self.arrays.path} has a {copy!r} that differs from {original!r}. This "
+                    "head uses the embedding of the backbone as its output matrix; its own "
+                    "cannot be loaded. Load the backbone alone."
+                )
+
+    def _find(self, pattern):
+        """The name of the array that a name with `*` stands for, or None."""
+        if pattern is None:
+            return None
+        found = [name for name in self.arrays.shapes if _fits(pattern, name)]
+        return found[0] if len(found) == 1 else None
+
+    def _is_of_a_head(self, name):
+        """Whether the table of any head has that name."""
+        if name in self.system.tied:
+            return True
+        patterns = (
+            getattr(row, self.form)
+            for head in self.system.heads
+            for table in self.system.head_tables(head)
+            for row in table
+        )
+        return any(pattern and _fits(pattern, name) for pattern in patterns)
+
+
+def open_checkpoint(directory):
+    """Open somebody else's checkpoint; only its configuration is read.
+
+    Args:
+        directory: the directory.
+
+    Returns:
+        `ReleasedCheckpoint`, or None if the directory holds no configuration of others.
+
+    Raises:
+        ValueError: if the configuration is damaged, or of an unknown system.
+    """
+    if _has(directory, CONFIG):
+        config = files.read_json(files.file_inside(directory, CONFIG))
+        if "model_type" in config and "registered_name" not in config:
+            return _open_hugging_face(directory, config)
+        return None
+    for system in SYSTEMS:
+        if _has(directory, system.tensorflow_config):
+            config = files.read_json(files.file_inside(directory, system.tensorflow_config))
+            open_arrays = functools.partial(
+                TensorflowArrays, directory, system.tensorflow_checkpoint
+            )
+            return ReleasedCheckpoint(directory, system, TENSORFLOW, config, open_arrays)
+    return None
+
+
+def _open_hugging_face(directory, config):
+    """A Hugging Face directory."""
+    by_type = {system.model_type: system for system in SYSTEMS}
+    kind = config["model_type"]
+    if not isinstance(kind, str) or kind not in by_type:
+        raise ValueError(
+            f"{directory} holds a Hugging Face model of the type {kind!r:.100}. Known are "
+            f"{sorted(by_type)}."
+        )
+    system = by_type[kind]
+    open_arrays = functools.partial(SafetensorsArrays, directory, system.prefix)
+    return ReleasedCheckpoint(directory, system, HUGGING_FACE, config, open_arrays)
+
+
+def _fits(pattern, name):
+    """Whether a name is what a pattern with `*` for one scope stands for."""
+    parts = (re.escape(part) for part in pattern.split("*"))
+    return re.fullmatch("[^/]+".join(parts), name) is not None
+
+
+def _has(directory, name):
+    return os.path.lexists(os.path.join(directory, name))

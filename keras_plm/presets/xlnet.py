@@ -1,0 +1,309 @@
+"""XLNet's checkpoints: their configurations, in both directions."""
+
+from keras_plm.presets.conversion import System
+from keras_plm.presets.xlnet_weights import HEADS, TIED, TIED_BIASES, rows, sizes
+
+SIZES = {
+    "vocabulary_size": "vocab_size",
+    "num_layers": "n_layer",
+    "num_heads": "n_head",
+    "hidden_dim": "d_model",
+    "intermediate_dim": "d_inner",
+}
+# What transformers calls an activation that Keras, or this package, calls otherwise.
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+}
+TENSORFLOW_ACTIVATIONS = {"gelu": "gelu_tanh", "relu": "relu"}
+
+
+def read_hugging_face(config, arrays):
+    """Translate a Hugging Face `config.json`.
+
+    Args:
+        config: dict.
+        arrays: function that opens the weights: where the config calls biases tied, they are
+            compared.
+
+    Returns:
+        dict of constructor arguments, and a list of str: what was dropped.
+
+    Raises:
+        ValueError: if a value is missing, or is none that XLNet has.
+    """
+    config = {"vocab_size": config.get("n_token"), **config}
+    arguments = _read_sizes(config, SIZES)
+    causal = _one_of(config, "attn_type", {"bi": False, "uni": True}, "bi")
+    clamp_length = _number(config, "clamp_len", -1, int)
+    dropout = _number(config, "dropout", 0.1, (int, float))
+    arguments |= {
+        "activation": _one_of(config, "ff_activation", ACTIVATIONS, "gelu"),
+        "dropout": dropout,
+        "attention_dropout": dropout,
+        "layer_norm_epsilon": _number(config, "layer_norm_eps", 1e-12, (int, float)),
+        "initializer_range": _number(config, "initializer_range", 0.02, (int, float)),
+        "memory_length": _number(config, "mem_len", 512, int),
+        "reuse_length": _number(config, "reuse_len", 0, int),
+        "clamp_length": clamp_length if clamp_length > 0 else None,
+        "causal": causal,
+    }
+    notes = []
+    if config.get("bi_data"):
+        notes.append("`bi_data` is dropped: give `backward` with the rows that are read backward")
+    if config.get("same_length"):
+        if causal:
+            arguments["same_length"] = True
+        else:
+            notes.append("`same_length` is dropped: it changes nothing unless `attn_type` is 'uni'")
+    if config.get("untie_r") is False:
+        tied = _biases_are_tied(arrays(), arguments["num_layers"])
+        if tied:
+            arguments["tied_biases"] = True
+        elif tied is False:
+            notes.append("`untie_r` is false, but the biases of the layers differ: they stay apart")
+    return arguments, notes
+
+
+def read_tensorflow(config, arrays):
+    """Translate the original `xlnet_config.json`.
+
+    Args:
+        config: dict.
+        arrays: function that opens the weights; not used.
+
+    Returns:
+        dict of constructor arguments, and a list of str: what was dropped.
+
+    Raises:
+        ValueError: if a value is missing, or is none that XLNet has.
+    """
+    arguments = _read_sizes(config, {**SIZES, "vocabulary_size": "n_token"})
+    arguments["activation"] = _one_of(config, "ff_activation", TENSORFLOW_ACTIVATIONS, "gelu")
+    if config.get("untie_r") is False:
+        arguments["tied_biases"] = True
+    return arguments, []
+
+
+def write_hugging_face(arguments):
+    """Translate a backbone's configuration into a Hugging Face `config.json`.
+
+    Args:
+        arguments: dict, the backbone's `get_config()`.
+
+    Returns:
+        dict, and a list of str: what it cannot say.
+
+    Raises:
+        ValueError: if transformers has no such activation.
+    """
+    names = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
+    if arguments["activation"] not in names:
+        raise ValueError(
+            f"transformers has no activation for {arguments['activation']!r}. "
+            f"Known are {sorted(names)}."
+        )
+    rates = {"attention_dropout": arguments["attention_dropout"]}
+    for name in ("activation_dropout", "position_dropout"):
+        if arguments.get(name) is not None:
+            rates[name] = arguments[name]
+    others = {name: rate for name, rate in rates.items() if rate != arguments["dropout"]}
+    notes = [f"transformers has one dropout rate; {others} are dropped"] if others else []
+    config = {theirs: arguments[ours] for ours, theirs in SIZES.items()}
+    config |= {
+        "model_type": "xlnet",
+        "d_head": arguments["hidden_dim"] // arguments["num_heads"],
+        "ff_activation": names[arguments["activation"]],
+        "untie_r": not arguments.get("tied_biases", False),
+        "attn_type": "uni" if arguments["causal"] else "bi",
+        "same_length": bool(arguments.get("same_length", False)),
+        "bi_data": False,
+        "clamp_len": arguments["clamp_length"] or -1,
+        "mem_len": arguments["memory_length"] or None,
+        "reuse_len": arguments["reuse_length"] or None,
+        "dropout": arguments["dropout"],
+        "layer_norm_eps": arguments["layer_norm_epsilon"],
+        "initializer_range": arguments["initializer_range"],
+        "dtype": "float32",
+        **{f"{name}_token_id": index for name, index in (("bos", 1), ("eos", 2), ("pad", 5))},
+    }
+    return config, notes
+
+
+def read_head_settings(config, shapes):
+    """What a checkpoint says about the task that it was fine-tuned for.
+
+    Args:
+        config: dict, its configuration.
+        shapes: dict of str to tuple, its arrays.
+
+    Returns:
+        dict of arguments that a task may take.
+    """
+    settings = {}
+    for name, shape in shapes.items():
+        if name in ("logits_proj.weight", "classifier.weight") and len(shape) == 2:
+            settings["num_classes"] = shape[0]
+        elif name.startswith("model/classification_") and name.endswith("/logit/kernel"):
+            settings["num_classes"] = shape[-1]
+    labels = config.get("id2label")
+    if isinstance(labels, dict) and len(labels) == settings.get("num_classes"):
+        names = [labels.get(str(index)) for index in range(len(labels))]
+        if all(isinstance(name, str) for name in names) and len(set(names)) == len(names):
+            settings["class_names"] = names
+    if "sequence_summary.summary.weight" in shapes:
+        settings["dropout"] = _number(config, "summary_last_dropout", 0.1, (int, float))
+    if "answer_class.dense_0.weight" in shapes or "answer_class/dense_0/kernel" in shapes:
+        settings["beam"] = True
+        settings["start_top"] = _number(config, "start_n_top", 5, int)
+        settings["end_top"] = _number(config, "end_n_top", 5, int)
+    elif "qa_outputs.weight" in shapes:
+        settings["beam"] = False
+    return settings
+
+
+SUMMARY_CONFIG = {"summary_type": "last", "summary_use_proj": True, "summary_activation": "tanh"}
+
+
+def check_head(config, head):
+    """Refuse a head that computes something else than ours of that name.
+
+    Args:
+        config: dict, the Hugging Face config.
+        head: str. The name of our head.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    if head not in ("label", "score", "choice"):
+        return
+    for key, value in SUMMARY_CONFIG.items():
+        if config.get(key, value) != value:
+            raise ValueError(
+                f"A head with {key}={config[key]!r} is not supported: it must be {value!r}. Load "
+                "the backbone alone, and make a task with a new head."
+            )
+
+
+def write_head_config(task, head, weights):
+    """What a Hugging Face config says about a head.
+
+    Args:
+        task: the task, for its `class_names` and other settings, as far as it has them.
+        head: str. The head's name.
+        weights: dict of the path below the head to array.
+
+    Returns:
+        dict.
+    """
+    if head == "tokens":
+        return {"architectures": ["XLNetLMHeadModel"]}
+    if head == "span":
+        beam = "answer_class/dense_0/kernel" in weights
+        name = "XLNetForQuestionAnswering" + ("" if beam else "Simple")
+        tops = {"start_n_top": "start_top", "end_n_top": "end_top"}
+        return {
+            "architectures": [name],
+            **{theirs: getattr(task, ours) for theirs, ours in tops.items() if hasattr(task, ours)},
+        }
+    name = {"choice": "XLNetForMultipleChoice", "token_label": "XLNetForTokenClassification"}.get(
+        head, "XLNetForSequenceClassification"
+    )
+    count = len(weights["logits/bias"])
+    labels = getattr(task, "class_names", None) or [f"LABEL_{index}" for index in range(count)]
+    config = {
+        "architectures": [name],
+        **SUMMARY_CONFIG,
+        "summary_last_dropout": float(getattr(task, "dropout", 0.1)),
+        "id2label": {str(index): label for index, label in enumerate(labels)},
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+    return {**config, "problem_type": "regression"} if head == "score" else config
+
+
+def _read_sizes(config, names):
+    """The sizes of an architecture; the width of a head must follow from them."""
+    found = {ours: config.get(theirs) for ours, theirs in names.items()}
+    wrong = {
+        names[ours]: size
+        for ours, size in found.items()
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1
+    }
+    if wrong:
+        raise ValueError(
+            f"The config must have positive integers for {sorted(wrong)}. Received: {wrong}."
+        )
+    head_dim, heads = config.get("d_head"), found["num_heads"]
+    if head_dim is not None and head_dim * heads != found["hidden_dim"]:
+        raise ValueError(
+            "`d_head` must be `d_model / n_head`. "
+            f"Received: d_head={head_dim}, d_model={found['hidden_dim']}, n_head={heads}."
+        )
+    return found
+
+
+def _one_of(config, key, values, default):
+    """Translate one value of a config by a dict."""
+    value = config.get(key, default)
+    if not isinstance(value, str) or value not in values:
+        raise ValueError(f"{key!r} must be one of {sorted(values)}. Received: {value!r}.")
+    return values[value]
+
+
+def _number(config, key, default, types):
+    """A number of a config; null stands for 0."""
+    value = config.get(key, default)
+    value = 0 if value is None else value
+    if not isinstance(value, types) or isinstance(value, bool):
+        raise ValueError(f"{key!r} must be a number or null. Received: {value!r}.")
+    return value
+
+
+def _biases_are_tied(arrays, num_layers):
+    """Whether all layers have the same three biases; None if some are not there."""
+    for row in TIED_BIASES:
+        names = [row.hugging_face.format(layer=layer) for layer in range(num_layers)]
+        if not set(names) <= set(arrays.shapes) or len({arrays.shapes[n] for n in names}) > 1:
+            return None
+        first = arrays.read(names[0])
+        if not all((arrays.read(name) == first).all() for name in names[1:]):
+            return False
+    return True
+
+
+# What the released models did to texts, and what a tokenizer_config.json calls it.
+TOKENIZER = {"clean_text": True, "keep_accents": False, "split_digit_commas": True}
+TOKENIZER_NAMES = {
+    "clean_text": "remove_space",
+    "keep_accents": "keep_accents",
+    "lowercase": "do_lower_case",
+}
+
+XLNET = System(
+    class_name="XLNetBackbone",
+    model_type="xlnet",
+    prefix="transformer.",
+    rows=rows,
+    sizes=sizes,
+    heads=HEADS,
+    tied=TIED,
+    tensorflow_config="xlnet_config.json",
+    tensorflow_checkpoint="xlnet_model.ckpt",
+    read_hugging_face=read_hugging_face,
+    read_tensorflow=read_tensorflow,
+    write_hugging_face=write_hugging_face,
+    read_head_settings=read_head_settings,
+    check_head=check_head,
+    write_head_config=write_head_config,
+    tokenizer=TOKENIZER,
+    tokenizer_names=TOKENIZER_NAMES,
+)

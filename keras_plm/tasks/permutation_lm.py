@@ -1,0 +1,361 @@
+"""Infilling in any order, generation and scoring with a permutation language model."""
+
+from typing import NamedTuple
+
+import keras
+import keras_hub
+import numpy as np
+
+from keras_plm import features as contract
+from keras_plm.backbones import XLNetBackbone
+from keras_plm.heads import MaskedLMHead
+from keras_plm.tasks.fine_tuning_optimizer import fine_tuning_optimizer
+from keras_plm.tasks.permutation_canvas import BLANK, lay_out_batches, permutations
+from keras_plm.tasks.permutation_sampling import Decoding, PermutationPrograms
+from keras_plm.tasks.permutation_text import PermutationText
+from keras_plm.tasks.task import Task
+
+_FEATURES = ("token_ids", "padding_mask", "segment_ids", "order", "target_positions")
+
+
+class TextScore(NamedTuple):
+    """The log-likelihood of a text.
+
+    Args:
+        total: float, in nats.
+        tokens: float array (n,), in nats, of each token from left to right.
+        token_ids: list of n ints.
+    """
+
+    total: float
+    tokens: np.ndarray
+    token_ids: list
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class PermutationLM(Task):
+    """Fills blanks in any order, continues texts and scores them, with XLNet's query stream.
+
+    A row is `<eod> text`, or `prefix <eod> text`: in pretraining `<eod>` stands between two
+    documents, so a text begins after it, and it is what the first of all tokens is predicted
+    from. There is no SEP and no CLS, which the context never sees in pretraining.
+
+    Two modes. "factorised": known tokens see each other, and the token filled in at step p sees
+    the known ones and those of the steps up to p. That is what pretraining teaches, it is a
+    probability distribution over all blanks, and keys and values of every token are computed once
+    (two rows per step). "bidirectional": in every step all tokens that are filled in by then see
+    each other, which is a whole pass per step.
+
+    In pretraining one token in six is predicted. A long continuation of a short prompt is far
+    from that; a longer `prefix` helps.
+
+    Args:
+        backbone: `XLNetBackbone`.
+        preprocessor: `TextPreprocessor` or None: then texts are given as lists of ids, with -1 for
+            a blank.
+
+    Call arguments:
+        inputs: dict of `token_ids`, `padding_mask`, `segment_ids`, `order` (B, T) and
+            `target_positions` (B, P).
+
+    Returns:
+        Tensor of shape (B, P, V): logits.
+
+    Raises:
+        TypeError: if the backbone has no query rows.
+        ValueError: if the backbone is one of `same_length`, which sees nothing without a memory.
+
+    Example:
+    ```python
+    from keras_plm.backbones import XLNetBackbone
+    from keras_plm.tasks import PermutationLM
+
+    backbone = XLNetBackbone(
+        vocabulary_size=20, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16
+    )
+    model = PermutationLM(backbone)  # with a preprocessor: texts
+    (filled,) = model.infill([[3, 4, -1, 6, -1]], order="right_to_left", sampler="greedy")
+    assert [filled[place] for place in (0, 1, 3)] == [3, 4, 6]
+    assert len(model.score([[3, 4, 5]], prefix=[7])[0].tokens) == 3
+    ```
+
+    Source: XLNet, arXiv:1906.08237, sections 2.2 and 2.3.
+    """
+
+    def __init__(self, backbone, preprocessor=None, **kwargs):
+        if not isinstance(backbone, XLNetBackbone):
+            raise TypeError(
+                "PermutationLM needs a backbone with query rows, an XLNetBackbone. "
+                f"Received: {type(backbone).__name__}."
+            )
+        if backbone.same_length:
+            raise ValueError(
+                "A backbone of same_length=True sees nothing without a memory, and PermutationLM "
+                "has none."
+            )
+        # === Layers ===
+        self._programs = PermutationPrograms(self)
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        backbone.train_query_rows(True)
+        self.heads = {"tokens": MaskedLMHead(backbone.token_embedding, name="tokens")}
+
+        # === Functional model ===
+        inputs = {
+            name: keras.Input((None,), dtype=contract.FEATURES[name].dtype, name=name)
+            for name in _FEATURES
+        }
+        outputs = self.heads["tokens"](backbone.encode(inputs)["target_output"])  # (B, P, V)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+    def compile(
+        self, optimizer="auto", loss="auto", weighted_metrics="auto", jit_compile=True, **kwargs
+    ):
+        """Set up training on features; `Pretrainer` is what makes them from a corpus.
+
+        Args:
+            optimizer: "auto": AdamW with learning rate 2e-5, gradients clipped to a global norm
+                of 1.
+            loss: "auto": cross-entropy, averaged over the targets by weight.
+            weighted_metrics: "auto": perplexity.
+            jit_compile: bool or "auto". Whether XLA compiles the step.
+        """
+        if optimizer == "auto":
+            optimizer = fine_tuning_optimizer(2e-5)
+        if loss == "auto":
+            loss = keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction="mean_with_sample_weight"
+            )
+        if weighted_metrics == "auto":
+            weighted_metrics = [keras_hub.metrics.Perplexity(from_logits=True, name="perplexity")]
+        super().compile(
+            optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
+        )
+        self._programs = PermutationPrograms(self)  # what is compiled may have other weights
+
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        """Features stay what they are; texts have no targets to be trained on."""
+        if not isinstance(x, dict):
+            raise ValueError(
+                "PermutationLM does not train on texts: use `Pretrainer`, whose preset it loads. "
+                f"Received: {type(x).__name__}."
+            )
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def settings(self):
+        return {}
+
+    # === Filling in ===
+
+    def infill(
+        self,
+        texts,
+        order="left_to_right",
+        sampler="greedy",
+        mode="factorised",
+        blank="<mask>",
+        prefix=None,
+        forbidden_token_ids="auto",
+        return_scores=False,
+        batch_size=8,
+        seed=None,
+    ):
+        """Fill the blanks of texts, each with one piece of the vocabulary.
+
+        Args:
+            texts: list of N str with blanks, such as `"the <mask><mask> sat"`, or list of lists
+                of int, in which -1 is a blank. Each has at least one.
+            order: "left_to_right", "right_to_left", "random", or a list with a permutation for
+                each text, which lists its blanks (0 = the leftmost) in the order of filling.
+            sampler: "greedy", "random", "top_k", "top_p", "beam" or a
+                `keras_hub.samplers.Sampler`. With `BeamSampler(return_all_beams=True)` the n best.
+            mode: "factorised" or "bidirectional", see the class.
+            blank: str. What stands for one blank piece in a text.
+            prefix: None, str or list of int: a document that stands before each of the texts; ids
+                are taken as they are, without the `<eod>` that follows a text.
+            forbidden_token_ids: ids that are not filled in; "auto": the special pieces.
+            return_scores: bool. Whether to return log-likelihoods as well.
+            batch_size: int. How many rows are filled at once.
+            seed: int or None. Of the sampler and of random orders; None: as it comes.
+
+        Returns:
+            list of N str (of lists of int where ids were given), or of lists of these, best first,
+            with all beams. With `return_scores` a pair: these, and the log-likelihoods of what was
+            filled in, in nats, at temperature 1 and with no id forbidden, in the same nesting.
+
+        Raises:
+            TypeError: if `texts` are neither texts nor ids.
+            ValueError: if there are no texts, a text has no blank, an order does not fit, or a
+                name is unknown.
+        """
+        rows, as_text = self._text.encode(texts, blank=blank)
+        blanks = [[i for i, token in enumerate(row) if token == BLANK] for row in rows]
+        for index, places in enumerate(blanks):
+            if not places:
+                raise ValueError(
+                    f"Text {index} has no blank ({blank!r} in a text, {BLANK} among ids). "
+                    f"Received: {list(texts)[index]!r:.80}."
+                )
+        ordered = permutations(order, [len(places) for places in blanks], seed)
+        targets = [[row[i] for i in places] for row, places in zip(blanks, ordered)]
+        decoding = Decoding(
+            self._programs.sampler(sampler, seed),
+            mode,
+            forbidden_ids=self._text.never_filled_in(forbidden_token_ids),
+        )
+        batches = self._batches(rows, targets, prefix, batch_size)
+        fillings, scores = self._programs.fill_batches(batches, decoding, return_scores)
+        results = []
+        for row, places, filling in zip(rows, targets, fillings):
+            whole = [_put(row, places, ids) for ids in _listed(filling)]
+            texts_of_row = [self._text.decode(ids, as_text) for ids in whole]
+            results.append(texts_of_row if filling.ndim == 2 else texts_of_row[0])
+        return (results, scores) if return_scores else results
+
+    def generate(
+        self,
+        prompts,
+        max_length=None,
+        sampler="top_p",
+        mode="factorised",
+        stop_token_ids="auto",
+        prefix=None,
+        forbidden_token_ids="auto",
+        strip_prompt=False,
+        batch_size=8,
+        seed=None,
+    ):
+        """Continue texts from left to right: blanks behind the prompt, filled in that order.
+
+        Args:
+            prompts: list of N str or of lists of int; they may differ in length.
+            max_length: int. The length of prompt and continuation in tokens; None: the
+                preprocessor's `sequence_length`.
+            sampler, mode, prefix, forbidden_token_ids, batch_size, seed: as in `infill`. (With
+                "auto" the stop tokens are not forbidden.) KerasHub's "top_p" keeps to p = 0.1.
+            stop_token_ids: ids that end a text and are not part of it; "auto": `<eod>`; None: no.
+            strip_prompt: bool. Whether to return the continuations without the prompts.
+
+        Returns:
+            list of N str, or of lists of int where ids were given; of lists of these with all
+            beams.
+
+        Raises:
+            TypeError: if `prompts` are neither texts nor ids.
+            ValueError: if there are no prompts, one leaves no room, or a name is unknown.
+        """
+        prompts, as_text = self._text.encode(prompts, what="`prompts`")
+        if max_length is None and self.preprocessor is not None:
+            max_length = self.preprocessor.sequence_length
+        if not isinstance(max_length, (int, np.integer)) or isinstance(max_length, bool):
+            raise ValueError(f"`max_length` must be an integer. Received: {max_length!r}.")
+        for index, prompt in enumerate(prompts):
+            if len(prompt) >= max_length:
+                raise ValueError(
+                    "Every prompt must be shorter than `max_length`. "
+                    f"Received: max_length={max_length}, prompt {index} has {len(prompt)} tokens."
+                )
+        stop_ids = self._text.stop_ids(stop_token_ids)
+        decoding = Decoding(
+            self._programs.sampler(sampler, seed),
+            mode,
+            forbidden_ids=self._text.never_filled_in(forbidden_token_ids, but=stop_ids),
+            stop_ids=stop_ids,
+        )
+        rows = [prompt + [BLANK] * (max_length - len(prompt)) for prompt in prompts]
+        targets = [list(range(len(prompt), max_length)) for prompt in prompts]
+        batches = self._batches(rows, targets, prefix, batch_size)
+        fillings, _ = self._programs.fill_batches(batches, decoding)
+        results = []
+        for prompt, filling in zip(prompts, fillings):
+            start = [] if strip_prompt else prompt
+            continued = [start + _until(ids, stop_ids) for ids in _listed(filling)]
+            texts = [self._text.decode(ids, as_text) for ids in continued]
+            results.append(texts if filling.ndim == 2 else texts[0])
+        return results
+
+    # === Scoring ===
+
+    def score(self, texts, prompts=None, order="left_to_right", prefix=None, batch_size=8):
+        """The log-likelihood of every token of texts under an order, in one pass.
+
+        Every token is predicted from `prefix`, prompt and the tokens before it in the order.
+
+        Args:
+            texts: list of N str or of lists of int.
+            prompts: list of N of these, or None. What stands before each text, and is known.
+            order: as in `infill`, over all tokens of a text.
+            prefix: as in `infill`.
+            batch_size: int. How many texts are scored at once.
+
+        Returns:
+            list of N `TextScore`.
+
+        Raises:
+            TypeError: if `texts` are neither texts nor ids.
+            ValueError: if there are no texts, one has no tokens, or an order does not fit; without
+                a preprocessor also if there is nothing that the first token can be predicted from.
+        """
+        rows, _ = self._text.encode(texts)
+        empty = [index for index, row in enumerate(rows) if not row]
+        if empty or not rows:
+            raise ValueError(
+                f"Every text must have at least one token. Received: {len(rows)} texts, "
+                f"without a token: {empty[:5]}."
+            )
+        before = [[]] * len(rows)
+        if prompts is not None:
+            before, _ = self._text.encode(prompts, what="`prompts`")
+            if len(before) != len(rows):
+                raise ValueError(
+                    "There must be one prompt for each text. "
+                    f"Received: {len(before)} prompts, {len(rows)} texts."
+                )
+        ordered = permutations(order, [len(row) for row in rows])
+        targets = [[len(first) + i for i in places] for first, places in zip(before, ordered)]
+        whole = [first + row for first, row in zip(before, rows)]
+        scores = []
+        for canvas, count in self._batches(whole, targets, prefix, batch_size):
+            values = self._programs.score_at_once(canvas.features)  # (B, P)
+            used = canvas.features["used"]
+            scores += [values[row, used[row]] for row in range(count)]
+        results = []
+        for row, places, by_step in zip(rows, ordered, scores):
+            tokens = np.zeros(len(row), "float32")
+            tokens[places] = by_step
+            results.append(TextScore(float(tokens.sum(dtype="float64")), tokens, row))
+        return results
+
+    # === Parts ===
+
+    @property
+    def _text(self):
+        """What turns texts into ids; the preprocessor may get its tokenizer later."""
+        tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
+        return PermutationText(tokenizer, self.backbone.vocabulary_size)
+
+    def _batches(self, rows, targets, prefix, batch_size):
+        """Canvases of rows behind their prefix, each with the number of rows that count."""
+        context = self._text.context(prefix)
+        rows = [context + row for row in rows]
+        targets = [[len(context) + place for place in places] for places in targets]
+        return lay_out_batches(rows, targets, batch_size, self.backbone.causal)
+
+
+def _listed(filling):
+    """The fillings of a row, (W, n) or (n,), as a list of arrays (n,)."""
+    return list(np.atleast_2d(filling))
+
+
+def _put(row, places, ids):
+    """A row with ids put into its places."""
+    row = np.array(row)
+    row[places] = ids
+    return row.tolist()
+
+
+def _until(ids, stop_ids):
+    """The ids before the first that stops, or that was not reached any more."""
+    ids = [int(index) for index in ids]
+    ends = [place for place, index in enumerate(ids) if index in stop_ids or index < 0]
+    return ids[: ends[0]] if ends else ids

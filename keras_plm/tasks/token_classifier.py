@@ -1,0 +1,245 @@
+"""Classification of every word of a text."""
+
+import logging
+
+import keras
+import numpy as np
+
+from keras_plm.heads import TokenHead
+from keras_plm.metrics import EntityF1
+from keras_plm.metrics.entity_f1 import is_bio
+from keras_plm.tasks.fine_tuning_optimizer import fine_tuning_optimizer
+from keras_plm.tasks.label_checks import numbers
+from keras_plm.tasks.task import Task
+from keras_plm.tasks.word_preprocessor import WordPreprocessor
+
+logger = logging.getLogger("keras_plm")
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class TokenClassifier(Task):
+    """Classifies the words of texts by the output at the first piece of each word.
+
+    Texts are lists of words, labels are lists of as many classes, as numbers or, where
+    `class_names` are given, as names. Words that do not fit into `sequence_length` are neither
+    trained nor evaluated on; `tag` gives None for them. The loss is the mean over the words of a
+    batch, whatever their number.
+
+    Args:
+        backbone: a backbone of this package.
+        num_classes: int. How many classes C.
+        preprocessor: `WordPreprocessor` or None: then features are given, not words.
+        class_names: list of C str, or None. The names of the classes, such as
+            `["O", "B-person", "I-person"]`.
+        dropout: float. Dropout rate before the logits.
+
+    Call arguments:
+        inputs: dict of `token_ids`, `segment_ids` and `padding_mask`, each (B, T).
+
+    Returns:
+        Tensor of shape (B, T, C): logits; those at the first pieces of words mean something.
+
+    Raises:
+        ValueError: if `num_classes` is below 2, the names are not C different ones, or a label
+            is out of range.
+
+    Example:
+    ```python
+    from keras_plm.backbones import XLNetBackbone
+    from keras_plm.data import train_tokenizer
+    from keras_plm.tasks import TokenClassifier, WordPreprocessor
+
+    def tag(path, texts, labels):  # [["Ann", "sings"], ...], [["B-person", "O"], ...]
+        tokenizer = train_tokenizer([path], vocabulary_size=1000)
+        backbone = XLNetBackbone(tokenizer.vocabulary_size, 2, 2, 32, 64)
+        names = ["O", "B-person", "I-person"]
+        model = TokenClassifier(backbone, 3, WordPreprocessor(tokenizer, 64), class_names=names)
+        model.fit(texts, labels, epochs=3)
+        return model.tag(texts)
+    ```
+
+    Source: BERT, arXiv:1810.04805, section 5.3.
+    """
+
+    preprocessor_class = WordPreprocessor
+
+    def __init__(
+        self, backbone, num_classes, preprocessor=None, class_names=None, dropout=0.1, **kwargs
+    ):
+        if not isinstance(num_classes, (int, np.integer)) or num_classes < 2:
+            raise ValueError(
+                f"`num_classes` must be an integer of at least 2. Received: {num_classes!r}."
+            )
+        if class_names is not None:
+            class_names = list(class_names)
+            text = all(isinstance(name, str) for name in class_names)
+            if not text or not len(set(class_names)) == len(class_names) == num_classes:
+                raise ValueError(
+                    f"`class_names` must be {num_classes} different strings, as `num_classes` "
+                    f"says. Received: {class_names!r:.200}."
+                )
+
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        backbone.train_query_rows(False)
+        head = TokenHead(
+            int(num_classes),
+            dropout=dropout,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            dtype=backbone.dtype_policy,
+            name="token_label",
+        )
+        self.heads = {"token_label": head}
+
+        # === Config ===
+        self.num_classes = int(num_classes)
+        self.class_names = class_names  # before `compile`, which needs it
+        self.dropout = dropout
+
+        # === Functional model ===
+        inputs = dict(backbone.input)
+        outputs = head(backbone.encode(inputs)["sequence_output"])  # (B, T, C)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+    def compile(
+        self, optimizer="auto", loss="auto", weighted_metrics="auto", jit_compile=True, **kwargs
+    ):
+        """Set up training; see `keras.Model.compile`.
+
+        Args:
+            optimizer: "auto": AdamW with learning rate 5e-5 and weight decay 0.01, gradients
+                clipped to a global norm of 1.
+            loss: "auto": sparse categorical cross-entropy on logits, averaged over the words by
+                weight.
+            weighted_metrics: "auto": accuracy over the words; where `class_names` are "O",
+                "B-..." and "I-..." also `EntityF1`. `metrics` would count all positions.
+            jit_compile: bool or "auto". Whether XLA compiles the step.
+        """
+        if optimizer == "auto":
+            optimizer = fine_tuning_optimizer()
+        if loss == "auto":
+            loss = keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction="mean_with_sample_weight"
+            )
+        if weighted_metrics == "auto":
+            weighted_metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+            if self.class_names is not None and is_bio(self.class_names):
+                weighted_metrics.append(EntityF1(self.class_names))
+        super().compile(
+            optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
+        )
+
+    def tag(self, texts, batch_size=None, **kwargs):
+        """Say the most likely class of every word.
+
+        Args:
+            texts: list of N lists of str.
+            batch_size: int. The rows of a batch.
+            kwargs: see `keras.Model.predict`.
+
+        Returns:
+            list of N lists, an entry per word: the class's name, or its number without
+            `class_names`; None for a word beyond `sequence_length`, which is said in the log
+            "keras_plm".
+
+        Raises:
+            TypeError, ValueError: see `WordPreprocessor`.
+        """
+        if self.preprocessor is None:
+            raise ValueError("Words need a preprocessor. Received: preprocessor=None.")
+        texts = list(texts) if hasattr(texts, "__iter__") and not isinstance(texts, str) else texts
+        features, positions = self.preprocessor.features_and_words(texts)
+        logits = self.predict(features, batch_size=batch_size, **kwargs)  # (N, T, C)
+        tags, cut = [], 0
+        for text, places, row in zip(texts, positions, logits):
+            ids = row[places].argmax(axis=-1).tolist()
+            found = ids if self.class_names is None else [self.class_names[one] for one in ids]
+            tags.append(found + [None] * (len(text) - len(found)))
+            cut += len(text) - len(found)
+        if cut:
+            logger.warning(
+                "TokenClassifier.tag: %d words lie beyond sequence_length=%d and have no class; "
+                "split their texts, or give a larger one.",
+                cut,
+                self.preprocessor.sequence_length,
+            )
+        return tags
+
+    def features_and_labels(self, x, y, sample_weight):
+        """Turn texts and the labels of their words into rows of T positions.
+
+        Args:
+            x: list of N lists of str.
+            y: list of N lists of int, or of str, or None.
+            sample_weight: N weights, one per text, or N lists of one per word, or None.
+
+        Returns:
+            Tuple (features, int array (N, T) or None, float array (N, T) or None).
+
+        Raises:
+            TypeError, ValueError: see the class.
+        """
+        x = list(x) if hasattr(x, "__iter__") and not isinstance(x, str) else x
+        features, positions = self.preprocessor.features_and_words(x)
+        if y is None:
+            return features, None, None
+        y = self._class_ids(y)
+        y, there = self.preprocessor.at_words(x, positions, y, "label")  # (N, T)
+        weight = there.astype("float32")
+        if sample_weight is not None:
+            if np.ndim(sample_weight[0]) == 0:
+                sample_weight = [[one] * len(text) for one, text in zip(sample_weight, x)]
+            given, _ = self.preprocessor.at_words(x, positions, sample_weight, "weight")
+            weight = weight * given
+        return features, y, weight
+
+    def _class_ids(self, labels):
+        """Labels as lists of numbers."""
+        numbers_of = {name: number for number, name in enumerate(self.class_names or ())}
+        rows = []
+        for row, own in enumerate(labels if hasattr(labels, "__iter__") else [labels]):
+            names = [name for name in own if isinstance(name, str)] if np.ndim(own) else []
+            if names and self.class_names is None:
+                raise ValueError(
+                    f"Labels that are names need `class_names`. Received: {names[0]!r:.80}."
+                )
+            unknown = [name for name in names if name not in numbers_of]
+            if unknown:
+                raise ValueError(
+                    f"Labels must be among {list(numbers_of)}. Received: {unknown[0]!r:.80} in "
+                    f"text {row}."
+                )
+            rows.append([numbers_of.get(one, one) for one in own] if names else own)
+        return rows
+
+    def check_y(self, x, y, sample_weight):
+        """Refuse labels that are not class numbers, and rows without their weights."""
+        if y is None:
+            return
+        shape = np.shape(x["token_ids"])
+        if sample_weight is None:
+            raise ValueError(
+                "Features need a `sample_weight` that is 0 wherever no word begins. "
+                "Received: sample_weight=None."
+            )
+        y, weight = np.asarray(y), np.asarray(sample_weight)
+        if y.shape != shape or weight.shape != shape:
+            raise ValueError(
+                "There must be a label and a weight per position. "
+                f"Received: {y.shape} and {weight.shape} for features of shape {shape}."
+            )
+        if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= self.num_classes:
+            raise ValueError(
+                f"Labels must be integers in [0, {self.num_classes}). "
+                f"Received: {y.dtype} values such as {np.unique(y)[:5].tolist()}."
+            )
+        if not numbers(weight) or weight.min() < 0 or weight.sum() == 0:
+            raise ValueError(
+                "Weights must be finite and at least 0, and not all 0: without a word there is no "
+                f"loss. Received: {weight.dtype} values of sum {weight.sum()}."
+            )
+
+    def settings(self):
+        names = None if self.class_names is None else list(self.class_names)
+        return {"num_classes": self.num_classes, "class_names": names, "dropout": self.dropout}

@@ -1,0 +1,80 @@
+"""Directories as Hugging Face has them, from the stored weights and configs of transformers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_compilation():
+    """Let JAX's XLA compile with little optimisation, which takes half the time."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """What transformers computed: see tests/fixtures/make_xlnet_checkpoints.py."""
+    with np.load(FIXTURES / "xlnet_checkpoints.npz", allow_pickle=False) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="session")
+def cases(reference):
+    """The config, the names of the tensors and their shapes, by case."""
+    return json.loads(str(reference["cases"]))
+
+
+@pytest.fixture
+def make_directory(reference, cases, tmp_path):
+    """A function that writes the directory that transformers saved in one of the cases."""
+
+    def make_directory(case, name="hugging_face", change=None, **changes):
+        directory = tmp_path / name
+        directory.mkdir()
+        names = cases[case]["names"]
+        arrays = {key: reference[f"weights/{stored}"] for key, stored in names.items()}
+        if change is not None:
+            change(arrays)
+        config = {**cases[case]["config"], **changes}
+        (directory / "config.json").write_text(json.dumps(config))
+        save_file(arrays, directory / "model.safetensors", metadata={"format": "pt"})
+        return directory
+
+    return make_directory
+
+
+@pytest.fixture(scope="session")
+def assert_near():
+    """A function with the tolerance of the house: 1e-5, relative to the largest value above 1."""
+
+    def assert_near(ours, theirs):
+        assert ours.shape == theirs.shape
+        assert np.isfinite(ours).all()
+        assert np.abs(ours - theirs).max() <= 1e-5 * max(1.0, np.abs(theirs).max())
+
+    return assert_near
+
+
+@pytest.fixture
+def tensorflow_directory(tmp_path):
+    """A copy of a small original TensorFlow checkpoint."""
+    directory = tmp_path / "tensorflow"
+    directory.mkdir()
+    for path in (FIXTURES / "keras_xlnet_tune").iterdir():
+        (directory / path.name).write_bytes(path.read_bytes())
+    return directory

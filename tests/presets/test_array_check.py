@@ -1,0 +1,24 @@
+import pytest
+
+from keras_plm.presets.array_check import check_arrays
+
+
+def test_equal_arrays_are_fine():
+    check_arrays("file", {"a": (2, 3), "b": ()}, {"a": (2, 3), "b": ()})
+    check_arrays("file", {"a": [2]}, {"a": (2,)}, optional=["b"], known=["c"])
+    check_arrays("file", {"a": (2,), "b": (1,)}, {"a": (2,), "c": (9,)}, ["b"], ["c"])
+
+
+def test_all_problems_are_in_one_message():
+    expected = {"a": (2, 3), "b": (4,), "c": (5,)}
+    with pytest.raises(ValueError) as error:
+        check_arrays("the/file", expected, {"a": (2, 4), "c": (5,), "d": (1,), "e": ()})
+    message = str(error.value)
+    assert "the/file does not hold the weights of this model" in message
+    assert "1 missing: b" in message and "2 unexpected: d, e" in message
+    assert "1 of another shape: a (expected (2, 3), received (2, 4))" in message
+
+
+def test_long_lists_are_cut():
+    with pytest.raises(ValueError, match=r"30 unexpected: n0, .*n26, \.\.\.\. Use"):
+        check_arrays("file", {}, {f"n{number}": (1,) for number in range(30)})
