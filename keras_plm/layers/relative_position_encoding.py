@@ -87,7 +87,8 @@ class RelativePositionEncoding(keras.layers.Layer):
             table = self._sinusoids(ops.shape(inputs)[1], memory_length)  # (C, D)
             rows = keys = ops.zeros((0, 0), self.compute_dtype)
         else:
-            basis = position_basis(self.hidden_dim, inputs.shape[1], inputs.shape[1] + memory_length)
+            length = inputs.shape[1]  # T
+            basis = position_basis(self.hidden_dim, length, length + memory_length)
             table = ops.convert_to_tensor(basis.coefficients, "float32")  # (G, D)
             rows, keys = (ops.convert_to_tensor(a, self.compute_dtype) for a in basis[1:])
         directions = [table]

@@ -6,7 +6,7 @@ import numpy as np
 from keras_plm.heads import SummaryHead
 from keras_plm.layers import ChoicesToRows, RowsToChoices
 from keras_plm.tasks.choice_preprocessor import ChoicePreprocessor
-from keras_plm.tasks.fine_tuning_optimizer import fine_tuning_optimizer
+from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_class_ids, check_weights
 from keras_plm.tasks.task import Task
 
@@ -91,7 +91,7 @@ class MultipleChoice(Task):
             jit_compile: bool or "auto". Whether XLA compiles the step.
         """
         if optimizer == "auto":
-            optimizer = fine_tuning_optimizer(2e-5)  # table 8, RACE
+            optimizer = default_optimizer(2e-5)  # table 8, RACE
         if loss == "auto":
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         if metrics == "auto":

@@ -9,7 +9,7 @@ import numpy as np
 from keras_plm import features as contract
 from keras_plm.backbones import XLNetBackbone
 from keras_plm.heads import MaskedLMHead
-from keras_plm.tasks.fine_tuning_optimizer import fine_tuning_optimizer
+from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.permutation_canvas import BLANK, lay_out_batches, permutations
 from keras_plm.tasks.permutation_sampling import Decoding, PermutationPrograms
 from keras_plm.tasks.permutation_text import PermutationText
@@ -121,7 +121,7 @@ class PermutationLM(Task):
             jit_compile: bool or "auto". Whether XLA compiles the step.
         """
         if optimizer == "auto":
-            optimizer = fine_tuning_optimizer(2e-5)
+            optimizer = default_optimizer(2e-5)
         if loss == "auto":
             loss = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, reduction="mean_with_sample_weight"

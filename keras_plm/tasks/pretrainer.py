@@ -9,7 +9,7 @@ from keras_plm.data.examples import Examples
 from keras_plm.layers import SegmentMemory, UpdateSegmentMemory
 from keras_plm.objectives import Objective
 from keras_plm.tasks import ready_data
-from keras_plm.tasks.fine_tuning_optimizer import fine_tuning_optimizer
+from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.task import Task
 
 
@@ -102,7 +102,7 @@ class Pretrainer(Task):
             jit_compile: bool or "auto". Whether XLA compiles the step.
         """
         if optimizer == "auto":
-            optimizer = fine_tuning_optimizer(1e-4, epsilon=1e-6)
+            optimizer = default_optimizer(1e-4, epsilon=1e-6)
         if loss == "auto":
             loss = {
                 name: keras.losses.SparseCategoricalCrossentropy(

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_plm.heads import BeamSpanHead, SpanHead
-from keras_plm.tasks.fine_tuning_optimizer import fine_tuning_optimizer
+from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_weights
 from keras_plm.tasks.span_decoding import decode_answers
 from keras_plm.tasks.span_positions import check_positions
@@ -140,7 +140,7 @@ class SpanExtractor(Task):
             jit_compile: bool or "auto". Whether XLA compiles the step.
         """
         if optimizer == "auto":
-            optimizer = fine_tuning_optimizer(3e-5)
+            optimizer = default_optimizer(3e-5)
         if loss == "auto":
             loss = {
                 name: keras.losses.SparseCategoricalCrossentropy(from_logits=True)

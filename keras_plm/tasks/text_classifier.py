@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_plm.heads import SummaryHead
-from keras_plm.tasks.fine_tuning_optimizer import fine_tuning_optimizer
+from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_class_ids, check_weights
 from keras_plm.tasks.task import Task
 
@@ -87,7 +87,7 @@ class TextClassifier(Task):
             jit_compile: bool or "auto". Whether XLA compiles the step.
         """
         if optimizer == "auto":
-            optimizer = fine_tuning_optimizer()
+            optimizer = default_optimizer()
         if loss == "auto":
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         if metrics == "auto":

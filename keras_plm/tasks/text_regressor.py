@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_plm.heads import SummaryHead
 from keras_plm.metrics import PearsonCorrelation, SpearmanCorrelation
-from keras_plm.tasks.fine_tuning_optimizer import fine_tuning_optimizer
+from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_weights, numbers
 from keras_plm.tasks.task import Task
 
@@ -85,7 +85,7 @@ class TextRegressor(Task):
             jit_compile: bool or "auto". Whether XLA compiles the step.
         """
         if optimizer == "auto":
-            optimizer = fine_tuning_optimizer()
+            optimizer = default_optimizer()
         if loss == "auto":
             loss = keras.losses.MeanSquaredError()
         if metrics == "auto":

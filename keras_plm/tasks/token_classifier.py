@@ -8,7 +8,7 @@ import numpy as np
 from keras_plm.heads import TokenHead
 from keras_plm.metrics import EntityF1
 from keras_plm.metrics.entity_f1 import is_bio
-from keras_plm.tasks.fine_tuning_optimizer import fine_tuning_optimizer
+from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import numbers
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.word_preprocessor import WordPreprocessor
@@ -117,7 +117,7 @@ class TokenClassifier(Task):
             jit_compile: bool or "auto". Whether XLA compiles the step.
         """
         if optimizer == "auto":
-            optimizer = fine_tuning_optimizer()
+            optimizer = default_optimizer()
         if loss == "auto":
             loss = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, reduction="mean_with_sample_weight"

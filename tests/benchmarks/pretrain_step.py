@@ -1,25 +1,32 @@
 """One pretraining step of our XLNet against transformers' and against a plain keras.ops port.
 
     python tests/benchmarks/pretrain_step.py
+    python tests/benchmarks/pretrain_step.py --device gpu --engines jax torch torch_compile
 
-All engines do the same work: 4 layers of width 256, 4 heads, feed-forward 1024, vocabulary 8000,
-T 256, B 8, P 43, no dropout, AdamW, forward and backward pass and update, without memory and with
-128 tokens of it. Each engine is a process of its own with one compute thread on one core; the
-parent gives them turns, so that whatever else the machine does hits all alike. Figures are medians
-over rounds of the process's CPU time (and wall time); ratios are ratios of medians, with the 10th
-and 90th percentile of the ratios within a round behind them.
+All engines of a case do the same work: forward and backward pass and update (AdamW), no dropout.
+On a CPU the model has 4 layers of width 256, 4 heads, feed-forward 1024, vocabulary 8000, and the
+cases are T 256 (B 8, P 43), T 512 (B 4, P 85) and T 256 with 128 tokens of memory. On a GPU it has
+the base size (12 layers, 768, 12 heads, 3072, V 32000), T 512, P 85, B 32, without memory and with
+384 tokens of it, in bfloat16. `content` is our step without the query stream: the same targets are
+predicted from their content rows. `remat` computes blocks again in the backward pass.
+
+Each engine is a process of its own; on a CPU with one compute thread on one core. The parent gives
+them turns, so that whatever else the machine does hits all alike. Figures are medians over rounds
+of the process's CPU time (on a GPU: wall time); ratios are ratios of medians, with the 10th and
+90th percentile of the ratios within a round behind them. Memory is the peak of the process during
+a step beyond what it held before the step (on a GPU it is not measured).
 
 FLOP/s count the useful work, 2 per multiply-add, three times the forward pass:
     each layer: 2 B (T + P) D^2 query and output, 2 B S D^2 key and value, 2 B (T + P) D F
                 feed-forward, 2 B (T + P) S D scores and values, B (T + P) (T + S) D scores by
                 distance, (T + S) D^2 the distances;  once: B P D V logits
 whatever an engine really executes (a query stream of T rows is its own fault), against the FLOP/s
-of a plain float32 product of two 2048 x 2048 matrices in the same process.
+of a plain product of two 2048 x 2048 matrices in the same process.
 
-The engine `torch` needs torch and transformers; without them its figures are null. The last line
-is one JSON object. How far an engine can get ahead of eager PyTorch depends on the matrix
+The engines of PyTorch need torch and transformers; without them their figures are null. The last
+line is one JSON object. How far an engine can get ahead of eager PyTorch depends on the matrix
 libraries: on AMD processors with AVX-512 PyTorch's (MKL) runs at half the rate of XLA's, with AVX2
-alone it is the faster one. So read `tensorflow_vs_naive_port`, within one engine, and the column
+alone it is the faster one. So read the ratios to the naive port, within one engine, and the column
 `product` beside `tensorflow_vs_eager`.
 """
 
@@ -37,12 +44,50 @@ import numpy as np
 from pretrain_workers import PRODUCT
 
 HERE = pathlib.Path(__file__).resolve().parent
-ENGINES = {  # name: (backend, whether it is the naive port, title)
-    "tensorflow": ("tensorflow", False, "ours, TensorFlow jit"),
-    "tensorflow_naive": ("tensorflow", True, "naive port, TensorFlow jit"),
-    "jax": ("jax", False, "ours, JAX jit"),
-    "jax_naive": ("jax", True, "naive port, JAX jit"),
-    "torch": ("torch", False, "transformers, torch eager"),
+ENGINES = {  # name: (backend, kind, title)
+    "tensorflow": ("tensorflow", "ours", "ours, TensorFlow jit"),
+    "tensorflow_content": ("tensorflow", "content", "ours without queries, TensorFlow jit"),
+    "tensorflow_remat": ("tensorflow", "remat", "ours with remat, TensorFlow jit"),
+    "tensorflow_naive": ("tensorflow", "naive", "naive port, TensorFlow jit"),
+    "jax": ("jax", "ours", "ours, JAX jit"),
+    "jax_content": ("jax", "content", "ours without queries, JAX jit"),
+    "jax_remat": ("jax", "remat", "ours with remat, JAX jit"),
+    "jax_naive": ("jax", "naive", "naive port, JAX jit"),
+    "torch": ("torch", "eager", "transformers, torch eager"),
+    "torch_compile": ("torch", "compile", "transformers, torch.compile"),
+}
+SMALL = dict(
+    num_layers=4, num_heads=4, hidden_dim=256, intermediate_dim=1024, vocabulary_size=8000
+)
+BASE = dict(
+    num_layers=12, num_heads=12, hidden_dim=768, intermediate_dim=3072, vocabulary_size=32000
+)
+KINDS = ("ours", "naive", "eager")
+CASES = {  # device: {case: (settings, kinds of engines)}
+    "cpu": {
+        "256": (
+            dict(sequence_length=256, batch_size=8, num_predict=43, memory_length=0, **SMALL),
+            (*KINDS, "content", "compile"),
+        ),
+        "512": (
+            dict(sequence_length=512, batch_size=4, num_predict=85, memory_length=0, **SMALL),
+            (*KINDS, "remat"),
+        ),
+        "256_memory128": (
+            dict(sequence_length=256, batch_size=8, num_predict=43, memory_length=128, **SMALL),
+            KINDS,
+        ),
+    },
+    "gpu": {
+        "512": (
+            dict(sequence_length=512, batch_size=32, num_predict=85, memory_length=0, **BASE),
+            (*KINDS, "content", "compile"),
+        ),
+        "512_memory384": (
+            dict(sequence_length=512, batch_size=32, num_predict=85, memory_length=384, **BASE),
+            (*KINDS, "compile"),
+        ),
+    },
 }
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -50,7 +95,6 @@ ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "",
     "JAX_PLATFORMS": "cpu",
 }
@@ -63,9 +107,11 @@ class Worker:
         self.engine = engine
         self.steps, self.products = [], []
         self.errors = tempfile.TemporaryFile("w+")
-        backend, naive, _ = ENGINES[engine]
-        settings = {**settings, "engine": engine, "naive": naive}
-        environment = {**os.environ, **ONE_THREAD}
+        backend, kind, _ = ENGINES[engine]
+        settings = {**settings, "backend": backend, "kind": kind}
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        if settings["device"] == "cpu":
+            environment.update(ONE_THREAD)
         if backend != "torch":
             environment["KERAS_BACKEND"] = backend
         paths = [str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
@@ -136,52 +182,72 @@ def measure(engines, settings, rounds):
     return workers, libraries
 
 
-def ratio(workers, first, second, clock="cpu"):
+def ratio(workers, first, second, what):
     """(ratio of medians, 10th, 90th percentile of the ratios per round), or None."""
     if first not in workers or second not in workers:
         return None
-    times = [np.array([step[clock] for step in workers[e].steps]) for e in (first, second)]
-    spread = np.percentile(times[0] / times[1], [10, 90])
-    return [round(float(v), 3) for v in (np.median(times[0]) / np.median(times[1]), *spread)]
+    values = [[step[what] for step in workers[engine].steps] for engine in (first, second)]
+    if None in values[0] + values[1]:
+        return None
+    first, second = np.maximum(values, 1e-9)
+    spread = np.percentile(first / second, [10, 90])
+    return [round(float(v), 3) for v in (np.median(first) / np.median(second), *spread)]
 
 
-def report(workers, libraries, settings):
-    """Print the table of one memory length and return its figures."""
+def comparisons(case):
+    """(key, engine, engine that it is divided by, what) of each ratio of a case."""
+    for backend in ("tensorflow", "jax"):
+        ours = backend
+        yield f"{backend}_vs_eager", ours, "torch", "time"
+        yield f"{backend}_vs_compile", ours, "torch_compile", "time"
+        yield f"{backend}_vs_naive_{case}", ours, f"{backend}_naive", "time"
+        yield f"{backend}_query_vs_content", ours, f"{backend}_content", "time"
+        yield f"{backend}_memory_vs_naive_{case}", ours, f"{backend}_naive", "memory"
+        yield f"{backend}_remat_time_{case}", f"{backend}_remat", ours, "time"
+        yield f"{backend}_remat_memory_{case}", f"{backend}_remat", ours, "memory"
+
+
+def report(case, workers, libraries, settings):
+    """Print the table of one case and return its figures."""
     flops = useful_flops(settings)
-    print(f"memory {settings['memory_length']}: {flops / 1e9:.1f} GFLOP of useful work a step")
-    head = f"{'engine':28}{'CPU ms':>8}{'wall ms':>9}{'GFLOP/s':>9}{'product':>9}{'share':>7}"
-    print(head + "   vs eager, CPU          vs eager, wall")
+    clock = "wall" if settings["device"] == "gpu" else "cpu"
+    print(f"=== {case}: {flops / 1e9:.1f} GFLOP of useful work a step")
+    print(
+        f"{'':38}{clock + ' ms':>8}{'memory MB':>11}{'GFLOP/s':>9}{'product':>9}{'share':>7}"
+        "   time against eager"
+    )
     figures = {}
-    for engine, (_, _, title) in ENGINES.items():
-        if engine not in workers:
-            print(f"{title:28}  not run")
-            continue
-        worker = workers[engine]
-        cpu, wall = (np.median([step[clock] for step in worker.steps]) for clock in ("cpu", "wall"))
-        product = 2 * PRODUCT**3 / np.median([product["cpu"] for product in worker.products])
-        share = flops / cpu / product
-        versus = [ratio(workers, engine, "torch", clock) for clock in ("cpu", "wall")]
-        texts = ["-" if r is None else f"{r[0]:.2f} [{r[1]:.2f}, {r[2]:.2f}]" for r in versus]
+    for engine, worker in workers.items():
+        for step in worker.steps:
+            step["time"] = step[clock]
+        time = np.median([step["time"] for step in worker.steps])
+        memory = [step["memory"] for step in worker.steps]
+        memory = None if None in memory or clock == "wall" else float(np.median(memory))
+        product = 2 * PRODUCT**3 / np.median([product[clock] for product in worker.products])
+        share = flops / time / product
+        figures[f"{engine}_milliseconds_{case}"] = round(float(time * 1e3), 1)
+        figures[f"{engine}_megabytes_{case}"] = memory and round(memory, 1)
+        figures[f"{engine}_share_of_matmul_{case}"] = round(float(share), 3)
+        figures[f"{engine}_loss_{case}"] = round(worker.steps[-1]["loss"], 3)
+    for engine, worker in workers.items():
+        time, share = (figures[f"{engine}_{w}_{case}"] for w in ("milliseconds", "share_of_matmul"))
+        memory = figures[f"{engine}_megabytes_{case}"]
+        rate = flops / time / 1e6
+        versus = ratio(workers, engine, "torch", "time")
+        text = "-" if versus is None else f"{versus[0]:.2f} [{versus[1]:.2f}, {versus[2]:.2f}]"
         print(
-            f"{title:28}{cpu * 1e3:8.0f}{wall * 1e3:9.0f}{flops / cpu / 1e9:9.1f}"
-            f"{product / 1e9:9.1f}{share:7.2f}   {texts[0]:22} {texts[1]}"
+            f"{ENGINES[engine][2]:38}{time:8.0f}{'-' if memory is None else f'{memory:.0f}':>11}"
+            f"{rate:9.1f}{rate / share:9.1f}{share:7.2f}   {text}"
         )
-        figures[f"{engine}_share_of_matmul"] = round(float(share), 3)
-        figures[f"{engine}_cpu_milliseconds"] = round(float(cpu * 1e3), 1)
-        figures[f"{engine}_loss"] = round(worker.steps[-1]["loss"], 3)
-    for name, first, second in (
-        ("tensorflow_vs_eager", "tensorflow", "torch"),
-        ("jax_vs_eager", "jax", "torch"),
-        ("tensorflow_vs_naive_port", "tensorflow", "tensorflow_naive"),
-        ("jax_vs_naive_port", "jax", "jax_naive"),
-    ):
-        found = ratio(workers, first, second)
-        figures[name] = found and found[0]
-        figures[f"{name}_wall"] = found and ratio(workers, first, second, "wall")[0]
-        if found and "naive" in name:
-            print(f"{name}: {found[0]:.2f} [{found[1]:.2f}, {found[2]:.2f}]")
+    memory_case = "memory" in case
+    for key, first, second, what in comparisons(case):
+        found = ratio(workers, first, second, what)
+        if found and not (what == "memory" and clock == "wall"):
+            key = key if case in key or not (memory_case or case == "512") else f"{key}_{case}"
+            figures[key] = found[0]
+            print(f"{key}: {found[0]:.2f} [{found[1]:.2f}, {found[2]:.2f}]")
     print("matrix library: " + "; ".join(f"{e}: {library}" for e, library in libraries.items()))
-    print()
+    print(flush=True)
     return figures
 
 
@@ -201,27 +267,31 @@ def processor():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--device", choices=CASES, default="cpu")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
-    parser.add_argument("--memory-lengths", type=int, nargs="+", default=[0, 128])
-    parser.add_argument("--sequence-length", type=int, default=256)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--num-predict", type=int, default=43)
-    parser.add_argument("--num-layers", type=int, default=4)
-    parser.add_argument("--num-heads", type=int, default=4)
-    parser.add_argument("--hidden-dim", type=int, default=256)
-    parser.add_argument("--intermediate-dim", type=int, default=1024)
-    parser.add_argument("--vocabulary-size", type=int, default=8000)
-    settings = vars(parser.parse_args())
-    rounds, engines = settings.pop("rounds"), settings.pop("engines")
-    figures = {"processor": processor()}
-    print(f"processor: {figures['processor']}; {rounds} rounds, one thread")
-    for memory_length in settings.pop("memory_lengths"):
-        reuse_length = settings["sequence_length"] // 2 if memory_length else 0
-        case = {**settings, "memory_length": memory_length, "reuse_length": reuse_length}
-        suffix = f"_memory{memory_length}" if memory_length else ""
-        found = report(*measure(engines, case, rounds), case)
-        figures |= {name + suffix: value for name, value in found.items()}
+    parser.add_argument("--cases", nargs="+", help="of 256, 512, 256_memory128, 512_memory384")
+    for name in ("num_layers", "batch_size", "sequence_length", "num_predict", "hidden_dim"):
+        parser.add_argument("--" + name.replace("_", "-"), type=int, help="another size")
+    options = vars(parser.parse_args())
+    cases, device = CASES[options["device"]], options["device"]
+    unknown = set(options["cases"] or []) - set(cases)
+    if unknown:
+        parser.error(f"--cases must be of {sorted(cases)}. Received: {sorted(unknown)}.")
+    figures = {"processor": processor(), "device": device}
+    print(f"processor: {figures['processor']}; {device}, {options['rounds']} rounds")
+    keys = [f"{b}_{k}" for b in ("tensorflow", "jax") for k in ("vs_eager", "vs_compile")]
+    figures |= dict.fromkeys(keys)  # null where PyTorch is not there
+    for case in options["cases"] or cases:
+        settings, kinds = cases[case]
+        settings = {name: options.get(name) or value for name, value in settings.items()}
+        settings |= {
+            "reuse_length": settings["sequence_length"] // 2 if settings["memory_length"] else 0,
+            "device": device,
+            "dtype": "mixed_bfloat16" if device == "gpu" else "float32",
+        }
+        engines = [engine for engine in options["engines"] if ENGINES[engine][1] in kinds]
+        figures |= report(case, *measure(engines, settings, options["rounds"]), settings)
     print(json.dumps(figures))
 
 

@@ -1,15 +1,19 @@
 """The engines of tests/benchmarks/pretrain_step.py: one process each, one step at a time.
 
 A worker builds its model and its batches, writes {"ready": ...}, and then answers every line
-"step" or "product" on its standard input with one JSON line of CPU and wall seconds. Backends of
+"step" or "product" on its standard input with one JSON line of CPU and wall seconds; to a step it
+adds the memory that the step took beyond what the process held before it, in megabytes. Backends of
 Keras cannot share a process, and a process's CPU time is the one clock that a busy machine leaves
 usable, so each engine has a process of its own and the parent gives them turns.
 
 Keras models run under plain `fit`: a callback waits for the parent before each step.
 """
 
+import ctypes
 import json
 import os
+import pathlib
+import re
 import sys
 import time
 
@@ -87,20 +91,51 @@ class Turns:
         os._exit(0)
 
     def start(self):
+        self.held = forget_peak()
         self.times = time.process_time(), time.perf_counter()
 
     def finish(self, **values):
         cpu, wall = time.process_time() - self.times[0], time.perf_counter() - self.times[1]
-        self.answer(cpu=cpu, wall=wall, **values)
+        peak = memory_of_this_process("VmHWM")
+        memory = None if self.held is None else peak - self.held
+        self.answer(cpu=cpu, wall=wall, memory=memory, **values)
+
+
+def memory_of_this_process(key):
+    """VmRSS or VmHWM in megabytes, or None where Linux's /proc is not."""
+    try:
+        status = pathlib.Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    return int(re.search(rf"{key}:\s+(\d+)", status)[1]) / 1024
+
+
+def forget_peak():
+    """Give freed memory back, and let the peak count from here; what is held, in megabytes."""
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    return memory_of_this_process("VmRSS")
 
 
 def serve_keras(settings):
     """Our Pretrainer, or the naive port, on the Keras backend of this process."""
     import keras
 
+    keras.config.set_dtype_policy(settings["dtype"])
     objective, batches = make_batches(settings)
-    model = make_naive(settings) if settings["naive"] else make_pretrainer(settings, objective)
-    if settings["naive"]:
+    kind = settings["kind"]
+    if kind == "content":
+        model = make_content_only(settings)
+        names = [tensor.name for tensor in model.inputs]
+        batches = [
+            ({name: x[name] for name in names}, y["tokens"], weight["tokens"])
+            for x, y, weight in batches
+        ]
+    elif kind == "naive":
+        model = make_naive(settings)
         batches = [
             (
                 {
@@ -113,6 +148,8 @@ def serve_keras(settings):
             )
             for x, y, weight in batches
         ]
+    else:
+        model = make_pretrainer(settings, objective)
     product, library = keras_product()
     turns = Turns(product)
 
@@ -138,22 +175,50 @@ def serve_keras(settings):
     keras.Model.fit(model, endless(), steps_per_epoch=10**6, verbose=0, callbacks=[TakeTurns()])
 
 
-def make_pretrainer(settings, objective):
-    """Our model, compiled as it compiles itself but for the optimizer."""
-    import keras
-
+def make_backbone(settings):
+    """Our backbone."""
     from keras_plm.backbones import XLNetBackbone
-    from keras_plm.tasks import Pretrainer
 
-    backbone = XLNetBackbone(
+    return XLNetBackbone(
         memory_length=settings["memory_length"],
         reuse_length=settings["reuse_length"],
         dropout=0.0,
         attention_dropout=0.0,
         activation="gelu",
+        remat=settings["kind"] == "remat",
         **{name: settings[name] for name in SIZES},
     )
-    model = Pretrainer(backbone, objective)
+
+
+def make_content_only(settings):
+    """Our model without the query stream: the same targets, from their content rows."""
+    import keras
+
+    from keras_plm.heads import MaskedLMHead
+    from keras_plm.ops import gather_rows
+
+    backbone = make_backbone(settings)
+    names = ("token_ids", "segment_ids", "target_positions")
+    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in names}
+    features = {name: inputs[name] for name in names[:2]}
+    content = backbone.encode(features)["sequence_output"]
+    rows = gather_rows(content, inputs["target_positions"])  # (B, P, D)
+    model = keras.Model(inputs, MaskedLMHead(backbone.token_embedding)(rows))
+    model.compile(
+        optimizer=keras.optimizers.AdamW(1e-4),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=True,
+    )
+    return model
+
+
+def make_pretrainer(settings, objective):
+    """Our model, compiled as it compiles itself but for the optimizer."""
+    import keras
+
+    from keras_plm.tasks import Pretrainer
+
+    model = Pretrainer(make_backbone(settings), objective)
     model.compile(optimizer=keras.optimizers.AdamW(1e-4))
     if model.memory is not None:  # as Pretrainer.fit does, which takes a Corpus's examples only
         model.memory.resize(settings["batch_size"], training=True)
@@ -207,11 +272,14 @@ def xla_library(text, engine):
 
 
 def serve_torch(settings):
-    """transformers' XLNetLMHeadModel, eager."""
+    """transformers' XLNetLMHeadModel, eager or compiled."""
     import torch
     import transformers
 
-    torch.set_num_threads(1)
+    device = "cuda" if settings["device"] == "gpu" else "cpu"
+    half = settings["dtype"] == "mixed_bfloat16"
+    if device == "cpu":
+        torch.set_num_threads(1)
     torch.manual_seed(0)
     memory = settings["memory_length"]
     config = transformers.XLNetConfig(
@@ -225,8 +293,9 @@ def serve_torch(settings):
         mem_len=memory or None,
         reuse_len=settings["reuse_length"] or None,
     )
-    model = transformers.XLNetLMHeadModel(config).train()
+    model = transformers.XLNetLMHeadModel(config).train().to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    forward = torch.compile(model) if settings["kind"] == "compile" else model
     batches = []
     for x, y, weight in make_batches(settings)[1]:
         perm_mask, mapping = dense_inputs(x, weight)
@@ -238,24 +307,27 @@ def serve_torch(settings):
                 "perm_mask": torch.tensor(perm_mask),
                 "target_mapping": torch.tensor(mapping),
                 "labels": torch.tensor(labels, dtype=torch.long),
-                "use_mems": bool(memory),
             }
         )
+        batches[-1] = {name: value.to(device) for name, value in batches[-1].items()}
+        batches[-1]["use_mems"] = bool(memory)
     shape = (memory, settings["batch_size"], settings["hidden_dim"])
-    state = {"mems": [torch.zeros(shape)] * settings["num_layers"] if memory else None, "step": 0}
+    zeros = [torch.zeros(shape, device=device)] * settings["num_layers"]
+    state = {"mems": zeros if memory else None, "step": 0}
 
     def step():
         batch = batches[state["step"] % len(batches)]
         optimizer.zero_grad()
-        output = model(**batch, mems=state["mems"])
+        with torch.autocast(device, torch.bfloat16, enabled=half):
+            output = forward(**batch, mems=state["mems"])
         output.loss.backward()
         optimizer.step()
         state.update(mems=output.mems if memory else None, step=state["step"] + 1)
         return float(output.loss)
 
-    left, right = torch.randn(2, PRODUCT, PRODUCT)
-    turns = Turns(lambda: left @ right)
-    step(), step()
+    left, right = torch.randn(2, PRODUCT, PRODUCT, device=device)
+    turns = Turns(lambda: float((left @ right)[0, 0]))
+    step(), step(), step()
     blas = "MKL" if torch.backends.mkl.is_available() else "OpenBLAS or other"
     versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
     turns.answer(ready=f"{versions}, {blas}")
@@ -266,6 +338,6 @@ def serve_torch(settings):
 
 if __name__ == "__main__":
     received = json.loads(sys.argv[1])
-    if hasattr(os, "sched_setaffinity"):
+    if received["device"] == "cpu" and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core: one compute thread
-    serve_torch(received) if received["engine"] == "torch" else serve_keras(received)
+    serve_torch(received) if received["backend"] == "torch" else serve_keras(received)

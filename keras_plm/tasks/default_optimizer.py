@@ -1,13 +1,12 @@
-"""The optimizer that tasks are fine-tuned with unless another is given."""
+"""The optimizer that tasks are trained with unless another is given."""
 
 import keras
-
 
 # TensorFlow asks by the name of a `tf.Variable`, ".../bias:0".
 NO_WEIGHT_DECAY = "(bias|beta|gamma)(:0)?$"
 
 
-def fine_tuning_optimizer(learning_rate=5e-5, epsilon=1e-7):
+def default_optimizer(learning_rate=5e-5, epsilon=1e-7):
     """AdamW as for BERT and XLNet: weight decay 0.01, not on norms and biases.
 
     Args:
