@@ -4,8 +4,9 @@ from keras_plm.backbones import XLNetBackbone
 from keras_plm.objectives import PermutationModeling
 from keras_plm.tasks import Pretrainer, TextPreprocessor
 
-# Base is the released one (arXiv:1906.08237, section 3.1). A narrow model needs larger initial
-# weights than the released 0.02, about 1 / sqrt(width): else it stays for long at the unigram loss.
+# Base and large are the released ones (arXiv:1906.08237, section 3.1). A narrow model needs
+# larger initial weights than the released 0.02, about 1 / sqrt(width): else it stays for long at
+# the unigram loss.
 XLNET_SIZES = {
     "tiny": dict(
         num_layers=3, num_heads=4, hidden_dim=128, intermediate_dim=512, initializer_range=0.08
@@ -16,8 +17,11 @@ XLNET_SIZES = {
     "base": dict(
         num_layers=12, num_heads=12, hidden_dim=768, intermediate_dim=3072, initializer_range=0.02
     ),
+    "large": dict(
+        num_layers=24, num_heads=16, hidden_dim=1024, intermediate_dim=4096, initializer_range=0.02
+    ),
 }
-XLNET_LENGTHS = {"tiny": 128, "small": 256, "base": 512}
+XLNET_LENGTHS = {"tiny": 128, "small": 256, "base": 512, "large": 512}
 
 
 def xlnet(tokenizer, size="base", sequence_length=None, bidirectional=False, **overrides):
@@ -25,7 +29,8 @@ def xlnet(tokenizer, size="base", sequence_length=None, bidirectional=False, **o
 
     Args:
         tokenizer: `keras_plm.data.SentencePieceTokenizer`.
-        size: str. "tiny" (3 layers, width 128), "small" (6, 256) or "base" (12, 768).
+        size: str. "tiny" (3 layers, width 128), "small" (6, 256), "base" (12, 768) or "large"
+            (24, 1024).
         sequence_length: int or None. T; half of it is the reuse half, a sixth is predicted.
             None: 128, 256 or 512 by size.
         bidirectional: bool. Whether half of the rows are read right to left.

@@ -81,7 +81,7 @@ def test_every_call_makes_new_weights(tokenizer):
 @pytest.mark.parametrize(
     "options, error, message",
     [
-        (dict(size="huge"), ValueError, r"\['base', 'small', 'tiny'\].*size='huge'"),
+        (dict(size="huge"), ValueError, r"\['base', 'large', 'small', 'tiny'\].*size='huge'"),
         (dict(size=None), ValueError, "Received: size=None"),
         (dict(layers=2), ValueError, r"XLNetBackbone has no arguments .*layers"),
         (dict(sequence_length=25), ValueError, "sequence_length.*25"),

@@ -3,14 +3,18 @@
 import functools
 import hashlib
 import json
-from pathlib import Path
 
 import numpy as np
 import sentencepiece
 
+from keras_plm.data.digit_commas import digit_comma_splits, split_digit_commas
 from keras_plm.data.piece_offsets import piece_offsets
 from keras_plm.data.text_normalization import TextNormalization
-from keras_plm.files import file_inside, read_json
+from keras_plm.data.tokenizer_files import (
+    read_preset_tokenizer,
+    read_tokenizer,
+    write_tokenizer,
+)
 
 SPECIAL_PIECES = {
     "unk": "<unk>",
@@ -25,7 +29,6 @@ SPECIAL_PIECES = {
 }
 # One-character pieces that start a word (data_utils.py, `_is_start_piece`: not ', = and >).
 START_CHARACTERS = frozenset('!"#$%&()*+,-./:;?@[\\]^_`{|}~')
-LARGEST_MODEL_BYTES = 100_000_000
 # The constructor's arguments beside `proto`, and the values that change nothing.
 PLAIN_SETTINGS = {
     "clean_text": False,
@@ -182,12 +185,10 @@ class SentencePieceTokenizer:
         if not self._normalization.changes_nothing:
             texts = [self._normalization(one) for one in texts]
         rows = self._run(texts, int, num_threads)
-        if self.settings["split_digit_commas"]:
-            splits = self._comma_splits
-            for number, row in enumerate(rows):
-                if not splits.keys().isdisjoint(row):
-                    parts = (splits[one][0] if one in splits else (one,) for one in row)
-                    rows[number] = [index for part in parts for index in part]
+        splits = self._comma_splits
+        for number, row in enumerate(rows if splits else ()):
+            if not splits.keys().isdisjoint(row):
+                rows[number] = split_digit_commas(row, row, splits)[0]
         return rows[0] if isinstance(text, str) else rows
 
     def encode_with_offsets(self, text, num_threads=1):
@@ -223,7 +224,8 @@ class SentencePieceTokenizer:
                     "The pieces of this SentencePiece model do not spell the text (it falls back "
                     f"to bytes), so that they have no offsets. Received: {texts[number]!r:.100}"
                 )
-            rows[number], lengths = self._split_commas(rows[number], pieces[number])
+            lengths = [len(piece) for piece in pieces[number]]
+            rows[number], lengths = split_digit_commas(rows[number], lengths, self._comma_splits)
             ends = np.cumsum(lengths, dtype="int64")  # (T,)
             offsets.append(piece_offsets(texts[number], origins, normalized, positions, ends))
         return (rows[0], offsets[0]) if isinstance(text, str) else (rows, offsets)
@@ -247,28 +249,8 @@ class SentencePieceTokenizer:
 
     @functools.cached_property
     def _comma_splits(self):
-        """Ids of the pieces that end in a digit and a comma: {id: (new ids, their lengths)}."""
-        splits = {}
-        for index, piece in enumerate(self.pieces(range(self.vocabulary_size))):
-            if len(piece) < 2 or piece[-1] != "," or not piece[-2].isdigit():
-                continue
-            parts = self._processor.encode(piece[:-1].replace("▁", ""), out_type=str)
-            if piece[0] != "▁" and parts and parts[0][0] == "▁":
-                parts = [parts[0][1:], *parts[1:]] if len(parts[0]) > 1 else parts[1:]
-            parts.append(",")
-            ids = [self._processor.piece_to_id(part) for part in parts]
-            splits[index] = ids, [len(part) for part in parts]
-        return splits
-
-    def _split_commas(self, ids, pieces):
-        """The ids with their commas split off, if so set, and the number of characters of each."""
-        splits = self._comma_splits if self.settings["split_digit_commas"] else {}
-        new_ids, lengths = [], []
-        for index, piece in zip(ids, pieces):
-            part_ids, part_lengths = splits.get(index, ([index], [len(piece)]))
-            new_ids += part_ids
-            lengths += part_lengths
-        return new_ids, lengths
+        """What pieces with a comma become; nothing, unless so set."""
+        return digit_comma_splits(self._processor) if self.settings["split_digit_commas"] else {}
 
     def decode(self, ids):
         """Turns ids back into text; control pieces such as `<cls>` leave nothing.
@@ -313,15 +295,7 @@ class SentencePieceTokenizer:
         Args:
             directory: the directory, made if it is not there; its other files stay.
         """
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "vocabulary.spm").write_bytes(self.proto)
-        config = {
-            "class": "SentencePieceTokenizer",
-            "fingerprint": self.fingerprint,
-            "settings": self.settings,
-        }
-        (directory / "tokenizer.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+        write_tokenizer(directory, self)
 
     @classmethod
     def load(cls, directory):
@@ -334,28 +308,29 @@ class SentencePieceTokenizer:
             FileNotFoundError: if one of the files is missing.
             ValueError: if the files are not a tokenizer, or do not belong to each other.
         """
-        config = read_json(file_inside(directory, "tokenizer.json"))
-        if config.get("class") != "SentencePieceTokenizer":
+        proto, settings, fingerprint = read_tokenizer(directory, PLAIN_SETTINGS)
+        tokenizer = cls(proto, **settings)
+        if tokenizer.fingerprint != fingerprint:
             raise ValueError(
-                f"{directory}/tokenizer.json must be of class SentencePieceTokenizer. "
-                f"Received: {config.get('class')!r}"
-            )
-        settings = config.get("settings", {})
-        if not isinstance(settings, dict) or not settings.keys() <= PLAIN_SETTINGS.keys():
-            raise ValueError(
-                f"{directory}/tokenizer.json must have settings of {list(PLAIN_SETTINGS)}. "
-                f"Received: {settings!r:.200}"
-            )
-        path = file_inside(directory, "vocabulary.spm")
-        if path.stat().st_size > LARGEST_MODEL_BYTES:
-            raise ValueError(f"{path} is larger than {LARGEST_MODEL_BYTES} bytes")
-        tokenizer = cls(path.read_bytes(), **settings)
-        if tokenizer.fingerprint != config.get("fingerprint"):
-            raise ValueError(
-                f"{path} is not the file that tokenizer.json describes. Received: "
-                f"fingerprint={tokenizer.fingerprint}, expected {config.get('fingerprint')}"
+                f"{directory}/vocabulary.spm is not the file that tokenizer.json describes. "
+                f"Received: fingerprint={tokenizer.fingerprint}, expected {fingerprint}"
             )
         return tokenizer
+
+    @classmethod
+    def from_preset(cls, preset):
+        """Load the tokenizer of a preset, with the settings that its model was trained with.
+
+        Args:
+            preset: str. A directory of this package, of Hugging Face or of an original checkpoint;
+                a name of `keras_plm.presets.list_presets`; or a handle.
+
+        Raises:
+            FileNotFoundError: if there is no such preset, or it has no tokenizer.
+            ValueError: if a file is not what it should be.
+        """
+        proto, settings = read_preset_tokenizer(preset)
+        return cls.load(proto) if settings is None else cls(proto, **settings)
 
 
 def _fingerprint(proto, settings):

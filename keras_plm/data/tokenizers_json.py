@@ -4,7 +4,8 @@ import base64
 import math
 import struct
 
-from keras_plm.data.tokenizer import SPECIAL_PIECES, SentencePieceTokenizer
+import sentencepiece
+
 from keras_plm.files import read_json
 
 LARGEST_JSON_BYTES = 100_000_000
@@ -45,7 +46,7 @@ def sentencepiece_from_tokenizers_json(path):
         raise ValueError(
             f"{path} must have an unk_id within [0, {len(vocabulary)}). Received: {unknown!r}"
         )
-    special = _special_tokens(content.get("added_tokens"), path) - {SPECIAL_PIECES["eop"]}
+    special = _special_tokens(content.get("added_tokens"), path) - {"<eop>"}
     pieces = []
     for index, (piece, score) in enumerate(vocabulary):
         kind = NORMAL
@@ -59,8 +60,8 @@ def sentencepiece_from_tokenizers_json(path):
     proto = b"".join(_bytes(1, piece) for piece in pieces)
     proto += _bytes(2, trainer) + _bytes(3, _normalizer(content, path))
     try:
-        SentencePieceTokenizer(proto)
-    except ValueError as error:
+        sentencepiece.SentencePieceProcessor(model_proto=proto)
+    except RuntimeError as error:
         raise ValueError(f"{path} does not describe a SentencePiece model: {error}") from error
     return proto
 

@@ -39,9 +39,7 @@ class AttentionBiases(keras.layers.Layer):
     2.5 (b).
     """
 
-    def __init__(
-        self, num_heads, key_dim, segments=True, initializer="glorot_uniform", **kwargs
-    ):
+    def __init__(self, num_heads, key_dim, segments=True, initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.key_dim = key_dim

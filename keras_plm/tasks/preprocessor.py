@@ -7,7 +7,7 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_plm import files
+from keras_plm import files, presets
 from keras_plm.backbones.preset_directory import write_json
 from keras_plm.data.tokenizer import SentencePieceTokenizer
 
@@ -154,13 +154,18 @@ class Preprocessor(keras_hub.models.Preprocessor):
         Of another class's preprocessor the tokenizer and the `sequence_length` are taken.
 
         Args:
-            preset: str. A directory that `save_to_preset` of a task wrote.
+            preset: str. A directory that `save_to_preset` of a task wrote, or any other preset
+                with a tokenizer, such as "xlnet_base_en_cased".
             kwargs: constructor arguments that replace the saved ones.
 
         Raises:
             FileNotFoundError: if the preset has no preprocessor.
             ValueError: if its files are not what they should be.
         """
+        tokenizer = SentencePieceTokenizer.from_preset(preset)
+        preset = presets.find_preset(preset)
+        if presets.open_checkpoint(preset) is not None:
+            return cls(tokenizer, **kwargs)
         saved = files.read_json(files.file_inside(preset, PREPROCESSOR_FILE))
         files.check_config(saved)
         settings = {name: value for name, value in saved.items() if name != "class"}
@@ -172,7 +177,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
                 f"{preset}/{PREPROCESSOR_FILE} does not describe a {cls.__name__}. "
                 f"Received: {saved!r:.200}."
             )
-        return cls(SentencePieceTokenizer.load(preset), **{**settings, **kwargs})
+        return cls(tokenizer, **{**settings, **kwargs})
 
 
 def preprocessor_arguments(cls):

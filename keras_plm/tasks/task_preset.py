@@ -7,8 +7,6 @@ import os
 from keras_plm import files, presets
 from keras_plm.backbones import Backbone
 from keras_plm.backbones.preset_directory import write_json
-from keras_plm.data.tokenizer import LARGEST_MODEL_BYTES, SentencePieceTokenizer
-from keras_plm.data.tokenizers_json import sentencepiece_from_tokenizers_json
 from keras_plm.tasks.heads_file import read_checkpoint_heads, read_heads, write_heads
 from keras_plm.tasks.preprocessor import PREPROCESSOR_FILE, preprocessor_arguments
 
@@ -57,7 +55,7 @@ def read_task(cls, preset, load_weights=True, **kwargs):
     checkpoint = presets.open_checkpoint(preset)
     backbone = Backbone.from_preset(preset, load_weights, **kwargs)
     if "preprocessor" not in arguments and _has_preprocessor(preset, checkpoint):
-        arguments["preprocessor"] = _read_preprocessor(cls, preset, checkpoint, settings)
+        arguments["preprocessor"] = cls.preprocessor_class.from_preset(preset, **settings)
     elif settings:
         raise ValueError(
             f"{sorted(settings)} change the preprocessor of the preset, which has none or is not "
@@ -107,43 +105,11 @@ def constructor_arguments(cls):
     return {n: p for n, p in parameters.items() if n not in ("self", "backbone", "kwargs")}
 
 
-def read_checkpoint_tokenizer(checkpoint):
-    """Load the tokenizer of a checkpoint of others.
-
-    Args:
-        checkpoint: `keras_plm.presets.ReleasedCheckpoint`.
-
-    Returns:
-        `keras_plm.data.SentencePieceTokenizer`.
-
-    Raises:
-        FileNotFoundError: if the checkpoint has no tokenizer.
-        ValueError: if its file is damaged.
-    """
-    path, settings = checkpoint.tokenizer()
-    if path is None:
-        raise FileNotFoundError(f"{checkpoint.directory} has no spiece.model, no tokenizer.json.")
-    if path.name.endswith(".json"):
-        proto = sentencepiece_from_tokenizers_json(path)
-    elif path.stat().st_size > LARGEST_MODEL_BYTES:
-        raise ValueError(f"{path} is larger than {LARGEST_MODEL_BYTES} bytes.")
-    else:
-        proto = path.read_bytes()
-    return SentencePieceTokenizer(proto, **settings)
-
-
 def _has_preprocessor(preset, checkpoint):
     """Whether a preset says how texts become features."""
     if checkpoint is None:
         return _has(preset, PREPROCESSOR_FILE)
     return checkpoint.tokenizer()[0] is not None
-
-
-def _read_preprocessor(cls, preset, checkpoint, settings):
-    """The preprocessor of a task, from its preset."""
-    if checkpoint is None:
-        return cls.preprocessor_class.from_preset(preset, **settings)
-    return cls.preprocessor_class(read_checkpoint_tokenizer(checkpoint), **settings)
 
 
 def _read_settings(cls, preset):

@@ -56,9 +56,7 @@ ENGINES = {  # name: (backend, kind, title)
     "torch": ("torch", "eager", "transformers, torch eager"),
     "torch_compile": ("torch", "compile", "transformers, torch.compile"),
 }
-SMALL = dict(
-    num_layers=4, num_heads=4, hidden_dim=256, intermediate_dim=1024, vocabulary_size=8000
-)
+SMALL = dict(num_layers=4, num_heads=4, hidden_dim=256, intermediate_dim=1024, vocabulary_size=8000)
 BASE = dict(
     num_layers=12, num_heads=12, hidden_dim=768, intermediate_dim=3072, vocabulary_size=32000
 )

@@ -92,7 +92,9 @@ def test_length_may_be_unknown():
 def test_factorised_it_is_the_same_encoding(both_directions):
     """Row features turned against key features, times coefficients: the sinusoids of i - j."""
     layer = RelativePositionEncoding(16)
-    parts = layer(np.zeros((1, 24, 16), "float32"), memory_length=9, both_directions=both_directions)
+    parts = layer(
+        np.zeros((1, 24, 16), "float32"), memory_length=9, both_directions=both_directions
+    )
     coefficients, rows, keys = (ops.convert_to_numpy(part).astype("float64") for part in parts)
     assert coefficients.shape[0] == (2 if both_directions else 1)
     assert len(rows) == 24 and len(keys) == 33

@@ -66,6 +66,4 @@ def test_few_features_serve_many_distances():
 
 
 def test_frequencies_are_the_papers():
-    np.testing.assert_allclose(
-        sinusoid_frequencies(8), [1, 10**-1, 10**-2, 10**-3], rtol=1e-12
-    )
+    np.testing.assert_allclose(sinusoid_frequencies(8), [1, 10**-1, 10**-2, 10**-3], rtol=1e-12)

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -131,3 +132,25 @@ def test_compiles(jitted):
     tensors = [ops.convert_to_tensor(argument) for argument in arguments]
     for eager, compiled in zip(both(*arguments), jitted(both)(*tensors)):
         np.testing.assert_array_equal(ops.convert_to_numpy(eager), ops.convert_to_numpy(compiled))
+
+
+def test_window_counts_over_memory_and_segment():
+    """Transformer-XL's same_length: every row sees itself and M tokens to its left."""
+    order = np.array([[0, 1, 2, 3]])
+    options = {"memory_length": 2, "causal": True, "window": 3}
+    assert table(content_visibility(order, **options)) == ["111000", "011100", "001110", "000111"]
+    targets = np.array([[0, 3]])
+    assert table(query_visibility(order, targets, **options)) == ["110000", "000110"]
+
+
+def test_window_without_causality_bounds_the_left_only():
+    zeros = np.zeros((1, 4), "int32")
+    assert table(content_visibility(zeros, window=2)) == ["1111", "1111", "0111", "0011"]
+
+
+def test_window_of_an_unknown_length():
+    inputs = keras.Input((None,), dtype="int32")
+    model = keras.Model(inputs, content_visibility(inputs, causal=True, window=1))
+    for length in (2, 5):
+        visible = ops.convert_to_numpy(model(np.zeros((1, length), "int32")))
+        np.testing.assert_array_equal(visible[0], np.eye(length, dtype=bool))

@@ -7,7 +7,7 @@ from keras_plm.tasks.preprocessor import Preprocessor, checked_texts, preprocess
 
 
 def test_it_knows_its_arguments():
-    assert preprocessor_arguments(TextPreprocessor) == ["sequence_length"]
+    assert preprocessor_arguments(TextPreprocessor) == ["sequence_length", "truncate"]
     assert list(inspect.signature(Preprocessor).parameters)[0] == "tokenizer"
 
 
@@ -24,7 +24,7 @@ def test_another_preprocessors_preset_gives_tokenizer_and_length(tokenizer, tmp_
     own = WordsOnlyPreprocessor.from_preset(str(tmp_path / "words"), sequence_length=24)
     assert own.settings() == {"sequence_length": 24, "words": 7}
     other = TextPreprocessor.from_preset(str(tmp_path / "words"))
-    assert other.settings() == {"sequence_length": 20}
+    assert other.settings() == {"sequence_length": 20, "truncate": True}
     assert other.tokenizer.fingerprint == tokenizer.fingerprint
 
 

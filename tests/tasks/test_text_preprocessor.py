@@ -193,3 +193,17 @@ def test_config(preprocessor):
     again = TextPreprocessor.from_config(config)
     assert again.sequence_length == 12 and again.tokenizer is None
     assert keras.saving.get_registered_name(TextPreprocessor) == "keras_plm>TextPreprocessor"
+
+
+def test_what_is_too_long_is_said_or_refused(tokenizer, caplog, tmp_path):
+    texts = (["the boat", "I could not understand what they said"], ["we", "the other boat was"])
+    assert TextPreprocessor(tokenizer, 12)(texts)["token_ids"].shape == (2, 12)
+    assert "1 of 2 rows are longer than 12 tokens, the first of them row 1" in caplog.text
+    strict = TextPreprocessor(tokenizer, 12, truncate=False)
+    with pytest.raises(ValueError, match="1 of 2 rows are longer than 12 .* `truncate=True`"):
+        strict(texts)
+    assert strict(["the boat"])["padding_mask"].any()
+    strict.save_to_preset(str(tmp_path / "strict"))
+    assert TextPreprocessor.from_preset(str(tmp_path / "strict")).truncate is False
+    with pytest.raises(ValueError, match="`truncate` must be True or False. Received: 'no'"):
+        TextPreprocessor(tokenizer, truncate="no")
