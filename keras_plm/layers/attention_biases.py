@@ -63,8 +63,10 @@ class AttentionBiases(keras.layers.Layer):
         return content, position, segment
 
     def compute_output_spec(self, query):
-        rows = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
-        return rows, rows, rows if self.segments else None
+        content, position, segment = (
+            keras.KerasTensor(query.shape, dtype=self.compute_dtype) for _ in range(3)
+        )
+        return content, position, segment if self.segments else None
 
     def get_config(self):
         return {

@@ -119,8 +119,8 @@ class RelativePositionEncoding(keras.layers.Layer):
     def compute_output_spec(self, inputs, memory_length=0, both_directions=False, training=None):
         directions = 2 if both_directions else 1
         table = keras.KerasTensor((directions, None, self.hidden_dim), dtype=self.compute_dtype)
-        features = keras.KerasTensor((None, None), dtype=self.compute_dtype)
-        return table, features, features
+        rows, keys = (keras.KerasTensor((None, None), dtype=self.compute_dtype) for _ in range(2))
+        return table, rows, keys
 
     def get_config(self):
         return {

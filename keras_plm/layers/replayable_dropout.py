@@ -6,7 +6,18 @@ import keras
 
 
 class ReplayableSeed(keras.random.SeedGenerator):
-    """A seed generator that hands out given seeds while they are replayed."""
+    """A seed generator that hands out given seeds while they are replayed.
+
+    Example:
+    ```python
+    from keras_plm.layers.replayable_dropout import ReplayableSeed
+
+    generator = ReplayableSeed(1)
+    seeds = [generator.next(), generator.next()]
+    with generator.replay(seeds):
+        assert generator.next() is seeds[0]
+    ```
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

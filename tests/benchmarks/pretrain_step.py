@@ -21,7 +21,7 @@ FLOP/s count the useful work, 2 per multiply-add, three times the forward pass:
                 feed-forward, 2 B (T + P) S D scores and values, B (T + P) (T + S) D scores by
                 distance, (T + S) D^2 the distances;  once: B P D V logits
 whatever an engine really executes (a query stream of T rows is its own fault), against the FLOP/s
-of a plain product of two 2048 x 2048 matrices in the same process.
+of a plain product of two square matrices in the same process and dtype (2048, on a GPU 8192).
 
 The engines of PyTorch need torch and transformers; without them their figures are null. The last
 line is one JSON object. How far an engine can get ahead of eager PyTorch depends on the matrix
@@ -221,7 +221,11 @@ def report(case, workers, libraries, settings):
         time = np.median([step["time"] for step in worker.steps])
         memory = [step["memory"] for step in worker.steps]
         memory = None if None in memory or clock == "wall" else float(np.median(memory))
-        product = 2 * PRODUCT**3 / np.median([product[clock] for product in worker.products])
+        product = (
+            2
+            * PRODUCT[settings["device"]] ** 3
+            / np.median([product[clock] for product in worker.products])
+        )
         share = flops / time / product
         figures[f"{engine}_milliseconds_{case}"] = round(float(time * 1e3), 1)
         figures[f"{engine}_megabytes_{case}"] = memory and round(memory, 1)

@@ -19,7 +19,7 @@ import time
 
 import numpy as np
 
-PRODUCT = 2048  # the square matrix product
+PRODUCT = {"cpu": 2048, "gpu": 8192}  # the square matrix product, in the dtype of the model
 NUM_BATCHES = 4
 
 
@@ -150,7 +150,7 @@ def serve_keras(settings):
         ]
     else:
         model = make_pretrainer(settings, objective)
-    product, library = keras_product()
+    product, library = keras_product(settings)
     turns = Turns(product)
 
     class TakeTurns(keras.callbacks.Callback):
@@ -243,22 +243,23 @@ def make_naive(settings):
 SIZES = ("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim")
 
 
-def keras_product():
+def keras_product(settings):
     """A compiled square product on this backend, and the name of what computes it."""
     import keras
 
-    values = np.random.default_rng(0).normal(size=(2, PRODUCT, PRODUCT)).astype("float32")
+    size, dtype = PRODUCT[settings["device"]], settings["dtype"].removeprefix("mixed_")
+    values = np.random.default_rng(0).normal(size=(2, size, size)).astype("float32")
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        left, right = tf.constant(values[0]), tf.constant(values[1])
+        left, right = tf.cast(values[0], dtype), tf.cast(values[1], dtype)
         compiled = tf.function(lambda a, b: a @ b, jit_compile=True)
         text = compiled.experimental_get_compiler_ir(left, right)(stage="optimized_hlo")
         library = xla_library(text, f"TensorFlow {tf.__version__}")
-        return lambda: compiled(left, right).numpy(), library
+        return lambda: float(compiled(left, right)[0, 0]), library
     import jax
 
-    left, right = jax.numpy.asarray(values[0]), jax.numpy.asarray(values[1])
+    left, right = (jax.numpy.asarray(value, dtype) for value in values)
     compiled = jax.jit(jax.numpy.matmul)
     text = compiled.lower(left, right).compile().as_text()
     library = xla_library(text, f"JAX {jax.__version__}")
@@ -325,7 +326,10 @@ def serve_torch(settings):
         state.update(mems=output.mems if memory else None, step=state["step"] + 1)
         return float(output.loss)
 
-    left, right = torch.randn(2, PRODUCT, PRODUCT, device=device)
+    size = PRODUCT[settings["device"]]
+    left, right = torch.randn(2, size, size, device=device)
+    if half:
+        left, right = left.bfloat16(), right.bfloat16()
     turns = Turns(lambda: float((left @ right)[0, 0]))
     step(), step(), step()
     blas = "MKL" if torch.backends.mkl.is_available() else "OpenBLAS or other"

@@ -108,6 +108,15 @@ def test_factorised_it_is_the_same_encoding(both_directions):
             np.testing.assert_allclose(made, sinusoids([distance], 16)[0], atol=2e-6)
 
 
+def test_three_outputs_of_a_functional_graph():
+    inputs = keras.Input((5, 8))
+    layer = RelativePositionEncoding(8)
+    model = keras.Model(inputs, layer(inputs, memory_length=3))
+    x = np.zeros((1, 5, 8), "float32")
+    for one, other in zip(model(x), layer(x, memory_length=3), strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(other))
+
+
 @pytest.mark.parametrize(
     "options", [{"clamp_length": 4}, {"causal": True}, {"factorise": False}, {"dropout": 0.5}]
 )
