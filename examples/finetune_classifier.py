@@ -3,13 +3,15 @@ Title: Fine-tuning a pretrained model to classify texts
 Description: Raw strings and labels to a classifier; by default, who wrote this paragraph?
 Accelerator: none needed
 
-Run it after `pretrain_xlnet.py`, on the shipped novels or on a file of your own:
+Run it after `pretrain_xlnet.py`, on the shipped novels or on files of your own:
 
     python examples/finetune_classifier.py
     python examples/finetune_classifier.py --data reviews.tsv
+    python examples/finetune_classifier.py --data stsa.binary.train --held-out stsa.binary.test
 
-A file has a text and a label on each line: tab-separated (`text<TAB>label`) or json lines
-(`{"text": ..., "label": ...}`). The default data are the paragraphs of the novels in
+A file has a text and a label on each line: tab-separated (`text<TAB>label`), json lines
+(`{"text": ..., "label": ...}`), or as SST-2 comes, in files `stsa.*` (`label text`). Without
+`--held-out`, every fifth line is held out. The default data are the paragraphs of the novels in
 `examples/texts`, without quotation marks and dashes, which would give the edition away; whole
 chapters are held out.
 """
@@ -22,7 +24,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_plm import tasks, transfer
+from keras_plm import data, models, tasks, transfer
 
 # === Settings ===
 
@@ -33,12 +35,15 @@ AUTHORS = {
     "the_time_machine": "Wells",
     "through_the_looking_glass": "Carroll",
 }
+TEXTS = Path(__file__).parent / "texts"
 SHORTEST = 80  # characters of a paragraph
-HELD_OUT = 5  # every fifth chapter, or every fifth line of a file, is held out
+HELD_OUT = 5  # every fifth chapter, or every fifth line of --data, is held out
+PRESET = Path("output/xlnet/preset")  # where pretrain_xlnet.py leaves it
 
 parser = argparse.ArgumentParser(description="Fine-tune a pretrained model to classify texts.")
-parser.add_argument("--preset", default="output/xlnet/preset", metavar="DIR")
-parser.add_argument("--data", type=Path, metavar="FILE", help="tab-separated or json lines")
+parser.add_argument("--preset", metavar="DIR", help=f"default: {PRESET}; none: random weights")
+parser.add_argument("--data", type=Path, metavar="FILE", help="texts and labels, see above")
+parser.add_argument("--held-out", type=Path, metavar="FILE", help="as --data, to evaluate on")
 parser.add_argument("--output", default="output/classifier", metavar="DIR")
 parser.add_argument("--epochs", type=int, default=4)
 parser.add_argument("--batch-size", type=int, default=32)
@@ -53,14 +58,18 @@ keras.utils.set_random_seed(arguments.seed)
 
 
 def read_file(path):
-    """(group, text, label) of every line; the group decides what is held out."""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+    """(line number, text, label) of every line."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")):
+        if not line.strip():
+            continue
         if path.suffix == ".jsonl":
             row = json.loads(line)
-            yield number, row["text"], str(row["label"])
-        elif line.strip():
+            text, label = row["text"], str(row["label"])
+        elif path.name.startswith("stsa."):
+            label, text = line.split(" ", 1)
+        else:
             text, label = line.rsplit("\t", 1)
-            yield number, text, label
+        yield number, text, label
 
 
 def read_novels(directory):
@@ -75,27 +84,39 @@ def read_novels(directory):
         chapter += 1
 
 
-rows = list(
-    read_file(arguments.data) if arguments.data else read_novels(Path(__file__).parent / "texts")
-)
-names = sorted({label for _, _, label in rows})
-training = [(text, names.index(label)) for group, text, label in rows if group % HELD_OUT]
-held_out = [(text, names.index(label)) for group, text, label in rows if not group % HELD_OUT]
+rows = list(read_file(arguments.data) if arguments.data else read_novels(TEXTS))
+if arguments.held_out:
+    training, held_out = rows, list(read_file(arguments.held_out))
+else:  # a group is a chapter or a line
+    training = [row for row in rows if row[0] % HELD_OUT]
+    held_out = [row for row in rows if not row[0] % HELD_OUT]
 if arguments.limit:
     chosen = np.random.default_rng(arguments.seed).permutation(len(training))[: arguments.limit]
     training = [training[index] for index in chosen]
-texts, labels = zip(*training)
-held_out_texts, held_out_labels = zip(*held_out)
+names = sorted({label for _, _, label in rows})
+texts, labels = zip(*[(text, names.index(label)) for _, text, label in training])
+held_out_texts, held_out_labels = zip(*[(text, names.index(label)) for _, text, label in held_out])
 majority = np.bincount(held_out_labels).max() / len(held_out_labels)
 print(f"{len(texts):,} texts to learn from, {len(held_out_texts):,} held out, labels {names}.")
 
+# === Model ===
+
+length = arguments.sequence_length
+preset = arguments.preset or (PRESET if PRESET.exists() else "none")
+if preset == "none":
+    tokenizer = data.train_tokenizer(sorted(TEXTS.glob("*.txt")), vocabulary_size=4_000)
+    backbone = models.xlnet(tokenizer, "tiny").backbone
+    preprocessor = tasks.TextPreprocessor(tokenizer, length)
+    classifier = tasks.TextClassifier(backbone, len(names), preprocessor)
+    print("Not pretrained: a tiny XLNet from random weights.")
+else:
+    classifier = tasks.TextClassifier.from_preset(
+        str(preset), num_classes=len(names), sequence_length=length
+    )
+    print(f"Pretrained: {preset}, {classifier.count_params():,} parameters.")
+
 # === Fine-tuning ===
 
-classifier = tasks.TextClassifier.from_preset(
-    arguments.preset,
-    num_classes=len(names),
-    sequence_length=arguments.sequence_length,
-)
 steps = arguments.epochs * -(-len(texts) // arguments.batch_size)
 schedule = transfer.WarmupPolynomialDecay(arguments.learning_rate, steps // 10, steps)
 classifier.compile(keras.optimizers.AdamW(schedule, weight_decay=0.01, global_clipnorm=1.0))
@@ -105,6 +126,7 @@ classifier.fit(
     batch_size=arguments.batch_size,
     epochs=arguments.epochs,
     validation_data=(list(held_out_texts), list(held_out_labels)),
+    verbose=2,
 )
 logits = classifier.predict(list(held_out_texts), batch_size=arguments.batch_size, verbose=0)
 accuracy = np.mean(logits.argmax(axis=1) == held_out_labels)

@@ -19,9 +19,11 @@ class Backbone(keras_hub.models.Backbone):
 
     Attributes:
         memory_length: int. The tokens M that `encode` hands on as memory; 0 = none.
+        initializer_range: float. Standard deviation of initial weights; new heads take it as well.
     """
 
     memory_length = 0
+    initializer_range = 0.02
 
     def __init__(self, *args, **kwargs):
         unknown = sorted(set(kwargs) - {"inputs", "outputs", "dtype", "name", "trainable"})

@@ -60,7 +60,7 @@ class MultipleChoice(Task):
             1,
             backbone.hidden_dim,
             dropout=dropout,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
             dtype=backbone.dtype_policy,
             name="choice",
         )

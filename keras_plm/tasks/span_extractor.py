@@ -85,7 +85,7 @@ class SpanExtractor(Task):
         self.preprocessor = preprocessor
         backbone.train_query_rows(False)
         options = dict(
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
             dtype=backbone.dtype_policy,
             name="span",
         )

@@ -179,7 +179,8 @@ class Task(keras_hub.models.Task):
         Returns:
             Tuple (dict of features, labels or None, weights or None).
         """
-        return self.preprocessor(x), y, sample_weight
+        # Not `preprocessor(x)`: Keras would append all of `x` to the message of an error.
+        return self.preprocessor.call(x), y, sample_weight
 
     def fit(self, x=None, y=None, batch_size=None, sample_weight=None, validation_data=None, **kw):
         """Train on raw strings, on features, or on a dataset of either.

@@ -60,7 +60,7 @@ class TextClassifier(Task):
             num_classes,
             backbone.hidden_dim,
             dropout=dropout,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
             dtype=backbone.dtype_policy,
             name="label",
         )

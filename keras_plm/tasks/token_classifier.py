@@ -86,7 +86,7 @@ class TokenClassifier(Task):
         head = TokenHead(
             int(num_classes),
             dropout=dropout,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
             dtype=backbone.dtype_policy,
             name="token_label",
         )
