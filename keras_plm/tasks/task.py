@@ -82,6 +82,11 @@ class Task(keras_hub.models.Task):
         """The features that the graph of this task takes."""
         return [tensor.name for tensor in self.inputs]
 
+    def compile(self, *args, **kwargs):
+        """Set up training; see `keras.Model.compile`."""
+        self._compile_metrics = None  # Keras would keep those of an earlier compilation
+        super().compile(*args, **kwargs)
+
     def get_compile_config(self):
         """What `compile_from_config` takes; Keras's own forgets what weight decay leaves out."""
         config = super().get_compile_config()

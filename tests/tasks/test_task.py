@@ -41,3 +41,14 @@ def test_strings_are_refused_by_a_direct_call(classifier):
 def test_the_registered_names():
     for cls in (Pretrainer, TextClassifier):
         assert keras.saving.get_registered_name(cls) == f"keras_plm>{cls.__name__}"
+
+
+def test_metrics_can_be_left_out(make_classifier):
+    """A task compiles itself; a later compilation without metrics must not keep the first's."""
+    model = make_classifier(num_layers=1)
+    model.compile(loss="auto", metrics=None, jit_compile=False)
+    results = model.evaluate(["the boat", "a fish"], [0, 1], verbose=0, return_dict=True)
+    assert set(results) == {"loss"}
+    model.compile(jit_compile=False)
+    results = model.evaluate(["the boat", "a fish"], [0, 1], verbose=0, return_dict=True)
+    assert set(results) == {"loss", "accuracy"}
