@@ -43,7 +43,7 @@ def tagger(make_backbone, tokenizer, graph):
 
 
 def test_learns_from_words(tagger):
-    tagger.fit(TEXTS, LABELS, batch_size=BATCH, epochs=10, verbose=0)
+    tagger.fit(TEXTS, LABELS, batch_size=BATCH, epochs=20, verbose=0)
     texts, labels = tagged_texts(32, seed=1)
     logs = tagger.evaluate(texts, labels, batch_size=BATCH, verbose=0, return_dict=True)
     assert logs["entity_f1"] > 0.8 and logs["accuracy"] > 0.9
