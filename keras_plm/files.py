@@ -94,6 +94,18 @@ def recover_directory(path):
                 shutil.rmtree(entry, ignore_errors=True)
 
 
+def write_json(path, value):
+    """Write a value as JSON text.
+
+    Args:
+        path: str. The file.
+        value: dict of plain values.
+    """
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2, sort_keys=True)
+        file.write("\n")
+
+
 def read_json(path, max_bytes=1_000_000):
     """Reads a JSON object from a file of bounded size.
 

@@ -1,5 +1,6 @@
 """files.py: directories that are whole or absent, and refusal of crafted files."""
 
+import json
 import os
 import signal
 import subprocess
@@ -198,3 +199,8 @@ def test_load_array(tmp_path):
         files.load_array(path)
     with pytest.raises(FileNotFoundError):
         files.load_array(tmp_path / "missing.npy")
+
+
+def test_write_json(tmp_path):
+    files.write_json(tmp_path / "value.json", {"b": [1, None], "a": "ä"})
+    assert json.loads((tmp_path / "value.json").read_text("utf-8")) == {"b": [1, None], "a": "ä"}

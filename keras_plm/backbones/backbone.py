@@ -63,7 +63,7 @@ class Backbone(keras_hub.models.Backbone):
         config = keras.saving.serialize_keras_object(self)
         for key in ("build_config", "compile_config"):
             config.pop(key, None)
-        preset_directory.write_json(os.path.join(directory, preset_directory.CONFIG_FILE), config)
+        files.write_json(os.path.join(directory, preset_directory.CONFIG_FILE), config)
         optimizer, self.optimizer = getattr(self, "optimizer", None), None
         try:  # Keras would save the state of a compiled model's optimizer among the weights
             self.save_weights(os.path.join(directory, preset_directory.WEIGHTS_FILE))

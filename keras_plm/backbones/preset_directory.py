@@ -6,7 +6,6 @@ integers are bounded, weights are checked from the file's metadata before any of
 """
 
 import inspect
-import json
 import os
 import re
 
@@ -24,18 +23,6 @@ _POLICIES = (
     "QuantizedDTypePolicy",
     "QuantizedFloat8DTypePolicy",
 )
-
-
-def write_json(path, value):
-    """Write a value as JSON text.
-
-    Args:
-        path: str. The file.
-        value: dict of plain values.
-    """
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, sort_keys=True)
-        file.write("\n")
 
 
 def read_backbone(preset, classes, load_weights=True, **overrides):

@@ -1,6 +1,5 @@
 """Writing a model for others: a directory that `transformers` loads."""
 
-import json
 import logging
 import os
 
@@ -57,7 +56,7 @@ def export_huggingface(model, directory):
         logger.warning("%s: %s.", directory, note)
     tokenizer = getattr(getattr(model, "preprocessor", None), "tokenizer", None)
     with files.atomic_directory(directory, CONFIG) as partial:
-        _write_json(os.path.join(partial, CONFIG), config)
+        files.write_json(os.path.join(partial, CONFIG), config)
         save_file(arrays, os.path.join(partial, FILE), metadata={"format": "pt"})
         if tokenizer is not None:
             _write_tokenizer(system, tokenizer, partial)
@@ -106,10 +105,4 @@ def _write_tokenizer(system, tokenizer, directory):
     names = system.tokenizer_names
     config = {names[name]: value for name, value in settings.items() if name in names}
     config["tokenizer_class"] = system.class_name.removesuffix("Backbone") + "Tokenizer"
-    _write_json(os.path.join(directory, TOKENIZER_CONFIG), config)
-
-
-def _write_json(path, value):
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, sort_keys=True)
-        file.write("\n")
+    files.write_json(os.path.join(directory, TOKENIZER_CONFIG), config)

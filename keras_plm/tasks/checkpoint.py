@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from keras_plm import files
-from keras_plm.backbones.preset_directory import write_json
+from keras_plm.files import write_json
 
 CHECKPOINT_FILE = "checkpoint.json"
 STATE_FILE = "state.safetensors"

@@ -8,8 +8,8 @@ import keras_hub
 import numpy as np
 
 from keras_plm import files, presets
-from keras_plm.backbones.preset_directory import write_json
 from keras_plm.data.tokenizer import SentencePieceTokenizer
+from keras_plm.files import write_json
 
 PREPROCESSOR_FILE = "preprocessor.json"
 

@@ -11,7 +11,7 @@ import pytest
 from keras import ops
 
 from keras_plm.backbones import Backbone, XLNetBackbone
-from keras_plm.backbones.preset_directory import read_dtype_policy, write_json
+from keras_plm.backbones.preset_directory import read_dtype_policy
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 TABLE = "layers/token_and_query_embedding/token_embedding/vars/0"
@@ -329,10 +329,6 @@ def test_saving_is_whole_or_not_at_all(preset, backbone, monkeypatch):
     assert contents(preset.parent) == before
     assert {path.name for path in preset.parent.iterdir()} == {"preset"}
 
-
-def test_write_json(tmp_path):
-    write_json(tmp_path / "value.json", {"b": [1, None], "a": "ä"})
-    assert json.loads((tmp_path / "value.json").read_text("utf-8")) == {"b": [1, None], "a": "ä"}
 
 
 def test_a_policy_is_no_path(preset):
