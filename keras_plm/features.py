@@ -30,8 +30,13 @@ FEATURES = {
     "token_ids": Feature("int32", "BT", "vocabulary ids, possibly corrupted"),
     "padding_mask": Feature("bool", "BT", "True = a real token"),
     "segment_ids": Feature("int32", "BT", "0, 1, 2; if relative, only equality matters"),
+    "position_ids": Feature("int32", "BT", "where positions are not 0 .. T-1"),
+    "language_ids": Feature("int32", "BT", "the language of each token (XLM)"),
+    "task_ids": Feature("int32", "BT", "the pretraining task (ERNIE 2.0)"),
     "order": Feature("int32", "BT", "the step of the factorisation at which a token is seen"),
+    "until": Feature("int32", "BT", "the step from which on it is not; missing: for ever"),
     "target_positions": Feature("int32", "BP", "which tokens are predicted; unused slots are 0"),
+    "target_token_ids": Feature("int32", "BP", "what the query row of each target carries"),
     "answer_mask": Feature("bool", "BT", "True = an answer may start or end at this token"),
     "start_positions": Feature("int32", "B", "the token where the answer starts; -1 = not known"),
     "backward": Feature("bool", "B", "read right to left: relative distances change sign"),
@@ -40,7 +45,11 @@ FEATURES = {
 }
 
 # Features that hold a number which must stay below a bound that only the model knows.
-_BOUNDED = {"token_ids": "vocabulary_size", "target_positions": "sequence_length"}
+_BOUNDED = {
+    "token_ids": "vocabulary_size",
+    "target_token_ids": "vocabulary_size",
+    "target_positions": "sequence_length",
+}
 
 
 def check_names(given, known, what):
@@ -64,7 +73,7 @@ def check_names(given, known, what):
         raise ValueError(f"{what} needs `token_ids`. Received only: {sorted(given)}.")
 
 
-def check_batch(x, names=None, vocabulary_size=None, batch_size=None):
+def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=None):
     """Check one batch of numpy arrays against the contract, before a backend sees it.
 
     Keras finds most of these mistakes late or not at all: an id outside the vocabulary is NaN on
@@ -76,6 +85,8 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None):
         names: iterable of str, or None. The features that must be there, no more and no less.
         vocabulary_size: int or None. Bound of `token_ids`.
         batch_size: int or None. The batch size B that the batch must have.
+        bounds: dict of str to int, or None. Bounds of other ids, which must lie below them, and
+            of "sequence_length", the T that the model can take.
 
     Raises:
         ValueError: naming the feature, what was wrong, what was received and what to do.
@@ -100,9 +111,16 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None):
     for name, bound in _BOUNDED.items():
         if name in x and bounds[bound] is not None:
             _check_range(name, np.asarray(x[name]), bounds[bound], bound)
-    for name in ("segment_ids", "order"):
+    others = dict.fromkeys(("segment_ids", "order", "until"), 2**30) | dict(bounds or {})
+    longest = others.pop("sequence_length", None)
+    if longest is not None and lengths.get("T", 0) > longest:
+        raise ValueError(
+            f"The model has positions for {longest} tokens. Received: rows of {lengths['T']}. "
+            "Shorten them."
+        )
+    for name, bound in others.items():
         if name in x:
-            _check_range(name, np.asarray(x[name]), 2**30, "2**30")
+            _check_range(name, np.asarray(x[name]), bound, "what the model knows")
 
 
 def _check_feature(name, value, lengths):

@@ -1,6 +1,7 @@
 """One backbone per architecture, never per system."""
 
 from keras_plm.backbones.backbone import Backbone
+from keras_plm.backbones.transformer import TransformerBackbone
 from keras_plm.backbones.xlnet import XLNetBackbone
 
-__all__ = ["Backbone", "XLNetBackbone"]
+__all__ = ["Backbone", "TransformerBackbone", "XLNetBackbone"]

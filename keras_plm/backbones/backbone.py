@@ -2,6 +2,7 @@
 
 import numbers
 import os
+import types
 
 import keras
 import keras_hub
@@ -20,10 +21,18 @@ class Backbone(keras_hub.models.Backbone):
     Attributes:
         memory_length: int. The tokens M that `encode` hands on as memory; 0 = none.
         initializer_range: float. Standard deviation of initial weights; new heads take it as well.
+        summary_row: str. Which real token of a row stands for all of it: "first" or "last".
+        pooler: bool. Whether `encode` returns `pooled_output` as well.
+        max_sequence_length: int or None. The longest rows that it takes; None: any.
+        bounds: dict of str to int. What the ids of features must lie below, besides `token_ids`.
     """
 
     memory_length = 0
     initializer_range = 0.02
+    summary_row = "last"
+    pooler = False
+    max_sequence_length = None
+    bounds = types.MappingProxyType({})
 
     def __init__(self, *args, **kwargs):
         unknown = sorted(set(kwargs) - {"inputs", "outputs", "dtype", "name", "trainable"})

@@ -282,18 +282,17 @@ class XLNetBackbone(Backbone):
         hidden_states = [content]
         for index, block in enumerate(self.blocks):
             shared["memory"] = None if memory is None else memory[:, index]  # (B, M, D)
+            own = {"visible": visible, "same_segment": same_segment}
             if query is None:
-                content = block(content, visible=visible, same_segment=same_segment, **shared)
+                content = block(content, **own, **shared)
             else:
+                query_own = {
+                    "visible": query_visible,
+                    "same_segment": query_same,
+                    "positions": targets,
+                }
                 content, query = TwoStream(block, name=f"two_stream_{index}")(
-                    content,
-                    query,
-                    targets,
-                    content_visible=visible,
-                    query_visible=query_visible,
-                    content_same_segment=same_segment,
-                    query_same_segment=query_same,
-                    **shared,
+                    content, query, shared=dict(shared), content_own=own, query_own=query_own
                 )
             hidden_states.append(content)
 

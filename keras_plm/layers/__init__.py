@@ -1,27 +1,35 @@
 """Reusable Keras layers."""
 
 from keras_plm.layers.attention_biases import AttentionBiases
+from keras_plm.layers.attention_maps import AttentionMaps
 from keras_plm.layers.choices import ChoicesToRows, RowsToChoices
+from keras_plm.layers.projected_attention import ProjectedAttention
 from keras_plm.layers.query_rows import QueryRows
+from keras_plm.layers.relative_position_bias import RelativePositionBias
 from keras_plm.layers.relative_position_encoding import RelativePositionEncoding
 from keras_plm.layers.relative_segment_encoding import RelativeSegmentEncoding
 from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.segment_memory import SegmentMemory, UpdateSegmentMemory
 from keras_plm.layers.token_and_query_embedding import TokenAndQueryEmbedding
+from keras_plm.layers.transformer_block import TransformerBlock
 from keras_plm.layers.transformer_xl_block import TransformerXLBlock
 from keras_plm.layers.two_stream import TwoStream
 from keras_plm.layers.two_stream_attention import TwoStreamAttention
 
 __all__ = [
     "AttentionBiases",
+    "AttentionMaps",
     "ChoicesToRows",
+    "ProjectedAttention",
     "QueryRows",
+    "RelativePositionBias",
     "RelativePositionEncoding",
     "RelativeSegmentEncoding",
     "ReplayableDropout",
     "RowsToChoices",
     "SegmentMemory",
     "TokenAndQueryEmbedding",
+    "TransformerBlock",
     "TransformerXLBlock",
     "TwoStream",
     "TwoStreamAttention",

@@ -91,18 +91,18 @@ class ReplayableDropout(keras.layers.Layer):
         return {**super().get_config(), "rate": self.rate}
 
 
-def rematerialise(function, dropouts, draws, *tensors):
+def rematerialise(function, dropouts, draws, *values):
     """Call a function of tensors, and compute it again in the backward pass instead of storing.
 
     The seeds of its dropout are drawn outside and handed in, so that both computations drop the
     same: `keras.remat` alone would draw anew, and give wrong gradients on TensorFlow.
 
     Args:
-        function: function of the tensors; what else it needs it may close over, but no gradient
+        function: function of the values; what else it needs it may close over, but no gradient
             goes there.
         dropouts: list of the `ReplayableDropout` layers that it calls.
         draws: int. How often it calls each of them.
-        tensors: what gradients go through.
+        values: tensors that gradients go through; others, and None, are handed on as they are.
 
     Returns:
         What the function returns.
@@ -112,13 +112,22 @@ def rematerialise(function, dropouts, draws, *tensors):
     generators = [dropout.seed_generator for dropout in dropouts if dropout.rate > 0]
     seeds = [[generator.next() for _ in range(draws)] for generator in generators]
     count = len(generators) * draws
+    places = [place for place, value in enumerate(values) if _has_gradient(value)]
 
     def replayed(*arguments):
-        flat, arguments = list(arguments[:count]), arguments[count:]
+        flat, tensors = arguments[:count], arguments[count:]
+        own = list(values)
+        for place, tensor in zip(places, tensors):
+            own[place] = tensor
         with contextlib.ExitStack() as stack:
             for index, generator in enumerate(generators):
-                own = flat[index * draws : (index + 1) * draws]
-                stack.enter_context(generator.replay(own))
-            return function(*arguments)
+                stack.enter_context(generator.replay(flat[index * draws : (index + 1) * draws]))
+            return function(*own)
 
+    tensors = [values[place] for place in places]
     return keras.remat(replayed)(*[seed for own in seeds for seed in own], *tensors)
+
+
+def _has_gradient(value):
+    """Whether a value is a tensor of floats."""
+    return keras.ops.is_tensor(value) and "float" in keras.backend.standardize_dtype(value.dtype)

@@ -151,24 +151,24 @@ class TransformerXLBlock(keras.layers.Layer):
 
         return self.compute(compute, 1, training, content, *[memory] * (memory is not None))
 
-    def compute(self, function, reads, training, *tensors):
+    def compute(self, function, reads, training, *values):
         """Call a function that reads with this block; with `remat`, again in the backward pass.
 
         Args:
-            function: function of the tensors.
+            function: function of the values.
             reads: int. How often it calls `read`.
             training: bool or None.
-            tensors: what gradients go through.
+            values: what gradients go through, and what else the function takes.
         """
         if not (self.remat and training):
-            return function(*tensors)
+            return function(*values)
         dropouts = [
             self.attention.dropout,
             self.attention_dropout,
             self.activation_dropout,
             self.feedforward_dropout,
         ]
-        return rematerialise(function, dropouts, reads, *tensors)
+        return rematerialise(function, dropouts, reads, *values)
 
     def compute_output_spec(self, content, *args, **kwargs):
         return keras.KerasTensor(content.shape, dtype=self.compute_dtype)

@@ -11,14 +11,15 @@ class TwoStream(keras.layers.Layer):
     block returns one, so this wrapper over the same weights returns the pair.
 
     Args:
-        block: layer with `project` and `read`, such as `TransformerXLBlock`.
+        block: layer with `project`, `read` and `compute`, such as `TransformerXLBlock` or
+            `TransformerBlock`.
 
     Call arguments:
         content: tensor of shape (B, T, D).
         query: tensor of shape (B, P, D).
-        query_positions: int tensor of shape (B, P): the position that each query row stands at.
-        content_visible, query_visible, content_same_segment, query_same_segment,
-        position_encoding, memory, backward: as in `TwoStreamAttention`.
+        shared: dict: what `block.project` takes beside the content.
+        content_own, query_own: dicts: what `block.read` takes for the rows of each stream, such
+            as `visible`, beside rows and projection.
 
     Returns:
         Pair of tensors of shapes (B, T, D) and (B, P, D).
@@ -31,8 +32,12 @@ class TwoStream(keras.layers.Layer):
     content = np.random.normal(size=(2, 5, 8)).astype("float32")
     query = np.random.normal(size=(2, 1, 8)).astype("float32")
     block = TransformerXLBlock(num_heads=2, key_dim=4, intermediate_dim=16)
-    table = RelativePositionEncoding(8)(content)
-    content, query = TwoStream(block)(content, query, np.array([[4], [0]]), table)
+    content, query = TwoStream(block)(
+        content,
+        query,
+        shared={"position_encoding": RelativePositionEncoding(8)(content)},
+        query_own={"positions": np.array([[4], [0]])},
+    )
     assert tuple(query.shape) == (2, 1, 8)
     ```
 
@@ -48,32 +53,18 @@ class TwoStream(keras.layers.Layer):
         if not self.block.built:
             self.block.build(content_shape)
 
-    def call(
-        self,
-        content,
-        query,
-        query_positions,
-        position_encoding,
-        memory=None,
-        content_visible=None,
-        query_visible=None,
-        content_same_segment=None,
-        query_same_segment=None,
-        backward=None,
-        training=None,
-    ):
-        def compute(content, query, memory=None):
-            projection = self.block.project(content, position_encoding, memory, backward)
-            content = self.block.read(
-                content, projection, content_visible, content_same_segment, training=training
-            )
-            query = self.block.read(
-                query, projection, query_visible, query_same_segment, query_positions, training
-            )
+    def call(self, content, query, shared=None, content_own=None, query_own=None, training=None):
+        options = [shared or {}, content_own or {}, query_own or {}]
+
+        def compute(content, query, *values):
+            shared, content_own, query_own = keras.tree.pack_sequence_as(options, values)
+            projection = self.block.project(content, **shared)
+            content = self.block.read(content, projection, **content_own, training=training)
+            query = self.block.read(query, projection, **query_own, training=training)
             return content, query
 
-        tensors = [content, query] + [memory] * (memory is not None)
-        return self.block.compute(compute, 2, training, *tensors)
+        values = keras.tree.flatten(options)
+        return self.block.compute(compute, 2, training, content, query, *values)
 
     def compute_output_spec(self, content, query, *args, **kwargs):
         return tuple(

@@ -1,21 +1,28 @@
 """Pure functions on tensors: visibility, relative positions, gathering."""
 
+from keras_plm.ops.attention import attend, attention_weights
 from keras_plm.ops.factorised_position import (
     factorised_scores,
     position_basis,
     sinusoid_frequencies,
 )
 from keras_plm.ops.gathering import gather_rows
+from keras_plm.ops.relative_buckets import relative_buckets
 from keras_plm.ops.relative_position import relative_gather, relative_shift
+from keras_plm.ops.summary_row import summary_row
 from keras_plm.ops.visibility import content_visibility, query_visibility
 
 __all__ = [
+    "attend",
+    "attention_weights",
     "content_visibility",
     "factorised_scores",
     "gather_rows",
     "position_basis",
     "query_visibility",
+    "relative_buckets",
     "relative_gather",
     "relative_shift",
     "sinusoid_frequencies",
+    "summary_row",
 ]

@@ -1,10 +1,11 @@
 """Visibility by order: who sees whom, built on the device from one integer per token.
 
-    row sees key j   iff   order[j] <= step        step = order[i]      for the content row of i
-                                                   step = order[i] - 1  for a query row, which
-                                                   must predict token i without seeing it
+    row sees key j   iff   order[j] <= step < until[j]
+                           step = order[i]      for the content row of token i
+                           step = order[i] - 1  for a query row, which must predict token i
+                                                without seeing it
 
-`padding_mask` hides keys only, memory is visible at every step, and a content row always sees
+Without `until`, a key stays visible for ever. `padding_mask` hides keys only, memory is visible at every step, and a content row always sees
 itself, padding included. A window bounds, besides, how far to the left a row sees, counted over
 memory and segment. This is XLNet's content mask and query mask (arXiv:1906.08237, section
 2.3 and figure 2), BERT's (order 0 everywhere) and a causal one (order = position) in one rule.
@@ -15,7 +16,9 @@ from keras import ops
 from keras_plm.ops.gathering import gather_rows
 
 
-def content_visibility(order, padding_mask=None, memory_length=0, causal=False, window=None):
+def content_visibility(
+    order, padding_mask=None, memory_length=0, causal=False, window=None, until=None
+):
     """Which keys each content row sees.
 
     Args:
@@ -25,18 +28,25 @@ def content_visibility(order, padding_mask=None, memory_length=0, causal=False, 
         causal: bool. Whether a row sees, besides, no key to its right.
         window: int or None. Whether it sees, besides, only itself and the window - 1 keys to its
             left (and what lies to its right, unless causal).
+        until: int tensor of shape (B, T) or None: the step from which on a token is not seen.
 
     Returns:
         Bool tensor of shape (B, T, S), S = M + T.
     """
     index = _index(order)  # (B, T)
-    visible = _visible(order, index, order, index, padding_mask, causal)  # (B, T, T)
+    visible = _visible(order, index, order, index, padding_mask, causal, until)  # (B, T, T)
     itself = ops.equal(index[:, :, None], index[:, None, :])  # (B, T, T)
     return _within(window, index, ops.logical_or(visible, itself), memory_length)
 
 
 def query_visibility(
-    order, target_positions, padding_mask=None, memory_length=0, causal=False, window=None
+    order,
+    target_positions,
+    padding_mask=None,
+    memory_length=0,
+    causal=False,
+    window=None,
+    until=None,
 ):
     """Which keys the query row of each target sees: the step before the target's own.
 
@@ -48,13 +58,14 @@ def query_visibility(
         causal: bool. Whether a row sees, besides, no key to its right.
         window: int or None. Whether it sees, besides, only itself and the window - 1 keys to its
             left (and what lies to its right, unless causal).
+        until: int tensor of shape (B, T) or None: the step from which on a token is not seen.
 
     Returns:
         Bool tensor of shape (B, P, S), S = M + T.
     """
     step = gather_rows(order, target_positions) - 1  # (B, P)
     index = _index(order)
-    visible = _visible(step, target_positions, order, index, padding_mask, causal)
+    visible = _visible(step, target_positions, order, index, padding_mask, causal, until)
     return _within(window, target_positions, visible, memory_length)
 
 
@@ -63,8 +74,10 @@ def _index(order):
     return ops.cumsum(ops.ones_like(order), axis=1) - 1  # (B, T)
 
 
-def _visible(step, row_index, order, key_index, padding_mask, causal):
+def _visible(step, row_index, order, key_index, padding_mask, causal, until):
     visible = ops.less_equal(order[:, None, :], step[:, :, None])  # (B, R, T)
+    if until is not None:
+        visible = ops.logical_and(visible, ops.less(step[:, :, None], until[:, None, :]))
     if causal:
         not_right = ops.less_equal(key_index[:, None, :], row_index[:, :, None])
         visible = ops.logical_and(visible, not_right)

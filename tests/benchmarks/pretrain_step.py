@@ -32,18 +32,11 @@ alone it is the faster one. So read the ratios to the naive port, within one eng
 
 import argparse
 import json
-import os
-import pathlib
-import platform
-import random
-import subprocess
-import sys
-import tempfile
 
 import numpy as np
-from pretrain_workers import PRODUCT
+from interleaved import measure, processor, ratio
+from turns import PRODUCT
 
-HERE = pathlib.Path(__file__).resolve().parent
 ENGINES = {  # name: (backend, kind, title)
     "tensorflow": ("tensorflow", "ours", "ours, TensorFlow jit"),
     "tensorflow_content": ("tensorflow", "content", "ours without queries, TensorFlow jit"),
@@ -87,58 +80,6 @@ CASES = {  # device: {case: (settings, kinds of engines)}
         ),
     },
 }
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "CUDA_VISIBLE_DEVICES": "",
-    "JAX_PLATFORMS": "cpu",
-}
-
-
-class Worker:
-    """An engine in a process of its own."""
-
-    def __init__(self, engine, settings):
-        self.engine = engine
-        self.steps, self.products = [], []
-        self.errors = tempfile.TemporaryFile("w+")
-        backend, kind, _ = ENGINES[engine]
-        settings = {**settings, "backend": backend, "kind": kind}
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        if settings["device"] == "cpu":
-            environment.update(ONE_THREAD)
-        if backend != "torch":
-            environment["KERAS_BACKEND"] = backend
-        paths = [str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "pretrain_workers.py"), json.dumps(settings)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            env=environment,
-        )
-
-    def read(self):
-        """The next answer; raises RuntimeError with the worker's last words if it has died."""
-        line = self.process.stdout.readline()
-        if not line:
-            self.errors.seek(0)
-            raise RuntimeError(self.errors.read().strip()[-2000:] or "no message")
-        return json.loads(line)
-
-    def ask(self, what):
-        self.process.stdin.write(what + "\n")
-        self.process.stdin.flush()
-        return self.read()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def useful_flops(settings):
@@ -156,40 +97,6 @@ def useful_flops(settings):
     )
     logits = batch * targets * width * settings["vocabulary_size"]
     return 3 * 2 * (settings["num_layers"] * layer + logits)
-
-
-def measure(engines, settings, rounds):
-    """Start the engines, give them turns, and return {engine: Worker} of those that ran."""
-    workers, libraries = {}, {}
-    for engine in engines:  # one after the other: compilation needs the memory
-        worker = Worker(engine, settings)
-        try:
-            libraries[engine] = worker.read()["ready"]
-            workers[engine] = worker
-        except RuntimeError as error:
-            print(f"{engine} is left out, it did not start:\n{error}\n", file=sys.stderr)
-            worker.close()
-    order = list(workers.values())
-    for _ in range(rounds):
-        random.shuffle(order)
-        for worker in order:
-            worker.steps.append(worker.ask("step"))
-            worker.products.append(worker.ask("product"))
-    for worker in order:
-        worker.close()
-    return workers, libraries
-
-
-def ratio(workers, first, second, what):
-    """(ratio of medians, 10th, 90th percentile of the ratios per round), or None."""
-    if first not in workers or second not in workers:
-        return None
-    values = [[step[what] for step in workers[engine].steps] for engine in (first, second)]
-    if None in values[0] + values[1]:
-        return None
-    first, second = np.maximum(values, 1e-9)
-    spread = np.percentile(first / second, [10, 90])
-    return [round(float(v), 3) for v in (np.median(first) / np.median(second), *spread)]
 
 
 def comparisons(case):
@@ -253,20 +160,6 @@ def report(case, workers, libraries, settings):
     return figures
 
 
-def processor():
-    """Vendor and model of the processor."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        pairs = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-        pairs = {key.strip(): value.strip() for key, value in pairs.items()}
-        keys = ("vendor_id", "model name", "cpu family", "model")
-        known = pairs.get("flags", "").split()
-        flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16") if flag in known]
-        return ", ".join([f"{key} {pairs[key]}" for key in keys if key in pairs] + flags)
-    except OSError:
-        return platform.processor() or platform.machine()
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=8)
@@ -292,8 +185,9 @@ def main():
             "device": device,
             "dtype": "mixed_bfloat16" if device == "gpu" else "float32",
         }
-        engines = [engine for engine in options["engines"] if ENGINES[engine][1] in kinds]
-        figures |= report(case, *measure(engines, settings, options["rounds"]), settings)
+        engines = {e: ENGINES[e][:2] for e in options["engines"] if ENGINES[e][1] in kinds}
+        measured = measure("pretrain_workers.py", engines, settings, options["rounds"])
+        figures |= report(case, *measured, settings)
     print(json.dumps(figures))
 
 

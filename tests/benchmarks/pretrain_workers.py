@@ -1,25 +1,11 @@
-"""The engines of tests/benchmarks/pretrain_step.py: one process each, one step at a time.
+"""The engines of tests/benchmarks/pretrain_step.py: one process each, see turns.py."""
 
-A worker builds its model and its batches, writes {"ready": ...}, and then answers every line
-"step" or "product" on its standard input with one JSON line of CPU and wall seconds; to a step it
-adds the memory that the step took beyond what the process held before it, in megabytes. Backends of
-Keras cannot share a process, and a process's CPU time is the one clock that a busy machine leaves
-usable, so each engine has a process of its own and the parent gives them turns.
-
-Keras models run under plain `fit`: a callback waits for the parent before each step.
-"""
-
-import ctypes
 import json
-import os
-import pathlib
-import re
 import sys
-import time
 
 import numpy as np
+from turns import fit_in_turns, one_core, step_in_turns
 
-PRODUCT = {"cpu": 2048, "gpu": 8192}  # the square matrix product, in the dtype of the model
 NUM_BATCHES = 4
 
 
@@ -67,59 +53,6 @@ def dense_inputs(x, sample_weight):
     return perm_mask, mapping
 
 
-class Turns:
-    """The worker's side of the pipe."""
-
-    def __init__(self, product):
-        self.product = product
-        self.output = os.fdopen(os.dup(1), "w")  # what libraries print must not come between
-        os.dup2(2, 1)
-
-    def answer(self, **values):
-        self.output.write(json.dumps(values) + "\n")
-        self.output.flush()
-
-    def wait(self):
-        """Serve products until a step is asked for; leave when the parent is gone."""
-        for line in sys.stdin:
-            if line.strip() == "step":
-                self.start()
-                return
-            self.start()
-            self.product()
-            self.finish()
-        os._exit(0)
-
-    def start(self):
-        self.held = forget_peak()
-        self.times = time.process_time(), time.perf_counter()
-
-    def finish(self, **values):
-        cpu, wall = time.process_time() - self.times[0], time.perf_counter() - self.times[1]
-        peak = memory_of_this_process("VmHWM")
-        memory = None if self.held is None else peak - self.held
-        self.answer(cpu=cpu, wall=wall, memory=memory, **values)
-
-
-def memory_of_this_process(key):
-    """VmRSS or VmHWM in megabytes, or None where Linux's /proc is not."""
-    try:
-        status = pathlib.Path("/proc/self/status").read_text()
-    except OSError:
-        return None
-    return int(re.search(rf"{key}:\s+(\d+)", status)[1]) / 1024
-
-
-def forget_peak():
-    """Give freed memory back, and let the peak count from here; what is held, in megabytes."""
-    try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-        pathlib.Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return None
-    return memory_of_this_process("VmRSS")
-
-
 def serve_keras(settings):
     """Our Pretrainer, or the naive port, on the Keras backend of this process."""
     import keras
@@ -150,29 +83,7 @@ def serve_keras(settings):
         ]
     else:
         model = make_pretrainer(settings, objective)
-    product, library = keras_product(settings)
-    turns = Turns(product)
-
-    class TakeTurns(keras.callbacks.Callback):
-        steps = 0
-
-        def on_train_batch_begin(self, batch, logs=None):
-            self.steps += 1
-            if self.steps == 3:
-                turns.answer(ready=library)
-            if self.steps > 2:
-                turns.wait()
-
-        def on_train_batch_end(self, batch, logs=None):
-            loss = float(logs["loss"])  # waits for the step
-            if self.steps > 2:
-                turns.finish(loss=loss)
-
-    def endless():
-        while True:
-            yield from batches
-
-    keras.Model.fit(model, endless(), steps_per_epoch=10**6, verbose=0, callbacks=[TakeTurns()])
+    fit_in_turns(model, batches, settings)
 
 
 def make_backbone(settings):
@@ -243,35 +154,6 @@ def make_naive(settings):
 SIZES = ("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim")
 
 
-def keras_product(settings):
-    """A compiled square product on this backend, and the name of what computes it."""
-    import keras
-
-    size, dtype = PRODUCT[settings["device"]], settings["dtype"].removeprefix("mixed_")
-    values = np.random.default_rng(0).normal(size=(2, size, size)).astype("float32")
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        left, right = tf.cast(values[0], dtype), tf.cast(values[1], dtype)
-        compiled = tf.function(lambda a, b: a @ b, jit_compile=True)
-        text = compiled.experimental_get_compiler_ir(left, right)(stage="optimized_hlo")
-        library = xla_library(text, f"TensorFlow {tf.__version__}")
-        return lambda: float(compiled(left, right)[0, 0]), library
-    import jax
-
-    left, right = (jax.numpy.asarray(value, dtype) for value in values)
-    compiled = jax.jit(jax.numpy.matmul)
-    text = compiled.lower(left, right).compile().as_text()
-    library = xla_library(text, f"JAX {jax.__version__}")
-    return lambda: compiled(left, right).block_until_ready(), library
-
-
-def xla_library(text, engine):
-    """Which library XLA calls for a matrix product, as far as the compiled program says."""
-    found = "oneDNN" if "onednn" in text.lower() else "YNNPACK or Eigen, by product"
-    return f"{engine}, XLA with {found}"
-
-
 def serve_torch(settings):
     """transformers' XLNetLMHeadModel, eager or compiled."""
     import torch
@@ -326,22 +208,11 @@ def serve_torch(settings):
         state.update(mems=output.mems if memory else None, step=state["step"] + 1)
         return float(output.loss)
 
-    size = PRODUCT[settings["device"]]
-    left, right = torch.randn(2, size, size, device=device)
-    if half:
-        left, right = left.bfloat16(), right.bfloat16()
-    turns = Turns(lambda: float((left @ right)[0, 0]))
-    step(), step(), step()
-    blas = "MKL" if torch.backends.mkl.is_available() else "OpenBLAS or other"
-    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
-    turns.answer(ready=f"{versions}, {blas}")
-    while True:
-        turns.wait()
-        turns.finish(loss=step())
+    step_in_turns(step, settings, device)
 
 
 if __name__ == "__main__":
     received = json.loads(sys.argv[1])
-    if received["device"] == "cpu" and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core: one compute thread
+    if received["device"] == "cpu":
+        one_core()
     serve_torch(received) if received["backend"] == "torch" else serve_keras(received)

@@ -26,13 +26,19 @@ def both(block):
     return TwoStream(block)(
         CONTENT,
         QUERY,
-        TARGETS,
-        RelativePositionEncoding(WIDTH)(CONTENT, memory_length=MEMORY),
-        memory=MEMORIES,
-        content_visible=content_visibility(ORDER, memory_length=MEMORY),
-        query_visible=query_visibility(ORDER, TARGETS, memory_length=MEMORY),
-        content_same_segment=same,
-        query_same_segment=same[:, :PREDICTIONS],
+        shared={
+            "position_encoding": RelativePositionEncoding(WIDTH)(CONTENT, memory_length=MEMORY),
+            "memory": ops.convert_to_tensor(MEMORIES),
+        },
+        content_own={
+            "visible": content_visibility(ORDER, memory_length=MEMORY),
+            "same_segment": same,
+        },
+        query_own={
+            "visible": query_visibility(ORDER, TARGETS, memory_length=MEMORY),
+            "same_segment": same[:, :PREDICTIONS],
+            "positions": TARGETS,
+        },
     )
 
 
@@ -54,7 +60,9 @@ def test_query_rows_that_carry_content_and_see_as_content_are_content():
     block = made()
     table = RelativePositionEncoding(WIDTH)(CONTENT)
     rows = np.take_along_axis(CONTENT, TARGETS[:, :, None], axis=1)
-    content, query = TwoStream(block)(CONTENT, rows, TARGETS, table)
+    content, query = TwoStream(block)(
+        CONTENT, rows, {"position_encoding": table}, query_own={"positions": TARGETS}
+    )
     expected = np.take_along_axis(ops.convert_to_numpy(content), TARGETS[:, :, None], axis=1)
     np.testing.assert_allclose(ops.convert_to_numpy(query), expected, atol=1e-5)
 
@@ -71,7 +79,13 @@ def test_dropout_draws_twice():
     block = made(dropout=0.5)
     positions = np.tile(np.arange(LENGTH, dtype="int32"), (BATCH, 1))
     table = RelativePositionEncoding(WIDTH)(CONTENT)
-    content, query = TwoStream(block)(CONTENT, CONTENT, positions, table, training=True)
+    content, query = TwoStream(block)(
+        CONTENT,
+        CONTENT,
+        {"position_encoding": table},
+        query_own={"positions": positions},
+        training=True,
+    )
     difference = ops.convert_to_numpy(content) - ops.convert_to_numpy(query)
     assert np.abs(difference).max() > 0.01
 
@@ -82,7 +96,10 @@ def test_one_block_in_two_graphs_reloads(tmp_path):
     positions = keras.Input((PREDICTIONS,), dtype="int32")
     table = RelativePositionEncoding(WIDTH)(content)
     block = made()
-    outputs = [block(content, table), *TwoStream(block)(content, query, positions, table)]
+    two_stream = TwoStream(block)(
+        content, query, {"position_encoding": table}, query_own={"positions": positions}
+    )
+    outputs = [block(content, table), *two_stream]
     model = keras.Model([content, query, positions], outputs)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")

@@ -154,3 +154,17 @@ def test_window_of_an_unknown_length():
     for length in (2, 5):
         visible = ops.convert_to_numpy(model(np.zeros((1, length), "int32")))
         np.testing.assert_array_equal(visible[0], np.eye(length, dtype=bool))
+
+
+def test_until_hides_again():
+    """MPNet: three tokens, 0 is context; 1 is predicted first; its mask copy is hidden then."""
+    order = np.array([[0, 1, 2, 0, 0]])  # c0, p1, p2, m1, m2
+    until = np.array([[9, 9, 9, 1, 2]])
+    assert table(content_visibility(order, until=until)) == [
+        "10011",  # context sees the masks
+        "11001",  # the first predicted token sees the mask of the second alone
+        "11100",
+        "10011",
+        "10011",
+    ]
+    assert table(query_visibility(order, np.array([[1, 2]]), until=until)) == ["10011", "11001"]

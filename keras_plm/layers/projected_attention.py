@@ -1,0 +1,124 @@
+"""Attention whose keys and values are projected once and read by any rows."""
+
+import keras
+from keras import ops
+
+from keras_plm.layers.replayable_dropout import ReplayableDropout
+from keras_plm.ops import attend, attention_weights
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class ProjectedAttention(keras.layers.Layer):
+    """Multi-head attention in two steps: `project` the content, let rows `read` the projection.
+
+    Keys and values come from content rows only. Called, the content reads itself.
+
+    Args:
+        num_heads: int. The heads H.
+        key_dim: int. The width K of a head.
+        dropout: float. Dropout rate of the attention weights.
+        kernel_initializer: initializer of the four projections; their biases start at 0.
+
+    Call arguments:
+        content: tensor of shape (B, T, D).
+        visible: bool tensor of shape (B, T, T), or (B, 1, T) if all rows see the same, or None:
+            all is visible.
+        causal: bool. Whether row i sees, besides, no key after i.
+        bias: float tensor of shape (B or 1, H, T, T), added to the scores, or None.
+
+    Returns:
+        Tensor of shape (B, T, D).
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_plm.layers import ProjectedAttention
+
+    content = np.random.normal(size=(2, 5, 8)).astype("float32")
+    attention = ProjectedAttention(num_heads=2, key_dim=4)
+    assert tuple(attention(content, causal=True).shape) == (2, 5, 8)
+    ```
+
+    Source: Vaswani et al., arXiv:1706.03762, section 3.2.2.
+    """
+
+    def __init__(
+        self, num_heads, key_dim, dropout=0.0, kernel_initializer="glorot_uniform", **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.key_dim = key_dim
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.dropout = ReplayableDropout(dropout, dtype=self.dtype_policy, name="dropout")
+
+    def build(self, content_shape):
+        hidden_dim = content_shape[-1]
+        for name in ("query", "key", "value"):
+            projection = self._dense("btd,dhk->bthk", (None, self.num_heads, self.key_dim), name)
+            projection.build((None, None, hidden_dim))
+            setattr(self, name, projection)
+        self.attention_output = self._dense("bthk,hkd->btd", (None, hidden_dim), "attention_output")
+        self.attention_output.build((None, None, self.num_heads, self.key_dim))
+
+    def _dense(self, equation, output_shape, name):
+        """A projection with a bias over all axes that it makes."""
+        return keras.layers.EinsumDense(
+            equation,
+            output_shape=output_shape,
+            bias_axes="hk" if len(output_shape) == 3 else "d",
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def project(self, content):
+        """Project keys and values.
+
+        Args:
+            content: tensor of shape (B, S, D).
+
+        Returns:
+            Pair of tensors of shape (B, S, H, K).
+        """
+        return self.key(content), self.value(content)
+
+    def read(
+        self, rows, projection, visible=None, causal=False, bias=None, weights=False, training=None
+    ):
+        """Let rows read a projection.
+
+        Args:
+            rows: tensor of shape (B, R, D).
+            projection: pair, from `project`.
+            visible, causal, bias: as in the call, with R rows and S keys.
+            weights: bool. Whether the attention weights are returned as well.
+            training: bool or None.
+
+        Returns:
+            Tensor of shape (B, R, D); with `weights` a pair of it and the weights before dropout,
+            (B, H, R, S), float32.
+        """
+        key, value = projection  # (B, S, H, K)
+        query = self.query(rows)  # (B, R, H, K)
+        if not weights and not (training and self.dropout.rate > 0):
+            return self.attention_output(attend(query, key, value, visible, causal, bias))
+        shares = attention_weights(query, key, visible, causal, bias)  # (B, H, R, S)
+        dropped = self.dropout(ops.cast(shares, value.dtype), training=training)
+        values = ops.einsum("bhrs,bshk->brhk", dropped, value)  # (B, R, H, K)
+        output = self.attention_output(values)
+        return (output, shares) if weights else output
+
+    def call(self, content, visible=None, causal=False, bias=None, training=None):
+        return self.read(content, self.project(content), visible, causal, bias, training=training)
+
+    def compute_output_spec(self, content, *args, **kwargs):
+        return keras.KerasTensor(content.shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "dropout": self.dropout.rate,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

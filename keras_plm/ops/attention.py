@@ -1,0 +1,68 @@
+"""Dot-product attention: one call for the patterns that a backend can fuse, and the weights."""
+
+from keras import ops
+
+
+def attend(query, key, value, visible=None, causal=False, bias=None):
+    """Let rows read keys and values.
+
+    A row that sees no key gets 0; `ops.dot_product_attention` alone gives it the mean of all
+    values, which would leak.
+
+    Args:
+        query: tensor of shape (B, R, H, K).
+        key, value: tensors of shape (B, S, H, K).
+        visible: bool tensor of shape (B, R, S), or (B, 1, S) if all rows see the same, or None:
+            all is visible.
+        causal: bool. Whether row i sees, besides, no key after i; R = S.
+        bias: float tensor of shape (B, H, R, S) or (1, H, R, S), added to the scores, or None.
+
+    Returns:
+        Tensor of shape (B, R, H, K).
+
+    Source: Vaswani et al., arXiv:1706.03762, section 3.2.1.
+    """
+    mask = None if visible is None else visible[:, None]  # (B, 1, R or 1, S)
+    output = ops.dot_product_attention(query, key, value, bias=bias, mask=mask, is_causal=causal)
+    if visible is None:
+        return output
+    sees = _sees_any(visible, causal)[:, :, None, None]  # (B, R or 1, 1, 1)
+    return ops.where(sees, output, ops.zeros_like(output))
+
+
+def attention_weights(query, key, visible=None, causal=False, bias=None):
+    """How much each row reads of each key.
+
+    Args:
+        query, key, visible, causal, bias: as in `attend`.
+
+    Returns:
+        Tensor of shape (B, H, R, S), float32: each row's weights add up to 1, or are all 0 where
+        it sees nothing.
+    """
+    score = ops.einsum("brhk,bshk->bhrs", query, key)  # (B, H, R, S)
+    score = ops.cast(score, "float32") * query.shape[-1] ** -0.5
+    if bias is not None:
+        score = score + ops.cast(bias, "float32")
+    if causal:
+        not_after = _not_after(score)[None]  # (1, R, S)
+        visible = not_after if visible is None else ops.logical_and(visible, not_after)
+    if visible is None:
+        return ops.softmax(score, axis=-1)
+    score = ops.where(visible[:, None], score, -1e30)
+    return ops.where(visible[:, None], ops.softmax(score, axis=-1), 0.0)
+
+
+def _sees_any(visible, causal):
+    """Whether each row sees any key, (B, R) or (B, 1)."""
+    if not causal:
+        return ops.any(visible, axis=-1)
+    if visible.shape[1] == 1:
+        return ops.cumsum(ops.cast(visible[:, 0], "int32"), axis=-1) > 0  # (B, S): R = S
+    return ops.any(ops.logical_and(visible, _not_after(visible)[None]), axis=-1)
+
+
+def _not_after(like):
+    """Which key is not after which row: (R, S) of the last two axes of a tensor."""
+    ones = ops.cast(ops.ones_like(like[(0,) * (len(like.shape) - 2)]), "int32")  # (R, S)
+    return ops.cumsum(ones, axis=1) <= ops.cumsum(ones, axis=0)

@@ -1,0 +1,120 @@
+"""The parent's side of an interleaved benchmark: engines in processes of their own, in turns.
+
+Backends of Keras cannot share a process, and a process's CPU time is the one clock that a busy
+machine leaves usable: so each engine has a process of its own, on a CPU with one compute thread on
+one core, and the parent gives them turns, so that whatever else the machine does hits all alike.
+"""
+
+import json
+import os
+import pathlib
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).resolve().parent
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+    "JAX_PLATFORMS": "cpu",
+}
+
+
+class Worker:
+    """An engine in a process of its own."""
+
+    def __init__(self, script, backend, settings):
+        self.steps, self.products = [], []
+        self.errors = tempfile.TemporaryFile("w+")
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        if settings["device"] == "cpu":
+            environment.update(ONE_THREAD)
+        if backend != "torch":
+            environment["KERAS_BACKEND"] = backend
+        paths = [str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / script), json.dumps(settings)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env=environment,
+        )
+
+    def read(self):
+        """The next answer; raises RuntimeError with the worker's last words if it has died."""
+        line = self.process.stdout.readline()
+        if not line:
+            self.errors.seek(0)
+            raise RuntimeError(self.errors.read().strip()[-2000:] or "no message")
+        return json.loads(line)
+
+    def ask(self, what):
+        self.process.stdin.write(what + "\n")
+        self.process.stdin.flush()
+        return self.read()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(script, engines, settings, rounds):
+    """Start engines, give them turns, and return {engine: Worker} of those that ran.
+
+    `engines` is a dict of a name to a pair: the backend of Keras or "torch", and what `kind` of
+    work the script is to do; the settings go to the script with both.
+    """
+    workers, libraries = {}, {}
+    for engine, (backend, kind) in engines.items():  # one by one: compilation needs the memory
+        worker = Worker(script, backend, {**settings, "backend": backend, "kind": kind})
+        try:
+            libraries[engine] = worker.read()["ready"]
+            workers[engine] = worker
+        except RuntimeError as error:
+            print(f"{engine} is left out, it did not start:\n{error}\n", file=sys.stderr)
+            worker.close()
+    order = list(workers.values())
+    for _ in range(rounds):
+        random.shuffle(order)
+        for worker in order:
+            worker.steps.append(worker.ask("step"))
+            worker.products.append(worker.ask("product"))
+    for worker in order:
+        worker.close()
+    return workers, libraries
+
+
+def ratio(workers, first, second, what):
+    """(ratio of medians, 10th, 90th percentile of the ratios per round), or None."""
+    if first not in workers or second not in workers:
+        return None
+    values = [[step[what] for step in workers[engine].steps] for engine in (first, second)]
+    if None in values[0] + values[1]:
+        return None
+    first, second = np.maximum(values, 1e-9)
+    spread = np.percentile(first / second, [10, 90])
+    return [round(float(v), 3) for v in (np.median(first) / np.median(second), *spread)]
+
+
+def processor():
+    """Vendor and model of the processor."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        pairs = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+        pairs = {key.strip(): value.strip() for key, value in pairs.items()}
+        keys = ("vendor_id", "model name", "cpu family", "model")
+        known = pairs.get("flags", "").split()
+        flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16") if flag in known]
+        return ", ".join([f"{key} {pairs[key]}" for key in keys if key in pairs] + flags)
+    except OSError:
+        return platform.processor() or platform.machine()

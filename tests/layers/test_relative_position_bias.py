@@ -1,0 +1,31 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_plm.layers import RelativePositionBias
+from keras_plm.ops import relative_buckets
+
+POSITIONS = np.arange(6, dtype="int32")[None]
+
+
+def test_looks_up_the_bucket_of_each_distance():
+    layer = RelativePositionBias(8, 3, max_distance=16)
+    rows = np.array([[4, 0], [5, 2]], "int32")
+    bias = ops.convert_to_numpy(layer(rows, POSITIONS))
+    table = ops.convert_to_numpy(layer.embeddings)
+    buckets = ops.convert_to_numpy(relative_buckets(rows, POSITIONS, 8, 16))  # (2, 2, 6)
+    np.testing.assert_array_equal(bias, np.moveaxis(table[buckets], -1, 1))
+
+
+def test_symbolic_shape_and_config():
+    layer = RelativePositionBias(8, 3)
+    symbolic = layer(keras.Input((2,), dtype="int32"), keras.Input((6,), dtype="int32"))
+    assert symbolic.shape == (None, 3, 2, 6)
+    assert RelativePositionBias.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("num_buckets", [2, 7])
+def test_an_odd_number_is_refused(num_buckets):
+    with pytest.raises(ValueError, match=f"even number of at least 4. Received: {num_buckets}"):
+        RelativePositionBias(num_buckets, 2)
