@@ -10,6 +10,9 @@ sentence continues the paragraph?) or on the directory of DREAM (arXiv:1902.0016
     python examples/finetune_multiple_choice.py
     python examples/finetune_multiple_choice.py --data dream
 
+Half of DREAM's dialogues are longer than a row; `--context-words N` keeps, of each, the sentences
+that share most words with the question and the choices, up to N words, in their order.
+
 The wrong choices of the default data are sentences of other novels. Quotation marks and dashes
 are taken out, which would give the edition away; whole chapters are held out.
 """
@@ -43,6 +46,7 @@ parser.add_argument("--epochs", type=int, default=4)
 parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--learning-rate", type=float, default=1e-3, help="for a base model 2e-5")
 parser.add_argument("--sequence-length", type=int, default=128)
+parser.add_argument("--context-words", type=int, metavar="N", help="see above; default: all")
 parser.add_argument("--limit", type=int, help="use so many training questions only")
 parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
@@ -53,12 +57,33 @@ arguments.output.mkdir(parents=True, exist_ok=True)
 # === Contexts, questions, choices and labels ===
 
 
+def long_words(text):
+    return {word for word in re.findall(r"\w+", text.lower()) if len(word) > 3}
+
+
+def nearest_sentences(context, question, choices):
+    """The part of a context that is kept."""
+    if arguments.context_words is None:
+        return context
+    asked = long_words(" ".join([question, *choices]))
+    sentences = re.split(r"(?<=[.?!]) ", context)
+    shares = [len(long_words(one) & asked) / (len(one.split()) + 5) for one in sentences]
+    kept, room = [], arguments.context_words
+    for index in sorted(range(len(sentences)), key=lambda index: -shares[index]):
+        length = len(sentences[index].split())
+        if length <= room or not kept:
+            kept.append(index)
+            room -= length
+    return " ".join(sentences[index] for index in sorted(kept))
+
+
 def read_dream(path):
     """(context, question, choices, label) of every question; a dialogue is the context."""
     for turns, asked, _ in json.loads(path.read_text(encoding="utf-8")):
         for one in asked:
-            label = one["choice"].index(one["answer"])
-            yield " ".join(turns), one["question"], one["choice"], label
+            question, choices = one["question"], one["choice"]
+            context = nearest_sentences(" ".join(turns), question, choices)
+            yield context, question, choices, choices.index(one["answer"])
 
 
 def read_novels(directory, held_out):
@@ -143,7 +168,6 @@ model.fit(
     list(labels),
     batch_size=arguments.batch_size,
     epochs=arguments.epochs,
-    validation_data=(held_out_texts, held_out_labels),
     verbose=2,
 )
 logits = model.predict(held_out_texts, batch_size=arguments.batch_size, verbose=0)

@@ -107,20 +107,23 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
         except ValueError as error:
             raise ValueError(f"Feature {name!r} must be a rectangular array: {error}") from error
         _check_feature(name, value, lengths)
-    bounds = {"vocabulary_size": vocabulary_size, "sequence_length": lengths.get("T")}
+    known = {"vocabulary_size": vocabulary_size, "sequence_length": lengths.get("T")}
     for name, bound in _BOUNDED.items():
-        if name in x and bounds[bound] is not None:
-            _check_range(name, np.asarray(x[name]), bounds[bound], bound)
-    others = dict.fromkeys(("segment_ids", "order", "until"), 2**30) | dict(bounds or {})
-    longest = others.pop("sequence_length", None)
+        if name in x and known[bound] is not None:
+            _check_range(name, np.asarray(x[name]), known[bound], bound)
+    bounds = dict(bounds or {})
+    longest = bounds.pop("sequence_length", None)
     if longest is not None and lengths.get("T", 0) > longest:
         raise ValueError(
             f"The model has positions for {longest} tokens. Received: rows of {lengths['T']}. "
             "Shorten them."
         )
-    for name, bound in others.items():
+    for name in ("segment_ids", "order", "until"):
         if name in x:
-            _check_range(name, np.asarray(x[name]), bound, "what the model knows")
+            _check_range(name, np.asarray(x[name]), 2**30, "2**30")
+    for name, bound in bounds.items():
+        if name in x:
+            _check_range(name, np.asarray(x[name]), bound, "what the model has")
 
 
 def _check_feature(name, value, lengths):

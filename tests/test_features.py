@@ -12,8 +12,13 @@ def batch(**changes):
         "token_ids": np.array([[1, 2, 3, 4], [5, 6, 7, 9]], "int32"),
         "padding_mask": np.ones((BATCH, LENGTH), bool),
         "segment_ids": np.array([[0, 0, 1, 2]] * BATCH, "int32"),
+        "position_ids": np.array([[2, 3, 4, 1]] * BATCH, "int32"),
+        "language_ids": np.array([[0, 0, 1, 1]] * BATCH, "int32"),
+        "task_ids": np.zeros((BATCH, LENGTH), "int32"),
         "order": np.array([[0, 1, 0, 2]] * BATCH, "int32"),
+        "until": np.array([[9, 9, 1, 9]] * BATCH, "int32"),
         "target_positions": np.array([[1, 3, 0]] * BATCH, "int32"),
+        "target_token_ids": np.array([[7, 8, 0]] * BATCH, "int32"),
         "answer_mask": np.array([[True, True, False, True]] * BATCH),
         "start_positions": np.array([-1, 3], "int32"),
         "backward": np.array([False, True]),
@@ -63,8 +68,8 @@ BAD = {
     "no targets": (dict(target_positions=IDS[:, :0]), "'target_positions'.*empty"),
     "id is the vocabulary size": (dict(token_ids=IDS * 10), r"'token_ids'.*\[0, 10\).*10 to 10"),
     "id is negative": (dict(token_ids=IDS * -1), r"'token_ids'.*\[0, 10\).*-1"),
-    "target past the end": (dict(target_positions=IDS * 4), r"'target_positions'.*\[0, 4\)"),
-    "target is negative": (dict(target_positions=IDS * -1), "'target_positions'.*-1"),
+    "target past the end": (dict(target_positions=IDS[:, :3] * 4), r"'target_positions'.*\[0, 4\)"),
+    "target is negative": (dict(target_positions=IDS[:, :3] * -1), "'target_positions'.*-1"),
     "order is negative": (dict(order=IDS * -1), "'order'.*-1"),
     "order is huge": (dict(order=IDS * 2**30), r"'order'.*2\*\*30"),
     "segment is negative": (dict(segment_ids=IDS * -1), "'segment_ids'.*-1"),
@@ -90,6 +95,21 @@ def test_a_bad_batch_is_refused(changes, message):
 def test_another_batch_size_is_refused():
     with pytest.raises(ValueError, match=r"'token_ids'.*B = 3.*\(2, 4\)"):
         check_batch(batch(), batch_size=3)
+
+
+@pytest.mark.parametrize(
+    "bounds, message",
+    [
+        ({"segment_ids": 2}, r"'segment_ids' must lie in \[0, 2\).*from 0 to 2"),
+        ({"language_ids": 1}, r"'language_ids' must lie in \[0, 1\).*from 0 to 1"),
+        ({"position_ids": 4}, r"'position_ids' must lie in \[0, 4\).*from 1 to 4"),
+        ({"sequence_length": 3}, "positions for 3 tokens. Received: rows of 4"),
+    ],
+)
+def test_bounds_of_a_model(bounds, message):
+    check_batch(batch(), bounds={"segment_ids": 3, "sequence_length": LENGTH})
+    with pytest.raises(ValueError, match=message):
+        check_batch(batch(), bounds=bounds)
 
 
 def test_a_batch_that_is_no_dict_is_refused():

@@ -29,6 +29,8 @@ RANKS = {
     "transfer": 10,
     "models": 11,
 }
+# `presets.extend_vocabulary` is a public name and needs models: it is loaded when it is asked for.
+UPWARD = {("keras_plm/presets/__init__.py", "tasks")}
 KERAS_FREE = ("features", "files", "presets", "objectives", "data")
 BACKENDS = ("keras", "keras_hub", "tensorflow", "tensorflow_text", "jax", "torch")
 KERAS_HUB_FILE = PACKAGE / "backbones" / "_keras_hub.py"
@@ -86,6 +88,8 @@ def test_imports_go_one_way():
             continue
         here = room(path)
         for there in rooms_imported(tree) - {here}:
+            if (name_of(path), there) in UPWARD:
+                continue
             assert RANKS[there] <= RANKS[here], f"{name_of(path)} imports upward from {there}"
             edges.add((here, there))
     circles = {edge for edge in edges if edge[::-1] in edges}

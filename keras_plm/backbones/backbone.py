@@ -99,7 +99,8 @@ class Backbone(keras_hub.models.Backbone):
 
         Args:
             preset: str. A directory: one that `save_to_preset` of a backbone or of a task wrote,
-                a Hugging Face one (`config.json`, `model.safetensors`, also in shards), or an
+                a Hugging Face one (`config.json`, `model.safetensors`, also in shards), one that
+                KerasHub wrote of a BERT, RoBERTa or GPT-2 (`model.weights.h5`), or an
                 original TensorFlow checkpoint (`xlnet_config.json`, `xlnet_model.ckpt.*`; what
                 its config does not say, such as `causal`, is given here). Or a name of
                 `keras_plm.presets.list_presets`, or a handle "hf://owner/name@revision".

@@ -2,7 +2,9 @@
 
 from keras_plm.data.corpus import Corpus
 from keras_plm.data.examples import Examples, examples
-from keras_plm.data.tokenizer import SentencePieceTokenizer
+from keras_plm.data.sentence_piece_tokenizer import SentencePieceTokenizer
+from keras_plm.data.subword_tokenizer import SubwordTokenizer
+from keras_plm.data.tokenizer import Tokenizer
 from keras_plm.data.tokenizer_training import train_tokenizer
 from keras_plm.data.tokenizers_json import sentencepiece_from_tokenizers_json
 
@@ -10,6 +12,8 @@ __all__ = [
     "Corpus",
     "Examples",
     "SentencePieceTokenizer",
+    "SubwordTokenizer",
+    "Tokenizer",
     "examples",
     "sentencepiece_from_tokenizers_json",
     "train_tokenizer",

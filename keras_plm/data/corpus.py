@@ -75,7 +75,7 @@ class Corpus:
         Args:
             paths: path or list of paths: files (`.jsonl` holds one JSON object per line, any
                 other name plain text with blank lines between documents) or directories of them.
-            tokenizer: a `SentencePieceTokenizer`.
+            tokenizer: a `Tokenizer`.
             directory: where the corpus shall lie.
             text_field: key of the text in JSON lines.
             split_sentences: a function from text to a list of sentences; it gets a document (a
@@ -172,7 +172,7 @@ class Corpus:
         """Refuses a tokenizer that is not the one that the corpus was built with.
 
         Args:
-            tokenizer: a `SentencePieceTokenizer`.
+            tokenizer: a `Tokenizer`.
 
         Raises:
             ValueError: if the fingerprints differ.

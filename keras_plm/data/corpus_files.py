@@ -27,7 +27,7 @@ def write_corpus(directory, documents, tokenizer, split_sentences, num_workers):
     Args:
         directory: an existing directory, `pathlib.Path`.
         documents: what `read_documents` yields.
-        tokenizer: a `SentencePieceTokenizer`.
+        tokenizer: a `Tokenizer`.
         split_sentences: a function from text to a list of sentences.
         num_workers: threads that tokenise.
 
@@ -105,7 +105,6 @@ def _write_arrays(directory, documents, tokenizer, split, num_workers):
     """Tokenises documents, batch by batch, into the four arrays; returns their numbers."""
     vocabulary_size = tokenizer.vocabulary_size
     token_dtype = "uint16" if vocabulary_size <= 65_536 else "int32"
-    starts = tokenizer.word_starts  # (V,)
     total, last = 0, 0  # tokens so far; end of the last document that has tokens
     with (
         _ArrayWriter(directory / "token_ids.npy", token_dtype) as ids_file,
@@ -120,7 +119,9 @@ def _write_arrays(directory, documents, tokenizer, split, num_workers):
             ids = np.fromiter(itertools.chain.from_iterable(encoded), token_dtype)
             ends = total + np.cumsum([0] + [len(row) for row in encoded])  # (sentences + 1,)
             ids_file.write(ids)
-            starts_file.write(starts[ids])
+            starts = tokenizer.starts_words(ids)
+            starts[ends[:-1][np.diff(ends) > 0] - total] = True  # sentences start with a word
+            starts_file.write(starts)
             sentences_file.write(ends[1:][np.diff(ends) > 0])
             bounds = ends[np.array(document_ends, "int64")]
             bounds = bounds[np.diff(bounds, prepend=last) > 0]

@@ -32,14 +32,14 @@ def piece_offsets(text, text_origins, normalized, origins, piece_ends):
     original_ends = _character_ends(text_origins)[cleaned_ends - 1]  # (K,)
 
     visible = np.array([not (one == "▁" or one.isspace()) for one in normalized], bool)  # (K,)
-    first, after_last = _visible_limits(visible, begins, ends)  # (T,) both
+    first, after_last = visible_limits(visible, begins, ends)  # (T,) both
     empty = first >= after_last
     result = np.stack([original_begins[np.where(empty, ends, first)]] * 2, axis=-1)  # (T, 2)
     result[~empty, 1] = original_ends[after_last[~empty] - 1]
 
     # What the normalisation dropped at the end of the text, or beside a space, may be whitespace.
     visible = np.array([not one.isspace() for one in text], bool)  # (C,)
-    first, after_last = _visible_limits(visible, result[:, 0], result[:, 1])
+    first, after_last = visible_limits(visible, result[:, 0], result[:, 1])
     shown = first < after_last
     result[shown, 0], result[shown, 1] = first[shown], after_last[shown]
     result[:, 1] = np.maximum.accumulate(result[:, 1])  # whitespace inside of one character
@@ -52,8 +52,17 @@ def _character_ends(origins):
     return origins[np.minimum(following, len(origins) - 1)]
 
 
-def _visible_limits(visible, begins, ends):
-    """First visible index from `begins` on, and the one after the last visible before `ends`."""
+def visible_limits(visible, begins, ends):
+    """The visible part of parts of a text.
+
+    Args:
+        visible: (N,) bool, which characters are visible.
+        begins, ends: (T,) int. Where the parts begin and end.
+
+    Returns:
+        (T,) int both: the first visible index from `begins` on, and the one after the last
+        visible before `ends`; the first is not below the second if nothing is visible.
+    """
     size = len(visible)
     index = np.arange(size)
     next_visible = np.minimum.accumulate(np.where(visible, index, size)[::-1])[::-1]

@@ -50,8 +50,8 @@ class SegmentPairRows:
         if missing:
             raise ValueError(
                 f"The corpus's tokenizer has no special tokens {missing}, which these rows need. "
-                "Train the tokenizer with keras_plm.data.train_tokenizer. Received: "
-                f"special_token_ids={dict(corpus.special_token_ids)}"
+                'Train it with keras_plm.data.train_tokenizer(..., model="sentencepiece"). '
+                f"Received: special_token_ids={dict(corpus.special_token_ids)}"
             )
         self.corpus = corpus
         self.sequence_length = objective.sequence_length

@@ -1,179 +1,46 @@
-"""A SentencePiece tokenizer with XLNet's special pieces."""
+"""What every tokenizer has: special ids, a row layout, a fingerprint, files."""
 
+import abc
 import functools
-import hashlib
-import json
+from pathlib import Path
 
 import numpy as np
-import sentencepiece
 
-from keras_plm.data.digit_commas import digit_comma_splits, split_digit_commas
-from keras_plm.data.piece_offsets import piece_offsets
-from keras_plm.data.text_normalization import TextNormalization
 from keras_plm.data.tokenizer_files import (
+    TOKENIZER_FILE,
     read_preset_tokenizer,
     read_tokenizer,
     write_tokenizer,
 )
 
-SPECIAL_PIECES = {
-    "unk": "<unk>",
-    "bos": "<s>",
-    "eos": "</s>",
-    "cls": "<cls>",
-    "sep": "<sep>",
-    "pad": "<pad>",
-    "mask": "<mask>",
-    "eod": "<eod>",
-    "eop": "<eop>",
-}
-# One-character pieces that start a word (data_utils.py, `_is_start_piece`: not ', = and >).
-START_CHARACTERS = frozenset('!"#$%&()*+,-./:;?@[\\]^_`{|}~')
-# The constructor's arguments beside `proto`, and the values that change nothing.
-PLAIN_SETTINGS = {
-    "clean_text": False,
-    "keep_accents": True,
-    "lowercase": False,
-    "split_digit_commas": False,
-}
+UNSPLIT_LANGUAGES = ("zh", "th", "ja")
 
 
-class SentencePieceTokenizer:
-    """Turns text into vocabulary ids and back with a SentencePiece model.
+class Tokenizer(abc.ABC):
+    """Abstract base of the tokenizers: text to vocabulary ids and back.
 
-    Special pieces in the text, such as a literal `<sep>`, never become special ids (`<eop>`, which
-    XLNet's model has as a user-defined piece, does). It can be pickled. Two tokenizers are equal if
-    their fingerprints are.
-
-    The settings are preprocessing that a released model was trained with and that its SentencePiece
-    model knows nothing about. By default there is none. The released cased XLNet models take
-    `clean_text=True, keep_accents=False, split_digit_commas=True`.
-
-    Args:
-        proto: the serialised SentencePiece model, `bytes`.
-        clean_text: bool. Strip the text, make one space of any whitespace and `"` of two
-            backquotes or two apostrophes.
-        keep_accents: bool. If False, decompose characters (NFKD) and drop combining marks.
-        lowercase: bool. Lower-case the text.
-        split_digit_commas: bool. Encode a piece that ends in a digit and a comma anew without its
-            comma, which becomes a piece of its own.
+    No text ever becomes a special id: a literal `[SEP]` in it is text like any other. Two
+    tokenizers are equal if their fingerprints are. All of them can be pickled.
 
     Attributes:
-        proto: the same bytes.
-        settings: dict of the other arguments.
-        fingerprint: SHA-256 of `proto`, and of the settings that are not the default, as
-            hexadecimal digits.
-        vocabulary_size: number of pieces.
-        special_token_ids: `{"cls": 3, ...}`, those of `SPECIAL_PIECES` that the model has.
-
-    Raises:
-        ValueError: if `proto` is no SentencePiece model, or a setting is not a bool, or the commas
-            are to be split and the model has no piece for a comma.
-
-    Source: SentencePiece (Kudo and Richardson, 2018); the settings: `prepro_utils.py`, released
-        with XLNet (Yang et al., 2019).
+        fingerprint: hexadecimal digits that stand for all that decides about the ids.
+        vocabulary_size: V, the number of pieces.
+        special_token_ids: dict of a name ("cls", "sep", "pad", "mask", "unk", "bos", "eos", ...)
+            to an id, without the names that the vocabulary has not.
+        settings: dict of plain values, how texts are prepared.
+        layout: `RowLayout`, how texts become rows.
+        languages: dict of a language's name to its id; empty unless the model has languages.
     """
 
-    def __init__(
-        self,
-        proto,
-        clean_text=False,
-        keep_accents=True,
-        lowercase=False,
-        split_digit_commas=False,
-    ):
-        if not isinstance(proto, bytes) or not proto:
-            raise ValueError(
-                "proto must be the bytes of a SentencePiece model, not its path. "
-                f"Received: {type(proto).__name__}"
-            )
-        try:
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
-        except RuntimeError as error:
-            raise ValueError(f"proto is no SentencePiece model: {error}") from error
-        self._normalization = TextNormalization(clean_text, keep_accents, lowercase)
-        if not isinstance(split_digit_commas, bool):
-            raise ValueError(
-                f"split_digit_commas must be True or False. Received: {split_digit_commas!r}"
-            )
-        self.proto = proto
-        self.settings = {
-            "clean_text": clean_text,
-            "keep_accents": keep_accents,
-            "lowercase": lowercase,
-            "split_digit_commas": split_digit_commas,
-        }
-        self.fingerprint = _fingerprint(proto, self.settings)
-        self.vocabulary_size = len(self._processor)
-        ids = {name: self._processor.piece_to_id(piece) for name, piece in SPECIAL_PIECES.items()}
-        self.special_token_ids = {
-            name: index
-            for name, index in ids.items()
-            if self._processor.id_to_piece(index) == SPECIAL_PIECES[name]
-        }
-        if split_digit_commas and self._processor.is_unknown(self._processor.piece_to_id(",")):
-            raise ValueError(
-                "This SentencePiece model has no piece `,`, so that no comma can be split off. "
-                "Received: split_digit_commas=True"
-            )
+    languages = {}
 
-    def __reduce__(self):
-        return SentencePieceTokenizer, (self.proto, *self.settings.values())
-
-    def __eq__(self, other):
-        if not isinstance(other, SentencePieceTokenizer):
-            return NotImplemented
-        return self.fingerprint == other.fingerprint
-
-    def __hash__(self):
-        return hash(self.fingerprint)
-
-    def _special(self, name):
-        if name not in self.special_token_ids:
-            raise ValueError(f"This SentencePiece model has no piece {SPECIAL_PIECES[name]}")
-        return self.special_token_ids[name]
-
-    @property
-    def cls_token_id(self):
-        """Id of `<cls>`."""
-        return self._special("cls")
-
-    @property
-    def sep_token_id(self):
-        """Id of `<sep>`."""
-        return self._special("sep")
-
-    @property
-    def pad_token_id(self):
-        """Id of `<pad>`."""
-        return self._special("pad")
-
-    @property
-    def mask_token_id(self):
-        """Id of `<mask>`."""
-        return self._special("mask")
-
-    @property
-    def eod_token_id(self):
-        """Id of `<eod>`, the end of a document."""
-        return self._special("eod")
-
-    @functools.cached_property
-    def word_starts(self):
-        """Which ids may start a word, (V,) bool: `▁...`, `<...` or one mark of punctuation.
-
-        Source: XLNet's released `data_utils.py`, `_is_start_piece`.
-        """
-        pieces = self.pieces(range(self.vocabulary_size))
-        starts = [piece[0] in "▁<" or piece in START_CHARACTERS for piece in pieces]
-        return np.array(starts)  # (V,)
-
+    @abc.abstractmethod
     def encode(self, text, num_threads=1):
         """Turns text into ids, without adding any special id.
 
         Args:
             text: a string, or a list or tuple of strings.
-            num_threads: how many threads share a list.
+            num_threads: how many threads may share a list.
 
         Returns:
             A list of ids, or a list of such lists.
@@ -181,79 +48,27 @@ class SentencePieceTokenizer:
         Raises:
             TypeError: if there is anything but strings.
         """
-        texts = self._texts(text)
-        if not self._normalization.changes_nothing:
-            texts = [self._normalization(one) for one in texts]
-        rows = self._run(texts, int, num_threads)
-        splits = self._comma_splits
-        for number, row in enumerate(rows if splits else ()):
-            if not splits.keys().isdisjoint(row):
-                rows[number] = split_digit_commas(row, row, splits)[0]
-        return rows[0] if isinstance(text, str) else rows
 
+    @abc.abstractmethod
     def encode_with_offsets(self, text, num_threads=1):
         """Turns text into ids and says which part of the text each of them stands for.
 
-        The part has no whitespace around it: `text[begin:end]` of "▁cat" is "cat". A mark or a
-        character that the normalisation drops belongs to the character before it; a character that
-        becomes several (`½`) belongs to each piece with a part of it. A piece without surface, such
-        as "▁" alone, has begin = end = where the next character begins.
-
         Args:
             text: a string, or a list or tuple of strings.
-            num_threads: how many threads share a list.
+            num_threads: how many threads may share a list.
 
         Returns:
             Two values: what `encode` gives, and for each text a (T, 2) int32 array of character
             offsets [begin, end) into the text as it was passed; a list of them for a list. Both
-            columns rise or stay from row to row.
+            columns rise or stay from row to row, and no part has whitespace around it.
 
         Raises:
             TypeError: if there is anything but strings.
-            ValueError: if the model falls back to bytes, whose pieces are no characters.
         """
-        texts = self._texts(text)
-        cleaned = [self._normalization.with_origins(one) for one in texts]
-        rows = self._run([one for one, _ in cleaned], int, num_threads)
-        pieces = self._run([one for one, _ in cleaned], str, num_threads)
-        offsets = []
-        for number, (one, origins) in enumerate(cleaned):
-            normalized, positions = self._processor.normalize(one, with_offsets=True)
-            if "".join(pieces[number]) != normalized:
-                raise ValueError(
-                    "The pieces of this SentencePiece model do not spell the text (it falls back "
-                    f"to bytes), so that they have no offsets. Received: {texts[number]!r:.100}"
-                )
-            lengths = [len(piece) for piece in pieces[number]]
-            rows[number], lengths = split_digit_commas(rows[number], lengths, self._comma_splits)
-            ends = np.cumsum(lengths, dtype="int64")  # (T,)
-            offsets.append(piece_offsets(texts[number], origins, normalized, positions, ends))
-        return (rows[0], offsets[0]) if isinstance(text, str) else (rows, offsets)
 
-    def _texts(self, text):
-        """The texts as a list, each of them checked."""
-        texts = [text] if isinstance(text, str) else text
-        if not isinstance(texts, (list, tuple)):
-            texts = list(texts) if hasattr(texts, "__iter__") else [texts]
-        for one in texts:
-            if not isinstance(one, str):
-                raise _no_text(one)
-        return list(texts)
-
-    def _run(self, texts, out_type, num_threads):
-        """SentencePiece's ids or pieces of checked texts."""
-        try:
-            return self._processor.encode(texts, out_type=out_type, num_threads=num_threads)
-        except (TypeError, UnicodeError):
-            raise _no_text(next(filter(_has_surrogates, texts), texts)) from None
-
-    @functools.cached_property
-    def _comma_splits(self):
-        """What pieces with a comma become; nothing, unless so set."""
-        return digit_comma_splits(self._processor) if self.settings["split_digit_commas"] else {}
-
+    @abc.abstractmethod
     def decode(self, ids):
-        """Turns ids back into text; control pieces such as `<cls>` leave nothing.
+        """Turns ids back into text; special tokens leave nothing.
 
         Args:
             ids: ids, a list or an array (T,).
@@ -264,8 +79,8 @@ class SentencePieceTokenizer:
         Raises:
             ValueError: if an id is outside the vocabulary.
         """
-        return self._processor.decode(self._checked(ids))
 
+    @abc.abstractmethod
     def pieces(self, ids):
         """Returns the vocabulary entry of every id.
 
@@ -278,41 +93,180 @@ class SentencePieceTokenizer:
         Raises:
             ValueError: if an id is outside the vocabulary.
         """
-        return [self._processor.id_to_piece(index) for index in self._checked(ids)]
 
-    def _checked(self, ids):
-        ids = [int(index) for index in ids]
-        wrong = [index for index in ids if not 0 <= index < self.vocabulary_size]
-        if wrong:
+    @property
+    @abc.abstractmethod
+    def word_starts(self):
+        """Which ids may start a word, (V,) bool."""
+
+    def starts_words(self, ids):
+        """Which tokens of a text start a word.
+
+        Args:
+            ids: the ids of a text from its begin, a list or an array (T,).
+
+        Returns:
+            (T,) bool.
+        """
+        return self.word_starts[np.asarray(ids, "int64")]
+
+    def encode_words(self, words):
+        """Turns the words of a text that is already split into ids, as if spaces separated them.
+
+        Args:
+            words: list of strings.
+
+        Returns:
+            A list of ids for each word; empty for a word of characters that are dropped.
+
+        Raises:
+            TypeError: if there is anything but strings.
+        """
+        return self.encode(list(words))
+
+    @abc.abstractmethod
+    def _save_vocabulary(self, directory):
+        """Write what is no setting into a directory."""
+
+    @classmethod
+    @abc.abstractmethod
+    def _from_files(cls, directory, settings, layout):
+        """The tokenizer that `_save_vocabulary` wrote."""
+
+    def __eq__(self, other):
+        if not isinstance(other, Tokenizer):
+            return NotImplemented
+        return self.fingerprint == other.fingerprint
+
+    def __hash__(self):
+        return hash(self.fingerprint)
+
+    # === Special tokens ===
+
+    def special_token_id(self, name):
+        """The id of a special token.
+
+        Args:
+            name: str, such as "cls".
+
+        Raises:
+            ValueError: if the vocabulary has none of that name.
+        """
+        if name not in self.special_token_ids:
             raise ValueError(
-                f"ids must be within [0, {self.vocabulary_size}). Received: {wrong[:5]}"
+                f"This tokenizer has no special token {name!r}: take one of a model that has it. "
+                f"Received: special_token_ids={self.special_token_ids}"
             )
-        return ids
+        return self.special_token_ids[name]
+
+    @property
+    def unk_token_id(self):
+        """Id of the token for what is not in the vocabulary."""
+        return self.special_token_id("unk")
+
+    @property
+    def cls_token_id(self):
+        """Id of the token that stands for a whole row."""
+        return self.special_token_id("cls")
+
+    @property
+    def sep_token_id(self):
+        """Id of the token that ends a text."""
+        return self.special_token_id("sep")
+
+    @property
+    def mask_token_id(self):
+        """Id of the token that hides another."""
+        return self.special_token_id("mask")
+
+    @property
+    def bos_token_id(self):
+        """Id of the token that begins a text."""
+        return self.special_token_id("bos")
+
+    @property
+    def eos_token_id(self):
+        """Id of the token that ends a generated text."""
+        return self.special_token_id("eos")
+
+    @property
+    def eod_token_id(self):
+        """Id of the end of a document."""
+        return self.special_token_id("eod")
+
+    @property
+    def pad_token_id(self):
+        """Id that fills rows up: "pad"; where there is none, "eos"; else 0. No mask shows it."""
+        ids = self.special_token_ids
+        return ids.get("pad", ids.get("eos", 0))
+
+    @functools.cached_property
+    def special_tokens(self):
+        """dict of the names of the special tokens to their pieces, such as "[MASK]"."""
+        names = list(self.special_token_ids)
+        return dict(zip(names, self.pieces(self.special_token_ids.values())))
+
+    @property
+    def mask_token(self):
+        """The piece of the token that hides another, such as "[MASK]"."""
+        return self.pieces([self.mask_token_id])[0]
+
+    def language_id(self, name, pre_split=False):
+        """The id of a language.
+
+        Args:
+            name: str, one of `languages`.
+            pre_split: bool. Whether the words of the texts are already separated by spaces, which
+                Chinese, Thai and Japanese need.
+
+        Raises:
+            ValueError: if there is no such language, or its words have to be separated first.
+        """
+        if name not in self.languages:
+            raise ValueError(
+                f"language must be one of {sorted(self.languages)}. "
+                f"Received: language={name!r:.100}"
+            )
+        if name.split("-")[0] in UNSPLIT_LANGUAGES and not pre_split:
+            raise ValueError(
+                "Texts of this language have no spaces between words, which this tokenizer needs: "
+                "separate them by a segmenter first, and say pre_split=True. "
+                f"Received: language={name!r}"
+            )
+        return self.languages[name]
+
+    # === Files ===
 
     def save(self, directory):
-        """Writes `tokenizer.json` and `vocabulary.spm` into a directory.
+        """Writes `tokenizer.json` and the vocabulary into a directory.
 
         Args:
             directory: the directory, made if it is not there; its other files stay.
         """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        self._save_vocabulary(directory)
         write_tokenizer(directory, self)
 
     @classmethod
     def load(cls, directory):
-        """Reads what `save` wrote.
+        """Reads what `save` wrote, as the class that it was.
 
         Args:
             directory: the directory.
+
+        Returns:
+            A tokenizer of this class; of any class if this is `Tokenizer`.
 
         Raises:
             FileNotFoundError: if one of the files is missing.
             ValueError: if the files are not a tokenizer, or do not belong to each other.
         """
-        proto, settings, fingerprint = read_tokenizer(directory, PLAIN_SETTINGS)
-        tokenizer = cls(proto, **settings)
+        name, settings, layout, fingerprint = read_tokenizer(directory)
+        tokenizer = cls._class_named(name, directory)._from_files(directory, settings, layout)
         if tokenizer.fingerprint != fingerprint:
             raise ValueError(
-                f"{directory}/vocabulary.spm is not the file that tokenizer.json describes. "
+                f"The vocabulary in {directory} is not the one that {TOKENIZER_FILE} describes. "
                 f"Received: fingerprint={tokenizer.fingerprint}, expected {fingerprint}"
             )
         return tokenizer
@@ -325,31 +279,61 @@ class SentencePieceTokenizer:
             preset: str. A directory of this package, of Hugging Face or of an original checkpoint;
                 a name of `keras_plm.presets.list_presets`; or a handle.
 
+        Returns:
+            A tokenizer of this class; of any class if this is `Tokenizer`.
+
         Raises:
             FileNotFoundError: if there is no such preset, or it has no tokenizer.
             ValueError: if a file is not what it should be.
         """
-        proto, settings = read_preset_tokenizer(preset)
-        return cls.load(proto) if settings is None else cls(proto, **settings)
+        name, arguments = read_preset_tokenizer(preset)
+        if name is None:
+            return cls.load(arguments)
+        return cls._class_named(name, preset)(**arguments)
 
+    @classmethod
+    def _class_named(cls, name, directory):
+        """The class of that name, if it is one of this class."""
+        classes = {one.__name__: one for one in (cls, *cls.__subclasses__())}
+        classes.pop("Tokenizer", None)
+        if not isinstance(name, str) or name not in classes:
+            raise ValueError(
+                f"{directory} must hold a tokenizer of one of the classes {sorted(classes)}. "
+                f"Received: class={name!r:.100}"
+            )
+        return classes[name]
 
-def _fingerprint(proto, settings):
-    """SHA-256 of the model, and of the settings that are not the default."""
-    digest = hashlib.sha256(proto)
-    special = {name: value for name, value in settings.items() if value != PLAIN_SETTINGS[name]}
-    if special:
-        digest.update(json.dumps(special, sort_keys=True).encode())
-    return digest.hexdigest()
+    # === Checks ===
 
+    def _checked_ids(self, ids):
+        """The ids as a list of int, all of them within the vocabulary."""
+        ids = [int(index) for index in ids]
+        wrong = [index for index in ids if not 0 <= index < self.vocabulary_size]
+        if wrong:
+            raise ValueError(
+                f"ids must be within [0, {self.vocabulary_size}). Received: {wrong[:5]}"
+            )
+        return ids
 
-def _no_text(wrong):
-    """The error for what is no text."""
-    return TypeError(
-        "text must be a string or a list of strings that can be written in UTF-8. "
-        f"Received: {wrong!r:.100}"
-    )
+    @staticmethod
+    def _checked_texts(text):
+        """The texts as a list, each of them checked."""
+        texts = [text] if isinstance(text, str) else text
+        if not isinstance(texts, (list, tuple)):
+            texts = list(texts) if hasattr(texts, "__iter__") else [texts]
+        for one in texts:
+            if not isinstance(one, str) or not one.isascii() and _has_surrogates(one):
+                raise TypeError(
+                    "text must be a string or a list of strings that can be written in UTF-8. "
+                    f"Received: {one!r:.100}"
+                )
+        return list(texts)
 
 
 def _has_surrogates(text):
     """Whether a string holds half a character, which UTF-8 cannot write."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

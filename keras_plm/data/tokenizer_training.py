@@ -1,4 +1,4 @@
-"""Training of the SentencePiece tokenizer."""
+"""Training of tokenizers."""
 
 import io
 import itertools
@@ -6,8 +6,9 @@ import re
 
 import sentencepiece
 
+from keras_plm.data.sentence_piece_tokenizer import SentencePieceTokenizer
+from keras_plm.data.subword_training import train_byte_level, train_wordpiece
 from keras_plm.data.text_files import read_documents, text_paths
-from keras_plm.data.tokenizer import SentencePieceTokenizer
 
 CONTROL_PIECES = ["<cls>", "<sep>", "<pad>", "<mask>", "<eod>"]  # ids 3 to 7
 USER_DEFINED_PIECES = ["<eop>", ".", "(", ")", '"', "-", "–", "£", "€"]  # ids 8 to 16
@@ -20,8 +21,10 @@ def train_tokenizer(
     text_field="text",
     character_coverage=0.99995,
     max_bytes=200_000_000,
+    model="sentencepiece",
+    lowercase=False,
 ):
-    """Trains a SentencePiece unigram tokenizer with XLNet's special pieces.
+    """Trains a tokenizer from text files.
 
     The same files and arguments give the same tokenizer on every machine. A vocabulary that is
     larger than the text can carry is lowered, with a printed note.
@@ -30,30 +33,60 @@ def train_tokenizer(
         paths: path or list of paths of plain text and JSON lines, as in `Corpus.build`.
         vocabulary_size: number of pieces, the special ones included.
         text_field: key of the text in JSON lines.
-        character_coverage: share of the characters that get a piece of their own.
+        character_coverage: share of the characters that get a piece of their own; "bpe" has all.
         max_bytes: of larger text only every second, third, ... line is read.
+        model: "sentencepiece": unigrams with XLNet's special pieces and rows; "wordpiece": with
+            BERT's; "bpe": byte-level pairs with RoBERTa's.
+        lowercase: bool. Whether the tokenizer lower-cases texts, these and later ones. WordPiece
+            drops accents then, as BERT does.
 
     Returns:
-        A `SentencePieceTokenizer`.
+        A `SentencePieceTokenizer` or a `SubwordTokenizer`.
 
     Raises:
         FileNotFoundError: if a path does not exist.
         ValueError: if a file is empty or not UTF-8, or the vocabulary is too small for the
-            characters of the text.
+            characters of the text, or there is no such model.
 
-    Source: XLNet (Yang et al., 2019), section 3.1; the options are those of its released README.
+    Source: XLNet (Yang et al., 2019), section 3.1, and the options of its released README; BERT
+    (Devlin et al., 2019), section 3; RoBERTa (Liu et al., 2019), section 4.4.
     """
     if not isinstance(vocabulary_size, int) or vocabulary_size < 1:
         raise ValueError(
             f"vocabulary_size must be a positive integer. Received: {vocabulary_size!r}"
         )
+    if not isinstance(lowercase, bool):
+        raise ValueError(f"lowercase must be True or False. Received: lowercase={lowercase!r}")
     paths = text_paths(paths)
     stride = -(-sum(path.stat().st_size for path in paths) // max_bytes)
-    lines = _Lines(itertools.islice(_read_lines(paths, text_field), 0, None, stride))
+
+    def lines():
+        return _Lines(itertools.islice(_read_lines(paths, text_field), 0, None, stride))
+
+    if model == "sentencepiece":
+        tokenizer = _train_sentencepiece(lines(), vocabulary_size, character_coverage, lowercase)
+    elif model == "wordpiece":
+        tokenizer = train_wordpiece(lines, vocabulary_size, lowercase, character_coverage)
+    elif model == "bpe":
+        tokenizer = train_byte_level(lines, vocabulary_size, lowercase)
+    else:
+        raise ValueError(
+            f"model must be 'sentencepiece', 'wordpiece' or 'bpe'. Received: model={model!r:.100}"
+        )
+    if tokenizer.vocabulary_size < vocabulary_size:
+        print(
+            f"The text carries {tokenizer.vocabulary_size:,} pieces: the vocabulary is lowered "
+            f"from {vocabulary_size:,} to that."
+        )
+    return tokenizer
+
+
+def _train_sentencepiece(lines, vocabulary_size, character_coverage, lowercase):
+    """A `SentencePieceTokenizer` of unigrams."""
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=lines,
+            sentence_iterator=(line.lower() for line in lines) if lowercase else lines,
             model_writer=model,
             model_type="unigram",
             vocab_size=vocabulary_size,
@@ -79,14 +112,8 @@ def train_tokenizer(
                 "character of the text has a piece; raise it, or lower `character_coverage`. "
                 f"Received: vocabulary_size={vocabulary_size}"
             ) from None
-        raise ValueError(f"SentencePiece could not learn from {paths}: {error}") from error
-    tokenizer = SentencePieceTokenizer(model.getvalue())
-    if tokenizer.vocabulary_size < vocabulary_size:
-        print(
-            f"The text carries {tokenizer.vocabulary_size:,} pieces: the vocabulary is lowered "
-            f"from {vocabulary_size:,} to that."
-        )
-    return tokenizer
+        raise ValueError(f"SentencePiece could not learn from the text: {error}") from error
+    return SentencePieceTokenizer(model.getvalue(), lowercase=lowercase)
 
 
 class _Lines:

@@ -54,16 +54,30 @@ def sentencepiece_from_tokenizers_json(path):
             kind = UNKNOWN
         elif score == 0:
             kind = CONTROL if piece in special else USER_DEFINED
-        pieces.append(_bytes(1, piece.encode()) + _float(2, score) + _integer(3, kind))
+        pieces.append(piece_entry(piece, score, kind))
     trainer = _integer(3, UNIGRAM) + _integer(4, len(vocabulary)) + _integer(40, unknown)
     trainer += _bytes(45, vocabulary[unknown][0].encode())
-    proto = b"".join(_bytes(1, piece) for piece in pieces)
+    proto = b"".join(pieces)
     proto += _bytes(2, trainer) + _bytes(3, _normalizer(content, path))
     try:
         sentencepiece.SentencePieceProcessor(model_proto=proto)
     except RuntimeError as error:
         raise ValueError(f"{path} does not describe a SentencePiece model: {error}") from error
     return proto
+
+
+def piece_entry(piece, score, kind=NORMAL):
+    """One entry of the list of pieces of a SentencePiece model; more may be put at its end.
+
+    Args:
+        piece: str.
+        score: float. The logarithm of its probability.
+        kind: int. `NORMAL`, `UNKNOWN`, `CONTROL` or `USER_DEFINED`.
+
+    Returns:
+        bytes of the serialised model.
+    """
+    return _bytes(1, _bytes(1, piece.encode()) + _float(2, score) + _integer(3, kind))
 
 
 def _vocabulary(entries, path):

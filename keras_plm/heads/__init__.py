@@ -3,6 +3,7 @@
 from keras_plm.heads.beam_span_head import AnswerClass, BeamSpanHead
 from keras_plm.heads.end_logits import EndLogits
 from keras_plm.heads.masked_lm_head import MaskedLMHead
+from keras_plm.heads.sentence_pair_head import SentencePairHead
 from keras_plm.heads.span_head import SpanHead
 from keras_plm.heads.summary_head import SummaryHead
 from keras_plm.heads.token_head import TokenHead
@@ -12,6 +13,7 @@ __all__ = [
     "BeamSpanHead",
     "EndLogits",
     "MaskedLMHead",
+    "SentencePairHead",
     "SpanHead",
     "SummaryHead",
     "TokenHead",

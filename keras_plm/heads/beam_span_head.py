@@ -10,7 +10,7 @@ from keras_plm.ops import gather_rows
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class AnswerClass(keras.layers.Layer):
-    """A logit of "there is no answer", from the expected start row and the CLS row.
+    """A logit of "there is no answer", from the expected start row and the row's summary.
 
     Args:
         hidden_dim: int. The width D.
@@ -19,7 +19,7 @@ class AnswerClass(keras.layers.Layer):
 
     Call arguments:
         start_row: tensor of shape (B, D), the rows weighted by the start probabilities.
-        summary_row: tensor of shape (B, D), the row of CLS.
+        summary_row: tensor of shape (B, D), the vector that stands for the whole row.
 
     Returns:
         Tensor of shape (B, 1), float32.
@@ -94,10 +94,12 @@ class BeamSpanHead(keras.layers.Layer):
         kernel_initializer: initializer of all kernels.
 
     Call arguments:
-        rows: tensor of shape (B, T, D); the last one is that of CLS.
+        rows: tensor of shape (B, T, D).
         answer_mask: bool tensor of shape (B, T). Where an answer may start or end; elsewhere
             logits are -1e30.
         start_positions: int tensor of shape (B,). The start of the label; -1 = not known.
+        summary: tensor of shape (B, D), the vector that stands for the whole row, or None: the
+            last of the rows, which is XLNet's CLS.
 
     Returns:
         dict, all floats float32: `start` (B, T) logits; `end` (B, T) logits given one start;
@@ -158,14 +160,17 @@ class BeamSpanHead(keras.layers.Layer):
             name="answer_class",
         )
 
-    def build(self, rows_shape, answer_mask_shape=None, start_positions_shape=None):
+    def build(
+        self, rows_shape, answer_mask_shape=None, start_positions_shape=None, summary_shape=None
+    ):
         row_shape = (rows_shape[0], rows_shape[-1])
         self.start_logits.build(rows_shape)
         self.end_logits.build(rows_shape, rows_shape)
         self.answer_class.build(row_shape, row_shape)
 
-    def call(self, rows, answer_mask, start_positions, training=None):
+    def call(self, rows, answer_mask, start_positions, summary=None, training=None):
         rows = ops.cast(rows, self.compute_dtype)
+        summary = rows[:, -1] if summary is None else summary  # (B, D)
         start = ops.squeeze(self.start_logits(rows), -1)
         start = masked_logits(start, answer_mask)  # (B, T)
 
@@ -176,7 +181,7 @@ class BeamSpanHead(keras.layers.Layer):
 
         probabilities = ops.softmax(start, axis=-1)  # (B, T)
         expected = ops.einsum("bt,btd->bd", ops.cast(probabilities, rows.dtype), rows)
-        impossible = self.answer_class(expected, rows[:, -1], training=training)  # (B, 1)
+        impossible = self.answer_class(expected, summary, training=training)  # (B, 1)
 
         start_log_probs, start_index = ops.top_k(
             ops.log_softmax(start, axis=-1), self.start_top
@@ -199,7 +204,7 @@ class BeamSpanHead(keras.layers.Layer):
         logits = self.end_logits(rows, gather_rows(rows, starts))
         return masked_logits(logits, answer_mask[:, None])
 
-    def compute_output_spec(self, rows, answer_mask, start_positions, training=None):
+    def compute_output_spec(self, rows, answer_mask, start_positions, summary=None, training=None):
         batch, length, _ = rows.shape
         beam = (batch, self.start_top, self.end_top)
         return {

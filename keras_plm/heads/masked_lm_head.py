@@ -3,22 +3,34 @@
 import keras
 from keras import ops
 
+from keras_plm.layers.activation import get_activation
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class MaskedLMHead(keras.layers.Layer):
     """Logits over the vocabulary: rows times the transposed token embedding, plus a bias.
 
-    XLNet has no transform between the last block and the product.
+    BERT, RoBERTa, ERNIE and MPNet first transform the rows (dense, activation, layer norm); XLNet
+    and XLM do not; GPT has neither a transform nor a bias.
 
     Args:
         token_embedding: `keras.layers.ReversibleEmbedding` of shape (V, D), shared with the
             backbone.
+        transform: bool. Whether the rows are transformed before the product.
+        activation: str. The activation of the transform: "gelu" (erf), "gelu_tanh", or a name
+            that Keras knows.
+        layer_norm_epsilon: float. Of the transform's layer norm.
+        use_bias: bool. Whether each token of the vocabulary has a bias.
+        kernel_initializer: initializer of the transform's kernel.
 
     Call arguments:
         rows: tensor of shape (B, P, D).
 
     Returns:
         Tensor of shape (B, P, V), float32.
+
+    Raises:
+        ValueError: if the activation is unknown.
 
     Example:
     ```python
@@ -27,36 +39,76 @@ class MaskedLMHead(keras.layers.Layer):
     from keras_plm.heads import MaskedLMHead
 
     embedding = keras.layers.ReversibleEmbedding(10, 4)
-    head = MaskedLMHead(embedding)
+    head = MaskedLMHead(embedding, transform=True)
     assert tuple(head(np.zeros((2, 3, 4), "float32")).shape) == (2, 3, 10)
     ```
 
-    Source: XLNet, arXiv:1906.08237, equation 4.
+    Source: BERT, arXiv:1810.04805, and its released `run_pretraining.py`
+    (`get_masked_lm_output`); without the transform XLNet, arXiv:1906.08237, equation 4.
     """
 
-    def __init__(self, token_embedding, **kwargs):
+    def __init__(
+        self,
+        token_embedding,
+        transform=False,
+        activation="gelu",
+        layer_norm_epsilon=1e-12,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
         kwargs.setdefault("dtype", token_embedding.dtype_policy)
         super().__init__(**kwargs)
         self.token_embedding = token_embedding
+        self.activation = activation
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.transform = self.transform_norm = None
+        if transform:
+            self.transform = keras.layers.Dense(
+                token_embedding.output_dim,
+                activation=get_activation(activation),
+                kernel_initializer=self.kernel_initializer.clone(),
+                dtype=self.dtype_policy,
+                name="transform",
+            )
+            self.transform_norm = keras.layers.LayerNormalization(
+                epsilon=layer_norm_epsilon, dtype=self.dtype_policy, name="transform_norm"
+            )
 
     def build(self, rows_shape):
         if not self.token_embedding.built:
             self.token_embedding.build(rows_shape)
-        self.bias = self.add_weight(
-            name="bias", shape=(self.token_embedding.input_dim,), initializer="zeros"
-        )
+        if self.transform is not None:
+            self.transform.build(rows_shape)
+            self.transform_norm.build(rows_shape)
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias", shape=(self.token_embedding.input_dim,), initializer="zeros"
+            )
 
     def call(self, rows):
-        logits = self.token_embedding(rows, reverse=True)  # (B, P, V)
-        return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
+        if self.transform is not None:
+            rows = self.transform_norm(self.transform(rows))  # (B, P, D)
+        logits = ops.cast(self.token_embedding(rows, reverse=True), "float32")  # (B, P, V)
+        return logits if self.bias is None else logits + ops.cast(self.bias, "float32")
 
     def compute_output_spec(self, rows):
         shape = (*rows.shape[:-1], self.token_embedding.input_dim)
         return keras.KerasTensor(shape, dtype="float32")
 
     def get_config(self):
-        embedding = keras.saving.serialize_keras_object(self.token_embedding)
-        return {**super().get_config(), "token_embedding": embedding}
+        return {
+            **super().get_config(),
+            "token_embedding": keras.saving.serialize_keras_object(self.token_embedding),
+            "transform": self.transform is not None,
+            "activation": self.activation,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
 
     @classmethod
     def from_config(cls, config):

@@ -1,20 +1,24 @@
-"""XLNet's classification head: a summary of the sequence, then logits."""
+"""The classification head: a summary of the sequence, then logits."""
 
 import keras
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class SummaryHead(keras.layers.Layer):
-    """Logits from the vector of one token: dense, tanh, dropout, dense.
+    """Logits from the vector that stands for a text: dense, tanh, dropout, dense.
+
+    A backbone with a pooler has made the summary itself: then only dropout and dense are left.
 
     Args:
         num_classes: int. How many logits.
         hidden_dim: int. The width D of the summary.
         dropout: float. Dropout rate of the summary.
-        kernel_initializer: initializer of both kernels.
+        summarise: bool. Whether the first dense layer is there; False for a pooled output.
+        kernel_initializer: initializer of the kernels.
 
     Call arguments:
-        inputs: tensor of shape (B, D), the output at the CLS token.
+        inputs: tensor of shape (B, D), the output at the token that stands for the text, or the
+            pooled output.
 
     Returns:
         Tensor of shape (B, num_classes), float32.
@@ -28,23 +32,32 @@ class SummaryHead(keras.layers.Layer):
     assert tuple(logits.shape) == (2, 3)
     ```
 
-    Source: the released `modeling.py` of XLNet (`summarize_sequence`, then the task's logits).
+    Source: the released `modeling.py` of XLNet (`summarize_sequence`, then the task's logits);
+    without the summary the released `run_classifier.py` of BERT (`create_model`).
     """
 
     def __init__(
-        self, num_classes, hidden_dim, dropout=0.1, kernel_initializer="glorot_uniform", **kwargs
+        self,
+        num_classes,
+        hidden_dim,
+        dropout=0.1,
+        summarise=True,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.hidden_dim = hidden_dim
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.summary = keras.layers.Dense(
-            hidden_dim,
-            activation="tanh",
-            kernel_initializer=self.kernel_initializer.clone(),
-            dtype=self.dtype_policy,
-            name="summary",
-        )
+        self.summary = None
+        if summarise:
+            self.summary = keras.layers.Dense(
+                hidden_dim,
+                activation="tanh",
+                kernel_initializer=self.kernel_initializer.clone(),
+                dtype=self.dtype_policy,
+                name="summary",
+            )
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.logits = keras.layers.Dense(
             num_classes,
@@ -54,11 +67,13 @@ class SummaryHead(keras.layers.Layer):
         )
 
     def build(self, inputs_shape):
-        self.summary.build(inputs_shape)
+        if self.summary is not None:
+            self.summary.build(inputs_shape)
         self.logits.build((*inputs_shape[:-1], self.hidden_dim))
 
     def call(self, inputs, training=None):
-        summary = self.dropout(self.summary(inputs), training=training)  # (B, D)
+        summary = inputs if self.summary is None else self.summary(inputs)  # (B, D)
+        summary = self.dropout(summary, training=training)
         return keras.ops.cast(self.logits(summary), "float32")  # (B, num_classes)
 
     def compute_output_spec(self, inputs, training=None):
@@ -70,5 +85,6 @@ class SummaryHead(keras.layers.Layer):
             "num_classes": self.num_classes,
             "hidden_dim": self.hidden_dim,
             "dropout": self.dropout.rate,
+            "summarise": self.summary is not None,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

@@ -5,10 +5,11 @@
                            step = order[i] - 1  for a query row, which must predict token i
                                                 without seeing it
 
-Without `until`, a key stays visible for ever. `padding_mask` hides keys only, memory is visible at every step, and a content row always sees
-itself, padding included. A window bounds, besides, how far to the left a row sees, counted over
-memory and segment. This is XLNet's content mask and query mask (arXiv:1906.08237, section
-2.3 and figure 2), BERT's (order 0 everywhere) and a causal one (order = position) in one rule.
+Without `until`, a key stays visible for ever. `padding_mask` hides keys only, memory is visible
+at every step, and a content row always sees itself, padding included. A window bounds, besides,
+how far to the left a row sees, counted over memory and segment. This is XLNet's content mask and
+query mask (arXiv:1906.08237, section 2.3 and figure 2), BERT's (order 0 everywhere), a causal one
+(order = position) and MPNet's (arXiv:2004.09297, section 2.2) in one rule.
 """
 
 from keras import ops

@@ -4,13 +4,26 @@ from keras_plm.presets.catalogue import Preset, list_presets
 from keras_plm.presets.export import export_huggingface
 from keras_plm.presets.location import cache_directory, find_preset
 from keras_plm.presets.released_checkpoint import ReleasedCheckpoint, open_checkpoint
+from keras_plm.presets.transformer_sizes import TRANSFORMER_SIZES, num_parameters
 
 __all__ = [
     "ReleasedCheckpoint",
     "Preset",
+    "TRANSFORMER_SIZES",
     "cache_directory",
     "export_huggingface",
+    "extend_vocabulary",
     "find_preset",
     "list_presets",
+    "num_parameters",
     "open_checkpoint",
 ]
+
+
+def __getattr__(name):
+    """Hand on what needs models from above, when it is asked for: the one import upwards."""
+    if name == "extend_vocabulary":
+        from keras_plm.tasks.vocabulary_extension import extend_vocabulary
+
+        return extend_vocabulary
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

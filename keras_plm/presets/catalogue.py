@@ -18,7 +18,7 @@ class Preset:
     sha256: dict
 
 
-# The repositories' main branches hold the weights as pickles only; the revisions are those in
+# XLNet's main branches hold the weights as pickles only; the revisions are those in
 # which Hugging Face's converter added `model.safetensors`. Large has no commit that we could
 # confirm: its pull request is named instead, and the digest of its weights fixes what is loaded.
 PRESETS = {
@@ -35,6 +35,81 @@ PRESETS = {
         handle="hf://xlnet/xlnet-large-cased@refs/pr/2",
         sha256={
             "model.safetensors": "2d66539e29697b08dd996d475a316e8f44b0cb3605835a58143740e68fc23090",
+        },
+    ),
+    # These main branches hold the weights as safetensors. Where no digest of the weights is given,
+    # none was found; the commit alone fixes what is loaded.
+    "bert_base_en_uncased": Preset(
+        description="BERT base, English, uncased: 12 layers, width 768, 109 million weights.",
+        handle="hf://google-bert/bert-base-uncased@86b5e0934494bd15c9632b12f734a8a67f723594",
+        sha256={
+            "model.safetensors": "68d45e234eb4a928074dfd868cead0219ab85354cc53d20e772753c6bb9169d3",
+            "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+        },
+    ),
+    "bert_large_en_uncased": Preset(
+        description="BERT large, English, uncased: 24 layers, width 1024, 335 million weights.",
+        handle="hf://google-bert/bert-large-uncased@6da4b6a26a1877e173fca3225479512db81a5e5b",
+        sha256={},
+    ),
+    "bert_base_en_cased": Preset(
+        description="BERT base, English, cased: 12 layers, width 768, 108 million weights.",
+        handle="hf://google-bert/bert-base-cased@cd5ef92a9fb2f889e972770a36d4ed042daf221e",
+        sha256={},
+    ),
+    "bert_base_multi_cased": Preset(
+        description="BERT base, 104 languages, cased: 12 layers, width 768, 178 million weights.",
+        handle="hf://google-bert/bert-base-multilingual-cased"
+        "@3f076fdb1ab68d5b2880cb87a0886f315b8146f8",
+        sha256={},
+    ),
+    "bert_base_zh": Preset(
+        description="BERT base, Chinese: 12 layers, width 768, 102 million weights.",
+        handle="hf://google-bert/bert-base-chinese@8f23c25b06e129b6c986331a13d8d025a92cf0ea",
+        sha256={
+            "model.safetensors": "3404a1ffd8da507042e8161013ba2a4fc49858b4e3f8fbf5ce5724f94883aec3",
+        },
+    ),
+    "roberta_base": Preset(
+        description="RoBERTa base, English: 12 layers, width 768, 124 million weights.",
+        handle="hf://FacebookAI/roberta-base@e2da8e2f811d1448a5b465c236feacd80ffbac7b",
+        sha256={
+            "model.safetensors": "5bde1d28afb363d0103324efeb5afc8b2b397fe5e04beabb9b1ef355255ade81",
+            "vocab.json": "9e7f63c2d15d666b52e21d250d2e513b87c9b713cfa6987a82ed89e5e6e50655",
+            "merges.txt": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+        },
+    ),
+    "roberta_large": Preset(
+        description="RoBERTa large, English: 24 layers, width 1024, 354 million weights.",
+        handle="hf://FacebookAI/roberta-large@722cf37b1afa9454edce342e7895e588b6ff1d59",
+        sha256={
+            "model.safetensors": "047c85f0b96269cd62e6f732644f067004eebd95af5b5d35965ae2528f13bf38",
+        },
+    ),
+    "gpt2_small": Preset(
+        description="GPT-2 small, English: 12 layers, width 768, 124 million weights.",
+        handle="hf://openai-community/gpt2@607a30d783dfa663caf39e06633721c8d4cfcd7e",
+        sha256={
+            "model.safetensors": "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
+            "vocab.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+            "merges.txt": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+        },
+    ),
+    "gpt2_medium": Preset(
+        description="GPT-2 medium, English: 24 layers, width 1024, 355 million weights.",
+        handle="hf://openai-community/gpt2-medium@6dcaa7a952f72f9298047fd5137cd6e4f05f41da",
+        sha256={},
+    ),
+    "gpt2_large": Preset(
+        description="GPT-2 large, English: 36 layers, width 1280, 774 million weights.",
+        handle="hf://openai-community/gpt2-large@32b71b12589c2f8d625668d2335a01cac3249519",
+        sha256={},
+    ),
+    "gpt2_xl": Preset(
+        description="GPT-2 XL, English: 48 layers, width 1600, 1558 million weights.",
+        handle="hf://openai-community/gpt2-xl@15ea56dee5df4983c59b2538573817e1667135e2",
+        sha256={
+            "model.safetensors": "0f8b28eb05a8075f48b61b6f35332978c74fc7763fa9fb4051a1c30511736a6a",
         },
     ),
 }

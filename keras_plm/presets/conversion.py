@@ -1,7 +1,8 @@
 """How weights are called elsewhere: one table per architecture, used in both directions."""
 
-from dataclasses import dataclass
-from typing import Callable
+import re
+from dataclasses import dataclass, field
+from typing import Any, Callable
 
 import numpy as np
 
@@ -16,68 +17,65 @@ class Row:
     whose Hugging Face name has it, is one weight of ours for all layers; there it is stored for
     each. `*` in a TensorFlow name stands for any one scope.
 
+    Axes are written as letters, one for each axis of our weight, and a stored tensor's axes by
+    the same letters: "FD" is the transposed of "DF"; in "(HK)D" the axes H and K are one. What is
+    only in the stored axes is not in our weight: "1" has the length 1, of the three parts "3" our
+    weight is the one that `part` says, and of the layers "L" the one of its block.
+
     Args:
         ours: the path of our variable; in a table of a head, the path below the head.
+        axes: the axes of our variable. In a table of a backbone `System.sizes` has their lengths.
         hugging_face: the name of the tensor in a Hugging Face file, or None.
         tensorflow: the name of the variable in a TensorFlow checkpoint, or None.
-        shape: the shape of our variable, one letter of `System.sizes` for each axis. Not used
-            in tables of heads.
-        layout: "same"; "transposed": a Hugging Face kernel is (output, input); "row": the others
-            have two leading axes of 1; "stacked": TensorFlow has one variable for all layers.
+        hugging_face_axes: the axes of that tensor; None if they are ours.
+        tensorflow_axes: the axes of that variable; None if they are ours.
+        part: int. Which third of the stored tensor our weight is, if its axes have a "3".
         optional: whether a checkpoint may lack it.
     """
 
     ours: str
+    axes: str
     hugging_face: str | None
     tensorflow: str | None = None
-    shape: str = ""
-    layout: str = "same"
+    hugging_face_axes: str | None = None
+    tensorflow_axes: str | None = None
+    part: int = 0
     optional: bool = False
 
-    def stored_shape(self, shape, form, num_layers):
-        """The shape that a weight of ours has in a checkpoint of that form.
+    def stored_shape(self, shape, form, num_layers=1):
+        """The shape of the tensor that holds a weight of ours in a checkpoint of that form.
 
         Args:
             shape: tuple of int, the shape of our variable.
             form: `HUGGING_FACE` or `TENSORFLOW`.
             num_layers: int. The layers L.
         """
-        shape = tuple(shape)
-        if self.layout == "row":
-            return (1, 1, *shape)
-        if self.layout == "transposed" and form == HUGGING_FACE:
-            return shape[::-1]
-        if self.layout == "stacked" and form == TENSORFLOW:
-            return (num_layers, *shape)
-        return shape
+        lengths = {"1": 1, "3": 3, "L": num_layers, **dict(zip(self.axes, shape))}
+        return tuple(
+            int(np.prod([lengths[letter] for letter in group])) for group in self._groups(form)
+        )
 
-    def to_ours(self, array, form, layer=0):
-        """Turn an array of a checkpoint into the value of our variable.
+    def view(self, stored, shape, form, layer=0):
+        """Our weight within a stored tensor: a view, to be read or to be written.
 
         Args:
-            array: numpy array of the shape `stored_shape`.
+            stored: contiguous numpy array of the shape `stored_shape`.
+            shape: tuple of int, the shape of our variable.
             form: `HUGGING_FACE` or `TENSORFLOW`.
             layer: int. The block of the variable.
         """
-        if self.layout == "row":
-            return array[0, 0]
-        if self.layout == "transposed" and form == HUGGING_FACE:
-            return array.T
-        if self.layout == "stacked" and form == TENSORFLOW:
-            return array[layer]
-        return array
+        lengths = {"1": 1, "3": 3, "L": stored.shape[0], **dict(zip(self.axes, shape))}
+        letters = "".join(self._groups(form))
+        chosen = {"1": 0, "3": self.part, "L": layer}
+        index = tuple(slice(None) if x in self.axes else chosen[x] for x in letters)
+        left = [letter for letter in letters if letter in self.axes]
+        view = stored.reshape([lengths[letter] for letter in letters])[index]
+        return view.transpose([left.index(letter) for letter in self.axes])
 
-    def to_hugging_face(self, array):
-        """Turn the value of our variable into the tensor of a Hugging Face file.
-
-        Args:
-            array: numpy array.
-        """
-        if self.layout == "row":
-            array = array[None, None]
-        elif self.layout == "transposed":
-            array = array.T
-        return np.ascontiguousarray(array)
+    def _groups(self, form):
+        """The stored axes, each as the letters that are one in it."""
+        axes = getattr(self, f"{form}_axes") or self.axes
+        return [group.strip("()") for group in re.findall(r"\(\w+\)|\w", axes)]
 
 
 @dataclass(frozen=True)
@@ -88,13 +86,35 @@ class Stored:
         row: `Row`.
         names: tuple of str. The tensors that hold it, all of them equal.
         shape: tuple of int. Their shape.
+        own_shape: tuple of int. The shape of our weight.
         layer: int. The block of the weight.
     """
 
     row: Row
     names: tuple
     shape: tuple
+    own_shape: tuple
     layer: int
+
+
+@dataclass(frozen=True)
+class TokenizerFiles:
+    """The files of a released tokenizer, and what is said about them.
+
+    Args:
+        kind: "sentencepiece", "wordpiece", "byte_level_bpe", "bpe" (GPT-1) or "xlm_bpe".
+        files: dict of a role to a path: "model" (a SentencePiece model), "vocabulary", "merges",
+            "json" (a `tokenizer.json`, alone or beside the others).
+        settings: dict of settings of the tokenizer; None where nothing says it.
+        layout: how its rows are laid out: "xlnet", "bert", "roberta", "xlm" or "gpt".
+        special: dict of a role ("cls", "sep", "pad", "mask", "unk", "bos", "eos") to its token.
+    """
+
+    kind: str
+    files: dict
+    settings: dict
+    layout: str
+    special: dict
 
 
 @dataclass(frozen=True)
@@ -102,25 +122,36 @@ class System:
     """All that is particular about the checkpoints of one architecture.
 
     Args:
-        class_name: the backbone class.
+        name: what the names of its classes begin with in transformers, such as "Bert".
+        class_name: the backbone class. Where several systems have the same, the first that can
+            say what a model is (`write_hugging_face`) exports it.
         model_type: `model_type` in a Hugging Face `config.json`.
         prefix: what a Hugging Face model with a head puts in front of the backbone's names.
         rows: function of the constructor arguments: the table of the backbone.
         sizes: function of the constructor arguments: dict of a letter to a size.
         heads: dict of a head's name to its table, or to a tuple of tables of which one fits.
-        tied: dict of a Hugging Face name to the tensor that it must equal, if it is there.
-        tensorflow_config: the name of the JSON file beside a TensorFlow checkpoint.
-        tensorflow_checkpoint: the prefix of its files.
+        tied: dict of a head's name to a dict of a Hugging Face name to the tensor that it must
+            equal, if it is there.
         read_hugging_face: function of (config, arrays): constructor arguments and notes.
-        read_tensorflow: function of (config, arrays): constructor arguments and notes.
         write_hugging_face: function of constructor arguments: the config and notes.
         read_head_settings: function of (config, shapes): arguments of tasks.
-        check_head: function of (Hugging Face config, head name): raises if the head is another.
+        check_head: function of (Hugging Face config, head name): False if what the checkpoint has
+            under the names of this head is another; raises if ours cannot compute it.
         write_head_config: function of (task, head name, head weights): config of the head.
-        tokenizer: dict of settings of the tokenizer, beside its SentencePiece model.
-        tokenizer_names: dict of a setting to its name in a Hugging Face `tokenizer_config.json`.
+        architectures: dict of the sorted names of a model's heads to what the name of its class
+            in transformers ends with.
+        tokenizer: `keras_plm.presets.tokenizer_format.TokenizerFormat`.
+        tensorflow_config: the name of the JSON file beside a TensorFlow checkpoint, or None if
+            there are no such checkpoints.
+        tensorflow_checkpoint: the prefix of its files.
+        read_tensorflow: function of (config, arrays): constructor arguments and notes.
+        old_names: dict of the end of a Hugging Face name, as old files have it, to that of today.
+        ignored: pattern of the names of Hugging Face tensors that are no weights, but constants.
+        spare: tuple of patterns, with `*`, of names that a checkpoint may have more than a model
+            needs: a pooler that the user leaves out.
     """
 
+    name: str
     class_name: str
     model_type: str
     prefix: str
@@ -128,16 +159,19 @@ class System:
     sizes: Callable
     heads: dict
     tied: dict
-    tensorflow_config: str
-    tensorflow_checkpoint: str
     read_hugging_face: Callable
-    read_tensorflow: Callable
     write_hugging_face: Callable
     read_head_settings: Callable
     check_head: Callable
     write_head_config: Callable
-    tokenizer: dict
-    tokenizer_names: dict
+    architectures: dict
+    tokenizer: Any
+    tensorflow_config: str | None = None
+    tensorflow_checkpoint: str | None = None
+    read_tensorflow: Callable | None = None
+    old_names: dict = field(default_factory=dict)
+    ignored: str | None = None
+    spare: tuple = ()
 
     def backbone_weights(self, arguments, form):
         """Where each weight of a backbone is in a checkpoint.
@@ -154,15 +188,15 @@ class System:
         found = {}
         for row in self.rows(arguments):
             name = getattr(row, form)
-            shape = tuple(sizes[letter] for letter in row.shape)
+            shape = tuple(sizes[letter] for letter in row.axes)
             stored_shape = row.stored_shape(shape, form, len(layers))
             if "{layer}" in row.ours:
                 for layer in layers:
-                    names = (name.format(layer=layer),)
-                    found[row.ours.format(layer=layer)] = Stored(row, names, stored_shape, layer)
+                    path, names = row.ours.format(layer=layer), (name.format(layer=layer),)
+                    found[path] = Stored(row, names, stored_shape, shape, layer)
             else:
-                names = dict.fromkeys(name.format(layer=layer) for layer in layers)
-                found[row.ours] = Stored(row, tuple(names), stored_shape, 0)
+                names = tuple(dict.fromkeys(name.format(layer=layer) for layer in layers))
+                found[row.ours] = Stored(row, names, stored_shape, shape, 0)
         return found
 
     def head_tables(self, head):
@@ -176,3 +210,7 @@ class System:
         """
         tables = self.heads.get(head, ())
         return [tables] if tables and isinstance(tables[0], Row) else list(tables)
+
+    def copies(self):
+        """dict of the name of a tensor to that of which it is a copy."""
+        return {copy: name for names in self.tied.values() for copy, name in names.items()}

@@ -8,8 +8,9 @@ from safetensors.numpy import save_file
 
 from keras_plm import files
 from keras_plm.presets.conversion import HUGGING_FACE
-from keras_plm.presets.released_checkpoint import CONFIG, SENTENCEPIECE, SYSTEMS, TOKENIZER_CONFIG
+from keras_plm.presets.released_checkpoint import CONFIG, SYSTEMS
 from keras_plm.presets.safetensors_arrays import FILE
+from keras_plm.presets.tokenizer_export import export_tokenizer
 
 logger = logging.getLogger("keras_plm")
 
@@ -21,7 +22,8 @@ def export_huggingface(model, directory):
     `AutoModel...from_pretrained(directory)`.
 
     Args:
-        model: a backbone, or a task with one head.
+        model: a backbone, or a task with heads that one class of transformers has. Of several
+            classes that would do, as BERT's and ERNIE's, the first of `SYSTEMS` is taken.
         directory: str. An older export that is there is replaced.
 
     Raises:
@@ -30,26 +32,33 @@ def export_huggingface(model, directory):
     """
     backbone = getattr(model, "backbone", model)
     heads = getattr(model, "heads", {}) if backbone is not model else {}
-    by_class = {system.class_name: system for system in SYSTEMS}
-    system = by_class.get(type(backbone).__name__)
-    if system is None or len(heads) > 1:
+    if type(backbone).__name__ not in {system.class_name for system in SYSTEMS}:
         raise ValueError(
-            f"transformers has no model of a {type(backbone).__name__} with the heads "
-            f"{sorted(heads)}. Export one of {sorted(by_class)}, alone or with one head."
+            f"transformers has no model of a {type(backbone).__name__}. Export one of "
+            f"{sorted({system.class_name for system in SYSTEMS})}, alone or with its head."
         )
     arguments = backbone.get_config()
-    config, notes = system.write_hugging_face(arguments)
+    system, config, notes = _write_config(type(backbone).__name__, arguments)
+    if heads and tuple(sorted(heads)) not in system.architectures:
+        raise ValueError(
+            f"transformers has no {system.name} with the heads {sorted(heads)}. Export the "
+            f"backbone alone, or with one of {sorted(map(list, system.architectures))}."
+        )
     arrays = _backbone_arrays(system, backbone, arguments)
-    config["architectures"] = [system.class_name.removesuffix("Backbone") + "Model"]
+    kind = system.architectures[tuple(sorted(heads))] if heads else "Model"
+    config["architectures"] = [system.name + kind]
     shared = {id(weight) for weight in backbone.weights}
-    for name, head in heads.items():
-        own = {
+    own = {
+        name: {
             weight.path.split(f"{head.name}/", 1)[-1]: _array(weight)
             for weight in head.weights
             if id(weight) not in shared
         }
-        arrays |= _head_arrays(system, name, own)
-        config |= system.write_head_config(model, name, own)
+        for name, head in heads.items()
+    }
+    for name, weights in own.items():
+        arrays |= _head_arrays(system, name, weights)
+        config |= system.write_head_config(model, name, weights)
     if not heads:
         arrays = {name.removeprefix(system.prefix): array for name, array in arrays.items()}
     for note in notes:
@@ -59,7 +68,19 @@ def export_huggingface(model, directory):
         files.write_json(os.path.join(partial, CONFIG), config)
         save_file(arrays, os.path.join(partial, FILE), metadata={"format": "pt"})
         if tokenizer is not None:
-            _write_tokenizer(system, tokenizer, partial)
+            export_tokenizer(system, tokenizer, backbone.max_sequence_length, partial)
+
+
+def _write_config(class_name, arguments):
+    """The first system that can say what a model is; its config, and notes."""
+    reasons = []
+    for system in SYSTEMS:
+        if system.class_name == class_name:
+            try:
+                return system, *system.write_hugging_face(arguments)
+            except ValueError as error:
+                reasons.append(f"{system.name}: {error}")
+    raise ValueError(f"transformers has no model with these settings. {' '.join(reasons)}")
 
 
 def _backbone_arrays(system, backbone, arguments):
@@ -75,8 +96,10 @@ def _backbone_arrays(system, backbone, arguments):
         )
     arrays = {}
     for path, one in stored.items():
-        array = one.row.to_hugging_face(_array(weights[path]))
-        arrays |= {name: array.copy() for name in one.names}
+        value = _array(weights[path])
+        for name in one.names:
+            array = arrays.setdefault(name, np.empty(one.shape, "float32"))
+            one.row.view(array, one.own_shape, HUGGING_FACE)[...] = value
     return arrays
 
 
@@ -85,7 +108,13 @@ def _head_arrays(system, head, weights):
     for table in system.head_tables(head):
         rows = {row.ours: row for row in table}
         if rows.keys() == weights.keys() and all(row.hugging_face for row in table):
-            return {rows[p].hugging_face: rows[p].to_hugging_face(weights[p]) for p in rows}
+            arrays = {}
+            for path, row in rows.items():
+                shape = weights[path].shape
+                array = np.empty(row.stored_shape(shape, HUGGING_FACE), "float32")
+                row.view(array, shape, HUGGING_FACE)[...] = weights[path]
+                arrays[row.hugging_face] = array
+            return arrays
     raise ValueError(
         f"transformers has no head like {head!r} with the weights {sorted(weights)}. Export the "
         "backbone alone."
@@ -95,14 +124,3 @@ def _head_arrays(system, head, weights):
 def _array(weight):
     """The value of a variable, float32."""
     return np.array(weight.numpy(), "float32")
-
-
-def _write_tokenizer(system, tokenizer, directory):
-    """The SentencePiece model, and what transformers does to texts before it."""
-    with open(os.path.join(directory, SENTENCEPIECE), "wb") as file:
-        file.write(tokenizer.proto)
-    settings = getattr(tokenizer, "settings", {})
-    names = system.tokenizer_names
-    config = {names[name]: value for name, value in settings.items() if name in names}
-    config["tokenizer_class"] = system.class_name.removesuffix("Backbone") + "Tokenizer"
-    files.write_json(os.path.join(directory, TOKENIZER_CONFIG), config)

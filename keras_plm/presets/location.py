@@ -15,6 +15,9 @@ FILES = (
     "model.safetensors.index.json",
     "model-*-of-*.safetensors",
     "spiece.model",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
     "tokenizer.json",
     "tokenizer_config.json",
 )
@@ -77,7 +80,7 @@ def cache_directory():
 def _download(repository, revision, directory, sha256):
     """Fetch the files of a repository; the directory appears when all are there and checked."""
     where = (
-        f"Put its files (config.json, model.safetensors, and spiece.model or tokenizer.json), from "
+        "Put its files (config.json, model.safetensors, and those of its tokenizer), from "
         f"https://huggingface.co/{repository}/tree/{revision or 'main'}, into {directory}, or load "
         "any other directory that holds them by its path."
     )

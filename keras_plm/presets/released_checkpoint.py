@@ -9,18 +9,21 @@ import numpy as np
 
 from keras_plm import files
 from keras_plm.presets.array_check import check_arrays
+from keras_plm.presets.bert import BERT, ERNIE
 from keras_plm.presets.conversion import HUGGING_FACE, TENSORFLOW
+from keras_plm.presets.gpt import GPT, GPT2
+from keras_plm.presets.keras_hub_checkpoint import open_keras_hub
+from keras_plm.presets.roberta import MPNET, ROBERTA
 from keras_plm.presets.safetensors_arrays import SafetensorsArrays
 from keras_plm.presets.tensorflow_arrays import TensorflowArrays
+from keras_plm.presets.xlm import XLM
 from keras_plm.presets.xlnet import XLNET
 
-SYSTEMS = (XLNET,)
+# Of several systems with one backbone, the first that can say what a model is exports it.
+SYSTEMS = (XLNET, BERT, ERNIE, ROBERTA, MPNET, XLM, GPT, GPT2)
 CONFIG = "config.json"
-SENTENCEPIECE, TOKENIZER_JSON, TOKENIZER_CONFIG = (
-    "spiece.model",
-    "tokenizer.json",
-    "tokenizer_config.json",
-)
+# SpanBERT's and UniLM's configs, and others of their time, do not say that they are BERT's.
+BERT_KEYS = {"hidden_size", "num_attention_heads", "intermediate_size", "type_vocab_size"}
 
 logger = logging.getLogger("keras_plm")
 
@@ -79,7 +82,7 @@ class ReleasedCheckpoint:
         expected = {name: one.shape for one in stored.values() for name in one.names}
         optional = {name for one in stored.values() if one.row.optional for name in one.names}
         shapes = self.arrays.shapes
-        known = {name for name in shapes if self._is_of_a_head(name)}
+        known = {name for name in shapes if self._is_spare(name)}
         check_arrays(self.arrays.path, expected, shapes, optional, known)
         new = sorted(path for path, one in stored.items() if not set(one.names) <= shapes.keys())
         if new:
@@ -104,11 +107,11 @@ class ReleasedCheckpoint:
         found = {head: self._head_names(head, shapes) for head, shapes in heads.items()}
         return {
             head: {
-                row.ours: row.to_ours(self.arrays.read(name), self.form)
+                row.ours: row.view(self.arrays.read(name), heads[head][row.ours], self.form)
                 for row, name in names.items()
             }
             for head, names in found.items()
-            if names
+            if names is not None
         }
 
     def settings(self):
@@ -119,38 +122,19 @@ class ReleasedCheckpoint:
         """Where the tokenizer is.
 
         Returns:
-            The path of a SentencePiece model or of a `tokenizer.json`, or None; and a dict of
-            settings of the tokenizer.
+            `keras_plm.presets.conversion.TokenizerFiles`, or None if there is none.
 
         Raises:
-            ValueError: if a setting is no boolean.
+            ValueError: if a setting or a special token is none.
         """
-        path = next(
-            (
-                files.file_inside(self.directory, name)
-                for name in (SENTENCEPIECE, TOKENIZER_JSON)
-                if _has(self.directory, name)
-            ),
-            None,
-        )
-        settings = dict(self.system.tokenizer)
-        if self.form == HUGGING_FACE and _has(self.directory, TOKENIZER_CONFIG):
-            config = files.read_json(files.file_inside(self.directory, TOKENIZER_CONFIG))
-            for ours, theirs in self.system.tokenizer_names.items():
-                settings[ours] = config.get(theirs, settings.get(ours, False))
-                if not isinstance(settings[ours], bool):
-                    raise ValueError(
-                        f"{self.directory}/{TOKENIZER_CONFIG}: {theirs!r} must be true or false. "
-                        f"Received: {settings[ours]!r:.100}."
-                    )
-        return path, settings
+        return self.system.tokenizer.find(self.directory, self.config)
 
     def _read(self, stored, skip):
         """Yield our weights."""
         for path, one in stored.items():
             if path not in skip:
                 array = self.arrays.read(one.names[0])
-                yield path, one.row.to_ours(array, self.form, one.layer)
+                yield path, one.row.view(array, one.own_shape, self.form, one.layer)
 
     def _head_names(self, head, shapes):
         """For each row of the table that fits, the name of its array; None if none fits."""
@@ -159,22 +143,20 @@ class ReleasedCheckpoint:
                 continue
             names = {row: self._find(getattr(row, self.form)) for row in table}
             if all(
-                name
-                and self.arrays.shapes[name] == row.stored_shape(shapes[row.ours], self.form, 0)
+                name and self.arrays.shapes[name] == row.stored_shape(shapes[row.ours], self.form)
                 for row, name in names.items()
             ):
                 if self.form == HUGGING_FACE:
-                    self.system.check_head(self.config, head)
-                    self._check_tied(names.values())
+                    if not self.system.check_head(self.config, head):
+                        return None
+                    self._check_tied(head)
                 return names
         return None
 
-    def _check_tied(self, names):
+    def _check_tied(self, head):
         """Refuse a copy of a shared weight that is not equal to it."""
-        for copy, original in self.system.tied.items():
-            if copy not in self.arrays.shapes or copy.split(".")[0] not in {
-                name.split(".")[0] for name in names
-            }:
+        for copy, original in self.system.tied.get(head, {}).items():
+            if not {copy, original} <= self.arrays.shapes.keys():
                 continue
             if not np.array_equal(self.arrays.read(copy), self.arrays.read(original)):
                 raise ValueError(
@@ -190,9 +172,9 @@ class ReleasedCheckpoint:
         found = [name for name in self.arrays.shapes if _fits(pattern, name)]
         return found[0] if len(found) == 1 else None
 
-    def _is_of_a_head(self, name):
-        """Whether the table of any head has that name."""
-        if name in self.system.tied:
+    def _is_spare(self, name):
+        """Whether a model may do without what has that name."""
+        if name in self.system.copies():
             return True
         patterns = (
             getattr(row, self.form)
@@ -200,7 +182,7 @@ class ReleasedCheckpoint:
             for table in self.system.head_tables(head)
             for row in table
         )
-        return any(pattern and _fits(pattern, name) for pattern in patterns)
+        return any(pattern and _fits(pattern, name) for pattern in (*patterns, *self.system.spare))
 
 
 def open_checkpoint(directory):
@@ -210,18 +192,21 @@ def open_checkpoint(directory):
         directory: the directory.
 
     Returns:
-        `ReleasedCheckpoint`, or None if the directory holds no configuration of others.
+        `ReleasedCheckpoint` or `KerasHubCheckpoint`, or None if the directory holds no
+        configuration of others.
 
     Raises:
         ValueError: if the configuration is damaged, or of an unknown system.
     """
     if _has(directory, CONFIG):
         config = files.read_json(files.file_inside(directory, CONFIG))
+        if config.keys() >= BERT_KEYS:
+            config = {"model_type": BERT.model_type, **config}
         if "model_type" in config and "registered_name" not in config:
             return _open_hugging_face(directory, config)
-        return None
+        return open_keras_hub(directory, config)
     for system in SYSTEMS:
-        if _has(directory, system.tensorflow_config):
+        if system.tensorflow_config and _has(directory, system.tensorflow_config):
             config = files.read_json(files.file_inside(directory, system.tensorflow_config))
             open_arrays = functools.partial(
                 TensorflowArrays, directory, system.tensorflow_checkpoint
@@ -240,7 +225,14 @@ def _open_hugging_face(directory, config):
             f"{sorted(by_type)}."
         )
     system = by_type[kind]
-    open_arrays = functools.partial(SafetensorsArrays, directory, system.prefix)
+    open_arrays = functools.partial(
+        SafetensorsArrays,
+        directory,
+        system.prefix,
+        system.old_names,
+        system.ignored,
+        system.copies(),
+    )
     return ReleasedCheckpoint(directory, system, HUGGING_FACE, config, open_arrays)
 
 

@@ -1,6 +1,7 @@
 """Hugging Face weights: one safetensors file, or shards with an index."""
 
 import os
+import re
 
 import ml_dtypes  # noqa: F401  numpy then knows bfloat16
 import numpy as np
@@ -20,6 +21,10 @@ class SafetensorsArrays:
         directory: the directory.
         prefix: str. What a model with a head puts in front of the names of its backbone; where
             no name has it (a backbone alone), it is put in front of all.
+        old_names: dict of the end of a name, as old files have it, to that of today.
+        ignored: str or None. Pattern of the names, without the prefix, that are not read.
+        copies: dict of a name to that of which it is a copy. Where a file has the copy alone, it
+            stands for both.
 
     Attributes:
         path: the file, or the index of the shards.
@@ -30,8 +35,9 @@ class SafetensorsArrays:
         ValueError: if a file is damaged, leads out of the directory, or holds no floats.
     """
 
-    def __init__(self, directory, prefix=""):
+    def __init__(self, directory, prefix="", old_names=None, ignored=None, copies=None):
         self.shapes, self._files = {}, {}
+        self._ignored = re.compile(f"({re.escape(prefix)})?({ignored})") if ignored else None
         if os.path.lexists(os.path.join(directory, FILE)):
             self.path = files.file_inside(directory, FILE)
             self._open(self.path)
@@ -40,10 +46,20 @@ class SafetensorsArrays:
             self._open_shards(directory)
         else:
             raise FileNotFoundError(_nothing_safe(directory))
-        self._stored = {name: name for name in self.shapes}
-        if prefix and not any(name.startswith(prefix) for name in self.shapes):
-            self._stored = {prefix + name: name for name in self.shapes}
-            self.shapes = {prefix + name: shape for name, shape in self.shapes.items()}
+        put = prefix if not any(name.startswith(prefix) for name in self.shapes) else ""
+        self._stored = {}
+        for name in self.shapes:
+            ours = put + name
+            for old, new in (old_names or {}).items():
+                if ours.endswith(old):
+                    ours = ours.removesuffix(old) + new
+            if ours in self._stored:
+                raise ValueError(f"{self.path} has {self._stored[ours]!r} and {name!r}.")
+            self._stored[ours] = name
+        for copy, original in (copies or {}).items():
+            if copy in self._stored and original not in self._stored:
+                self._stored[original] = self._stored[copy]
+        self.shapes = {ours: self.shapes[name] for ours, name in self._stored.items()}
 
     def _open_shards(self, directory):
         weight_map = files.read_json(self.path, max_bytes=10_000_000).get("weight_map")
@@ -64,12 +80,14 @@ class SafetensorsArrays:
         try:
             with safe_open(path, framework="numpy") as file:
                 for name in file.keys():
+                    self._files.setdefault(name, path)
+                    if self._ignored and self._ignored.fullmatch(name):
+                        continue
                     entry = file.get_slice(name)
                     if entry.get_dtype() not in FLOATS:
                         raise ValueError(f"{name!r} is {entry.get_dtype()}, not one of {FLOATS}")
-                    if name in self._files:
+                    if name in self.shapes:
                         raise ValueError(f"{name!r} is in {self._files[name].name} as well")
-                    self._files[name] = path
                     self.shapes[name] = tuple(entry.get_shape())
         except (ValueError, TypeError, OSError, SafetensorError) as error:
             raise ValueError(f"{path} is not a usable safetensors file: {error}") from error

@@ -1,5 +1,15 @@
 """XLNet's checkpoints: their configurations, in both directions."""
 
+from keras_plm.presets import tokenizer_format
+from keras_plm.presets.config_values import (
+    ACTIVATIONS,
+    read_choice,
+    read_class_names,
+    read_number,
+    read_sizes,
+    write_choice,
+    write_class_config,
+)
 from keras_plm.presets.conversion import System
 from keras_plm.presets.xlnet_weights import HEADS, TIED, TIED_BIASES, rows, sizes
 
@@ -9,20 +19,6 @@ SIZES = {
     "num_heads": "n_head",
     "hidden_dim": "d_model",
     "intermediate_dim": "d_inner",
-}
-# What transformers calls an activation that Keras, or this package, calls otherwise.
-ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_python": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-    "gelu_accurate": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_python_tanh": "gelu_tanh",
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-    "tanh": "tanh",
 }
 TENSORFLOW_ACTIVATIONS = {"gelu": "gelu_tanh", "relu": "relu"}
 
@@ -43,17 +39,17 @@ def read_hugging_face(config, arrays):
     """
     config = {"vocab_size": config.get("n_token"), **config}
     arguments = _read_sizes(config, SIZES)
-    causal = _one_of(config, "attn_type", {"bi": False, "uni": True}, "bi")
-    clamp_length = _number(config, "clamp_len", -1, int)
-    dropout = _number(config, "dropout", 0.1, (int, float))
+    causal = read_choice(config, "attn_type", {"bi": False, "uni": True}, "bi")
+    clamp_length = read_number(config, "clamp_len", -1, int)
+    dropout = read_number(config, "dropout", 0.1, (int, float))
     arguments |= {
-        "activation": _one_of(config, "ff_activation", ACTIVATIONS, "gelu"),
+        "activation": read_choice(config, "ff_activation", ACTIVATIONS, "gelu"),
         "dropout": dropout,
         "attention_dropout": dropout,
-        "layer_norm_epsilon": _number(config, "layer_norm_eps", 1e-12, (int, float)),
-        "initializer_range": _number(config, "initializer_range", 0.02, (int, float)),
-        "memory_length": _number(config, "mem_len", 512, int),
-        "reuse_length": _number(config, "reuse_len", 0, int),
+        "layer_norm_epsilon": read_number(config, "layer_norm_eps", 1e-12, (int, float)),
+        "initializer_range": read_number(config, "initializer_range", 0.02, (int, float)),
+        "memory_length": read_number(config, "mem_len", 512, int),
+        "reuse_length": read_number(config, "reuse_len", 0, int),
         "clamp_length": clamp_length if clamp_length > 0 else None,
         "causal": causal,
     }
@@ -88,7 +84,7 @@ def read_tensorflow(config, arrays):
         ValueError: if a value is missing, or is none that XLNet has.
     """
     arguments = _read_sizes(config, {**SIZES, "vocabulary_size": "n_token"})
-    arguments["activation"] = _one_of(config, "ff_activation", TENSORFLOW_ACTIVATIONS, "gelu")
+    arguments["activation"] = read_choice(config, "ff_activation", TENSORFLOW_ACTIVATIONS, "gelu")
     if config.get("untie_r") is False:
         arguments["tied_biases"] = True
     return arguments, []
@@ -106,12 +102,7 @@ def write_hugging_face(arguments):
     Raises:
         ValueError: if transformers has no such activation.
     """
-    names = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
-    if arguments["activation"] not in names:
-        raise ValueError(
-            f"transformers has no activation for {arguments['activation']!r}. "
-            f"Known are {sorted(names)}."
-        )
+    activation = write_choice(arguments, "activation", ACTIVATIONS)
     rates = {"attention_dropout": arguments["attention_dropout"]}
     for name in ("activation_dropout", "position_dropout"):
         if arguments.get(name) is not None:
@@ -122,7 +113,7 @@ def write_hugging_face(arguments):
     config |= {
         "model_type": "xlnet",
         "d_head": arguments["hidden_dim"] // arguments["num_heads"],
-        "ff_activation": names[arguments["activation"]],
+        "ff_activation": activation,
         "untie_r": not arguments.get("tied_biases", False),
         "attn_type": "uni" if arguments["causal"] else "bi",
         "same_length": bool(arguments.get("same_length", False)),
@@ -155,17 +146,13 @@ def read_head_settings(config, shapes):
             settings["num_classes"] = shape[0]
         elif name.startswith("model/classification_") and name.endswith("/logit/kernel"):
             settings["num_classes"] = shape[-1]
-    labels = config.get("id2label")
-    if isinstance(labels, dict) and len(labels) == settings.get("num_classes"):
-        names = [labels.get(str(index)) for index in range(len(labels))]
-        if all(isinstance(name, str) for name in names) and len(set(names)) == len(names):
-            settings["class_names"] = names
+    settings |= read_class_names(config, settings.get("num_classes"))
     if "sequence_summary.summary.weight" in shapes:
-        settings["dropout"] = _number(config, "summary_last_dropout", 0.1, (int, float))
+        settings["dropout"] = read_number(config, "summary_last_dropout", 0.1, (int, float))
     if "answer_class.dense_0.weight" in shapes or "answer_class/dense_0/kernel" in shapes:
         settings["beam"] = True
-        settings["start_top"] = _number(config, "start_n_top", 5, int)
-        settings["end_top"] = _number(config, "end_n_top", 5, int)
+        settings["start_top"] = read_number(config, "start_n_top", 5, int)
+        settings["end_top"] = read_number(config, "end_n_top", 5, int)
     elif "qa_outputs.weight" in shapes:
         settings["beam"] = False
     return settings
@@ -181,17 +168,21 @@ def check_head(config, head):
         config: dict, the Hugging Face config.
         head: str. The name of our head.
 
+    Returns:
+        True.
+
     Raises:
         ValueError: naming the setting.
     """
     if head not in ("label", "score", "choice"):
-        return
+        return True
     for key, value in SUMMARY_CONFIG.items():
         if config.get(key, value) != value:
             raise ValueError(
                 f"A head with {key}={config[key]!r} is not supported: it must be {value!r}. Load "
                 "the backbone alone, and make a task with a new head."
             )
+    return True
 
 
 def write_head_config(task, head, weights):
@@ -206,42 +197,23 @@ def write_head_config(task, head, weights):
         dict.
     """
     if head == "tokens":
-        return {"architectures": ["XLNetLMHeadModel"]}
+        return {}
     if head == "span":
-        beam = "answer_class/dense_0/kernel" in weights
-        name = "XLNetForQuestionAnswering" + ("" if beam else "Simple")
+        if "answer_class/dense_0/kernel" not in weights:
+            return {}
         tops = {"start_n_top": "start_top", "end_n_top": "end_top"}
         return {
-            "architectures": [name],
+            "architectures": ["XLNetForQuestionAnswering"],
             **{theirs: getattr(task, ours) for theirs, ours in tops.items() if hasattr(task, ours)},
         }
-    name = {"choice": "XLNetForMultipleChoice", "token_label": "XLNetForTokenClassification"}.get(
-        head, "XLNetForSequenceClassification"
-    )
-    count = len(weights["logits/bias"])
-    labels = getattr(task, "class_names", None) or [f"LABEL_{index}" for index in range(count)]
-    config = {
-        "architectures": [name],
-        **SUMMARY_CONFIG,
-        "summary_last_dropout": float(getattr(task, "dropout", 0.1)),
-        "id2label": {str(index): label for index, label in enumerate(labels)},
-        "label2id": {label: index for index, label in enumerate(labels)},
-    }
-    return {**config, "problem_type": "regression"} if head == "score" else config
+    dropout = float(getattr(task, "dropout", 0.1))
+    config = {**SUMMARY_CONFIG, "summary_last_dropout": dropout}
+    return {**write_class_config(task, head, weights), **config}
 
 
 def _read_sizes(config, names):
     """The sizes of an architecture; the width of a head must follow from them."""
-    found = {ours: config.get(theirs) for ours, theirs in names.items()}
-    wrong = {
-        names[ours]: size
-        for ours, size in found.items()
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1
-    }
-    if wrong:
-        raise ValueError(
-            f"The config must have positive integers for {sorted(wrong)}. Received: {wrong}."
-        )
+    found = read_sizes(config, names)
     head_dim, heads = config.get("d_head"), found["num_heads"]
     if head_dim is not None and head_dim * heads != found["hidden_dim"]:
         raise ValueError(
@@ -249,23 +221,6 @@ def _read_sizes(config, names):
             f"Received: d_head={head_dim}, d_model={found['hidden_dim']}, n_head={heads}."
         )
     return found
-
-
-def _one_of(config, key, values, default):
-    """Translate one value of a config by a dict."""
-    value = config.get(key, default)
-    if not isinstance(value, str) or value not in values:
-        raise ValueError(f"{key!r} must be one of {sorted(values)}. Received: {value!r}.")
-    return values[value]
-
-
-def _number(config, key, default, types):
-    """A number of a config; null stands for 0."""
-    value = config.get(key, default)
-    value = 0 if value is None else value
-    if not isinstance(value, types) or isinstance(value, bool):
-        raise ValueError(f"{key!r} must be a number or null. Received: {value!r}.")
-    return value
 
 
 def _biases_are_tied(arrays, num_layers):
@@ -280,21 +235,22 @@ def _biases_are_tied(arrays, num_layers):
     return True
 
 
-# What the released models did to texts, and what a tokenizer_config.json calls it.
-TOKENIZER = {"clean_text": True, "keep_accents": False, "split_digit_commas": True}
-TOKENIZER_NAMES = {
-    "clean_text": "remove_space",
-    "keep_accents": "keep_accents",
-    "lowercase": "do_lower_case",
-}
-
 XLNET = System(
+    name="XLNet",
     class_name="XLNetBackbone",
     model_type="xlnet",
     prefix="transformer.",
     rows=rows,
     sizes=sizes,
     heads=HEADS,
+    architectures={
+        ("tokens",): "LMHeadModel",
+        ("label",): "ForSequenceClassification",
+        ("score",): "ForSequenceClassification",
+        ("choice",): "ForMultipleChoice",
+        ("token_label",): "ForTokenClassification",
+        ("span",): "ForQuestionAnsweringSimple",
+    },
     tied=TIED,
     tensorflow_config="xlnet_config.json",
     tensorflow_checkpoint="xlnet_model.ckpt",
@@ -304,6 +260,5 @@ XLNET = System(
     read_head_settings=read_head_settings,
     check_head=check_head,
     write_head_config=write_head_config,
-    tokenizer=TOKENIZER,
-    tokenizer_names=TOKENIZER_NAMES,
+    tokenizer=tokenizer_format.XLNET,
 )

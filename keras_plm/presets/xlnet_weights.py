@@ -5,7 +5,7 @@ from keras_plm.presets.conversion import Row
 LAYER = ("block_{layer}/", "transformer.layer.{layer}.", "model/transformer/layer_{layer}/")
 
 
-def _dense(names, shape="", bias=True, within=("", "", "")):
+def _dense(names, axes="IO", bias=True, within=("", "", "")):
     """A dense layer: our name, Hugging Face's, and TensorFlow's or None."""
     ours, theirs, tensorflow = (
         name if name is None else place + name for place, name in zip(within, names)
@@ -14,18 +14,18 @@ def _dense(names, shape="", bias=True, within=("", "", "")):
         None if tensorflow is None else f"{tensorflow}/{name}" for name in ("kernel", "bias")
     )
     rows = (
-        Row(f"{ours}/kernel", f"{theirs}.weight", kernel, shape, "transposed"),
-        Row(f"{ours}/bias", f"{theirs}.bias", row, shape[-1:]),
+        Row(f"{ours}/kernel", axes, f"{theirs}.weight", kernel, hugging_face_axes=axes[::-1]),
+        Row(f"{ours}/bias", axes[-1], f"{theirs}.bias", row),
     )
     return rows if bias else rows[:1]
 
 
-def _norm(names, shape="", within=("", "", "")):
+def _norm(names, within=("", "", "")):
     """A layer norm."""
     ours, theirs, tensorflow = (place + name for place, name in zip(within, names))
     return (
-        Row(f"{ours}/gamma", f"{theirs}.weight", f"{tensorflow}/gamma", shape),
-        Row(f"{ours}/beta", f"{theirs}.bias", f"{tensorflow}/beta", shape),
+        Row(f"{ours}/gamma", "D", f"{theirs}.weight", f"{tensorflow}/gamma"),
+        Row(f"{ours}/beta", "D", f"{theirs}.bias", f"{tensorflow}/beta"),
     )
 
 
@@ -33,20 +33,20 @@ def _projection(ours, theirs):
     """A projection of the attention; nobody transposes it."""
     return Row(
         f"block_{{layer}}/attention/{ours}/kernel",
+        "DHK",
         f"transformer.layer.{{layer}}.rel_attn.{theirs}",
         f"model/transformer/layer_{{layer}}/rel_attn/{theirs}/kernel",
-        "DHK",
     )
 
 
-def _bias(ours, theirs, shape, layout="same"):
+def _bias(ours, theirs, axes, tensorflow_axes=None):
     """A weight that TensorFlow keeps in one variable for all layers."""
     return Row(
         ours,
+        axes,
         f"transformer.layer.{{layer}}.rel_attn.{theirs}",
         f"model/transformer/{theirs}",
-        shape,
-        layout,
+        tensorflow_axes=tensorflow_axes,
     )
 
 
@@ -55,16 +55,17 @@ def _bias(ours, theirs, shape, layout="same"):
 BACKBONE = (
     Row(
         "embedding/token_embedding/embeddings",
+        "VD",
         "transformer.word_embedding.weight",
         "model/transformer/word_embedding/lookup_table",
-        "VD",
     ),
     Row(
         "embedding/query_vector",
+        "D",
         "transformer.mask_emb",
         "model/transformer/mask_emb/mask_emb",
-        "D",
-        "row",
+        hugging_face_axes="11D",
+        tensorflow_axes="11D",
         optional=True,  # checkpoints that were fine-tuned with TensorFlow have none
     ),
     _projection("query", "q"),
@@ -72,18 +73,16 @@ BACKBONE = (
     _projection("value", "v"),
     _projection("position", "r"),
     _projection("attention_output", "o"),
-    _bias(
-        "block_{layer}/attention/segment_encoding/segment_embedding", "seg_embed", "2HK", "stacked"
-    ),
-    *_norm(("attention_norm", "rel_attn.layer_norm", "rel_attn/LayerNorm"), "D", LAYER),
+    _bias("block_{layer}/attention/segment_encoding/segment_embedding", "seg_embed", "2HK", "L2HK"),
+    *_norm(("attention_norm", "rel_attn.layer_norm", "rel_attn/LayerNorm"), LAYER),
     *_dense(("intermediate", "ff.layer_1", "ff/layer_1"), "DF", within=LAYER),
     *_dense(("feedforward_output", "ff.layer_2", "ff/layer_2"), "FD", within=LAYER),
-    *_norm(("feedforward_norm", "ff.layer_norm", "ff/LayerNorm"), "D", LAYER),
+    *_norm(("feedforward_norm", "ff.layer_norm", "ff/LayerNorm"), LAYER),
 )
 OWN_BIASES = (
-    _bias("block_{layer}/attention/biases/content_bias", "r_w_bias", "HK", "stacked"),
-    _bias("block_{layer}/attention/biases/position_bias", "r_r_bias", "HK", "stacked"),
-    _bias("block_{layer}/attention/biases/segment_bias", "r_s_bias", "HK", "stacked"),
+    _bias("block_{layer}/attention/biases/content_bias", "r_w_bias", "HK", "LHK"),
+    _bias("block_{layer}/attention/biases/position_bias", "r_r_bias", "HK", "LHK"),
+    _bias("block_{layer}/attention/biases/segment_bias", "r_s_bias", "HK", "LHK"),
 )
 TIED_BIASES = (
     _bias("attention_biases/content_bias", "r_w_bias", "HK"),
@@ -107,7 +106,7 @@ BEAM = (
     *_dense(("answer_class/dense_1", "answer_class.dense_1", "answer_class/dense_1"), bias=False),
 )
 HEADS = {
-    "tokens": (Row("bias", "lm_loss.bias", "model/lm_loss/bias"),),
+    "tokens": (Row("bias", "V", "lm_loss.bias", "model/lm_loss/bias"),),
     "label": CLASSES,
     "score": CLASSES,
     "choice": CHOICES,
@@ -115,7 +114,7 @@ HEADS = {
     "span": (_dense(("logits", "qa_outputs", None)), BEAM),
 }
 # Copies of a weight of the backbone, which files may hold or not.
-TIED = {"lm_loss.weight": "transformer.word_embedding.weight"}
+TIED = {"tokens": {"lm_loss.weight": "transformer.word_embedding.weight"}}
 
 
 def rows(arguments):

@@ -2,6 +2,7 @@
 
 from keras_plm.tasks.checkpoint import Checkpoint, resume
 from keras_plm.tasks.choice_preprocessor import ChoicePreprocessor
+from keras_plm.tasks.masked_lm import Filling, MaskedLM
 from keras_plm.tasks.multiple_choice import MultipleChoice
 from keras_plm.tasks.permutation_lm import PermutationLM, TextScore
 from keras_plm.tasks.pretrainer import Pretrainer
@@ -10,9 +11,11 @@ from keras_plm.tasks.span_extractor import SpanExtractor
 from keras_plm.tasks.span_preprocessor import SpanPreprocessor, SpanWindow
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.text_classifier import TextClassifier
+from keras_plm.tasks.text_embedder import TextEmbedder
 from keras_plm.tasks.text_preprocessor import TextPreprocessor
 from keras_plm.tasks.text_regressor import TextRegressor
 from keras_plm.tasks.token_classifier import TokenClassifier
+from keras_plm.tasks.vocabulary_extension import extend_vocabulary
 from keras_plm.tasks.word_preprocessor import WordPreprocessor
 
 __all__ = [
@@ -20,6 +23,8 @@ __all__ = [
     "AnswerSpan",
     "Checkpoint",
     "ChoicePreprocessor",
+    "Filling",
+    "MaskedLM",
     "MultipleChoice",
     "PermutationLM",
     "Pretrainer",
@@ -28,10 +33,12 @@ __all__ = [
     "SpanWindow",
     "Task",
     "TextClassifier",
+    "TextEmbedder",
     "TextPreprocessor",
     "TextRegressor",
     "TextScore",
     "TokenClassifier",
     "WordPreprocessor",
+    "extend_vocabulary",
     "resume",
 ]

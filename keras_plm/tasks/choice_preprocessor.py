@@ -12,17 +12,19 @@ LARGEST_CHOICE = 128  # run_race.py: max_qa_length
 class ChoicePreprocessor(Preprocessor):
     """Turns contexts with C choices each into C rows per context.
 
-    The layout is XLNet's: `context SEP question choice SEP CLS`, padded at the left; segment 0,
-    1, 2. The choice stands in the place of "_" in its question, else after the question. Of
-    question and choice the last `max_choice_length` tokens are kept; a context that is too long
-    loses its end. A choice alone must fit: two that are cut could become the same.
+    The layout is the tokenizer's, the context first: XLNet's `context SEP question choice SEP
+    CLS`, padded at the left, or BERT's `CLS context SEP question choice SEP`. The choice stands
+    in the place of "_" in its question, else after the question. Of question and choice the last
+    `max_choice_length` tokens are kept; a context that is too long loses its end. A choice alone
+    must fit: two that are cut could become the same.
 
     Args:
-        tokenizer: `keras_plm.data.SentencePieceTokenizer`, or None when the assets of a saved
-            model will bring it.
+        tokenizer: `keras_plm.data.Tokenizer`, or None when the assets of a saved model will bring
+            it.
         sequence_length: int. The length T of every row.
         max_choice_length: int or None. The most tokens of question and choice together. None:
             T / 4, at most 128.
+        language: str or None. The language of all texts, for a tokenizer with languages (XLM).
 
     Call arguments:
         x: tuple (contexts, choices) or (contexts, questions, choices): contexts and questions
@@ -42,9 +44,17 @@ class ChoicePreprocessor(Preprocessor):
     before it; not so here.
     """
 
-    def __init__(self, tokenizer=None, sequence_length=512, max_choice_length=None, **kwargs):
-        super().__init__(tokenizer, sequence_length, **kwargs)
-        longest = self.sequence_length - 4  # a token of the context, SEP, SEP, CLS
+    def __init__(
+        self,
+        tokenizer=None,
+        sequence_length=512,
+        max_choice_length=None,
+        language=None,
+        **kwargs,
+    ):
+        super().__init__(tokenizer, sequence_length, language, **kwargs)
+        num_special = 0 if tokenizer is None else self.layout.num_special(pair=True)
+        longest = self.sequence_length - num_special - 1  # a token of the context
         integer = isinstance(max_choice_length, (int, np.integer))
         if max_choice_length is not None and (
             not integer or max_choice_length is True or not 1 <= max_choice_length <= longest
@@ -72,14 +82,14 @@ class ChoicePreprocessor(Preprocessor):
             _asked(question, choice) for question, own in zip(questions, choices) for choice in own
         ]
         ids = iter(zip(texts, self.encode_texts(texts, "Choices")))
-        rows = []
+        rows, room = [], self.room(pair=True)
         for number, (context, own) in enumerate(zip(contexts, choices)):
             for choice in own:
                 text, last = next(ids)
                 if len(last) > self.max_choice_length:
                     self._check_choice(number, choice)
                     last = last[-self.max_choice_length :]
-                first = context_ids[context][: self.sequence_length - 3 - len(last)]
+                first = context_ids[context][: room - len(last)]
                 rows.append(self.pair_row(list(first), last))
         shape = (len(contexts), len(choices[0]), self.sequence_length)
         return {name: array.reshape(shape) for name, array in self.padded(rows).items()}

@@ -58,3 +58,44 @@ def numbers(array):
         bool.
     """
     return array.dtype.kind in "iuf" and bool(np.isfinite(array).all())
+
+
+def check_targets(x, y, sample_weight, heads, vocabulary_size):
+    """Refuse targets, ids of tokens with a weight each, that a model cannot train on.
+
+    Args:
+        x: dict of features, checked; with `target_positions` (B, P).
+        y: dict of int arrays (B, P) by head, or None.
+        sample_weight: dict of float arrays (B, P) by head; None if `y` is.
+        heads: iterable of str. The names of the heads.
+        vocabulary_size: int. V.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    if y is None and sample_weight is None:
+        return
+    for what, value in (("y", y), ("sample_weight", sample_weight)):
+        if not isinstance(value, dict) or set(value) != set(heads):
+            raise ValueError(
+                f"`{what}` must be a dict with the keys {sorted(heads)}. "
+                f"Received: {sorted(value) if isinstance(value, dict) else type(value)}."
+            )
+    shape = np.shape(x["target_positions"])
+    for name in heads:
+        target, weight = np.asarray(y[name]), np.asarray(sample_weight[name])
+        if target.shape != shape or weight.shape != shape or target.dtype.kind not in "iu":
+            raise ValueError(
+                f"The targets of {name!r} must be integers, with a weight each, of shape "
+                f"{shape}. Received: {target.dtype} {target.shape}, weights {weight.shape}."
+            )
+        if not np.isfinite(weight).all() or weight.min() < 0 or weight.sum() == 0:
+            raise ValueError(
+                f"The weights of {name!r} must be finite and at least 0, and not all 0: "
+                f"without a target there is no loss. Received: sum {weight.sum()}."
+            )
+        if target.min() < 0 or target.max() >= vocabulary_size:
+            raise ValueError(
+                f"The targets of {name!r} must lie in [0, {vocabulary_size}). "
+                f"Received: values from {target.min()} to {target.max()}."
+            )

@@ -3,20 +3,20 @@
 import keras
 import numpy as np
 
-from keras_plm.heads import SummaryHead
 from keras_plm.layers import ChoicesToRows, RowsToChoices
 from keras_plm.tasks.choice_preprocessor import ChoicePreprocessor
 from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_class_ids, check_weights
 from keras_plm.tasks.task import Task
+from keras_plm.tasks.task_graph import summary_head, text_inputs, text_summary
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class MultipleChoice(Task):
     """Chooses the answer to a question about a context, or the continuation of a context.
 
-    Each choice is read with the context, in a row of its own; its logit comes from the output at
-    the CLS token. A batch of B examples with C choices costs as much as one of B * C texts.
+    Each choice is read with the context, in a row of its own; its logit comes from the vector that
+    stands for the row. A batch of B examples with C choices costs as much as one of B * C texts.
 
     Args:
         backbone: a backbone of this package.
@@ -24,7 +24,8 @@ class MultipleChoice(Task):
         dropout: float. Dropout rate before the logits.
 
     Call arguments:
-        inputs: dict of `token_ids`, `segment_ids` and `padding_mask`, each (B, C, T).
+        inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
+            `segment_ids` and `padding_mask`, each (B, C, T).
 
     Returns:
         Tensor of shape (B, C): logits.
@@ -56,24 +57,17 @@ class MultipleChoice(Task):
         self.backbone = backbone
         self.preprocessor = preprocessor
         backbone.train_query_rows(False)
-        head = SummaryHead(
-            1,
-            backbone.hidden_dim,
-            dropout=dropout,
-            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
-            dtype=backbone.dtype_policy,
-            name="choice",
-        )
+        head = summary_head(backbone, 1, dropout, name="choice")
         self.heads = {"choice": head}
 
         # === Functional model ===
         inputs = {
             name: keras.Input((None, None), dtype=tensor.dtype, name=name)  # (B, C, T)
-            for name, tensor in backbone.input.items()
+            for name, tensor in text_inputs(backbone).items()
         }
         rows = {name: ChoicesToRows(name=f"{name}_rows")(tensor) for name, tensor in inputs.items()}
-        sequence_output = backbone.encode(rows)["sequence_output"]  # (B * C, T, D)
-        scores = head(sequence_output[:, -1])  # (B * C, 1): CLS is the last token
+        summary = text_summary(backbone, backbone.encode(rows), rows["padding_mask"])
+        scores = head(summary)  # (B * C, 1)
         outputs = RowsToChoices(name="scores")(scores, inputs["token_ids"])  # (B, C)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 

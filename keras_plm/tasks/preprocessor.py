@@ -8,7 +8,7 @@ import keras_hub
 import numpy as np
 
 from keras_plm import files, presets
-from keras_plm.data.tokenizer import SentencePieceTokenizer
+from keras_plm.data.tokenizer import Tokenizer
 from keras_plm.files import write_json
 
 PREPROCESSOR_FILE = "preprocessor.json"
@@ -17,21 +17,25 @@ PREPROCESSOR_FILE = "preprocessor.json"
 class Preprocessor(keras_hub.models.Preprocessor):
     """Abstract base of the preprocessors: raw strings to the features of a backbone.
 
-    A row is laid out as XLNet has it: `A SEP CLS` or `A SEP B SEP CLS`, padded at the left, so
-    that CLS is its last token; segment 0 for A, 1 for B, 2 for CLS.
+    A row is laid out as the tokenizer's `layout` says, see `keras_plm.data.RowLayout`: XLNet's
+    `A SEP B SEP CLS` is padded at the left, BERT's `CLS A SEP B SEP` at the right.
 
     Args:
-        tokenizer: `keras_plm.data.SentencePieceTokenizer`, or None when the assets of a saved
-            model will bring it.
+        tokenizer: `keras_plm.data.Tokenizer`, or None when the assets of a saved model will bring
+            it.
         sequence_length: int. The length T of every row.
+        language: str or None. The language of all texts, one of `tokenizer.languages`; for
+            tokenizers of models that are told the language (XLM), where None will do if there is
+            but one.
 
     Raises:
-        ValueError: if `sequence_length` is no integer of at least 4.
+        ValueError: if `sequence_length` is no integer of at least 4, or the tokenizer does not
+            know the language.
 
-    Source: XLNet, arXiv:1906.08237, section 2.5; the released `classifier_utils.py`.
+    Source: XLNet, arXiv:1906.08237, section 2.5; BERT, arXiv:1810.04805, section 3.
     """
 
-    def __init__(self, tokenizer=None, sequence_length=128, **kwargs):
+    def __init__(self, tokenizer=None, sequence_length=128, language=None, **kwargs):
         super().__init__(**kwargs)
         integer = isinstance(sequence_length, (int, np.integer)) and sequence_length is not True
         if not integer or sequence_length < 4:
@@ -41,10 +45,19 @@ class Preprocessor(keras_hub.models.Preprocessor):
             )
         self.tokenizer = tokenizer
         self.sequence_length = int(sequence_length)
+        self.language = language
+        if tokenizer is not None and language is not None:
+            self._language_id()
 
     def settings(self):
         """The constructor arguments beside the tokenizer, as plain JSON values."""
-        return {"sequence_length": self.sequence_length}
+        settings = {"sequence_length": self.sequence_length}
+        return settings if self.language is None else {**settings, "language": self.language}
+
+    @property
+    def layout(self):
+        """How the tokenizer's texts become rows, a `keras_plm.data.RowLayout`."""
+        return self.tokenizer.layout
 
     def encode_texts(self, texts, what="`x`"):
         """The ids of texts, each of at least one.
@@ -75,11 +88,9 @@ class Preprocessor(keras_hub.models.Preprocessor):
         Returns:
             Two lists of at most T ints: token ids and segment ids, without padding.
         """
-        separator, summary = [self.tokenizer.sep_token_id], [self.tokenizer.cls_token_id]
+        room = self.room(second is not None)
         if second is None:
-            first = first[: self.sequence_length - 2]
-            return first + separator + summary, [0] * (len(first) + 1) + [2]
-        room = self.sequence_length - 3
+            return self.layout.lay_out(self.tokenizer, list(first[:room]))
         shorter = min(len(first), len(second))
         if len(first) + len(second) > room:
             if 2 * shorter < room:  # the shorter one stays whole
@@ -87,32 +98,105 @@ class Preprocessor(keras_hub.models.Preprocessor):
                 first, second = first[:longer], second[:longer]
             else:  # B gives way if both are as long
                 first, second = first[: (room + 1) // 2], second[: room // 2]
-        ids = first + separator + second + separator + summary
-        return ids, [0] * (len(first) + 1) + [1] * (len(second) + 1) + [2]
+        return self.layout.lay_out(self.tokenizer, list(first), list(second))
 
-    def padded(self, rows):
-        """Put rows into arrays, padded at the left.
+    def room(self, pair=False):
+        """How many tokens of texts a row holds beside the special ones.
+
+        Args:
+            pair: bool. Whether the row is one of two texts.
+
+        Returns:
+            int.
+
+        Raises:
+            ValueError: if there is no room.
+        """
+        room = self.sequence_length - self.layout.num_special(pair)
+        if room < 1:
+            raise ValueError(
+                f"A row has {self.layout.num_special(pair)} special tokens, which leave no room "
+                f"for texts. Received: sequence_length={self.sequence_length}."
+            )
+        return room
+
+    def padded(self, rows, sequence_length=None):
+        """Put rows into arrays, padded at the side that the layout says.
 
         Args:
             rows: list of N pairs (token ids, segment ids), as from `pair_row`.
+            sequence_length: int or None. The length T of the arrays; None: that of the class.
 
         Returns:
             dict of `token_ids` (N, T) int32, `segment_ids` (N, T) int32, `padding_mask` (N, T)
-            bool.
+            bool, and `language_ids` (N, T) int32 if the tokenizer has languages.
+
+        Raises:
+            ValueError: if the tokenizer has several languages and none was given.
         """
-        shape = (len(rows), self.sequence_length)
+        shape = (len(rows), sequence_length or self.sequence_length)
         token_ids = np.full(shape, self.tokenizer.pad_token_id, "int32")  # (N, T)
         segment_ids = np.zeros(shape, "int32")
         padding_mask = np.zeros(shape, "bool")
         for row, (ids, segments) in enumerate(rows):
-            token_ids[row, -len(ids) :] = ids
-            segment_ids[row, -len(ids) :] = segments
-            padding_mask[row, -len(ids) :] = True
-        return {
+            first = self.first_position(ids, shape[1])
+            place = slice(first, first + len(ids))
+            token_ids[row, place] = ids
+            segment_ids[row, place] = segments
+            padding_mask[row, place] = True
+        features = {
             "token_ids": token_ids,
             "segment_ids": segment_ids,
             "padding_mask": padding_mask,
         }
+        if self.tokenizer.languages:
+            features["language_ids"] = np.full(shape, self._language_id(), "int32")
+        return features
+
+    def first_position(self, ids, sequence_length=None):
+        """Where a row's first token stands in its array.
+
+        Args:
+            ids: list of int. The row, as from `pair_row`.
+            sequence_length: int or None. The length T of the array; None: that of the class.
+
+        Returns:
+            int.
+        """
+        return (sequence_length or self.sequence_length) - len(ids) if self.layout.pad_left else 0
+
+    def length_groups(self, rows, backbone):
+        """Group rows by a length of arrays that is enough for them.
+
+        The lengths are few, so that XLA compiles for few: multiples of 32, up to that of the
+        class. Where padding at the left would move the positions of tokens, there is only that.
+
+        Args:
+            rows: list of N rows, whose token ids are first in each.
+            backbone: the backbone that will read them.
+
+        Returns:
+            list of pairs: a length, and the list of the numbers of its rows, in their order.
+        """
+        groups = {}
+        moved = self.layout.pad_left and backbone.max_sequence_length is not None
+        for number, row in enumerate(rows):
+            length = self.sequence_length if moved else -(-len(row[0]) // 32) * 32
+            groups.setdefault(min(length, self.sequence_length), []).append(number)
+        return sorted(groups.items())
+
+    def _language_id(self):
+        """The id of the language of the texts."""
+        languages = self.tokenizer.languages
+        if self.language is None and len(languages) == 1:
+            return next(iter(languages.values()))
+        if self.language not in languages:
+            known = f"Give one of {sorted(languages)}." if languages else "It has no languages."
+            raise ValueError(
+                "`language` must be one that the tokenizer knows, the language of the texts. "
+                f"{known} Received: language={self.language!r}."
+            )
+        return languages[self.language]
 
     def get_config(self):
         return {**keras.layers.Layer.get_config(self), **self.settings()}
@@ -126,7 +210,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
 
     def load_assets(self, path):
         """Read the tokenizer of a saved model."""
-        self.tokenizer = SentencePieceTokenizer.load(path)
+        self.tokenizer = Tokenizer.load(path)
 
     def write_preset(self, directory):
         """Write settings and tokenizer into a directory that is there.
@@ -151,7 +235,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
     def from_preset(cls, preset, **kwargs):
         """Load the preprocessor of a preset directory.
 
-        Of another class's preprocessor the tokenizer and the `sequence_length` are taken.
+        Of another class's preprocessor the tokenizer, `sequence_length` and `language` are taken.
 
         Args:
             preset: str. A directory that `save_to_preset` of a task wrote, or any other preset
@@ -162,7 +246,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
             FileNotFoundError: if the preset has no preprocessor.
             ValueError: if its files are not what they should be.
         """
-        tokenizer = SentencePieceTokenizer.from_preset(preset)
+        tokenizer = Tokenizer.from_preset(preset)
         preset = presets.find_preset(preset)
         if presets.open_checkpoint(preset) is not None:
             return cls(tokenizer, **kwargs)
@@ -170,7 +254,8 @@ class Preprocessor(keras_hub.models.Preprocessor):
         files.check_config(saved)
         settings = {name: value for name, value in saved.items() if name != "class"}
         if saved.get("class") != cls.__name__:
-            settings = {"sequence_length": settings.get("sequence_length")}
+            shared = ("sequence_length", "language")
+            settings = {name: settings[name] for name in shared if name in settings}
         unknown = sorted(set(settings) - set(preprocessor_arguments(cls)))
         if not str(saved.get("class")).endswith("Preprocessor") or unknown:
             raise ValueError(

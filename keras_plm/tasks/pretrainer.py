@@ -2,7 +2,6 @@
 
 import keras
 import keras_hub
-import numpy as np
 
 from keras_plm import features as contract
 from keras_plm.data.examples import Examples
@@ -10,6 +9,7 @@ from keras_plm.layers import SegmentMemory, UpdateSegmentMemory
 from keras_plm.objectives import Objective
 from keras_plm.tasks import ready_data
 from keras_plm.tasks.default_optimizer import default_optimizer
+from keras_plm.tasks.label_checks import check_targets
 from keras_plm.tasks.task import Task
 
 
@@ -212,32 +212,7 @@ class Pretrainer(Task):
         Raises:
             ValueError: naming what is wrong.
         """
-        if y is None and sample_weight is None:
-            return
-        for what, value in (("y", y), ("sample_weight", sample_weight)):
-            if not isinstance(value, dict) or set(value) != set(self.heads):
-                raise ValueError(
-                    f"`{what}` must be a dict with the keys {sorted(self.heads)}. "
-                    f"Received: {sorted(value) if isinstance(value, dict) else type(value)}."
-                )
-        shape = np.shape(x["target_positions"])
-        for name in self.heads:
-            target, weight = np.asarray(y[name]), np.asarray(sample_weight[name])
-            if target.shape != shape or weight.shape != shape or target.dtype.kind not in "iu":
-                raise ValueError(
-                    f"The targets of {name!r} must be integers, with a weight each, of shape "
-                    f"{shape}. Received: {target.dtype} {target.shape}, weights {weight.shape}."
-                )
-            if not np.isfinite(weight).all() or weight.min() < 0 or weight.sum() == 0:
-                raise ValueError(
-                    f"The weights of {name!r} must be finite and at least 0, and not all 0: "
-                    f"without a target there is no loss. Received: sum {weight.sum()}."
-                )
-            if target.min() < 0 or target.max() >= self.backbone.vocabulary_size:
-                raise ValueError(
-                    f"The targets of {name!r} must lie in [0, {self.backbone.vocabulary_size}). "
-                    f"Received: values from {target.min()} to {target.max()}."
-                )
+        check_targets(x, y, sample_weight, self.heads, self.backbone.vocabulary_size)
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Examples are ready: nothing is done to them."""

@@ -106,40 +106,6 @@ def is_text(batch):
     return not isinstance(keras.utils.unpack_x_y_sample_weight(batch)[0], dict)
 
 
-class ShuffledBatches(keras.utils.PyDataset):
-    """Batches of arrays without end, in a new order in every epoch.
-
-    Keras's own order is the same in every epoch on TensorFlow, once a seed is set.
-
-    Args:
-        arrays: tuple (x, y, sample_weight) of arrays, dicts of arrays, or None.
-        batch_size: int. The batch size B; the last batch of an epoch may be smaller.
-
-    Attributes:
-        num_steps: int. The batches of an epoch.
-    """
-
-    num_batches = None
-
-    def __init__(self, arrays, batch_size):
-        super().__init__()
-        self.arrays = keras.tree.map_structure(_not_none(np.asarray), arrays)
-        self.batch_size = batch_size
-        self.num_rows = len(keras.tree.flatten(self.arrays)[0])
-        self.num_steps = -(-self.num_rows // batch_size)
-        self.seed = np.random.randint(2**31)  # `keras.utils.set_random_seed` decides it
-        self._order = (None, None)
-
-    def __getitem__(self, index):
-        epoch, step = divmod(index, self.num_steps)
-        if self._order[0] != epoch:
-            random = np.random.default_rng((self.seed, epoch))
-            self._order = (epoch, random.permutation(self.num_rows))
-        rows = self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
-        batch = keras.tree.map_structure(_not_none(lambda array: array[rows]), self.arrays)
-        return keras.utils.pack_x_y_sample_weight(*batch)
-
-
 def split(x, y, sample_weight, share):
     """Take the last rows away as validation data, as Keras does.
 

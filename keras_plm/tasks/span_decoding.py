@@ -57,7 +57,7 @@ def decode_answers(windows, outputs, n_best=5, max_answer_length=64, null_thresh
 
     A span must begin and end on tokens of the context, at a start that its window owns (see
     `SpanWindow`). The null score of a question is the lowest of its windows: the logit
-    `impossible`, or, without one, the sum of both logits of CLS, less the best span's score.
+    `impossible`, or, without one, the sum of both logits of "no answer", less the best span's.
 
     Args:
         windows: list of W `SpanWindow`.
@@ -82,7 +82,8 @@ def decode_answers(windows, outputs, n_best=5, max_answer_length=64, null_thresh
             starts, ends = output["start_top_index"][:, None], output["end_top_index"]
             scores = output["start_top_log_probs"][:, None] + output["end_top_log_probs"]
         else:
-            null_score = float(output["start"][-1] + output["end"][-1])
+            place = window.no_answer
+            null_score = float(output["start"][place] + output["end"][place])
             starts = _highest(output["start"], 4 * n_best)[:, None]  # (S, 1)
             ends = _highest(output["end"], 4 * n_best)[None]  # (1, E)
             scores = output["start"][starts] + output["end"][ends]  # (S, E)

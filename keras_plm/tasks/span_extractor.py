@@ -4,12 +4,14 @@ import keras
 import numpy as np
 
 from keras_plm.heads import BeamSpanHead, SpanHead
+from keras_plm.ops import summary_row
 from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_weights
 from keras_plm.tasks.span_decoding import decode_answers
 from keras_plm.tasks.span_positions import check_positions
 from keras_plm.tasks.span_preprocessor import SpanPreprocessor
 from keras_plm.tasks.task import Task
+from keras_plm.tasks.task_graph import text_inputs
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -28,14 +30,16 @@ class SpanExtractor(Task):
     Args:
         backbone: a backbone of this package.
         preprocessor: `SpanPreprocessor` or None: then features are given, not strings.
-        beam: bool. False: starts and ends are independent, and CLS stands for "no answer".
+        beam: bool. False: starts and ends are independent, and one token stands for "no
+            answer" (see `SpanPreprocessor`).
         start_top: int. How many starts the beam has.
         end_top: int. How many ends each start of the beam has.
         dropout: float. Dropout rate before the logit of "no answer" (beam only).
 
     Call arguments:
-        inputs: dict of `token_ids`, `segment_ids`, `padding_mask` and `answer_mask`, each (B, T),
-            and with `beam` also `start_positions` (B,).
+        inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
+            `segment_ids` and `padding_mask`, and `answer_mask`, each (B, T); with `beam` also
+            `start_positions` (B,).
 
     Returns:
         dict of `start` and `end`, (B, T) logits; with `beam` also what `BeamSpanHead` returns.
@@ -103,12 +107,13 @@ class SpanExtractor(Task):
         self.heads = {"span": head}
 
         # === Functional model ===
-        inputs = dict(backbone.input)
+        inputs = text_inputs(backbone)
         rows = backbone.encode(inputs)["sequence_output"]  # (B, T, D)
         inputs["answer_mask"] = keras.Input((None,), dtype="bool", name="answer_mask")
         if beam:
             inputs["start_positions"] = keras.Input((), dtype="int32", name="start_positions")
-            outputs = head(rows, inputs["answer_mask"], inputs["start_positions"])
+            summary = summary_row(rows, inputs["padding_mask"], backbone.summary_row)  # (B, D)
+            outputs = head(rows, inputs["answer_mask"], inputs["start_positions"], summary)
         else:
             outputs = head(rows, inputs["answer_mask"])
 
@@ -215,6 +220,7 @@ class SpanExtractor(Task):
             raise ValueError(f"{type(self).__name__} has no preprocessor: it cannot read texts.")
         features, windows = self.preprocessor.windows((questions, contexts))
         kwargs.setdefault("verbose", 0)
+        features = self.keep_inputs(features)
         outputs = self.predict(features, batch_size=batch_size, **kwargs)
         return decode_answers(windows, outputs, n_best, max_answer_length, null_threshold)
 

@@ -8,7 +8,6 @@ import numpy as np
 from keras_plm.tasks.preprocessor import Preprocessor, checked_texts
 
 LARGEST_QUESTION, LARGEST_STRIDE = 64, 128  # run_squad.py: max_query_length, doc_stride
-NUM_SPECIAL = 3  # SEP, SEP, CLS
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,7 @@ class SpanWindow:
         first: int. The position in the row of token `start`.
         owned: bool array (end - start,). Whether, of all windows with this token, this one has
             the most context around it.
+        no_answer: int. The position in the row that stands for "no answer here"; -1: its last.
     """
 
     example: int
@@ -34,24 +34,28 @@ class SpanWindow:
     end: int
     first: int
     owned: np.ndarray
+    no_answer: int = -1
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class SpanPreprocessor(Preprocessor):
     """Turns questions and their contexts into rows; a long context becomes several windows.
 
-    The layout is XLNet's, the context first: `context SEP question SEP CLS`, padded at the left;
-    segment 0, 1, 2. Windows of one context begin `stride` tokens apart, so that every token lies
-    in one of them at least. An answer may lie on the tokens of the context; CLS stands for "no
-    answer in this window". There are W rows for N questions, W >= N.
+    The layout is the tokenizer's: XLNet's has the context first, `context SEP question SEP CLS`,
+    padded at the left; the others the question, such as BERT's `CLS question SEP context SEP`.
+    Windows of one context begin `stride` tokens apart, so that every token lies in one of them
+    at least. An answer may lie on the tokens of the context; CLS, or where rows have no special
+    tokens (GPT) the last token of the question, stands for "no answer in this window". There are
+    W rows for N questions, W >= N.
 
     Args:
-        tokenizer: `keras_plm.data.SentencePieceTokenizer`, or None when the assets of a saved
-            model will bring it.
+        tokenizer: `keras_plm.data.Tokenizer`, or None when the assets of a saved model will bring
+            it.
         sequence_length: int. The length T of every row.
         max_question_length: int or None. The most tokens of a question. None: T / 4, at most 64.
         stride: int or None. The tokens from the start of a window to that of the next one. None:
             T / 4, at most 128.
+        language: str or None. The language of all texts, for a tokenizer with languages (XLM).
 
     Call arguments:
         x: pair (tuple) of two lists of str, questions and contexts, of N texts each.
@@ -75,9 +79,10 @@ class SpanPreprocessor(Preprocessor):
         sequence_length=384,
         max_question_length=None,
         stride=None,
+        language=None,
         **kwargs,
     ):
-        super().__init__(tokenizer, sequence_length, **kwargs)
+        super().__init__(tokenizer, sequence_length, language, **kwargs)
         for name, value in (("max_question_length", max_question_length), ("stride", stride)):
             integer = isinstance(value, (int, np.integer)) and value is not True
             if value is not None and (not integer or value < 1):
@@ -88,10 +93,11 @@ class SpanPreprocessor(Preprocessor):
         quarter = self.sequence_length // 4
         self.max_question_length = int(max_question_length or min(quarter, LARGEST_QUESTION))
         self.stride = int(stride or min(quarter, LARGEST_STRIDE))
-        room = self.sequence_length - NUM_SPECIAL - self.max_question_length
+        num_special = 0 if tokenizer is None else self.layout.num_special(pair=True)
+        room = self.sequence_length - num_special - self.max_question_length
         if self.stride > room:
             raise ValueError(
-                f"Beside a question of {self.max_question_length} tokens and {NUM_SPECIAL} special "
+                f"Beside a question of {self.max_question_length} tokens and {num_special} special "
                 f"ones, a row of {self.sequence_length} has {room} tokens of the context: windows "
                 f"{self.stride} apart would leave gaps. Give a smaller `stride` or "
                 "`max_question_length`, or a larger `sequence_length`. Received: "
@@ -129,7 +135,7 @@ class SpanPreprocessor(Preprocessor):
             bounds = self._bounds(len(ids), len(question))
             owned = _owned(bounds, len(ids))
             for (start, end), mine in zip(bounds, owned):
-                row = self.pair_row(list(ids[start:end]), question)
+                row, first, no_answer = self._row(list(ids[start:end]), list(question))
                 rows.append(row)
                 windows.append(
                     SpanWindow(
@@ -138,14 +144,15 @@ class SpanPreprocessor(Preprocessor):
                         offsets=offsets,
                         start=start,
                         end=end,
-                        first=self.sequence_length - len(row[0]),
+                        first=first,
                         owned=mine,
+                        no_answer=no_answer,
                     )
                 )
         features = self.padded(rows)
         answer_mask = np.zeros(features["token_ids"].shape, bool)  # (W, T)
-        answer_mask[:, -1] = True  # CLS
         for row, window in enumerate(windows):
+            answer_mask[row, window.no_answer] = True
             length = window.end - window.start
             answer_mask[row, window.first : window.first + length] = True
         return {**features, "answer_mask": answer_mask}, windows
@@ -154,7 +161,7 @@ class SpanPreprocessor(Preprocessor):
         """Positions of the answers in the rows.
 
         An answer that does not lie in a window as a whole is no answer there: its positions are
-        those of CLS.
+        those that stand for "no answer".
 
         Args:
             windows: list of W `SpanWindow`, as from `windows`.
@@ -176,9 +183,8 @@ class SpanPreprocessor(Preprocessor):
                 f"Received: {len(answers)} answers for {len(examples)} questions."
             )
         tokens = [_answer_tokens(row, one, examples[row]) for row, one in enumerate(answers)]
-        no_answer = self.sequence_length - 1  # CLS
-        start = np.full(len(windows), no_answer, "int32")
-        end = start.copy()
+        no_answer = np.array([window.no_answer for window in windows], "int32")  # (W,)
+        start, end = no_answer.copy(), no_answer.copy()
         for row, window in enumerate(windows):
             first, last = tokens[window.example] or (-1, -1)
             if window.start <= first and last < window.end:
@@ -219,9 +225,28 @@ class SpanPreprocessor(Preprocessor):
                 f"one. Received: {question!r:.80}."
             )
 
+    def _row(self, context, question):
+        """A row, the position of the context's first token, and that of "no answer"."""
+        layout = self.layout
+        before = self.first_position(context + question + [0] * layout.num_special(pair=True))
+        if layout.question_first:
+            row = self.pair_row(question, context)
+            first = len(layout.start) + len(question) + len(layout.between)
+            last_of_question = len(layout.start) + len(question) - 1
+        else:
+            row = self.pair_row(context, question)
+            first = len(layout.start)
+            last_of_question = len(row[0]) - len(layout.end) - 1
+        no_answer = last_of_question
+        if layout.start:
+            no_answer = 0
+        elif layout.end:
+            no_answer = len(row[0]) - 1
+        return row, before + first, before + no_answer
+
     def _bounds(self, num_tokens, question_length):
         """[start, end) of the windows over a context."""
-        room = self.sequence_length - NUM_SPECIAL - question_length
+        room = self.room(pair=True) - question_length
         starts = range(0, max(num_tokens - room, 0) + self.stride, self.stride)
         return [(start, min(start + room, num_tokens)) for start in starts]
 

@@ -12,6 +12,7 @@ from keras_plm import features as contract
 from keras_plm import files
 from keras_plm.backbones.preset_directory import CONFIG_FILE
 from keras_plm.tasks import ready_data, task_preset
+from keras_plm.tasks.shuffled_batches import ShuffledBatches
 from keras_plm.tasks.text_preprocessor import TextPreprocessor
 
 
@@ -40,6 +41,14 @@ class Task(keras_hub.models.Task):
                 f"{self.backbone.vocabulary_size}. Use the tokenizer that the backbone was made "
                 "for."
             )
+        length = getattr(self.preprocessor, "sequence_length", 0)
+        longest = self.backbone.max_sequence_length
+        if longest is not None and length > longest:
+            raise ValueError(
+                f"The preprocessor makes rows of {length} tokens, the backbone has positions for "
+                f"{longest}. Give a `sequence_length` of at most {longest}. "
+                f"Received: sequence_length={length}."
+            )
 
     def settings(self):
         """The constructor arguments beside backbone and preprocessor, as plain JSON values."""
@@ -61,6 +70,18 @@ class Task(keras_hub.models.Task):
             raise ValueError(f"{cls.__name__} has no settings {unknown}. Received: {settings}.")
         return settings
 
+    @classmethod
+    def settings_of_heads(cls, heads):
+        """Constructor arguments that follow from the heads in the preset of another task.
+
+        Args:
+            heads: dict of a head's name to a dict of its plain settings.
+
+        Returns:
+            dict, by default empty.
+        """
+        return {}
+
     def check_x(self, x):
         """Refuse a batch that the model cannot take, before a backend sees it.
 
@@ -76,11 +97,25 @@ class Task(keras_hub.models.Task):
             x,
             names=self.input_names_of_task(),
             vocabulary_size=self.backbone.vocabulary_size,
+            bounds=self.backbone.bounds,
         )
 
     def input_names_of_task(self):
         """The features that the graph of this task takes."""
         return [tensor.name for tensor in self.inputs]
+
+    def keep_inputs(self, features):
+        """Those of a preprocessor's features that the graph of this task takes.
+
+        Args:
+            features: dict of arrays. A preprocessor makes all that may be known of a text, such
+                as `segment_ids`; not every backbone has a table for them.
+
+        Returns:
+            dict of arrays.
+        """
+        names = set(self.input_names_of_task())
+        return {name: value for name, value in features.items() if name in names}
 
     def compile(self, *args, **kwargs):
         """Set up training; see `keras.Model.compile`."""
@@ -148,7 +183,9 @@ class Task(keras_hub.models.Task):
             preset: str. A directory that `save_to_preset` wrote.
             load_weights: bool. False leaves all weights random.
             kwargs: arguments of this task, such as `num_classes`, and of its preprocessor, such
-                as `sequence_length`; any other replaces a saved argument of the backbone.
+                as `sequence_length`; any other replaces a saved argument of the backbone. A
+                `dropout` is the task's own: the backbone's is changed by
+                `TaskClass(Backbone.from_preset(preset, dropout=0.2), ...)`.
 
         Raises:
             FileNotFoundError: if there is no such preset.
@@ -167,6 +204,7 @@ class Task(keras_hub.models.Task):
                     f"{self.input_names_of_task()}. Received: {type(x).__name__}."
                 )
             x, y, sample_weight = self.features_and_labels(x, y, sample_weight)
+            x = self.keep_inputs(x)
             self.check_y(x, y, sample_weight)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
@@ -187,7 +225,16 @@ class Task(keras_hub.models.Task):
         # Not `preprocessor(x)`: Keras would append all of `x` to the message of an error.
         return self.preprocessor.call(x), y, sample_weight
 
-    def fit(self, x=None, y=None, batch_size=None, sample_weight=None, validation_data=None, **kw):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        sample_weight=None,
+        validation_data=None,
+        length_buckets=None,
+        **kw,
+    ):
         """Train on raw strings, on features, or on a dataset of either.
 
         Lists are tokenised once and shuffled anew in every epoch (`shuffle=False`: not at all);
@@ -199,6 +246,9 @@ class Task(keras_hub.models.Task):
             batch_size: int. The batch size B of lists and features.
             sample_weight: weights of lists and features.
             validation_data: dataset, or tuple (x, y) or (x, y, sample_weight).
+            length_buckets: list of int, or None. Rows of lists and features go into batches with
+                rows of similar length, cut to the smallest of these lengths that holds them:
+                less work on padding, and one more program of XLA's per length.
 
         Raises:
             ValueError: if the first batch is not what the model takes; the model is unchanged.
@@ -213,12 +263,18 @@ class Task(keras_hub.models.Task):
         split = kw.pop("validation_split", None)
         if split and validation_data is None:
             (x, y, sample_weight), validation_data = ready_data.split(x, y, sample_weight, split)
+        shuffled = isinstance(x, dict) and kw.get("shuffle", True) is True
+        if length_buckets is not None and not shuffled:
+            raise ValueError(
+                "`length_buckets` needs lists or arrays, which are shuffled. "
+                f"Received: {type(x).__name__}, shuffle={kw.get('shuffle', True)!r}."
+            )
         if not isinstance(x, dict):
             kw.setdefault("shuffle", False)  # Keras cannot, and would warn
-        elif kw.get("shuffle", True) is True:
+        elif shuffled:
             if isinstance(validation_data, tuple):
                 kw.setdefault("validation_batch_size", batch_size)
-            x = ready_data.ShuffledBatches((x, y, sample_weight), batch_size or 32)
+            x = ShuffledBatches((x, y, sample_weight), batch_size or 32, length_buckets)
             kw.update(shuffle=False, steps_per_epoch=kw.get("steps_per_epoch") or x.num_steps)
             y = sample_weight = batch_size = None
         with weights_kept(self):

@@ -27,8 +27,12 @@ def write_task(task, directory):
     if task.preprocessor is not None:
         task.preprocessor.write_preset(directory)
     write_heads(os.path.join(directory, HEADS_FILE), task.heads, task.backbone)
-    settings = {"class": type(task).__name__, "settings": task.settings()}
-    write_json(os.path.join(directory, TASK_FILE), settings)
+    description = {
+        "class": type(task).__name__,
+        "settings": task.settings(),
+        "heads": {name: _plain_settings(head) for name, head in task.heads.items()},
+    }
+    write_json(os.path.join(directory, TASK_FILE), description)
 
 
 def read_task(cls, preset, load_weights=True, **kwargs):
@@ -109,7 +113,7 @@ def _has_preprocessor(preset, checkpoint):
     """Whether a preset says how texts become features."""
     if checkpoint is None:
         return _has(preset, PREPROCESSOR_FILE)
-    return checkpoint.tokenizer()[0] is not None
+    return checkpoint.tokenizer() is not None
 
 
 def _read_settings(cls, preset):
@@ -119,12 +123,21 @@ def _read_settings(cls, preset):
     names = settings.pop("class_names", None) if isinstance(settings, dict) else None
     files.check_config(saved)
     if saved.get("class") != cls.__name__:
-        return {}
+        heads = saved.get("heads", {})
+        if not isinstance(heads, dict) or not all(isinstance(h, dict) for h in heads.values()):
+            raise ValueError(f"{preset}/{TASK_FILE} has no `heads` object of objects.")
+        return cls.settings_of_heads(heads)
     if not isinstance(settings, dict):
         raise ValueError(f"{preset}/{TASK_FILE} has no `settings` object.")
     if names is not None:  # names of classes may be anything, such as "." or "I/O"
         settings["class_names"] = names
     return cls.read_settings(settings)
+
+
+def _plain_settings(head):
+    """What a head was made with, as far as it is numbers and words."""
+    config = {**head.get_config(), "name": None, "trainable": None, "dtype": None}
+    return {n: value for n, value in config.items() if isinstance(value, (bool, int, float, str))}
 
 
 def _has(directory, name):

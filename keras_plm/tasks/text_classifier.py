@@ -3,15 +3,18 @@
 import keras
 import numpy as np
 
-from keras_plm.heads import SummaryHead
 from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_class_ids, check_weights
 from keras_plm.tasks.task import Task
+from keras_plm.tasks.task_graph import summary_head, text_inputs, text_summary
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class TextClassifier(Task):
-    """Classifies texts, or pairs of texts, by the output at the CLS token.
+    """Classifies texts, or pairs of texts, by the vector that stands for each.
+
+    That is the pooled output of a backbone with a pooler, else the output at the first real token
+    (BERT's CLS) or the last one (XLNet's CLS; the last token of a causal backbone).
 
     Args:
         backbone: a backbone of this package.
@@ -20,7 +23,8 @@ class TextClassifier(Task):
         dropout: float. Dropout rate before the logits.
 
     Call arguments:
-        inputs: dict of `token_ids`, `segment_ids` and `padding_mask`, each (B, T).
+        inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
+            `segment_ids` and `padding_mask`, each (B, T).
 
     Returns:
         Tensor of shape (B, num_classes): logits.
@@ -43,7 +47,7 @@ class TextClassifier(Task):
         return classifier.predict(texts)  # (N, 2)
     ```
 
-    Source: XLNet, arXiv:1906.08237, appendix A.4.
+    Source: BERT, arXiv:1810.04805, section 4.1; XLNet, arXiv:1906.08237, appendix A.4.
     """
 
     def __init__(self, backbone, num_classes, preprocessor=None, dropout=0.1, **kwargs):
@@ -56,20 +60,13 @@ class TextClassifier(Task):
         self.backbone = backbone
         self.preprocessor = preprocessor
         backbone.train_query_rows(False)
-        head = SummaryHead(
-            num_classes,
-            backbone.hidden_dim,
-            dropout=dropout,
-            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
-            dtype=backbone.dtype_policy,
-            name="label",
-        )
+        head = summary_head(backbone, int(num_classes), dropout, name="label")
         self.heads = {"label": head}
 
         # === Functional model ===
-        inputs = dict(backbone.input)
-        sequence_output = backbone.encode(inputs)["sequence_output"]  # (B, T, D)
-        outputs = head(sequence_output[:, -1])  # (B, num_classes): CLS is the last token
+        inputs = text_inputs(backbone)
+        summary = text_summary(backbone, backbone.encode(inputs), inputs["padding_mask"])  # (B, D)
+        outputs = head(summary)  # (B, num_classes)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===

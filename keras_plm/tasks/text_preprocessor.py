@@ -13,14 +13,16 @@ logger = logging.getLogger("keras_plm")
 class TextPreprocessor(Preprocessor):
     """Turns texts, or pairs of texts, into token ids, segment ids and a padding mask.
 
-    The layout is XLNet's: `A SEP CLS` or `A SEP B SEP CLS`, padded at the left, so that CLS is
-    the last token of every row; segment 0 for A, 1 for B, 2 for CLS. A text that is too long
-    loses its end; in a pair the longer text gives way, B if both are as long.
+    The layout is the tokenizer's. XLNet's is `A SEP CLS` or `A SEP B SEP CLS`, padded at the
+    left, so that CLS is the last token of every row; segment 0 for A, 1 for B, 2 for CLS. BERT's
+    is `CLS A SEP` or `CLS A SEP B SEP`, padded at the right; segment 0 for A, 1 for B. A text
+    that is too long loses its end; in a pair the longer text gives way, B if both are as long.
 
     Args:
-        tokenizer: `keras_plm.data.SentencePieceTokenizer`, or None when the assets of a saved
-            model will bring it.
+        tokenizer: `keras_plm.data.Tokenizer`, or None when the assets of a saved model will bring
+            it.
         sequence_length: int. The length T of every row.
+        language: str or None. The language of all texts, for a tokenizer with languages (XLM).
         truncate: bool. Whether what is too long is cut, as in the released code; how many rows
             were is said in the log "keras_plm". False: it is refused.
 
@@ -28,7 +30,9 @@ class TextPreprocessor(Preprocessor):
         x: list of str, or a pair (tuple) of two such lists, of N texts.
 
     Returns:
-        dict of `token_ids` (N, T) int32, `segment_ids` (N, T) int32, `padding_mask` (N, T) bool.
+        dict of `token_ids` (N, T) int32, `segment_ids` (N, T) int32, `padding_mask` (N, T) bool,
+        and `language_ids` (N, T) int32 if the tokenizer has languages. A task leaves out those
+        that its backbone does not take.
 
     Raises:
         TypeError: if `x` holds anything but strings.
@@ -38,8 +42,8 @@ class TextPreprocessor(Preprocessor):
     Source: XLNet, arXiv:1906.08237, section 2.5; the released `classifier_utils.py`.
     """
 
-    def __init__(self, tokenizer=None, sequence_length=128, truncate=True, **kwargs):
-        super().__init__(tokenizer, sequence_length, **kwargs)
+    def __init__(self, tokenizer=None, sequence_length=128, truncate=True, language=None, **kwargs):
+        super().__init__(tokenizer, sequence_length, language, **kwargs)
         if not isinstance(truncate, bool):
             raise ValueError(f"`truncate` must be True or False. Received: {truncate!r}.")
         self.truncate = truncate
@@ -48,6 +52,20 @@ class TextPreprocessor(Preprocessor):
         return {**super().settings(), "truncate": self.truncate}
 
     def call(self, x):
+        return self.padded(self.rows(x))
+
+    def rows(self, x):
+        """Lay out the rows of texts, without padding.
+
+        Args:
+            x: list of N str, or a pair (tuple) of two such lists.
+
+        Returns:
+            list of N pairs (token ids, segment ids), of at most T ints each.
+
+        Raises:
+            TypeError, ValueError: see the class.
+        """
         if isinstance(x, tuple) and len(x) != 2:
             raise ValueError(
                 f"A tuple must be a pair of two lists of texts. Received: {len(x)} elements. "
@@ -64,12 +82,19 @@ class TextPreprocessor(Preprocessor):
                 "The two lists of a pair must be as long as each other. "
                 f"Received: {len(first)} and {len(second)} texts."
             )
-        self._check_lengths(first, second)
-        return self.padded([self.pair_row(*texts) for texts in zip(first, second)])
+        num_special = self.layout.num_special(second[0] is not None)
+        self.check_lengths([len(a) + len(b or ()) + num_special for a, b in zip(first, second)])
+        return [self.pair_row(*texts) for texts in zip(first, second)]
 
-    def _check_lengths(self, first, second):
-        """Refuse rows that are too long, or say that they will be cut."""
-        lengths = [len(a) + 2 if b is None else len(a) + len(b) + 3 for a, b in zip(first, second)]
+    def check_lengths(self, lengths):
+        """Refuse rows that are too long, or say that they will be cut.
+
+        Args:
+            lengths: list of int, of all rows with their special tokens.
+
+        Raises:
+            ValueError: with `truncate=False`, naming the first row that is too long.
+        """
         too_long = [row for row, length in enumerate(lengths) if length > self.sequence_length]
         if not too_long:
             return

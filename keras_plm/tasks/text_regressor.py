@@ -3,16 +3,16 @@
 import keras
 import numpy as np
 
-from keras_plm.heads import SummaryHead
 from keras_plm.metrics import PearsonCorrelation, SpearmanCorrelation
 from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_weights, numbers
 from keras_plm.tasks.task import Task
+from keras_plm.tasks.task_graph import summary_head, text_inputs, text_summary
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class TextRegressor(Task):
-    """Predicts a number for texts, or pairs of texts, from the output at the CLS token.
+    """Predicts a number for texts, or pairs of texts, from the vector that stands for each.
 
     The numbers are predicted as they are: XLNet learned the similarities of STS-B from 0 to 5.
     Large ones had better be scaled to a range like that.
@@ -23,7 +23,8 @@ class TextRegressor(Task):
         dropout: float. Dropout rate before the number.
 
     Call arguments:
-        inputs: dict of `token_ids`, `segment_ids` and `padding_mask`, each (B, T).
+        inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
+            `segment_ids` and `padding_mask`, each (B, T).
 
     Returns:
         Tensor of shape (B, 1): a number each.
@@ -54,20 +55,13 @@ class TextRegressor(Task):
         self.backbone = backbone
         self.preprocessor = preprocessor
         backbone.train_query_rows(False)
-        head = SummaryHead(
-            1,
-            backbone.hidden_dim,
-            dropout=dropout,
-            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
-            dtype=backbone.dtype_policy,
-            name="score",
-        )
+        head = summary_head(backbone, 1, dropout, name="score")
         self.heads = {"score": head}
 
         # === Functional model ===
-        inputs = dict(backbone.input)
-        sequence_output = backbone.encode(inputs)["sequence_output"]  # (B, T, D)
-        outputs = head(sequence_output[:, -1])  # (B, 1): CLS is the last token
+        inputs = text_inputs(backbone)
+        summary = text_summary(backbone, backbone.encode(inputs), inputs["padding_mask"])  # (B, D)
+        outputs = head(summary)  # (B, 1)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===

@@ -11,6 +11,7 @@ from keras_plm.metrics.entity_f1 import is_bio
 from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import numbers
 from keras_plm.tasks.task import Task
+from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.word_preprocessor import WordPreprocessor
 
 logger = logging.getLogger("keras_plm")
@@ -34,7 +35,8 @@ class TokenClassifier(Task):
         dropout: float. Dropout rate before the logits.
 
     Call arguments:
-        inputs: dict of `token_ids`, `segment_ids` and `padding_mask`, each (B, T).
+        inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
+            `segment_ids` and `padding_mask`, each (B, T).
 
     Returns:
         Tensor of shape (B, T, C): logits; those at the first pieces of words mean something.
@@ -98,7 +100,7 @@ class TokenClassifier(Task):
         self.dropout = dropout
 
         # === Functional model ===
-        inputs = dict(backbone.input)
+        inputs = text_inputs(backbone)
         outputs = head(backbone.encode(inputs)["sequence_output"])  # (B, T, C)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
@@ -150,6 +152,7 @@ class TokenClassifier(Task):
             raise ValueError("Words need a preprocessor. Received: preprocessor=None.")
         texts = list(texts) if hasattr(texts, "__iter__") and not isinstance(texts, str) else texts
         features, positions = self.preprocessor.features_and_words(texts)
+        features = self.keep_inputs(features)
         logits = self.predict(features, batch_size=batch_size, **kwargs)  # (N, T, C)
         tags, cut = [], 0
         for text, places, row in zip(texts, positions, logits):

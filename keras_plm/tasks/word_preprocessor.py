@@ -10,15 +10,17 @@ from keras_plm.tasks.preprocessor import Preprocessor
 class WordPreprocessor(Preprocessor):
     """Turns texts, each a list of words, into features, and knows where each word begins.
 
-    The layout is XLNet's: `A SEP CLS`, padded at the left. Each word is tokenized on its own; its
-    first piece stands for it. A word that the tokenizer makes nothing of, such as a lone control
-    character, becomes one unknown piece, so that no word is lost. A text that is too long loses
-    its last words.
+    The layout is the tokenizer's, such as XLNet's `A SEP CLS`, padded at the left, or BERT's
+    `CLS A SEP`. Each word is tokenized on its own, by byte-level pieces as if a space were before
+    it; its first piece stands for it. A word that the tokenizer makes nothing of, such as a lone
+    control character, becomes one unknown piece, so that no word is lost. A text that is too long
+    loses its last words.
 
     Args:
-        tokenizer: `keras_plm.data.SentencePieceTokenizer`, or None when the assets of a saved
-            model will bring it.
+        tokenizer: `keras_plm.data.Tokenizer`, or None when the assets of a saved model will bring
+            it.
         sequence_length: int. The length T of every row.
+        language: str or None. The language of all texts, for a tokenizer with languages (XLM).
 
     Call arguments:
         x: list of N texts, each a list or tuple of str.
@@ -52,17 +54,18 @@ class WordPreprocessor(Preprocessor):
         """
         texts = _checked_words(texts)
         words = list(dict.fromkeys(word for text in texts for word in text))
-        unknown = [self.tokenizer.special_token_ids["unk"]]
+        unknown = [self.tokenizer.special_token_ids.get("unk", self.tokenizer.pad_token_id)]
         pieces = {
-            word: list(ids) or unknown for word, ids in zip(words, self.tokenizer.encode(words))
+            word: list(ids) or unknown
+            for word, ids in zip(words, self.tokenizer.encode_words(words))
         }
         rows, positions = [], []
-        room = self.sequence_length - 2
+        room, num_before = self.room(), len(self.layout.start)
         for text in texts:
             row = self.pair_row([piece for word in text for piece in pieces[word]])
             begins = np.cumsum([0, *(len(pieces[word]) for word in text[:-1])])  # (words,)
             rows.append(row)
-            positions.append(begins[begins < room] + self.sequence_length - len(row[0]))
+            positions.append(begins[begins < room] + num_before + self.first_position(row[0]))
         return self.padded(rows), positions
 
     def at_words(self, texts, positions, values, what):

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_plm.data import Corpus, corpus_files, text_files, train_tokenizer
+from keras_plm.data import Corpus, corpus_files, examples, text_files, train_tokenizer
 from keras_plm.data.sentences import split_sentences
+from keras_plm.objectives import PermutationModeling
 
 BOTCHAN = Path(__file__).parents[1] / "fixtures" / "botchan.txt"
 FILES = ["corpus.json", "document_offsets.npy", "sentence_offsets.npy", "token_ids.npy"]
@@ -235,3 +236,24 @@ def test_build_works_in_a_flat_script(tokenizer, tmp_path):
         [sys.executable, script], capture_output=True, env={**os.environ, "PYTHONPATH": root}
     )
     assert json.loads(run.stdout) == [17, 17], run.stderr
+
+
+def test_other_tokenizers(tmp_path, subword_tokenizers):
+    path = tmp_path / "text.txt"
+    path.write_text("The badger. Was angry, badgerish!\n\nDéjà vu 日本. the the\n", "utf-8")
+    documents = path.read_text("utf-8").split("\n\n")
+    sentences = [sentence for text in documents for sentence in split_sentences(text)]
+    for name in ("bert_uncased", "gpt2", "gpt", "xlm"):
+        tokenizer = subword_tokenizers[name]
+        corpus = Corpus.build(path, tokenizer, tmp_path / name)
+        assert corpus.num_documents == 2 and corpus.num_sentences == len(sentences) > 2
+        corpus.check_tokenizer(tokenizer)
+        rows = [tokenizer.encode(sentence) for sentence in sentences]
+        assert corpus.token_ids.tolist() == sum(rows, [])
+        starts = [start for row in rows for start in tokenizer.starts_words(row)]
+        assert corpus.word_starts.tolist() == starts and not all(starts)
+        objective = PermutationModeling(
+            sequence_length=16, reuse_length=8, num_predict=4, permutation_size=8
+        )
+        with pytest.raises(ValueError, match='no special tokens.*model="sentencepiece"'):
+            examples(corpus, objective, batch_size=1)

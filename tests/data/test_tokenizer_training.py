@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from keras_plm.data import train_tokenizer
-from keras_plm.data.tokenizer import SentencePieceTokenizer
+from keras_plm.data.sentence_piece_tokenizer import SentencePieceTokenizer
+from keras_plm.data.subword_tokenizer import SubwordTokenizer
 
 BOTCHAN = Path(__file__).parents[1] / "fixtures" / "botchan.txt"
 
@@ -52,16 +53,44 @@ def test_a_vocabulary_that_is_too_small_is_refused(size):
         train_tokenizer(BOTCHAN, vocabulary_size=size)
 
 
-def test_bad_files_keep_their_own_errors(tmp_path):
+@pytest.mark.parametrize("model", ["sentencepiece", "wordpiece", "bpe"])
+def test_bad_files_keep_their_own_errors(tmp_path, model):
     path = tmp_path / "text.txt"
     with pytest.raises(FileNotFoundError, match="text.txt"):
-        train_tokenizer(path)
+        train_tokenizer(path, model=model)
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="text.txt is empty"):
-        train_tokenizer(path)
+        train_tokenizer(path, model=model)
     path.write_bytes(b" \n\n")
     with pytest.raises(ValueError, match="no text to learn from"):
-        train_tokenizer(path)
+        train_tokenizer(path, model=model)
     path.write_bytes(b"good\nb\xffd\n")
     with pytest.raises(ValueError, match="text.txt is not UTF-8 at byte 6"):
-        train_tokenizer(path)
+        train_tokenizer(path, model=model)
+
+
+@pytest.mark.parametrize(("model", "layout"), [("wordpiece", "bert"), ("bpe", "roberta")])
+def test_other_models(model, layout):
+    tokenizer = train_tokenizer(BOTCHAN, vocabulary_size=600, model=model)
+    assert isinstance(tokenizer, SubwordTokenizer) and tokenizer.layout.name == layout
+    assert tokenizer.vocabulary_size == 600
+    assert train_tokenizer([BOTCHAN], vocabulary_size=600, model=model) == tokenizer
+    assert tokenizer.decode(tokenizer.encode("the school is Tokyo")) == "the school is Tokyo"
+
+
+@pytest.mark.parametrize("model", ["sentencepiece", "wordpiece", "bpe"])
+def test_lowercase(model):
+    tokenizer = train_tokenizer(BOTCHAN, vocabulary_size=500, model=model, lowercase=True)
+    assert tokenizer.encode("THE School") == tokenizer.encode("the school")
+    pieces = tokenizer.pieces(range(tokenizer.vocabulary_size))
+    assert "T" not in pieces or model == "bpe"  # which has all bytes
+    assert not {"Th", "▁I", "##I", "▁The", "The"} & set(pieces)
+    cased = train_tokenizer(BOTCHAN, vocabulary_size=500, model=model)
+    assert cased.encode("THE School") != cased.encode("the school")
+
+
+def test_unknown_models_and_settings():
+    with pytest.raises(ValueError, match="'sentencepiece', 'wordpiece' or 'bpe'.*'unigram'"):
+        train_tokenizer(BOTCHAN, model="unigram")
+    with pytest.raises(ValueError, match="lowercase must be True or False. Received"):
+        train_tokenizer(BOTCHAN, lowercase="yes")

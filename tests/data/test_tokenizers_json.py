@@ -6,7 +6,7 @@ import json
 import pytest
 import sentencepiece
 
-from keras_plm.data.tokenizer import SentencePieceTokenizer
+from keras_plm.data.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.data.tokenizers_json import sentencepiece_from_tokenizers_json
 
 

@@ -180,3 +180,14 @@ def test_mixed_precision_gives_float32():
         value = to_numpy(value)
         assert value.dtype == (np.int32 if "index" in name else np.float32), name
         assert np.isfinite(value).all(), name
+
+
+def test_the_summary_may_be_given(head):
+    last = {name: to_numpy(value) for name, value in head(ROWS, MASK, GOLD).items()}
+    same = head(ROWS, MASK, GOLD, ROWS[:, -1])
+    other = head(ROWS, MASK, GOLD, ROWS[:, 0])
+    for name, value in last.items():
+        np.testing.assert_allclose(to_numpy(same[name]), value, atol=1e-6)
+        if name != "impossible":
+            np.testing.assert_allclose(to_numpy(other[name]), value, atol=1e-6)
+    assert not np.allclose(to_numpy(other["impossible"]), last["impossible"])

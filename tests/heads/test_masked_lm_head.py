@@ -60,3 +60,43 @@ def test_from_config_leaves_the_config_as_it_is():
     copy = dict(config)
     MaskedLMHead.from_config(config)
     assert config == copy
+
+
+def test_the_transform():
+    embedding = keras.layers.ReversibleEmbedding(10, 4, embeddings_initializer="random_normal")
+    head = MaskedLMHead(embedding, transform=True, kernel_initializer="random_normal")
+    head.build(ROWS.shape)
+    for number, weight in enumerate((head.transform.bias, head.transform_norm.beta, head.bias)):
+        weight.assign(np.linspace(-1, number, weight.shape[0]))
+    rows = ROWS @ np.array(head.transform.kernel) + np.array(head.transform.bias)
+    rows = np.array(keras.activations.gelu(rows, approximate=False))
+    rows = (rows - rows.mean(-1, keepdims=True)) / rows.std(-1, keepdims=True)
+    rows += np.array(head.transform_norm.beta)
+    table = ops.convert_to_numpy(embedding.embeddings)
+    expected = rows @ table.T + np.array(head.bias)
+    np.testing.assert_allclose(ops.convert_to_numpy(head(ROWS)), expected, atol=1e-5)
+
+
+def test_paths_of_weights():
+    embedding = keras.layers.ReversibleEmbedding(10, 4, name="table")
+    head = MaskedLMHead(embedding, transform=True, name="tokens")
+    head.build(ROWS.shape)
+    names = ("transform/kernel", "transform/bias", "transform_norm/gamma", "transform_norm/beta")
+    expected = {f"tokens/{name}" for name in (*names, "bias")}
+    assert {v.path for v in head.weights if v is not embedding.embeddings} == expected
+    bare = MaskedLMHead(embedding, use_bias=False)
+    bare.build(ROWS.shape)
+    assert len(bare.weights) == 1
+    table = ops.convert_to_numpy(embedding.embeddings)
+    np.testing.assert_allclose(ops.convert_to_numpy(bare(ROWS)), ROWS @ table.T, atol=1e-6)
+
+
+def test_config_round_trip():
+    embedding = keras.layers.ReversibleEmbedding(10, 4)
+    options = {"transform": True, "activation": "relu", "layer_norm_epsilon": 1e-5}
+    head = MaskedLMHead(embedding, use_bias=False, **options)
+    again = MaskedLMHead.from_config(head.get_config())
+    assert again.get_config() == head.get_config()
+    assert {name: head.get_config()[name] for name in options} == options
+    with pytest.raises(ValueError, match="activation=3"):
+        MaskedLMHead(embedding, transform=True, activation=3)

@@ -65,3 +65,14 @@ def test_weights_round_trip(tmp_path):
     second.load_weights(tmp_path / "head.weights.h5")
     rows = np.ones((2, 4), "float32")
     np.testing.assert_array_equal(to_numpy(first(rows)), to_numpy(second(rows)))
+
+
+def test_a_pooled_vector_is_not_summarised_again():
+    head = SummaryHead(num_classes=3, hidden_dim=4, summarise=False, name="label")
+    rows = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
+    logits = to_numpy(head(rows))
+    np.testing.assert_allclose(logits, rows @ to_numpy(head.logits.kernel.value), atol=1e-6)
+    assert {weight.path for weight in head.weights} == {"label/logits/kernel", "label/logits/bias"}
+    config = head.get_config()
+    assert config["summarise"] is False
+    assert SummaryHead.from_config(config).get_config() == config

@@ -1,6 +1,7 @@
 """Directories as Hugging Face has them, from the stored weights and configs of transformers."""
 
 import json
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
+WEIGHTS = runpy.run_path(str(FIXTURES / "transformer_weights.py"))
+make_weights, padded = WEIGHTS["make_weights"], WEIGHTS["padded"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -56,6 +59,52 @@ def make_directory(reference, cases, tmp_path):
         return directory
 
     return make_directory
+
+
+@pytest.fixture(scope="session")
+def transformer_reference():
+    """What transformers computed: see tests/fixtures/make_transformer_checkpoints.py."""
+    with np.load(FIXTURES / "transformer_checkpoints.npz", allow_pickle=False) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="session")
+def transformer_cases(transformer_reference):
+    """The config, the names and shapes of the tensors, and the sides of the padding, by case."""
+    return json.loads(str(transformer_reference["cases"]))
+
+
+@pytest.fixture(scope="session")
+def transformer_weights():
+    """The function of a tensor's name and shape that makes its values."""
+    return make_weights
+
+
+@pytest.fixture
+def make_transformer(transformer_cases, tmp_path):
+    """A function that writes the directory that transformers saved in one of the cases."""
+
+    def make_transformer(case, name="hugging_face", change=None, **changes):
+        directory = tmp_path / name
+        directory.mkdir()
+        shapes = transformer_cases[case]["shapes"]
+        arrays = {key: make_weights(key, shape) for key, shape in shapes.items()}
+        if change is not None:
+            change(arrays)
+        config = {**transformer_cases[case]["config"], **changes}
+        (directory / "config.json").write_text(json.dumps(config))
+        save_file(arrays, directory / "model.safetensors", metadata={"format": "pt"})
+        return directory
+
+    return make_transformer
+
+
+@pytest.fixture(scope="session")
+def transformer_inputs(transformer_reference):
+    """A function of the side of the padding: the inputs of all cases."""
+    names = ("token_ids", "padding_mask", "segment_ids", "task_ids", "language_ids")
+    inputs = {name: transformer_reference[name] for name in names}
+    return lambda side: padded(inputs, side)
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,30 @@
 import re
 
 from keras_plm import presets
-from keras_plm.presets.location import HANDLE
+from keras_plm.presets.location import FILES, HANDLE
+from keras_plm.presets.transformer_sizes import TRANSFORMER_SIZES, num_parameters
 
 
 def test_named_presets_are_pinned():
     found = presets.list_presets()
-    assert set(found) == {"xlnet_base_en_cased", "xlnet_large_en_cased"}
     for preset in found.values():
-        assert preset.description and HANDLE.fullmatch(preset.handle).group(3)
-        assert "model.safetensors" in preset.sha256
+        revision = HANDLE.fullmatch(preset.handle).group(3)
+        assert preset.description
+        assert re.fullmatch("[0-9a-f]{40}", revision) or "model.safetensors" in preset.sha256
+        assert set(preset.sha256) <= set(FILES)
         assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in preset.sha256.values())
 
 
 def test_the_list_is_a_copy():
     presets.list_presets().clear()
     assert presets.list_presets()
+
+
+def test_transformers_are_called_as_their_sizes():
+    for name, preset in presets.list_presets().items():
+        if name.startswith("xlnet_"):
+            continue
+        config = TRANSFORMER_SIZES[name]
+        millions = round(num_parameters(config) / 1e6)
+        sizes = f"{config['num_layers']} layers, width {config['hidden_dim']}, {millions} million"
+        assert sizes in preset.description

@@ -107,7 +107,7 @@ def test_offline(value, hub, cache, monkeypatch):
     message = str(error.value)
     assert "KERAS_PLM_OFFLINE is set" in message and not hub
     assert str(cache / "xlnet_base_en_cased") in message
-    assert "config.json, model.safetensors, and spiece.model" in message
+    assert "config.json, model.safetensors, and those of its tokenizer" in message
     assert "huggingface.co/xlnet/xlnet-base-cased/tree/364e6ee6" in message
     with pytest.raises(FileNotFoundError, match="KERAS_PLM_OFFLINE"):
         Backbone.from_preset("xlnet_base_en_cased")

@@ -41,6 +41,21 @@ def test_one_file_or_shards(writer, tmp_path):
         np.testing.assert_array_equal(arrays.read(name), array)
 
 
+def test_old_names_copies_and_what_is_ignored(tmp_path):
+    arrays = {"core.gamma": ARRAYS["core.b"], "core.ids": np.arange(3), "copy": ARRAYS["core.a"]}
+    write(tmp_path, arrays)
+    with pytest.raises(ValueError, match="'core.ids' is I64"):
+        SafetensorsArrays(tmp_path)
+    arrays = SafetensorsArrays(
+        tmp_path, "core.", {"gamma": "weight"}, "ids", {"copy": "core.a", "other": "core.weight"}
+    )
+    assert arrays.shapes == {"core.weight": (4,), "copy": (2, 3), "core.a": (2, 3)}
+    np.testing.assert_array_equal(arrays.read("core.a"), ARRAYS["core.a"])
+    write(tmp_path, {"core.gamma": ARRAYS["core.b"], "core.weight": ARRAYS["core.b"]})
+    with pytest.raises(ValueError, match="has 'core.*' and 'core.*'"):
+        SafetensorsArrays(tmp_path, old_names={"gamma": "weight"})
+
+
 def test_a_prefix_is_put_in_front_where_no_name_has_it(tmp_path):
     write(tmp_path)
     assert set(SafetensorsArrays(tmp_path, "core.").shapes) == set(ARRAYS)

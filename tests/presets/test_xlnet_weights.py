@@ -15,7 +15,7 @@ def test_the_table_names_every_weight(tied):
     assert stored.keys() == weights.keys()
     letters = sizes(arguments)
     for path, one in stored.items():
-        assert tuple(letters[letter] for letter in one.row.shape) == weights[path]
+        assert tuple(letters[letter] for letter in one.row.axes) == weights[path]
 
 
 def test_the_table_names_every_tensor_of_transformers(cases):

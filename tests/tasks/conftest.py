@@ -55,6 +55,18 @@ def other_tokenizer():
 
 
 @pytest.fixture(scope="session")
+def wordpiece():
+    """A tokenizer with BERT's pieces and rows."""
+    return data.train_tokenizer([BOOK], vocabulary_size=300, model="wordpiece", lowercase=True)
+
+
+@pytest.fixture(scope="session")
+def byte_level():
+    """A tokenizer with RoBERTa's pieces and rows."""
+    return data.train_tokenizer([BOOK], vocabulary_size=300, model="bpe")
+
+
+@pytest.fixture(scope="session")
 def corpus(tokenizer, tmp_path_factory):
     return data.Corpus.build(
         [BOOK], tokenizer, tmp_path_factory.mktemp("corpus") / "book", num_workers=1
@@ -79,6 +91,20 @@ def make_backbone(tokenizer):
         return XLNetBackbone(tokenizer.vocabulary_size, **{**sizes, **options, **changes})
 
     return make_backbone
+
+
+@pytest.fixture(scope="session")
+def make_transformer():
+    """A function that makes a tiny TransformerBackbone, of large weights, for 64 tokens."""
+    from keras_plm.backbones import TransformerBackbone
+
+    def make_transformer(vocabulary_size, **changes):
+        sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
+        options = dict(dropout=0.0, attention_dropout=0.0, initializer_range=0.3)
+        options["max_sequence_length"] = 64
+        return TransformerBackbone(vocabulary_size, **{**sizes, **options, **changes})
+
+    return make_transformer
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from keras_plm.tasks.label_checks import check_class_ids, check_weights, numbers
+from keras_plm.tasks.label_checks import (
+    check_class_ids,
+    check_targets,
+    check_weights,
+    numbers,
+)
 
 
 def test_what_passes():
@@ -25,3 +30,25 @@ def test_bad_weights(weight):
 def test_bad_labels(labels):
     with pytest.raises(ValueError, match="abel.*Received"):
         check_class_ids(labels, 2, 3)
+
+
+def test_targets():
+    x, y = {"target_positions": np.zeros((2, 3), "int32")}, np.array([[0, 1, 2], [3, 4, 0]])
+    weight = np.ones((2, 3), "float32")
+
+    def check(y, weight):
+        check_targets(x, {"tokens": y}, {"tokens": weight}, ["tokens"], 5)
+
+    check(y, weight)
+    check_targets(x, None, None, ["tokens"], 5)
+    for bad_y, bad_weight, message in (
+        (y[:1], weight, r"of shape \(2, 3\)"),
+        (y * 1.0, weight, "must be integers"),
+        (y, weight * 0, "not all 0"),
+        (y, weight * np.nan, "must be finite"),
+        (y + 1, weight, r"must lie in \[0, 5\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check(bad_y, bad_weight)
+    with pytest.raises(ValueError, match=r"keys \['tokens'\]. Received: \['others'\]"):
+        check_targets(x, {"others": y}, {"others": weight}, ["tokens"], 5)

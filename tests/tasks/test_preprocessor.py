@@ -2,12 +2,13 @@ import inspect
 
 import pytest
 
-from keras_plm.tasks import TextPreprocessor
+from keras_plm.data import SubwordTokenizer
+from keras_plm.tasks import TextPreprocessor, WordPreprocessor
 from keras_plm.tasks.preprocessor import Preprocessor, checked_texts, preprocessor_arguments
 
 
 def test_it_knows_its_arguments():
-    assert preprocessor_arguments(TextPreprocessor) == ["sequence_length", "truncate"]
+    assert preprocessor_arguments(TextPreprocessor) == ["sequence_length", "truncate", "language"]
     assert list(inspect.signature(Preprocessor).parameters)[0] == "tokenizer"
 
 
@@ -36,3 +37,61 @@ def test_texts_are_checked():
         checked_texts([], what="`questions`")
     with pytest.raises(ValueError, match="must be UTF-8"):
         checked_texts([b"\xff"])
+
+
+def test_rows_follow_the_layout(wordpiece, byte_level):
+    cls, sep, pad = wordpiece.cls_token_id, wordpiece.sep_token_id, wordpiece.pad_token_id
+    preprocessor = TextPreprocessor(wordpiece, 10)
+    row, segments = preprocessor.pair_row([7] * 9, [8] * 2)
+    assert row == [cls, *[7] * 5, sep, 8, 8, sep] and segments == [0] * 7 + [1] * 3
+    features = preprocessor.padded([([cls, 7, sep], [0, 0, 0])], 5)
+    assert features["token_ids"].tolist() == [[cls, 7, sep, pad, pad]]
+    assert features["padding_mask"].tolist() == [[True] * 3 + [False] * 2]
+    row, segments = TextPreprocessor(byte_level, 10).pair_row([7] * 9, [8] * 2)
+    end = byte_level.sep_token_id
+    assert row == [byte_level.cls_token_id, *[7] * 4, end, end, 8, 8, end] and not any(segments)
+    with pytest.raises(ValueError, match=r"4 special tokens.*sequence_length=4"):
+        TextPreprocessor(byte_level, 4).pair_row([7], [8])
+
+
+def test_length_groups(wordpiece, tokenizer, make_backbone, make_transformer):
+    rows = [([1] * 33, [0] * 33), ([1], [0]), ([1] * 64, [0] * 64)]
+    xlnet, transformer = make_backbone(num_layers=1), make_transformer(20)
+    expected = [(32, [1]), (64, [0, 2])]
+    assert TextPreprocessor(wordpiece, 128).length_groups(rows, transformer) == expected
+    assert TextPreprocessor(tokenizer, 128).length_groups(rows, xlnet) == expected
+    expected = [(32, [1]), (50, [0])]
+    assert TextPreprocessor(wordpiece, 50).length_groups(rows[:2], transformer) == expected
+    # Padding at the left moves the positions.
+    expected = [(128, [0, 1, 2])]
+    assert TextPreprocessor(tokenizer, 128).length_groups(rows, transformer) == expected
+
+
+@pytest.fixture(scope="module")
+def polyglot(wordpiece):
+    return SubwordTokenizer(
+        wordpiece.model, {"cls": "[CLS]", "sep": "[SEP]"}, "xlm", {"de": 0, "en": 3}
+    )
+
+
+def test_languages(polyglot, tmp_path):
+    preprocessor = TextPreprocessor(polyglot, 8, language="en")
+    features = preprocessor.call(["the dog"])
+    assert features["language_ids"].dtype == "int32" and features["language_ids"].tolist() == [
+        [3] * 8
+    ]
+    preprocessor.save_to_preset(str(tmp_path / "preset"))
+    words = WordPreprocessor.from_preset(str(tmp_path / "preset"))
+    assert words.settings() == {"sequence_length": 8, "language": "en"}
+    assert words.call([["the", "dog"]])["language_ids"].tolist() == [[3] * 8]
+    one = SubwordTokenizer(polyglot.model, {"cls": "[CLS]", "sep": "[SEP]"}, "xlm", {"en": 1})
+    assert TextPreprocessor(one, 8).call(["the"])["language_ids"].tolist() == [[1] * 8]
+
+
+def test_unknown_languages(polyglot, wordpiece):
+    with pytest.raises(ValueError, match=r"Give one of \['de', 'en'\]. Received: language='xx'"):
+        TextPreprocessor(polyglot, 8, language="xx")
+    with pytest.raises(ValueError, match=r"Give one of .* Received: language=None"):
+        TextPreprocessor(polyglot, 8).call(["the dog"])
+    with pytest.raises(ValueError, match="It has no languages. Received: language='en'"):
+        TextPreprocessor(wordpiece, 8, language="en")

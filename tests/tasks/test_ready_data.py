@@ -95,37 +95,6 @@ def test_is_text():
     assert not ready_data.is_text(({"length": 1}, [0]))
 
 
-def batches_of(arrays, batch_size, count):
-    batches = ready_data.ShuffledBatches(arrays, batch_size)
-    return [batches[n] for n in range(count)]
-
-
-def test_shuffled_batches():
-    keras.utils.set_random_seed(0)
-    arrays = ({"a": np.arange(7), "b": np.arange(14).reshape(7, 2)}, 10 * np.arange(7), None)
-    batches = ready_data.ShuffledBatches(arrays, 3)
-    assert batches.num_steps == 3 and batches.num_batches is None
-    epochs = [[batches[3 * epoch + step] for step in range(3)] for epoch in range(3)]
-    orders = []
-    for epoch in epochs:
-        assert [len(y) for _, y in epoch] == [3, 3, 1]
-        for x, y in epoch:
-            assert (10 * x["a"] == y).all() and (x["b"][:, 0] == 2 * x["a"]).all()
-        orders.append(np.concatenate([x["a"] for x, _ in epoch]).tolist())
-    assert all(sorted(order) == list(range(7)) for order in orders)
-    assert len({tuple(order) for order in orders}) == 3
-    assert batches[1][0]["a"].tolist() == orders[0][3:6]  # a function of the number alone
-
-
-def test_the_order_is_decided_by_the_seed():
-    arrays = (np.arange(20), None, None)
-    orders = []
-    for seed in (0, 0, 1):
-        keras.utils.set_random_seed(seed)
-        orders.append([batch[0].tolist() for batch in batches_of(arrays, 4, 5)])
-    assert orders[0] == orders[1] != orders[2]
-
-
 def test_split():
     x, y = {"token_ids": np.arange(10)}, np.arange(10)
     rest, held_out = ready_data.split(x, y, None, 0.3)

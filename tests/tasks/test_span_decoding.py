@@ -127,3 +127,11 @@ def test_pieces_of_whitespace_are_no_answer():
     outputs = simple([logits((2, 9.0))], [logits((2, 9.0), (3, 1.0))])
     (answer,) = decode_answers([one], outputs)
     assert answer.text == "two" and all(span.text for span in answer.n_best)
+
+
+def test_no_answer_may_be_anywhere_in_the_row():
+    owned = np.ones(6, bool)
+    row = SpanWindow(0, CONTEXT, OFFSETS, 0, 6, 1, owned, no_answer=0)
+    outputs = simple([logits((0, 2.0), (2, 3.0), (9, 8.0))], [logits((0, 1.5), (3, 4.0), (9, 8.0))])
+    (answer,) = decode_answers([row], outputs)
+    assert answer.text == "one two" and answer.null_score == 3.5 - 7.0

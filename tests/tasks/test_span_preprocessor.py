@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_plm.data import SubwordTokenizer
 from keras_plm.tasks import SpanPreprocessor, TextPreprocessor
 
 SEP, CLS, PAD = 4, 3, 5
@@ -234,3 +235,48 @@ def test_presets(preprocessor, tokenizer, tmp_path):
     assert SpanPreprocessor.from_preset(directory, sequence_length=24).stride == 6
     config = keras.saving.serialize_keras_object(preprocessor)
     assert keras.saving.deserialize_keras_object(config).settings() == preprocessor.settings()
+
+
+def layouts(wordpiece, byte_level):
+    """Tokenizers of BERT's, RoBERTa's and GPT's layout, and where "no answer" is in their rows."""
+    plain = SubwordTokenizer(byte_level.model, {"eos": "</s>"}, layout="gpt")
+    return [(wordpiece, 1, 1, 0), (byte_level, 1, 2, 0), (plain, 0, 0, None)]
+
+
+def test_other_layouts_have_the_question_first(wordpiece, byte_level):
+    for tokenizer, before, between, no_answer in layouts(wordpiece, byte_level):
+        preprocessor = SpanPreprocessor(tokenizer, 32, max_question_length=8, stride=5)
+        out, (window,) = preprocessor.windows((["who"], ["the boat"]))
+        question, context = tokenizer.encode(["who", "the boat"])
+        row, _ = tokenizer.layout.lay_out(tokenizer, question, context)
+        assert out["token_ids"][0, : len(row)].tolist() == row
+        first = before + len(question) + between
+        assert window.first == first and row[first : first + len(context)] == context
+        # Without special tokens the last token of the question stands for "no answer".
+        assert window.no_answer == (first - 1 if no_answer is None else no_answer)
+        allowed = [window.no_answer, *range(first, first + len(context))]
+        assert out["answer_mask"][0].nonzero()[0].tolist() == allowed
+
+
+def test_windows_and_labels_of_other_layouts(wordpiece, byte_level, many):
+    questions, contexts, answers = many
+    for tokenizer, _, _, _ in layouts(wordpiece, byte_level):
+        preprocessor = SpanPreprocessor(tokenizer, 48, max_question_length=12, stride=9)
+        out, windows = preprocessor.windows((questions, contexts))
+        labels = preprocessor.labels(windows, answers)
+        rows = np.arange(len(windows))
+        for name in ("start", "end"):
+            assert out["answer_mask"][rows, labels[name]].all()
+        found = set()
+        for row, window in enumerate(windows):
+            ids, _ = tokenizer.encode_with_offsets(window.context)
+            tokens = slice(window.first, window.first + window.end - window.start)
+            assert out["token_ids"][row, tokens].tolist() == list(ids[window.start : window.end])
+            if labels["impossible"][row]:
+                assert labels["start"][row] == labels["end"][row] == window.no_answer
+                continue
+            place = window.start + labels["start"][row] - window.first
+            begin = answers[window.example]["answer_start"][0]
+            assert window.offsets[place, 0] <= begin + 1 and labels["start"][row] >= window.first
+            found.add(window.example)
+        assert len(found) > 20

@@ -132,7 +132,7 @@ def test_bad_length(tokenizer, length):
 
 def test_a_tokenizer_without_a_piece(tokenizer, monkeypatch):
     monkeypatch.delitem(tokenizer.special_token_ids, "cls")
-    with pytest.raises(ValueError, match="no piece <cls>"):
+    with pytest.raises(ValueError, match="no special token 'cls'"):
         TextPreprocessor(tokenizer, 12)(["a"])
 
 
@@ -175,7 +175,7 @@ def test_missing_and_foreign_files(preprocessor, other_tokenizer, tmp_path):
     directory = str(tmp_path / "preset")
     preprocessor.save_to_preset(directory)
     Path(directory, "vocabulary.spm").write_bytes(other_tokenizer.proto)
-    with pytest.raises(ValueError, match="not the file that tokenizer.json describes"):
+    with pytest.raises(ValueError, match="not the one that tokenizer.json describes"):
         TextPreprocessor.from_preset(directory)
     os.remove(os.path.join(directory, "vocabulary.spm"))
     with pytest.raises(FileNotFoundError, match="vocabulary.spm"):

@@ -97,3 +97,19 @@ def test_config_and_preset(preprocessor, tmp_path):
     preprocessor.save_to_preset(str(tmp_path / "preset"))
     again = WordPreprocessor.from_preset(str(tmp_path / "preset"))
     np.testing.assert_array_equal(again([["a"]])["token_ids"], preprocessor([["a"]])["token_ids"])
+
+
+def test_other_layouts(wordpiece, byte_level):
+    texts = [["the", "boat", "!"], ["I", "understand"]]
+    for tokenizer in (wordpiece, byte_level):
+        space = " " if tokenizer is byte_level else ""
+        features, positions = WordPreprocessor(tokenizer, 24).features_and_words(texts)
+        for row, (text, places) in enumerate(zip(texts, positions)):
+            ids = tokenizer.encode(space + " ".join(text))
+            pads = [tokenizer.pad_token_id] * (24 - len(ids) - 2)
+            expected = [tokenizer.cls_token_id, *ids, tokenizer.sep_token_id, *pads]
+            assert features["token_ids"][row].tolist() == expected
+            first = [tokenizer.encode(space + word)[0] for word in text]
+            assert features["token_ids"][row, places].tolist() == first
+        _, (places,) = WordPreprocessor(tokenizer, 8).features_and_words([["a"] * 9])
+        assert places[0] == 1 and places[-1] < 7

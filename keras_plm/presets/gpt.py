@@ -1,0 +1,179 @@
+"""GPT-1's and GPT-2's checkpoints.
+
+Source: transformers' `OpenAIGPTModel` and `GPT2Model`; OpenAI's released GPT-2 code, `model.py`.
+"""
+
+import functools
+
+from keras_plm.presets import tokenizer_format
+from keras_plm.presets.conversion import System
+from keras_plm.presets.gpt_weights import (
+    GPT2_COPIES,
+    GPT2_HEADS,
+    GPT_COPIES,
+    GPT_HEADS,
+    gpt2_rows,
+    gpt_rows,
+)
+from keras_plm.presets.transformer_config import (
+    TransformerConfig,
+    is_head_of,
+    read_classes,
+    read_count,
+    write_heads,
+)
+from keras_plm.presets.transformer_weights import sizes
+
+SIZES = {
+    "vocabulary_size": "vocab_size",
+    "num_layers": "n_layer",
+    "num_heads": "n_head",
+    "hidden_dim": "n_embd",
+    "max_sequence_length": "n_positions",
+}
+NUMBERS = {
+    "dropout": ("resid_pdrop", 0.1),
+    "attention_dropout": ("attn_pdrop", 0.1),
+    "layer_norm_epsilon": ("layer_norm_epsilon", 1e-5),
+    "initializer_range": ("initializer_range", 0.02),
+}
+GPT_CONFIG = TransformerConfig(
+    model_type="openai-gpt",
+    sizes=SIZES,
+    numbers=NUMBERS,
+    activation=("afn", "gelu"),
+    flags={"embedding_norm": False, "causal": True},
+    activations={"gelu": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"},
+)
+GPT2_CONFIG = TransformerConfig(
+    model_type="gpt2",
+    sizes=SIZES,
+    numbers=NUMBERS,
+    activation=("activation_function", "gelu_new"),
+    flags={"embedding_norm": False, "causal": True, "normalize_first": True},
+    required={
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "add_cross_attention": False,
+    },
+)
+IGNORED = r"position_ids|h\.\d+\.attn\.(masked_)?bias"
+GPT_ARCHITECTURES = {("tokens",): "LMHeadModel"}
+GPT2_ARCHITECTURES = {
+    ("tokens",): "LMHeadModel",
+    ("token_label",): "ForTokenClassification",
+    ("span",): "ForQuestionAnswering",
+}
+
+
+def _read(table, config, arrays):
+    """A Hugging Face config of GPT-1 or GPT-2."""
+    config = {"n_positions": config.get("n_ctx"), **config}
+    arguments = table.read(config)
+    width = 4 * arguments["hidden_dim"]
+    if table is GPT2_CONFIG and config.get("n_inner") is not None:
+        width = read_count(config, "n_inner", None, least=1)
+    arguments["intermediate_dim"] = width
+    embedding = config.get("embd_pdrop", arguments["dropout"])
+    same = embedding == arguments["dropout"]
+    notes = [] if same else [f"`embd_pdrop` is dropped: all have {arguments['dropout']}"]
+    return arguments, notes
+
+
+def _write(table, arguments):
+    """A Hugging Face config of GPT-1 or GPT-2."""
+    config = table.write(arguments)
+    width, four = arguments["intermediate_dim"], 4 * arguments["hidden_dim"]
+    if table is GPT2_CONFIG:
+        config["n_inner"] = None if width == four else width
+    elif width != four:
+        raise ValueError(
+            f"Its feed-forward layers are four times as wide. Received: hidden_dim="
+            f"{arguments['hidden_dim']}, intermediate_dim={width}."
+        )
+    end = arguments["vocabulary_size"] - 1 if table is GPT2_CONFIG else None
+    return {
+        **config,
+        "embd_pdrop": arguments["dropout"],
+        "bos_token_id": end,
+        "eos_token_id": end,
+    }, []
+
+
+def read_openai(config, arrays):
+    """Translate OpenAI's `hparams.json`.
+
+    Args:
+        config: dict.
+        arrays: function that opens the weights; not used.
+
+    Returns:
+        dict of constructor arguments, and a list of str: what was dropped.
+
+    Raises:
+        ValueError: if a value is missing.
+    """
+    names = {"n_vocab": "vocab_size", "n_ctx": "n_positions"}
+    config = {names.get(key, key): value for key, value in config.items()}
+    arguments = GPT2_CONFIG.read(config)
+    return {**arguments, "intermediate_dim": 4 * arguments["hidden_dim"]}, []
+
+
+def read_head_settings(config, shapes):
+    """What a checkpoint says about its heads; the language model's is the embedding alone.
+
+    Args:
+        config: dict, its configuration.
+        shapes: dict of str to tuple, its arrays.
+
+    Returns:
+        dict of arguments that a task may take.
+    """
+    classes = read_classes(
+        config,
+        shapes,
+        ("classifier.weight",),
+        ("classifier_dropout", "hidden_dropout", "resid_pdrop"),
+    )
+    return {"transform": False, "use_bias": False, **classes}
+
+
+GPT = System(
+    name="OpenAIGPT",
+    class_name="TransformerBackbone",
+    model_type="openai-gpt",
+    prefix="transformer.",
+    rows=gpt_rows,
+    sizes=sizes,
+    heads=GPT_HEADS,
+    tied=GPT_COPIES,
+    read_hugging_face=functools.partial(_read, GPT_CONFIG),
+    write_hugging_face=functools.partial(_write, GPT_CONFIG),
+    read_head_settings=read_head_settings,
+    check_head=functools.partial(is_head_of, GPT_ARCHITECTURES),
+    write_head_config=write_heads(None),
+    architectures=GPT_ARCHITECTURES,
+    tokenizer=tokenizer_format.GPT,
+    ignored=IGNORED,
+)
+GPT2 = System(
+    name="GPT2",
+    class_name="TransformerBackbone",
+    model_type="gpt2",
+    prefix="transformer.",
+    rows=gpt2_rows,
+    sizes=sizes,
+    heads=GPT2_HEADS,
+    tied=GPT2_COPIES,
+    read_hugging_face=functools.partial(_read, GPT2_CONFIG),
+    write_hugging_face=functools.partial(_write, GPT2_CONFIG),
+    read_head_settings=read_head_settings,
+    check_head=functools.partial(is_head_of, GPT2_ARCHITECTURES),
+    write_head_config=write_heads("classifier_dropout"),
+    architectures=GPT2_ARCHITECTURES,
+    tokenizer=tokenizer_format.GPT2,
+    tensorflow_config="hparams.json",
+    tensorflow_checkpoint="model.ckpt",
+    read_tensorflow=read_openai,
+    ignored=IGNORED,
+)

@@ -1,0 +1,276 @@
+"""Filling in and scoring with a masked language model."""
+
+import itertools
+from typing import NamedTuple
+
+import keras
+import keras_hub
+import numpy as np
+
+from keras_plm.backbones import XLNetBackbone
+from keras_plm.heads import MaskedLMHead
+from keras_plm.tasks.default_optimizer import default_optimizer
+from keras_plm.tasks.label_checks import check_targets
+from keras_plm.tasks.masked_text import each_token_masked, log_softmax, rows_with_masks
+from keras_plm.tasks.task import Task, weights_kept
+from keras_plm.tasks.task_graph import text_inputs
+
+
+class Filling(NamedTuple):
+    """One token that may stand in the place of a mask.
+
+    Args:
+        token: str, the entry of the vocabulary, such as "##ing".
+        token_id: int.
+        probability: float.
+    """
+
+    token: str
+    token_id: int
+    probability: float
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class MaskedLM(Task):
+    """Predicts masked tokens from both sides: fills masks in, and scores texts.
+
+    It trains on features, as a `Pretrainer` does, with `y = {"tokens": ...}`; the preset of a
+    Pretrainer brings its head.
+
+    Args:
+        backbone: a backbone that reads in both directions and whose targets need no order.
+        preprocessor: `TextPreprocessor` or None: then features are given, not texts.
+        transform: bool. Whether the head transforms the rows (BERT, RoBERTa, ERNIE, MPNet) or not
+            (XLM).
+        head_activation: str or None. The activation of the transform; None: the backbone's.
+
+    Call arguments:
+        inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
+            `segment_ids` and `padding_mask`, each (B, T), and of `target_positions` (B, P).
+
+    Returns:
+        dict of `tokens`, of shape (B, P, V): logits.
+
+    Raises:
+        TypeError: if the backbone predicts in an order (XLNet).
+        ValueError: if the backbone is causal.
+
+    Example:
+    ```python
+    from keras_plm.tasks import MaskedLM
+
+    def look(preset):  # of BERT, RoBERTa, ERNIE, XLM, MPNet, or of a Pretrainer
+        model = MaskedLM.from_preset(preset)
+        mask = model.preprocessor.tokenizer.mask_token  # such as "[MASK]"
+        (masks,) = model.fill_mask([f"The {mask} sat on the mat."], top_k=3)
+        for filling in masks[0]:
+            print(filling.token, filling.probability)
+        return model.score(["The cat sat on the mat.", "The cat sat at the mat."])  # (2,)
+    ```
+
+    Source: BERT, arXiv:1810.04805, section 3.1, task 1.
+    """
+
+    def __init__(self, backbone, preprocessor=None, transform=True, head_activation=None, **kwargs):
+        if isinstance(backbone, XLNetBackbone):
+            raise TypeError(
+                "MaskedLM needs a backbone that predicts masked tokens. XLNet predicts in an "
+                "order, and never sees a mask: use PermutationLM. "
+                f"Received: {type(backbone).__name__}."
+            )
+        if getattr(backbone, "causal", False):
+            raise ValueError(
+                "MaskedLM needs a backbone that reads in both directions: a causal one would fill "
+                f"a mask in from its left side alone. Received: {type(backbone).__name__} with "
+                "causal=True."
+            )
+
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        head = MaskedLMHead(
+            backbone.token_embedding,
+            transform=transform,
+            activation=head_activation or getattr(backbone, "activation", "gelu"),
+            layer_norm_epsilon=getattr(backbone, "layer_norm_epsilon", 1e-12),
+            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
+            name="tokens",
+        )
+        self.heads = {"tokens": head}
+
+        # === Functional model ===
+        inputs = text_inputs(backbone)
+        inputs["target_positions"] = keras.Input((None,), dtype="int32", name="target_positions")
+        outputs = {"tokens": head(backbone.encode(inputs)["target_output"])}  # (B, P, V)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.transform = bool(transform)
+        self.head_activation = head_activation
+
+    def compile(
+        self, optimizer="auto", loss="auto", weighted_metrics="auto", jit_compile=True, **kwargs
+    ):
+        """Set up training on features; see `keras.Model.compile`.
+
+        Args:
+            optimizer: "auto": AdamW with learning rate 5e-5 and weight decay 0.01, gradients
+                clipped to a global norm of 1.
+            loss: "auto": cross-entropy, averaged over the targets by weight.
+            weighted_metrics: "auto": accuracy and perplexity over the targets.
+            jit_compile: bool or "auto". Whether XLA compiles the step.
+        """
+        if optimizer == "auto":
+            optimizer = default_optimizer()
+        if loss == "auto":
+            loss = {
+                "tokens": keras.losses.SparseCategoricalCrossentropy(
+                    from_logits=True, reduction="mean_with_sample_weight"
+                )
+            }
+        if weighted_metrics == "auto":
+            weighted_metrics = {
+                "tokens": [
+                    keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+                    keras_hub.metrics.Perplexity(from_logits=True, name="perplexity"),
+                ]
+            }
+        super().compile(
+            optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
+        )
+
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        """Features stay what they are; texts have no targets to be trained on."""
+        if not isinstance(x, dict):
+            raise ValueError(
+                "MaskedLM trains on features with targets: use `Pretrainer`, whose preset it "
+                "loads, or `fill_mask` and `score` for texts. "
+                f"Received: {type(x).__name__}."
+            )
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def check_y(self, x, y, sample_weight):
+        """Refuse targets that the model cannot train on, before a backend sees them."""
+        check_targets(x, y, sample_weight, self.heads, self.backbone.vocabulary_size)
+
+    def settings(self):
+        return {"transform": self.transform, "head_activation": self.head_activation}
+
+    @classmethod
+    def settings_of_heads(cls, heads):
+        tokens = heads.get("tokens", {})
+        names = {"transform": "transform", "head_activation": "activation"}
+        return {ours: tokens[theirs] for ours, theirs in names.items() if theirs in tokens}
+
+    # === Texts ===
+
+    def fill_mask(self, texts, top_k=5, batch_size=32):
+        """Say which tokens may stand in the places of masks.
+
+        Several masks of a text are filled in independently: each one sees the others as masks.
+
+        Args:
+            texts: list of N str, each with at least one mask written as
+                `preprocessor.tokenizer.mask_token`, such as "the [MASK] sat".
+            top_k: int. How many tokens are returned for each mask.
+            batch_size: int. How many texts are read at once.
+
+        Returns:
+            list of N lists, one per text, of lists, one per mask from left to right, of `top_k`
+            `Filling` (token, token_id, probability), the most probable first.
+
+        Raises:
+            TypeError: if `texts` are no list of strings.
+            ValueError: if there is no preprocessor, the tokenizer has no mask token, a text has
+                no mask, or one is cut off.
+        """
+        tokenizer = self._tokenizer()
+        _check_at_least_one(top_k=top_k, batch_size=batch_size)
+        rows = rows_with_masks(self.preprocessor, texts)
+        most = max(len(places) for _, _, places in rows)
+        filled = [None] * len(rows)
+        for length, numbers in self.preprocessor.length_groups(rows, self.backbone):
+            own = ((number, *rows[number]) for number in numbers)
+            for number, _, logits in self._logits(own, length, most, batch_size):
+                probabilities = np.exp(log_softmax(logits))[:, : tokenizer.vocabulary_size]
+                filled[number] = [_best(one, top_k, tokenizer) for one in probabilities]
+        return filled
+
+    def score(self, texts, batch_size=32):
+        """The pseudo-log-likelihood of texts: the sum over their tokens of log p(token | rest).
+
+        Each token is masked in turn, so a text of n tokens is read n times. Special tokens are
+        seen but not scored. What is beyond `sequence_length` is cut off first, unless the
+        preprocessor has `truncate=False`.
+
+        Args:
+            texts: list of N str.
+            batch_size: int. How many masked rows are read at once.
+
+        Returns:
+            float64 array (N,), in nats.
+
+        Raises:
+            TypeError: if `texts` are no list of strings.
+            ValueError: if there is no preprocessor, the tokenizer has no mask token, or a text
+                is empty.
+
+        Source: Salazar et al., "Masked Language Model Scoring", arXiv:1910.14659, section 2.
+        """
+        mask_id = self._tokenizer().mask_token_id
+        _check_at_least_one(batch_size=batch_size)
+        if isinstance(texts, tuple):
+            raise TypeError("`texts` must be a list of texts. Received: a tuple.")
+        rows, layout = self.preprocessor.rows(texts), self.preprocessor.layout
+        scores = np.zeros(len(rows))
+        for length, numbers in self.preprocessor.length_groups(rows, self.backbone):
+            masked = (
+                (number, *one)
+                for number in numbers
+                for one in each_token_masked(*rows[number], layout, mask_id)
+            )
+            for number, (place,), logits in self._logits(masked, length, 1, batch_size):
+                scores[number] += log_softmax(logits[0])[rows[number][0][place]]
+        return scores
+
+    def _tokenizer(self):
+        """The tokenizer, which texts need."""
+        if getattr(self.preprocessor, "tokenizer", None) is None:
+            raise ValueError("Texts need a preprocessor. Received: preprocessor=None.")
+        return self.preprocessor.tokenizer
+
+    def _logits(self, rows, length, num_targets, batch_size):
+        """Predict the targets of rows.
+
+        Takes tuples: a number, token ids, segment ids, and the positions of at most `num_targets`
+        targets. Yields tuples: the number, these positions, and their logits (targets, V).
+        """
+        rows, first_position = iter(rows), self.preprocessor.first_position
+        while chunk := list(itertools.islice(rows, batch_size)):
+            full = [chunk[index % len(chunk)] for index in range(batch_size)]
+            targets = np.zeros((batch_size, num_targets), "int32")
+            for row, (_, ids, _, places) in zip(targets, full):
+                row[: len(places)] = first_position(ids, length) + np.array(places)
+            features = self.preprocessor.padded([row[1:3] for row in full], length)
+            x = {**self.keep_inputs(features), "target_positions": targets}
+            with weights_kept(self):
+                logits = np.asarray(self.predict_on_batch(x)["tokens"])  # (B, P, V)
+            for (number, _, _, places), own in zip(chunk, logits):
+                yield number, places, own[: len(places)]
+
+
+def _best(probabilities, top_k, tokenizer):
+    """The most probable tokens (V,), the best first."""
+    ids = np.argsort(-probabilities, kind="stable")[:top_k]
+    return [
+        Filling(piece, int(index), float(probabilities[index]))
+        for piece, index in zip(tokenizer.pieces(ids), ids)
+    ]
+
+
+def _check_at_least_one(**numbers):
+    for name, value in numbers.items():
+        if not isinstance(value, (int, np.integer)) or value is True or value < 1:
+            raise ValueError(
+                f"`{name}` must be an integer of at least 1. Received: {name}={value!r}."
+            )

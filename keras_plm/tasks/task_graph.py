@@ -1,0 +1,59 @@
+"""The parts that the graphs of tasks share: what comes in, and what stands for a whole text."""
+
+import keras
+
+from keras_plm.heads import SummaryHead
+from keras_plm.ops import summary_row
+
+
+def text_inputs(backbone):
+    """The inputs of a backbone that texts have values for.
+
+    Args:
+        backbone: a backbone of this package.
+
+    Returns:
+        dict of str to Keras tensor: the backbone's own inputs without `task_ids`, which a
+        backbone fills with 0.
+    """
+    return {name: tensor for name, tensor in backbone.input.items() if name != "task_ids"}
+
+
+def text_summary(backbone, encoded, padding_mask):
+    """The vector that stands for each text.
+
+    Args:
+        backbone: a backbone of this package.
+        encoded: dict, what its `encode` returned.
+        padding_mask: bool tensor of shape (B, T).
+
+    Returns:
+        Tensor of shape (B, D): the pooled output, if the backbone has a pooler; else the output
+        at the real token, first or last, that `backbone.summary_row` names.
+    """
+    if backbone.pooler:
+        return encoded["pooled_output"]
+    return summary_row(encoded["sequence_output"], padding_mask, backbone.summary_row)
+
+
+def summary_head(backbone, num_classes, dropout, name):
+    """A new head over `text_summary`.
+
+    Args:
+        backbone: a backbone of this package. One with a pooler has made the summary already.
+        num_classes: int. How many logits.
+        dropout: float. Dropout rate before the logits.
+        name: str. The head's name.
+
+    Returns:
+        `SummaryHead`.
+    """
+    return SummaryHead(
+        num_classes,
+        backbone.hidden_dim,
+        dropout=dropout,
+        summarise=not backbone.pooler,
+        kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
+        dtype=backbone.dtype_policy,
+        name=name,
+    )

@@ -1,0 +1,176 @@
+"""Vectors of texts, from any layers of any backbone."""
+
+import types
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_plm.ops import summary_row
+from keras_plm.tasks.task import Task
+from keras_plm.tasks.task_graph import text_inputs
+
+POOLINGS = ("mean", "max", "first", "last", "none")
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class TextEmbedder(Task):
+    """Turns texts, or pairs of texts, into vectors. It has no weights beside the backbone's.
+
+    Args:
+        backbone: a backbone of this package.
+        preprocessor: `TextPreprocessor` or None: then features are given, not strings.
+        layers: int, or list or tuple of int. Which of the L + 1 `hidden_states` are taken: 0 is
+            the embeddings, -1 the output. Of several the mean is taken.
+        pooling: str. "mean" or "max" over the real tokens, special ones included; the "first" or
+            "last" real token; or "none": a vector for every token.
+
+    Call arguments:
+        inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
+            `segment_ids` and `padding_mask`, each (B, T).
+
+    Returns:
+        Tensor of shape (B, D), with "none" (B, T, D); float32.
+
+    Raises:
+        ValueError: if there is no such layer or pooling.
+
+    Example:
+    ```python
+    from keras_plm.backbones import XLNetBackbone
+    from keras_plm.data import train_tokenizer
+    from keras_plm.tasks import TextEmbedder, TextPreprocessor
+
+    def similarity(path, first, second):
+        tokenizer = train_tokenizer([path], vocabulary_size=1000)
+        backbone = XLNetBackbone(tokenizer.vocabulary_size, 2, 2, 32, 64)
+        embedder = TextEmbedder(backbone, TextPreprocessor(tokenizer, sequence_length=64))
+        first, second = (embedder.embed(texts, normalize=True) for texts in (first, second))
+        return (first * second).sum(axis=1)  # (N,)
+    ```
+
+    Source: BERT, arXiv:1810.04805, section 5.3 (layers as features); Sentence-BERT,
+    arXiv:1908.10084, section 3 (poolings).
+    """
+
+    def __init__(self, backbone, preprocessor=None, layers=-1, pooling="mean", **kwargs):
+        places = _checked_layers(layers, backbone.num_layers)
+        if pooling not in POOLINGS:
+            raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: pooling={pooling!r}.")
+
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.heads = {}
+        self._others = types.SimpleNamespace(by_choice={})  # Keras does not look into it
+
+        # === Functional model ===
+        inputs = text_inputs(backbone)
+        hidden_states = backbone.encode(inputs)["hidden_states"]
+        rows = [ops.cast(hidden_states[place], "float32") for place in places]
+        rows = sum(rows[1:], rows[0]) / len(rows)  # (B, T, D)
+        outputs = _pool(rows, inputs["padding_mask"], pooling)  # (B, D)
+
+        # === Config ===
+        self.hidden_layers = places if isinstance(layers, (list, tuple)) else places[0]
+        self.pooling = pooling
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+    def compile(self, optimizer=None, jit_compile=True, **kwargs):
+        """Set up prediction; there is nothing to train.
+
+        Args:
+            optimizer: None.
+            jit_compile: bool or "auto". Whether XLA compiles the step.
+        """
+        super().compile(optimizer, jit_compile=jit_compile, **kwargs)
+
+    def embed(self, texts, layers=None, pooling=None, batch_size=32, normalize=False):
+        """Turn texts into vectors.
+
+        Args:
+            texts: list of N str, or a pair (tuple) of two such lists.
+            layers: as the class's; None: what the class was given.
+            pooling: as the class's; None: what the class was given.
+            batch_size: int. How many texts are read at once.
+            normalize: bool. Whether each vector is divided by its length, so that the product of
+                two is their cosine.
+
+        Returns:
+            float32 array (N, D); with pooling "none" a list of N arrays (T_i, D), one vector per
+            token of each text, special ones included.
+
+        Raises:
+            TypeError, ValueError: see `TextPreprocessor` and the class.
+        """
+        if self.preprocessor is None:
+            raise ValueError("Texts need a preprocessor. Received: preprocessor=None.")
+        model = self._with(layers, pooling)
+        rows = self.preprocessor.rows(texts)
+        found = [None] * len(rows)
+        for length, numbers in self.preprocessor.length_groups(rows, self.backbone):
+            features = self.preprocessor.padded([rows[number] for number in numbers], length)
+            inputs = self.keep_inputs(features)
+            vectors = model.predict(inputs, batch_size=batch_size, verbose=0)
+            if normalize:
+                lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+                vectors = vectors / np.maximum(lengths, 1e-12)
+            for number, own, real in zip(numbers, vectors, features["padding_mask"]):
+                found[number] = own[real] if model.pooling == "none" else own
+        return found if model.pooling == "none" else np.stack(found)
+
+    def _with(self, layers, pooling):
+        """This model, or one of other layers and pooling over the same weights."""
+        layers = self.hidden_layers if layers is None else layers
+        pooling = self.pooling if pooling is None else pooling
+        key = (tuple(_checked_layers(layers, self.backbone.num_layers)), pooling)
+        if key == (
+            tuple(_checked_layers(self.hidden_layers, self.backbone.num_layers)),
+            self.pooling,
+        ):
+            return self
+        others = self._others.by_choice
+        if key not in others:
+            model = TextEmbedder(self.backbone, self.preprocessor, layers, pooling, compile=False)
+            model.compile(jit_compile=self.jit_compile, run_eagerly=self.run_eagerly)
+            others[key] = model
+        return others[key]
+
+    def fit(self, *args, **kwargs):
+        """Refuse to be trained."""
+        raise NotImplementedError(
+            "TextEmbedder is not trained. Train its backbone in another task, such as "
+            "TextClassifier or TextRegressor, whose preset it loads."
+        )
+
+    def evaluate(self, *args, **kwargs):
+        """Refuse to be evaluated: there are no labels."""
+        raise NotImplementedError("TextEmbedder has no labels to be evaluated on: use `embed`.")
+
+    def settings(self):
+        return {"layers": self.hidden_layers, "pooling": self.pooling}
+
+
+def _checked_layers(layers, num_layers):
+    """Layers as a list of their numbers, counted from the embeddings."""
+    given = list(layers) if isinstance(layers, (list, tuple)) else [layers]
+    integers = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in given)
+    if not given or not integers or any(not -num_layers - 1 <= n <= num_layers for n in given):
+        raise ValueError(
+            f"`layers` must be one or several integers in [{-num_layers - 1}, {num_layers}]: 0 is "
+            f"the embeddings, {num_layers} or -1 the output. Received: layers={layers!r}."
+        )
+    return [int(number) % (num_layers + 1) for number in given]
+
+
+def _pool(rows, padding_mask, pooling):
+    """One vector (B, D) of the real tokens' rows (B, T, D); or the rows as they are."""
+    if pooling == "none":
+        return rows
+    if pooling in ("first", "last"):
+        return summary_row(rows, padding_mask, pooling)
+    real = ops.cast(padding_mask, "bool")[:, :, None]  # (B, T, 1)
+    if pooling == "max":
+        return ops.max(ops.where(real, rows, -1e30), axis=1)
+    count = ops.maximum(ops.sum(ops.cast(real, "float32"), axis=1), 1.0)  # (B, 1)
+    return ops.sum(ops.where(real, rows, 0.0), axis=1) / count

@@ -1,0 +1,30 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_plm.heads import SentencePairHead
+
+ROWS = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+
+
+def test_two_logits():
+    head = SentencePairHead(name="sentence_pair")
+    logits = ops.convert_to_numpy(head(ROWS))
+    head.logits.bias.assign([1.0, -1.0])
+    expected = ROWS @ np.array(head.logits.kernel) + [1.0, -1.0]
+    np.testing.assert_allclose(ops.convert_to_numpy(head(ROWS)), expected, atol=1e-6)
+    assert logits.shape == (3, 2)
+    paths = {weight.path for weight in head.weights}
+    assert paths == {"sentence_pair/logits/kernel", "sentence_pair/logits/bias"}
+
+
+def test_logits_are_float32():
+    head = SentencePairHead(dtype="mixed_bfloat16")
+    assert keras.backend.standardize_dtype(head(ROWS).dtype) == "float32"
+    symbolic = head(keras.Input((4,)))
+    assert symbolic.dtype == "float32" and symbolic.shape == (None, 2)
+
+
+def test_config_round_trip():
+    config = SentencePairHead(kernel_initializer="he_normal", name="sentence_pair").get_config()
+    assert SentencePairHead.from_config(config).get_config() == config

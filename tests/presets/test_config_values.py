@@ -1,0 +1,60 @@
+import pytest
+
+from keras_plm.presets.config_values import (
+    ACTIVATIONS,
+    read_choice,
+    read_class_names,
+    read_number,
+    read_sizes,
+    write_choice,
+    write_class_config,
+)
+
+
+def test_sizes():
+    assert read_sizes({"n": 3, "m": 4}, {"ours": "n"}) == {"ours": 3}
+    for wrong in (None, 0, -1, 2.0, "3", True):
+        with pytest.raises(ValueError, match=r"positive integers for \['n'\]"):
+            read_sizes({"n": wrong}, {"ours": "n"})
+
+
+def test_choices_there_and_back():
+    assert read_choice({"act": "gelu_new"}, "act", ACTIVATIONS, "gelu") == "gelu_tanh"
+    assert read_choice({}, "act", ACTIVATIONS, "gelu") == "gelu"
+    assert read_choice({"act": False}, "act", {True: "gelu", False: "relu"}, True) == "relu"
+    for wrong in ("quick_gelu", None, ["gelu"], 3):
+        with pytest.raises(ValueError, match="'act' must be one of"):
+            read_choice({"act": wrong}, "act", ACTIVATIONS, "gelu")
+    assert write_choice({"activation": "gelu_tanh"}, "activation", ACTIVATIONS) == "gelu_new"
+    with pytest.raises(ValueError, match="no activation for 'elu'. Known are"):
+        write_choice({"activation": "elu"}, "activation", ACTIVATIONS)
+
+
+def test_numbers():
+    assert read_number({"rate": None}, "rate", 0.1) == 0
+    assert read_number({}, "rate", 0.1) == 0.1
+    for wrong in ("0.1", True, [1]):
+        with pytest.raises(ValueError, match="'rate' must be a number or null"):
+            read_number({"rate": wrong}, "rate", 0.1)
+    with pytest.raises(ValueError, match="'count' must be a number"):
+        read_number({"count": 1.5}, "count", 1, int)
+
+
+def test_names_of_classes():
+    labels = {"id2label": {"0": "no", "1": "yes"}}
+    assert read_class_names(labels, 2) == {"class_names": ["no", "yes"]}
+    assert read_class_names(labels, 3) == {}
+    assert read_class_names({"id2label": {"0": "no", "1": "no"}}, 2) == {}
+    assert read_class_names({"id2label": {"0": "no", "1": 3}}, 2) == {}
+    assert read_class_names({}, None) == {}
+
+
+def test_configs_of_classes():
+    class Task:
+        class_names = ["no", "yes"]
+
+    weights = {"logits/bias": [0.0, 0.0]}
+    config = write_class_config(Task, "label", weights)
+    assert config == {"id2label": {"0": "no", "1": "yes"}, "label2id": {"no": 0, "yes": 1}}
+    config = write_class_config(None, "score", {"logits/bias": [0.0]})
+    assert config["problem_type"] == "regression" and config["id2label"] == {"0": "LABEL_0"}

@@ -1,0 +1,91 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_plm.tasks.shuffled_batches import ShuffledBatches
+
+
+def batches_of(arrays, batch_size, count):
+    batches = ShuffledBatches(arrays, batch_size)
+    return [batches[n] for n in range(count)]
+
+
+def test_shuffled_batches():
+    keras.utils.set_random_seed(0)
+    arrays = ({"a": np.arange(7), "b": np.arange(14).reshape(7, 2)}, 10 * np.arange(7), None)
+    batches = ShuffledBatches(arrays, 3)
+    assert batches.num_steps == 3 and batches.num_batches is None
+    epochs = [[batches[3 * epoch + step] for step in range(3)] for epoch in range(3)]
+    orders = []
+    for epoch in epochs:
+        assert [len(y) for _, y in epoch] == [3, 3, 1]
+        for x, y in epoch:
+            assert (10 * x["a"] == y).all() and (x["b"][:, 0] == 2 * x["a"]).all()
+        orders.append(np.concatenate([x["a"] for x, _ in epoch]).tolist())
+    assert all(sorted(order) == list(range(7)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 3
+    assert batches[1][0]["a"].tolist() == orders[0][3:6]  # a function of the number alone
+
+
+def test_the_order_is_decided_by_the_seed():
+    arrays = (np.arange(20), None, None)
+    orders = []
+    for seed in (0, 0, 1):
+        keras.utils.set_random_seed(seed)
+        orders.append([batch[0].tolist() for batch in batches_of(arrays, 4, 5)])
+    assert orders[0] == orders[1] != orders[2]
+
+
+LENGTHS = np.array([2, 9, 4, 3, 8, 2, 12, 4, 1, 7, 5, 4, 3])
+
+
+def rows_of(left, whole=12):
+    """Rows of those lengths, whose tokens are their own number, padded with -1."""
+    token_ids = np.full((len(LENGTHS), whole), -1)
+    padding_mask = np.zeros(token_ids.shape, bool)
+    for row, length in enumerate(LENGTHS):
+        real = slice(whole - length, whole) if left else slice(length)
+        token_ids[row, real], padding_mask[row, real] = row, True
+    x = {"token_ids": token_ids, "padding_mask": padding_mask}
+    return x, np.arange(len(LENGTHS)), token_ids + 100  # labels of rows, weights of tokens
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_length_buckets(left):
+    batches = ShuffledBatches(rows_of(left), 2, length_buckets=[8, 4])
+    assert batches.num_steps == 7
+    orders = []
+    for epoch in range(3):
+        found = [batches[7 * epoch + step] for step in range(7)]
+        order = np.concatenate([y for _, y, _ in found])
+        assert sorted(order) == list(range(13))  # each row once
+        assert [len(y) for _, y, _ in found] == [2] * 6 + [1]
+        widths = [x["token_ids"].shape[1] for x, _, _ in found]
+        # 8 rows of at most 4 tokens, 3 of at most 8, two longer: 4 + 1 batches, a rest, 1
+        assert sorted(widths[:-1]) == [4, 4, 4, 4, 8, 12] and widths[-1] == 12
+        for x, y, weight in found:
+            assert (x["padding_mask"].sum(axis=1) == LENGTHS[y]).all()  # nothing real is cut
+            assert ((x["token_ids"] == y[:, None]) == x["padding_mask"]).all()
+            np.testing.assert_array_equal(weight, x["token_ids"] + 100)
+        orders.append(tuple(order))
+    assert len(set(orders)) == 3
+    np.testing.assert_array_equal(batches[3][1], np.array(orders[0]).reshape(-1)[6:8])
+
+
+def test_rows_that_all_fit_or_none():
+    for buckets, width in (([50], 12), ([1], 12)):
+        batches = ShuffledBatches(rows_of(False), 20, length_buckets=buckets)
+        assert batches[0][0]["token_ids"].shape == (13, width)
+
+
+@pytest.mark.parametrize("buckets", [[], [0], [2.5], 0, [[4]], "8"])
+def test_bad_buckets(buckets):
+    with pytest.raises(ValueError, match="list of positive integers. Received: length_buckets="):
+        ShuffledBatches(rows_of(False), 2, length_buckets=buckets)
+
+
+def test_rows_that_cannot_be_cut():
+    x, y, _ = rows_of(False)
+    for wrong in ({**x, "start_positions": y}, {"token_ids": x["token_ids"]}, y):
+        with pytest.raises(ValueError, match="`length_buckets` cuts rows of tokens"):
+            ShuffledBatches((wrong, y, None), 2, length_buckets=[4])
