@@ -1,5 +1,6 @@
 """The one Transformer of the BERT and GPT families: a dozen flags, no system's name."""
 
+import inspect
 import numbers
 
 import keras
@@ -230,7 +231,8 @@ class TransformerBackbone(Backbone):
             )
         self.causal = causal
         self.positions_from_padding = positions_from_padding
-        self.max_sequence_length = max_sequence_length
+        for name, size in {**sizes, **counts}.items():
+            setattr(self, name, size)
 
         # === Functional model ===
         inputs = {
@@ -247,11 +249,6 @@ class TransformerBackbone(Backbone):
         super().__init__(inputs=inputs, outputs=outputs, dtype=dtype, **kwargs)
 
         # === Config ===
-        self.vocabulary_size = vocabulary_size
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.hidden_dim = hidden_dim
-        self.intermediate_dim = intermediate_dim
         self.head_dim = head_dim
         self.dropout = dropout
         self.attention_dropout = attention_dropout
@@ -259,10 +256,6 @@ class TransformerBackbone(Backbone):
         self.normalize_first = normalize_first
         self.embedding_norm = embedding_norm
         self.layer_norm_epsilon = layer_norm_epsilon
-        self.num_segments = num_segments
-        self.num_languages = num_languages
-        self.num_tasks = num_tasks
-        self.relative_position_buckets = relative_position_buckets
         self.pooler = pooler
         self.window = window
         self.initializer_range = initializer_range
@@ -417,32 +410,14 @@ class TransformerBackbone(Backbone):
         return {"visible": visible}
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "hidden_dim": self.hidden_dim,
-            "intermediate_dim": self.intermediate_dim,
-            "max_sequence_length": self.max_sequence_length,
-            "head_dim": self.head_dim,
-            "dropout": self.dropout,
-            "attention_dropout": self.attention_dropout,
-            "activation": self.activation,
-            "normalize_first": self.normalize_first,
-            "embedding_norm": self.embedding_norm,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "num_segments": self.num_segments,
-            "num_languages": self.num_languages,
-            "num_tasks": self.num_tasks,
-            "positions_from_padding": self.positions_from_padding,
-            "causal": self.causal,
-            "relative_position_buckets": self.relative_position_buckets,
-            "pooler": self.pooler,
-            "window": self.window,
-            "initializer_range": self.initializer_range,
-            "remat": self.remat,
-        }
+        return {**super().get_config(), **{name: getattr(self, name) for name in _ARGUMENTS}}
+
+
+_ARGUMENTS = [
+    name
+    for name in inspect.signature(TransformerBackbone.__init__).parameters
+    if name not in ("self", "dtype", "kwargs")
+]
 
 
 def _counted(index, padding_mask):
