@@ -25,6 +25,7 @@ class ChoicePreprocessor(Preprocessor):
         max_choice_length: int or None. The most tokens of question and choice together. None:
             T / 4, at most 128.
         language: str or None. The language of all texts, for a tokenizer with languages (XLM).
+        pre_split: bool. Whether spaces separate the words of all texts (XLM: zh, th, ja).
 
     Call arguments:
         x: tuple (contexts, choices) or (contexts, questions, choices): contexts and questions
@@ -50,9 +51,10 @@ class ChoicePreprocessor(Preprocessor):
         sequence_length=512,
         max_choice_length=None,
         language=None,
+        pre_split=False,
         **kwargs,
     ):
-        super().__init__(tokenizer, sequence_length, language, **kwargs)
+        super().__init__(tokenizer, sequence_length, language, pre_split, **kwargs)
         num_special = 0 if tokenizer is None else self.layout.num_special(pair=True)
         longest = self.sequence_length - num_special - 1  # a token of the context
         integer = isinstance(max_choice_length, (int, np.integer))

@@ -27,15 +27,19 @@ class Preprocessor(keras_hub.models.Preprocessor):
         language: str or None. The language of all texts, one of `tokenizer.languages`; for
             tokenizers of models that are told the language (XLM), where None will do if there is
             but one.
+        pre_split: bool. Whether spaces separate the words of all texts, which XLM's tokenizer
+            needs of Chinese, Thai and Japanese.
 
     Raises:
         ValueError: if `sequence_length` is no integer of at least 4, or the tokenizer does not
-            know the language.
+            know the language or its words.
 
     Source: XLNet, arXiv:1906.08237, section 2.5; BERT, arXiv:1810.04805, section 3.
     """
 
-    def __init__(self, tokenizer=None, sequence_length=128, language=None, **kwargs):
+    def __init__(
+        self, tokenizer=None, sequence_length=128, language=None, pre_split=False, **kwargs
+    ):
         super().__init__(**kwargs)
         integer = isinstance(sequence_length, (int, np.integer)) and sequence_length is not True
         if not integer or sequence_length < 4:
@@ -46,13 +50,15 @@ class Preprocessor(keras_hub.models.Preprocessor):
         self.tokenizer = tokenizer
         self.sequence_length = int(sequence_length)
         self.language = language
+        self.pre_split = bool(pre_split)
         if tokenizer is not None and language is not None:
             self._language_id()
 
     def settings(self):
         """The constructor arguments beside the tokenizer, as plain JSON values."""
-        settings = {"sequence_length": self.sequence_length}
-        return settings if self.language is None else {**settings, "language": self.language}
+        given = {"language": self.language, "pre_split": self.pre_split}
+        given = {name: value for name, value in given.items() if value}
+        return {"sequence_length": self.sequence_length, **given}
 
     @property
     def layout(self):
@@ -196,7 +202,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
                 "`language` must be one that the tokenizer knows, the language of the texts. "
                 f"{known} Received: language={self.language!r}."
             )
-        return languages[self.language]
+        return self.tokenizer.language_id(self.language, self.pre_split)
 
     def get_config(self):
         return {**keras.layers.Layer.get_config(self), **self.settings()}
@@ -235,7 +241,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
     def from_preset(cls, preset, **kwargs):
         """Load the preprocessor of a preset directory.
 
-        Of another class's preprocessor the tokenizer, `sequence_length` and `language` are taken.
+        Of another class's preprocessor the tokenizer, its length and its language are taken.
 
         Args:
             preset: str. A directory that `save_to_preset` of a task wrote, or any other preset
@@ -254,7 +260,8 @@ class Preprocessor(keras_hub.models.Preprocessor):
         files.check_config(saved)
         settings = {name: value for name, value in saved.items() if name != "class"}
         if saved.get("class") != cls.__name__:
-            shared = ("sequence_length", "language")
+            shared = ("sequence_length", "language", "pre_split")
+            shared = set(shared) & set(preprocessor_arguments(cls))
             settings = {name: settings[name] for name in shared if name in settings}
         unknown = sorted(set(settings) - set(preprocessor_arguments(cls)))
         if not str(saved.get("class")).endswith("Preprocessor") or unknown:

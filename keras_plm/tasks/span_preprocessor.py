@@ -56,6 +56,7 @@ class SpanPreprocessor(Preprocessor):
         stride: int or None. The tokens from the start of a window to that of the next one. None:
             T / 4, at most 128.
         language: str or None. The language of all texts, for a tokenizer with languages (XLM).
+        pre_split: bool. Whether spaces separate the words of all texts (XLM: zh, th, ja).
 
     Call arguments:
         x: pair (tuple) of two lists of str, questions and contexts, of N texts each.
@@ -80,9 +81,10 @@ class SpanPreprocessor(Preprocessor):
         max_question_length=None,
         stride=None,
         language=None,
+        pre_split=False,
         **kwargs,
     ):
-        super().__init__(tokenizer, sequence_length, language, **kwargs)
+        super().__init__(tokenizer, sequence_length, language, pre_split, **kwargs)
         for name, value in (("max_question_length", max_question_length), ("stride", stride)):
             integer = isinstance(value, (int, np.integer)) and value is not True
             if value is not None and (not integer or value < 1):

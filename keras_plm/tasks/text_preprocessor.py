@@ -23,6 +23,7 @@ class TextPreprocessor(Preprocessor):
             it.
         sequence_length: int. The length T of every row.
         language: str or None. The language of all texts, for a tokenizer with languages (XLM).
+        pre_split: bool. Whether spaces separate the words of all texts (XLM: zh, th, ja).
         truncate: bool. Whether what is too long is cut, as in the released code; how many rows
             were is said in the log "keras_plm". False: it is refused.
 
@@ -42,8 +43,16 @@ class TextPreprocessor(Preprocessor):
     Source: XLNet, arXiv:1906.08237, section 2.5; the released `classifier_utils.py`.
     """
 
-    def __init__(self, tokenizer=None, sequence_length=128, truncate=True, language=None, **kwargs):
-        super().__init__(tokenizer, sequence_length, language, **kwargs)
+    def __init__(
+        self,
+        tokenizer=None,
+        sequence_length=128,
+        truncate=True,
+        language=None,
+        pre_split=False,
+        **kwargs,
+    ):
+        super().__init__(tokenizer, sequence_length, language, pre_split, **kwargs)
         if not isinstance(truncate, bool):
             raise ValueError(f"`truncate` must be True or False. Received: {truncate!r}.")
         self.truncate = truncate

@@ -36,6 +36,14 @@ class WordPreprocessor(Preprocessor):
     piece of a word).
     """
 
+    def __init__(self, tokenizer=None, sequence_length=128, language=None, **kwargs):
+        super().__init__(tokenizer, sequence_length, language, pre_split=True, **kwargs)
+
+    def settings(self):
+        settings = super().settings()
+        settings.pop("pre_split")  # always so
+        return settings
+
     def call(self, x):
         return self.features_and_words(x)[0]
 

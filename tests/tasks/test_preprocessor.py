@@ -8,7 +8,12 @@ from keras_plm.tasks.preprocessor import Preprocessor, checked_texts, preprocess
 
 
 def test_it_knows_its_arguments():
-    assert preprocessor_arguments(TextPreprocessor) == ["sequence_length", "truncate", "language"]
+    assert preprocessor_arguments(TextPreprocessor) == [
+        "sequence_length",
+        "truncate",
+        "language",
+        "pre_split",
+    ]
     assert list(inspect.signature(Preprocessor).parameters)[0] == "tokenizer"
 
 
@@ -95,3 +100,16 @@ def test_unknown_languages(polyglot, wordpiece):
         TextPreprocessor(polyglot, 8).call(["the dog"])
     with pytest.raises(ValueError, match="It has no languages. Received: language='en'"):
         TextPreprocessor(wordpiece, 8, language="en")
+
+
+def test_words_of_chinese_must_be_separate(polyglot, tmp_path):
+    chinese = SubwordTokenizer(polyglot.model, {"cls": "[CLS]", "sep": "[SEP]"}, "xlm", {"zh": 2})
+    with pytest.raises(ValueError, match="separate them.*pre_split=True. Received: language='zh'"):
+        TextPreprocessor(chinese, 8, language="zh")
+    separate = TextPreprocessor(chinese, 8, language="zh", pre_split=True)
+    assert separate.call(["the dog"])["language_ids"].tolist() == [[2] * 8]
+    separate.save_to_preset(str(tmp_path / "preset"))
+    again = TextPreprocessor.from_preset(str(tmp_path / "preset"))
+    assert again.settings() == separate.settings() and again.pre_split
+    words = WordPreprocessor.from_preset(str(tmp_path / "preset"))
+    assert words.settings() == {"sequence_length": 8, "language": "zh"}
