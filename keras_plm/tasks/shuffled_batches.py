@@ -82,7 +82,11 @@ class ShuffledBatches(keras.utils.PyDataset):
             rest = rows[full:]
         if len(self._lengths) > 1:
             batches = [batches[place] for place in random.permutation(len(batches))]
-        return batches + [(rest, None)] * (len(rest) > 0)
+        batches += [(rest, None)] * (len(rest) > 0)
+        # Keras looks at the first two batches: an axis in which they agree is fixed on TensorFlow.
+        other = next((n for n, (_, length) in enumerate(batches) if length != batches[0][1]), 1)
+        batches[1:2], batches[other : other + 1] = batches[other : other + 1], batches[1:2]
+        return batches
 
 
 def _cut(batch, length):

@@ -72,6 +72,41 @@ def test_length_buckets(left):
     np.testing.assert_array_equal(batches[3][1], np.array(orders[0]).reshape(-1)[6:8])
 
 
+@pytest.mark.parametrize("lengths", [LENGTHS, np.array([2] * 12 + [3])])
+def test_the_first_two_batches_differ_in_length(lengths):
+    """Keras on TensorFlow fixes what they agree in, and a batch of another length would fail."""
+    mask = np.arange(12) < lengths[:, None]
+    x = {"token_ids": mask.astype(int), "padding_mask": mask}
+    for seed in range(20):
+        keras.utils.set_random_seed(seed)
+        batches = ShuffledBatches((x, lengths, None), 2, length_buckets=[4, 8])
+        epoch = [batches[step] for step in range(7)]
+        assert sorted(np.concatenate([y for _, y in epoch])) == sorted(lengths)
+        widths = [x["token_ids"].shape[1] for x, _ in epoch]
+        assert len(set(widths)) > 1 and widths[0] != widths[1]
+
+
+def test_fit_takes_batches_of_several_lengths(make_classifier, graph):
+    texts = [
+        "a",
+        "a red tram",
+        "so much for that",
+        "one",
+        "two of them",
+        "and then it was over",
+    ] * 3
+    for seed in range(3):
+        keras.utils.set_random_seed(seed)
+        classifier = make_classifier(num_layers=1)
+        classifier.compile(keras.optimizers.Adam(1e-3), **graph)
+        history = classifier.fit(
+            texts, [0, 1, 1] * 6, batch_size=4, epochs=2, length_buckets=[6, 10], verbose=0
+        )
+        assert np.isfinite(history.history["loss"]).all()
+    with pytest.raises(ValueError, match="`length_buckets` needs lists or arrays.*shuffle=False"):
+        classifier.fit(texts, [0, 1, 1] * 6, length_buckets=[6], shuffle=False, verbose=0)
+
+
 def test_rows_that_all_fit_or_none():
     for buckets, width in (([50], 12), ([1], 12)):
         batches = ShuffledBatches(rows_of(False), 20, length_buckets=buckets)
