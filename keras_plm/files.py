@@ -132,6 +132,16 @@ def read_json(path, max_bytes=1_000_000):
     return value
 
 
+def has_entry(directory, name):
+    """Whether a directory has a file, directory or link of that name, broken or not.
+
+    Args:
+        directory: str or path.
+        name: str.
+    """
+    return os.path.lexists(os.path.join(directory, name))
+
+
 def file_inside(directory, name):
     """Returns the resolved path of a file of a directory, and refuses any that leads out of it.
 

@@ -204,3 +204,13 @@ def test_load_array(tmp_path):
 def test_write_json(tmp_path):
     files.write_json(tmp_path / "value.json", {"b": [1, None], "a": "ä"})
     assert json.loads((tmp_path / "value.json").read_text("utf-8")) == {"b": [1, None], "a": "ä"}
+
+
+def test_has_entry(tmp_path):
+    (tmp_path / "there").write_text("")
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    assert [files.has_entry(tmp_path, name) for name in ("there", "broken", "other")] == [
+        True,
+        True,
+        False,
+    ]

@@ -17,6 +17,7 @@ from keras_plm.presets.transformer_config import (
     read_classes,
     read_count,
     write_heads,
+    write_segments,
 )
 from keras_plm.presets.transformer_weights import sizes
 
@@ -108,9 +109,7 @@ def read_google(config, arrays):
 def _write(table, arguments):
     """A Hugging Face config of BERT or ERNIE."""
     config = table.write(arguments)
-    if arguments["num_segments"] < 1:
-        raise ValueError(f"It has segments. Received: num_segments={arguments['num_segments']}.")
-    config["type_vocab_size"] = arguments["num_segments"]
+    write_segments(config, arguments)
     if "num_tasks" in table.free:
         config["use_task_id"] = arguments["num_tasks"] > 0
         config["task_type_vocab_size"] = arguments["num_tasks"] or 3

@@ -17,6 +17,7 @@ from keras_plm.presets.gpt_weights import (
 )
 from keras_plm.presets.transformer_config import (
     TransformerConfig,
+    check_four_times,
     is_head_of,
     read_classes,
     read_count,
@@ -83,14 +84,11 @@ def _read(table, config, arrays):
 def _write(table, arguments):
     """A Hugging Face config of GPT-1 or GPT-2."""
     config = table.write(arguments)
-    width, four = arguments["intermediate_dim"], 4 * arguments["hidden_dim"]
     if table is GPT2_CONFIG:
-        config["n_inner"] = None if width == four else width
-    elif width != four:
-        raise ValueError(
-            f"Its feed-forward layers are four times as wide. Received: hidden_dim="
-            f"{arguments['hidden_dim']}, intermediate_dim={width}."
-        )
+        width = arguments["intermediate_dim"]
+        config["n_inner"] = None if width == 4 * arguments["hidden_dim"] else width
+    else:
+        check_four_times(arguments)
     end = arguments["vocabulary_size"] - 1 if table is GPT2_CONFIG else None
     return {
         **config,

@@ -1,7 +1,5 @@
 """Presets of KerasHub: its directories of BERT, RoBERTa and GPT-2."""
 
-import os
-
 from keras_plm import files
 from keras_plm.presets.array_check import check_arrays
 from keras_plm.presets.conversion import TokenizerFiles
@@ -86,7 +84,7 @@ class KerasHubCheckpoint:
         Raises:
             ValueError: if its settings are not those of KerasHub's tokenizer of this model.
         """
-        if not os.path.lexists(os.path.join(self.directory, TOKENIZER_FILE)):
+        if not files.has_entry(self.directory, TOKENIZER_FILE):
             return None
         hub = HUB_MODELS[self._name]
         expected, form = hub.tokenizer

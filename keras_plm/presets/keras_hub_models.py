@@ -4,15 +4,8 @@ from dataclasses import dataclass
 
 from keras_plm import files
 from keras_plm.presets import tokenizer_format
+from keras_plm.presets.transformer_sizes import REQUIRED
 
-SIZES = (
-    "vocabulary_size",
-    "num_layers",
-    "num_heads",
-    "hidden_dim",
-    "intermediate_dim",
-    "max_sequence_length",
-)
 FLOATS = ("float16", "bfloat16", "float32", "mixed_float16", "mixed_bfloat16")
 # What may be changed when a preset is loaded: none of it belongs to a weight.
 FREE = (
@@ -212,7 +205,7 @@ def hub_arguments(name, config):
         )
     config = {key: value for key, value in config.items() if key not in ("name", "trainable")}
     dtype = config.pop("dtype", None)
-    own = ("dropout", *SIZES, *(("num_segments",) if name == "BertBackbone" else ()))
+    own = ("dropout", *REQUIRED, *(("num_segments",) if name == "BertBackbone" else ()))
     wrong = sorted(set(config) ^ set(own))
     if wrong:
         raise ValueError(f"A {name} has the arguments {sorted(own)}. {wrong} differ.")

@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import os
 import re
 
 import numpy as np
@@ -198,7 +197,7 @@ def open_checkpoint(directory):
     Raises:
         ValueError: if the configuration is damaged, or of an unknown system.
     """
-    if _has(directory, CONFIG):
+    if files.has_entry(directory, CONFIG):
         config = files.read_json(files.file_inside(directory, CONFIG))
         if config.keys() >= BERT_KEYS:
             config = {"model_type": BERT.model_type, **config}
@@ -206,7 +205,7 @@ def open_checkpoint(directory):
             return _open_hugging_face(directory, config)
         return open_keras_hub(directory, config)
     for system in SYSTEMS:
-        if system.tensorflow_config and _has(directory, system.tensorflow_config):
+        if system.tensorflow_config and files.has_entry(directory, system.tensorflow_config):
             config = files.read_json(files.file_inside(directory, system.tensorflow_config))
             open_arrays = functools.partial(
                 TensorflowArrays, directory, system.tensorflow_checkpoint
@@ -240,7 +239,3 @@ def _fits(pattern, name):
     """Whether a name is what a pattern with `*` for one scope stands for."""
     parts = (re.escape(part) for part in pattern.split("*"))
     return re.fullmatch("[^/]+".join(parts), name) is not None
-
-
-def _has(directory, name):
-    return os.path.lexists(os.path.join(directory, name))

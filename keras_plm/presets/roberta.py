@@ -15,6 +15,7 @@ from keras_plm.presets.transformer_config import (
     read_classes,
     read_count,
     write_heads,
+    write_segments,
 )
 from keras_plm.presets.transformer_weights import sizes
 
@@ -61,9 +62,7 @@ def _write(table, arguments):
     """A config of RoBERTa or MPNet."""
     config = table.write(arguments)
     if "num_segments" in table.free:
-        if arguments["num_segments"] < 1:
-            raise ValueError("It has segments. Received: num_segments=0.")
-        config["type_vocab_size"] = arguments["num_segments"]
+        write_segments(config, arguments)
     return config, []
 
 

@@ -1,6 +1,5 @@
 """Hugging Face weights: one safetensors file, or shards with an index."""
 
-import os
 import re
 
 import ml_dtypes  # noqa: F401  numpy then knows bfloat16
@@ -38,10 +37,10 @@ class SafetensorsArrays:
     def __init__(self, directory, prefix="", old_names=None, ignored=None, copies=None):
         self.shapes, self._files = {}, {}
         self._ignored = re.compile(f"({re.escape(prefix)})?({ignored})") if ignored else None
-        if os.path.lexists(os.path.join(directory, FILE)):
+        if files.has_entry(directory, FILE):
             self.path = files.file_inside(directory, FILE)
             self._open(self.path)
-        elif os.path.lexists(os.path.join(directory, INDEX)):
+        elif files.has_entry(directory, INDEX):
             self.path = files.file_inside(directory, INDEX)
             self._open_shards(directory)
         else:
@@ -115,7 +114,7 @@ class SafetensorsArrays:
 def _nothing_safe(directory):
     """What to say about a directory without safetensors files."""
     message = f"{directory} has no file {FILE!r} and no {INDEX!r}."
-    if any(os.path.lexists(os.path.join(directory, name)) for name in PICKLES):
+    if any(files.has_entry(directory, name) for name in PICKLES):
         message += (
             " Its pytorch_model.bin is a pickle, which can run code when it is opened: it is "
             "never opened here. If you trust it, convert it once, where PyTorch is installed:\n"

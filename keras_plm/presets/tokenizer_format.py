@@ -1,6 +1,5 @@
 """Where the tokenizer of a released checkpoint is, and what its files say about it."""
 
-import os
 from dataclasses import dataclass
 
 from keras_plm import files
@@ -51,15 +50,15 @@ class TokenizerFormat:
             ValueError: if a setting or a special token is none.
         """
         for names in (*self.files, {"json": "tokenizer.json"}):
-            if all(_has(directory, name) for name in names.values()):
+            if all(files.has_entry(directory, name) for name in names.values()):
                 break
         else:
             return None
         found = {role: files.file_inside(directory, name) for role, name in names.items()}
-        if _has(directory, "tokenizer.json"):
+        if files.has_entry(directory, "tokenizer.json"):
             found["json"] = files.file_inside(directory, "tokenizer.json")
         said = {}
-        if _has(directory, TOKENIZER_CONFIG):
+        if files.has_entry(directory, TOKENIZER_CONFIG):
             said = files.read_json(files.file_inside(directory, TOKENIZER_CONFIG))
         settings = {**self.settings}
         for ours, theirs in self.names.items():
@@ -107,10 +106,6 @@ def _is_of_lowercase(path):
     pieces = path.read_text("utf-8", errors="replace").splitlines()
     pieces = [piece for piece in pieces if not piece.startswith(("[", "<"))]
     return sum(piece != piece.lower() for piece in pieces) < CAPITALS * len(pieces)
-
-
-def _has(directory, name):
-    return os.path.lexists(os.path.join(directory, name))
 
 
 # What the released XLNet models did to texts.

@@ -142,6 +142,38 @@ def read_count(config, key, default, least=0):
     return count
 
 
+def check_four_times(arguments):
+    """Refuse feed-forward layers that are not four times as wide as the model.
+
+    Args:
+        arguments: dict, the backbone's `get_config()`.
+
+    Raises:
+        ValueError: if the system would have another width.
+    """
+    hidden_dim, width = arguments["hidden_dim"], arguments["intermediate_dim"]
+    if width != 4 * hidden_dim:
+        raise ValueError(
+            f"Its feed-forward layers are four times as wide. Received: hidden_dim={hidden_dim}, "
+            f"intermediate_dim={width}."
+        )
+
+
+def write_segments(config, arguments):
+    """Say in a config how many segments there are.
+
+    Args:
+        config: dict; it is changed.
+        arguments: dict, the backbone's `get_config()`.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if arguments["num_segments"] < 1:
+        raise ValueError(f"It has segments. Received: num_segments={arguments['num_segments']}.")
+    config["type_vocab_size"] = arguments["num_segments"]
+
+
 def has_pooler(arrays, names, default):
     """Whether a checkpoint has a pooler, which no configuration says.
 

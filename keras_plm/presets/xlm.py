@@ -9,6 +9,7 @@ from keras_plm.presets import tokenizer_format
 from keras_plm.presets.conversion import System
 from keras_plm.presets.transformer_config import (
     TransformerConfig,
+    check_four_times,
     is_head_of,
     read_classes,
     read_count,
@@ -85,11 +86,7 @@ def write_hugging_face(arguments):
         ValueError: if XLM has no such model.
     """
     config = XLM_CONFIG.write(arguments)
-    if arguments["intermediate_dim"] != 4 * arguments["hidden_dim"]:
-        raise ValueError(
-            f"Its feed-forward layers are four times as wide. Received: hidden_dim="
-            f"{arguments['hidden_dim']}, intermediate_dim={arguments['intermediate_dim']}."
-        )
+    check_four_times(arguments)
     if arguments["num_languages"] == 1:
         raise ValueError("It has no table for one language. Received: num_languages=1.")
     config |= {

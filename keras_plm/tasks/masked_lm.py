@@ -4,7 +4,6 @@ import itertools
 from typing import NamedTuple
 
 import keras
-import keras_hub
 import numpy as np
 
 from keras_plm.backbones import XLNetBackbone
@@ -12,6 +11,7 @@ from keras_plm.heads import MaskedLMHead
 from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_targets
 from keras_plm.tasks.masked_text import each_token_masked, log_softmax, rows_with_masks
+from keras_plm.tasks.target_training import target_losses, target_metrics
 from keras_plm.tasks.task import Task, weights_kept
 from keras_plm.tasks.task_graph import text_inputs
 
@@ -123,18 +123,9 @@ class MaskedLM(Task):
         if optimizer == "auto":
             optimizer = default_optimizer()
         if loss == "auto":
-            loss = {
-                "tokens": keras.losses.SparseCategoricalCrossentropy(
-                    from_logits=True, reduction="mean_with_sample_weight"
-                )
-            }
+            loss = target_losses(self.heads)
         if weighted_metrics == "auto":
-            weighted_metrics = {
-                "tokens": [
-                    keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-                    keras_hub.metrics.Perplexity(from_logits=True, name="perplexity"),
-                ]
-            }
+            weighted_metrics = target_metrics(self.heads)
         super().compile(
             optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
         )

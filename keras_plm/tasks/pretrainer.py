@@ -1,7 +1,6 @@
 """Pretraining: any backbone with any objective, and the memory that is carried along."""
 
 import keras
-import keras_hub
 
 from keras_plm import features as contract
 from keras_plm.data.examples import Examples
@@ -10,6 +9,7 @@ from keras_plm.objectives import Objective
 from keras_plm.tasks import ready_data
 from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_targets
+from keras_plm.tasks.target_training import target_losses, target_metrics
 from keras_plm.tasks.task import Task
 
 
@@ -104,20 +104,9 @@ class Pretrainer(Task):
         if optimizer == "auto":
             optimizer = default_optimizer(1e-4, epsilon=1e-6)
         if loss == "auto":
-            loss = {
-                name: keras.losses.SparseCategoricalCrossentropy(
-                    from_logits=True, reduction="mean_with_sample_weight"
-                )
-                for name in self.heads
-            }
+            loss = target_losses(self.heads)
         if weighted_metrics == "auto":
-            weighted_metrics = {
-                name: [
-                    keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-                    keras_hub.metrics.Perplexity(from_logits=True, name="perplexity"),
-                ]
-                for name in self.heads
-            }
+            weighted_metrics = target_metrics(self.heads)
         super().compile(
             optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
         )

@@ -130,12 +130,17 @@ def split(x, y, sample_weight, share):
         )
     arrays = (x, y, sample_weight)
     return tuple(
-        keras.tree.map_structure(_not_none(lambda array: np.asarray(array)[rows]), arrays)
+        keras.tree.map_structure(unless_none(lambda array: np.asarray(array)[rows]), arrays)
         for rows in (slice(number), slice(number, None))
     )
 
 
-def _not_none(function):
+def unless_none(function):
+    """The same function, but None stays None, as labels and weights that are not there.
+
+    Args:
+        function: function of one value.
+    """
     return lambda value: None if value is None else function(value)
 
 

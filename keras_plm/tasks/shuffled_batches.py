@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_plm import features as contract
+from keras_plm.tasks.ready_data import unless_none
 
 
 class ShuffledBatches(keras.utils.PyDataset):
@@ -33,7 +34,7 @@ class ShuffledBatches(keras.utils.PyDataset):
 
     def __init__(self, arrays, batch_size, length_buckets=None):
         super().__init__()
-        self.arrays = keras.tree.map_structure(_not_none(np.asarray), arrays)
+        self.arrays = keras.tree.map_structure(unless_none(np.asarray), arrays)
         self.batch_size = batch_size
         self.num_rows = len(keras.tree.flatten(self.arrays)[0])
         self.num_steps = -(-self.num_rows // batch_size)
@@ -68,7 +69,7 @@ class ShuffledBatches(keras.utils.PyDataset):
         if self._epoch[0] != epoch:
             self._epoch = (epoch, self._batches(np.random.default_rng((self.seed, epoch))))
         rows, length = self._epoch[1][step]
-        batch = keras.tree.map_structure(_not_none(lambda array: array[rows]), self.arrays)
+        batch = keras.tree.map_structure(unless_none(lambda array: array[rows]), self.arrays)
         return keras.utils.pack_x_y_sample_weight(*_cut(batch, length))
 
     def _batches(self, random):
@@ -105,8 +106,4 @@ def _cut(batch, length):
     def cut(array):
         return array[:, columns] if array.ndim == 2 and array.shape[1] == whole else array
 
-    return keras.tree.map_structure(_not_none(cut), batch)
-
-
-def _not_none(function):
-    return lambda value: None if value is None else function(value)
+    return keras.tree.map_structure(unless_none(cut), batch)

@@ -68,7 +68,7 @@ def read_task(cls, preset, load_weights=True, **kwargs):
     saved = {}
     if checkpoint is not None and load_weights:
         saved = checkpoint.settings()
-    elif checkpoint is None and _has(preset, TASK_FILE):
+    elif checkpoint is None and files.has_entry(preset, TASK_FILE):
         saved = _read_settings(cls, preset)
     if arguments.get("num_classes", saved.get("num_classes")) != saved.get("num_classes"):
         saved.pop("class_names", None)  # they name other classes
@@ -87,7 +87,7 @@ def read_task(cls, preset, load_weights=True, **kwargs):
     new = []
     if load_weights and checkpoint is not None:
         new = read_checkpoint_heads(checkpoint, task.heads, backbone)
-    elif load_weights and _has(preset, HEADS_FILE):
+    elif load_weights and files.has_entry(preset, HEADS_FILE):
         new = read_heads(files.file_inside(preset, HEADS_FILE), task.heads, backbone)
     elif load_weights:
         new = sorted(task.heads)
@@ -112,7 +112,7 @@ def constructor_arguments(cls):
 def _has_preprocessor(preset, checkpoint):
     """Whether a preset says how texts become features."""
     if checkpoint is None:
-        return _has(preset, PREPROCESSOR_FILE)
+        return files.has_entry(preset, PREPROCESSOR_FILE)
     return checkpoint.tokenizer() is not None
 
 
@@ -138,7 +138,3 @@ def _plain_settings(head):
     """What a head was made with, as far as it is numbers and words."""
     config = {**head.get_config(), "name": None, "trainable": None, "dtype": None}
     return {n: value for n, value in config.items() if isinstance(value, (bool, int, float, str))}
-
-
-def _has(directory, name):
-    return os.path.lexists(os.path.join(directory, name))

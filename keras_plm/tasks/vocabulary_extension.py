@@ -70,7 +70,7 @@ def extend_vocabulary(preset, new_tokens, directory):
     with files.atomic_directory(directory, CONFIG_FILE) as partial:
         if checkpoint is None:
             for name in (PREPROCESSOR_FILE, TASK_FILE, HEADS_FILE):
-                if os.path.lexists(os.path.join(source, name)):
+                if files.has_entry(source, name):
                     shutil.copyfile(files.file_inside(source, name), os.path.join(partial, name))
         else:
             _write_others(checkpoint, backbone, tokenizer, partial)
