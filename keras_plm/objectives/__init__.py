@@ -1,7 +1,30 @@
 """Objectives: which tokens are hidden, who sees whom, what is predicted. Numpy in, numpy out."""
 
+from keras_plm.objectives.corruption import ALL_MASK, Corruption
+from keras_plm.objectives.masked_modeling import MaskedModeling
+from keras_plm.objectives.mixture import Mixture
+from keras_plm.objectives.ngram_selection import NgramSelection
 from keras_plm.objectives.objective import Objective
+from keras_plm.objectives.objective_sum import ObjectiveSum
 from keras_plm.objectives.permutation_modeling import PermutationModeling
+from keras_plm.objectives.random_selection import RandomSelection
+from keras_plm.objectives.selection import Selection
+from keras_plm.objectives.sentence_pair import SentencePair
 from keras_plm.objectives.span_sampling import sample_spans
+from keras_plm.objectives.span_selection import SpanSelection
 
-__all__ = ["Objective", "PermutationModeling", "sample_spans"]
+__all__ = [
+    "ALL_MASK",
+    "Corruption",
+    "MaskedModeling",
+    "Mixture",
+    "NgramSelection",
+    "Objective",
+    "ObjectiveSum",
+    "PermutationModeling",
+    "RandomSelection",
+    "Selection",
+    "SentencePair",
+    "SpanSelection",
+    "sample_spans",
+]

@@ -1,23 +1,36 @@
 """What an objective is: it hides tokens of ready rows and says what is to be predicted."""
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
-OWN_PACKAGE = __name__.rpartition(".")[0]
+from keras_plm.objectives.settings import Settings
 
 
 @dataclass(frozen=True)
-class Objective(ABC):
+class Objective(Settings, ABC):
     """Base of all objectives: a frozen dataclass of settings, called on batches of ready rows.
 
-    A concrete objective names its row builder in the class attribute `rows` (a key of the table in
+    A concrete objective names its row builder in `rows` (a key of the table in
     `keras_plm/data/examples.py`) and draws its random numbers row after row, all of them, as
     `rng.random((B, draws_per_row))` does. So the numbers of row b do not depend on how many other
     rows are made beside it, and a shard of a batch is exactly a slice of the whole batch.
+
+    Attributes:
+        rows: str. The row builder.
+        hides: bool. Whether it hides tokens; of several over one batch only one may.
+        static_passes: int. 0 draws anew in every pass over the corpus; after k > 0 passes the
+            same batches come again (k is BERT's `dupe_factor`).
+        samples_per_row: int. How many tokens drawn from the corpus each row needs in
+            `sampled_ids`.
     """
 
-    rows: ClassVar[str]
+    kind: ClassVar[str] = "objective"
+    hides: ClassVar[bool] = True
+    # Without annotations: a subclass may have fields of these names, in an order of its own.
+    rows = None
+    static_passes = 0
+    samples_per_row = 0
 
     @abstractmethod
     def __call__(self, batch, rng):
@@ -49,40 +62,32 @@ class Objective(ABC):
     def draws_per_row(self):
         """How many uniform random numbers one row takes."""
 
-    def get_config(self):
-        """Returns the class name and the settings as a dict that JSON can hold."""
-        return {"class": type(self).__name__, **asdict(self)}
+    @property
+    def head_names(self):
+        """The keys of `y`, a tuple of strings."""
+        return ("tokens",)
 
-    @classmethod
-    def from_config(cls, config):
-        """Makes an objective from the dict that `get_config` returned.
+    @property
+    def row_settings(self):
+        """The keyword arguments of the row builder, a dict."""
+        return {"sequence_length": self.sequence_length}
+
+    def target_shape(self, name):
+        """Returns the shape of one row's targets of a head: (P,) or ().
 
         Args:
-            config: dict with "class", the name of one of the package's own objectives, and its
-                settings.
+            name: one of `head_names`.
 
         Raises:
-            ValueError: unknown class, missing or unknown settings, or settings out of range.
+            ValueError: there is no such head.
         """
-        if not isinstance(config, dict):
-            raise ValueError(f"An objective's config must be a dict. Received: config={config!r}")
-        settings = dict(config)
-        name = settings.pop("class", None)
-        known = {
-            known_class.__name__: known_class
-            for known_class in Objective.__subclasses__()
-            if known_class.__module__.startswith(OWN_PACKAGE + ".")
-        }
-        if not isinstance(name, str) or name not in known:
+        self._check_head(name)
+        return (self.num_predict,)
+
+    def _check_head(self, name):
+        """Refuses a head that the objective does not have."""
+        if name not in self.head_names:
             raise ValueError(
-                f"Unknown objective: the config's 'class' must be one of {sorted(known)}. "
-                f"Received: class={name!r}"
+                f"{type(self).__name__} has the heads {list(self.head_names)}. Received: "
+                f"name={name!r}"
             )
-        expected = {field.name for field in fields(known[name])}
-        if set(settings) != expected:
-            raise ValueError(
-                f"The config of {name} must have exactly the settings {sorted(expected)}. "
-                f"Received: missing {sorted(expected - set(settings))}, "
-                f"unknown {sorted(map(str, set(settings) - expected))}"
-            )
-        return known[name](**settings)

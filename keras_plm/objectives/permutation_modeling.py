@@ -126,6 +126,11 @@ class PermutationModeling(Objective):
         return (*names, "backward") if self.bidirectional else names
 
     @property
+    def row_settings(self):
+        """The keyword arguments of the row builder."""
+        return {"sequence_length": self.sequence_length, "reuse_length": self.reuse_length}
+
+    @property
     def draws_per_row(self):
         """Two per selected position, one per token, one per place of each permutation."""
         permutations = self.permutation_size * len(self.parts)

@@ -47,6 +47,14 @@ def test_missing_setting():
         Objective.from_config("PermutationModeling")
 
 
+def test_what_row_builders_ask_for():
+    assert OBJECTIVE.row_settings == {"sequence_length": 32, "reuse_length": 16}
+    assert OBJECTIVE.hides and OBJECTIVE.static_passes == OBJECTIVE.samples_per_row == 0
+    assert OBJECTIVE.head_names == ("tokens",) and OBJECTIVE.target_shape("tokens") == (9,)
+    with pytest.raises(ValueError, match=r"has the heads \['tokens'\]. Received: name='other'"):
+        OBJECTIVE.target_shape("other")
+
+
 def test_objectives_never_import_a_backend():
     code = (
         "import sys, keras_plm.objectives; print([m for m in sys.modules if m in {'keras', "

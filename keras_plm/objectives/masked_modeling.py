@@ -1,0 +1,301 @@
+"""Masked language modelling (BERT and its family): predict hidden tokens from both sides.
+
+A literal example: one row of 8 tokens, P = 3. The selection takes "cat" and "mats", the
+corruption masks the first and keeps the second.
+
+    position          0    1    2       3    4    5     6    7
+    token             CLS  the  cat     sat  on   mats  SEP  padding
+    functional        x    -    -       -    -    -     x    x
+    x["token_ids"]    CLS  the  [MASK]  sat  on   mats  SEP  padding
+
+    target_positions  2 5 0
+    y["tokens"]       cat mats 0
+    sample_weight     1 1 0
+
+What BERT, whole-word BERT, RoBERTa, SpanBERT, ERNIE 1.0 and ALBERT differ in is `select` (which
+tokens), `corrupt` (what they become), `rows` (what they stand in) and `static_passes`.
+"""
+
+import math
+import operator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keras_plm.objectives.batch_checks import check_arrays, check_vocabulary
+from keras_plm.objectives.corruption import Corruption
+from keras_plm.objectives.objective import Objective
+from keras_plm.objectives.random_selection import RandomSelection
+from keras_plm.objectives.selection import Selection
+from keras_plm.objectives.span_boundary import span_boundaries
+from keras_plm.objectives.target_gathering import gather_targets
+
+ROWS_AT_ONCE = 256  # enough that numpy's calls do not count, few enough for the caches
+BOUNDARY_FEATURES = ("left_positions", "right_positions", "span_offsets")
+DEVIATIONS = 4  # of the number of selected tokens, where it varies
+
+
+def predictions_for(select, length):
+    """Returns how many slots P a row of `length` tokens needs.
+
+    A selection with a fixed count needs `ceil(rate * T)`. Where the count varies (`count`
+    "bernoulli", or "rounded" with units of several tokens) it is four standard deviations of T
+    independent choices more; what passes even that is left unselected.
+
+    Args:
+        select: a `Selection`, with its `rate`.
+        length: T.
+    """
+    mean = select.rate * length
+    count, unit = getattr(select, "count", "exact"), getattr(select, "unit", "token")
+    varies = count == "bernoulli" or (count == "rounded" and unit != "token")
+    more = DEVIATIONS * math.sqrt(mean * (1 - select.rate)) if varies else 0
+    return max(1, min(length, math.ceil(round(mean + more, 6))))
+
+
+@dataclass(frozen=True)
+class MaskedModeling(Objective):
+    """Hides some tokens of each row and asks for them; the module's docstring shows one row.
+
+    Args:
+        vocabulary_size: V.
+        mask_token_id: id of the mask.
+        special_token_ids: ids that random tokens never are, unless `corrupt` says so; the mask
+            never is.
+        select: `Selection`, which tokens are hidden.
+        corrupt: `Corruption`, what they become.
+        sequence_length: T, tokens per row.
+        num_predict: P, the most targets per row; None takes `predictions_for(select, T)`.
+        rows: the row builder.
+        segments: whether `segment_ids` is a feature.
+        span_boundary: tokens of the longest span of the span-boundary objective (SpanBERT: 20);
+            0 for none. It predicts the same targets once more; those of longer spans, and of
+            spans beside a special token, have weight 0.
+        static_passes: 0 masks anew in every pass; after k > 0 passes the same batches come again
+            (BERT's data has k = 10 copies of the corpus).
+
+    Raises:
+        ValueError: a setting is out of range or does not fit the others.
+
+    Source: BERT (arXiv:1810.04805), section 3.1; RoBERTa (arXiv:1907.11692), section 4.1;
+    SpanBERT (arXiv:1907.10529), section 3; ERNIE (arXiv:1904.09223), section 3.2.
+    """
+
+    vocabulary_size: int
+    mask_token_id: int
+    special_token_ids: tuple = ()
+    select: Selection = field(default_factory=RandomSelection)
+    corrupt: Corruption = field(default_factory=Corruption)
+    sequence_length: int = 512
+    num_predict: int | None = None
+    rows: str = "full_sentences"
+    segments: bool = False
+    span_boundary: int = 0
+    static_passes: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "special_token_ids", _as_ids(self.special_token_ids))
+        _check_settings(self)
+        if self.num_predict is None:
+            predictions = predictions_for(self.select, self.sequence_length)
+            object.__setattr__(self, "num_predict", predictions)
+        _check_ids(self)
+
+    @property
+    def feature_names(self):
+        """The keys of `x`."""
+        names = ("token_ids", "padding_mask", "target_positions")
+        names += ("segment_ids",) if self.segments else ()
+        return names + (BOUNDARY_FEATURES if self.span_boundary else ())
+
+    @property
+    def head_names(self):
+        """The keys of `y`."""
+        return ("tokens", "span_boundary") if self.span_boundary else ("tokens",)
+
+    @property
+    def draws_per_row(self):
+        """Those of the selection, and two per slot: what its token becomes, and which random."""
+        return self.select.draws(self.sequence_length) + 2 * self.num_predict
+
+    @property
+    def samples_per_row(self):
+        """P tokens of the corpus if random tokens are as frequent as in the corpus."""
+        from_corpus = self.corrupt.random > 0 and self.corrupt.random_ids == "corpus"
+        return self.num_predict if from_corpus else 0
+
+    def heads(self, backbone):
+        """Returns the masked language model's head, and the span boundaries' if they count."""
+        from keras_plm.heads import MaskedLMHead, SpanBoundaryHead
+
+        settings = {
+            "activation": getattr(backbone, "activation", "gelu"),
+            "layer_norm_epsilon": getattr(backbone, "layer_norm_epsilon", 1e-12),
+            "kernel_initializer": {
+                "class_name": "TruncatedNormal",
+                "config": {"stddev": getattr(backbone, "initializer_range", 0.02)},
+            },
+        }
+        embedding = backbone.token_embedding
+        heads = {"tokens": MaskedLMHead(embedding, transform=True, name="tokens", **settings)}
+        if self.span_boundary:
+            heads["span_boundary"] = SpanBoundaryHead(
+                embedding, max_length=self.span_boundary, name="span_boundary", **settings
+            )
+        return heads
+
+    def __call__(self, batch, rng):
+        """Selects the targets of each row and corrupts them.
+
+        Args:
+            batch: dict of token_ids (B, T) int32; padding_mask, functional, word_starts (B, T)
+                bool; what else the selection and the features need; sampled_ids (B, P) int32 if
+                random tokens come from the corpus.
+            rng: `numpy.random.Generator`.
+
+        Returns:
+            x: dict of token_ids (B, T), padding_mask (B, T), target_positions (B, P) and, by the
+                settings, segment_ids (B, T), left_positions, right_positions, span_offsets (B, P).
+            y: {"tokens": (B, P) int32}, 0 where unused, and the same as "span_boundary".
+            sample_weight: {"tokens": (B, P) float32}, 0 where unused; "span_boundary" likewise,
+                and 0 where the span does not count. A row without maskable tokens has only 0.
+
+        Raises:
+            ValueError: missing arrays, wrong shapes, ids outside the vocabulary, or a selection
+                of special tokens or of more than P.
+        """
+        arrays = _check_batch(self, batch)
+        num_rows, middle = len(batch["token_ids"]), self.select.draws(self.sequence_length)
+        token_ids = batch["token_ids"].copy()
+        blocks = []
+        for start in range(0, num_rows, ROWS_AT_ONCE):
+            rows = slice(start, min(start + ROWS_AT_ONCE, num_rows))
+            uniform = rng.random((rows.stop - start, self.draws_per_row))
+            block = {name: array[rows] for name, array in arrays.items()}
+            units = self.select(block, uniform[:, :middle], self.num_predict)
+            blocks.append(self._hide(block, units, uniform[:, middle:], token_ids[rows]))
+        positions, tokens, weights, *boundaries = map(np.concatenate, zip(*blocks))
+        x = {
+            "token_ids": token_ids,
+            "padding_mask": batch["padding_mask"],
+            "target_positions": positions,
+        }
+        if self.segments:
+            x["segment_ids"] = batch["segment_ids"]
+        if not self.span_boundary:
+            return x, {"tokens": tokens}, {"tokens": weights}
+        x.update(zip(BOUNDARY_FEATURES, boundaries))
+        y = {"tokens": tokens, "span_boundary": tokens}
+        return x, y, {"tokens": weights, "span_boundary": boundaries[-1]}
+
+    def _hide(self, batch, units, uniform, token_ids):
+        """The (B, P) arrays of some rows; their `token_ids` are corrupted in place."""
+        targets = units != 0
+        _check_selection(self, targets, batch["functional"])
+        positions, tokens, weights = gather_targets(batch["token_ids"], targets, self.num_predict)
+        becomes = self.corrupt(
+            tokens,
+            np.take_along_axis(units, positions, axis=1),
+            uniform,
+            self.vocabulary_size,
+            self.mask_token_id,
+            self.special_token_ids,
+            batch.get("sampled_ids"),
+        )
+        rows, slots = np.nonzero(weights)
+        token_ids[rows, positions[rows, slots]] = becomes[rows, slots]
+        if not self.span_boundary:
+            return positions, tokens, weights
+        boundaries = span_boundaries(positions, weights, batch["functional"], self.span_boundary)
+        return positions, tokens, weights, *boundaries
+
+
+def _as_ids(ids):
+    """The ids as a tuple of int."""
+    try:
+        return tuple(operator.index(one) for one in ids)
+    except TypeError:
+        raise ValueError(
+            f"special_token_ids must be integers, in a tuple. Received: special_token_ids={ids!r}"
+        ) from None
+
+
+def _check_settings(objective):
+    """Each setting alone: its type and its range."""
+    smallest = dict(vocabulary_size=1, mask_token_id=0, sequence_length=1)
+    smallest |= dict(span_boundary=0, static_passes=0)
+    if objective.num_predict is not None:
+        smallest["num_predict"] = 1
+    for name, least in smallest.items():
+        value = getattr(objective, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be an integer >= {least}. Received: {name}={value!r}")
+    for name, kind in (("select", Selection), ("corrupt", Corruption)):
+        value = getattr(objective, name)
+        if not isinstance(value, kind):
+            raise ValueError(f"{name} must be a {kind.__name__}. Received: {name}={value!r}")
+    if not isinstance(objective.segments, bool):
+        raise ValueError(f"segments must be a bool. Received: segments={objective.segments!r}")
+    if not isinstance(objective.rows, str):
+        raise ValueError(
+            'rows must name a row builder, such as "full_sentences". Received: '
+            f"rows={objective.rows!r}"
+        )
+
+
+def _check_ids(objective):
+    """The ids against the vocabulary, and P against T."""
+    size = objective.vocabulary_size
+    specials = {objective.mask_token_id, *objective.special_token_ids}
+    outside = sorted(one for one in specials if not 0 <= one < size)
+    if outside:
+        raise ValueError(
+            "mask_token_id and special_token_ids must lie in the vocabulary, "
+            f"[0, {size}). Received: {outside}"
+        )
+    corrupt = objective.corrupt
+    if corrupt.random and corrupt.random_ids == "ordinary" and len(specials) == size:
+        raise ValueError(
+            "All ids of the vocabulary are special: there is no random token to draw. Use "
+            'Corruption(random=0) or random_ids="vocabulary". Received: '
+            f"vocabulary_size={size}, special_token_ids={objective.special_token_ids}"
+        )
+    if objective.num_predict > objective.sequence_length:
+        raise ValueError(
+            f"num_predict must be at most sequence_length={objective.sequence_length}. Received: "
+            f"num_predict={objective.num_predict}"
+        )
+
+
+def _check_batch(objective, batch):
+    """The rows fit the settings; returns the arrays of the batch that have rows."""
+    names = ["token_ids", "padding_mask", "functional", "word_starts"]
+    names += ["segment_ids"] if objective.segments else []
+    check_arrays("MaskedModeling", batch, {name: (objective.sequence_length,) for name in names})
+    check_vocabulary("token_ids", batch["token_ids"], objective.vocabulary_size)
+    if objective.samples_per_row:
+        expected = (len(batch["token_ids"]), objective.samples_per_row)
+        sampled = np.shape(batch.get("sampled_ids"))  # () of None
+        if len(sampled) != 2 or sampled[0] != expected[0] or sampled[1] < expected[1]:
+            raise ValueError(
+                'Corruption(random_ids="corpus") needs sampled_ids of the shape (B, num_predict) '
+                f"= {expected}, tokens drawn from the corpus. Received: {sampled}. Make the rows "
+                "with this objective."
+            )
+        check_vocabulary("sampled_ids", batch["sampled_ids"], objective.vocabulary_size)
+    return {name: array for name, array in batch.items() if np.ndim(array) > 0}
+
+
+def _check_selection(objective, targets, functional):
+    """The selection kept its promises."""
+    if (targets & functional).any():
+        raise ValueError(
+            "The selection took special tokens or padding. Received: "
+            f"select={objective.select}, {int((targets & functional).sum())} of them"
+        )
+    most = int(np.count_nonzero(targets, axis=1).max(initial=0))
+    if most > objective.num_predict:
+        raise ValueError(
+            f"The selection took more than num_predict={objective.num_predict} tokens of a row. "
+            f"Received: select={objective.select}, {most} tokens"
+        )

@@ -1,0 +1,177 @@
+"""One of several objectives per batch: ERNIE 1.0 takes turns of masks and dialogues.
+
+A literal example: `Mixture((masked, masked + pairs), weights=(2, 1))`; a batch of part 0 has no
+question about pairs, and the head that stands idle gets zeros of weight 0.
+
+    batch["part"]      0                                1
+    objective          masked                           masked + pairs
+    y                  tokens, sentence_pair = 0 0 0    tokens, sentence_pair = 1 0 1
+    sample_weight      tokens, sentence_pair = 0 0 0    tokens, sentence_pair = 1 1 1
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_plm.objectives.given_numbers import GivenNumbers
+from keras_plm.objectives.objective import Objective
+from keras_plm.objectives.objective_sum import check_objectives
+
+LARGEST_WEIGHT = 1e6
+
+
+@dataclass(frozen=True)
+class Mixture(Objective):
+    """Trains each batch by one of several objectives, drawn by weight; all share the model.
+
+    Args:
+        objectives: tuple of two or more `Objective` that make the same features. A head that two
+            of them have is the same head.
+        weights: tuple of as many positive numbers: how often each is drawn, relative to the
+            others.
+
+    Raises:
+        ValueError: the objectives or weights do not fit each other.
+    """
+
+    rows = "mixture"
+
+    objectives: tuple
+    weights: tuple
+
+    def __post_init__(self):
+        object.__setattr__(self, "objectives", check_objectives("Mixture", self.objectives))
+        object.__setattr__(self, "weights", _checked_weights(self.weights, len(self.objectives)))
+        _check_mixture(self)
+
+    @property
+    def hides(self):
+        """Whether one of them does."""
+        return any(objective.hides for objective in self.objectives)
+
+    @property
+    def sequence_length(self):
+        """T, tokens per row."""
+        return self.objectives[0].sequence_length
+
+    @property
+    def static_passes(self):
+        """That of all of them."""
+        return self.objectives[0].static_passes
+
+    @property
+    def samples_per_row(self):
+        """The most that any of them needs."""
+        return max(objective.samples_per_row for objective in self.objectives)
+
+    @property
+    def row_settings(self):
+        """Which row builders take turns, each with its settings, and their weights."""
+        parts = [(objective.rows, objective.row_settings) for objective in self.objectives]
+        return {"parts": tuple(parts), "weights": self.weights}
+
+    @property
+    def feature_names(self):
+        """The keys of `x`, the same for all of them."""
+        return self.objectives[0].feature_names
+
+    @property
+    def head_names(self):
+        """The keys of `y`: each name once."""
+        names = (name for objective in self.objectives for name in objective.head_names)
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def draws_per_row(self):
+        """The most that any of them draws."""
+        return max(objective.draws_per_row for objective in self.objectives)
+
+    def target_shape(self, name):
+        """That of the objectives which have the head; see `Objective.target_shape`."""
+        self._check_head(name)
+        with_head = [one for one in self.objectives if name in one.head_names]
+        return with_head[0].target_shape(name)
+
+    def heads(self, backbone):
+        """Returns the heads of all of them, each once."""
+        heads = {}
+        for objective in self.objectives:
+            heads = objective.heads(backbone) | heads
+        return {name: heads[name] for name in self.head_names}
+
+    def __call__(self, batch, rng):
+        """Makes the examples of the objective that the batch is for.
+
+        Args:
+            batch: dict of arrays as that objective takes them, and "part", its number.
+            rng: `numpy.random.Generator`.
+
+        Returns:
+            `(x, y, sample_weight)`, see `Objective`; heads that this objective does not have get
+            targets 0 of weight 0.
+
+        Raises:
+            ValueError: there is no such part, or the batch does not fit it.
+        """
+        part = batch.get("part")
+        if not isinstance(part, (int, np.integer)) or not 0 <= part < len(self.objectives):
+            raise ValueError(
+                'The batch\'s "part" must say which objective it is for, an integer in '
+                f"[0, {len(self.objectives)}). Received: part={part!r}. Make the rows with this "
+                "objective."
+            )
+        objective, num_rows = self.objectives[part], len(batch["token_ids"])
+        uniform = rng.random((num_rows, self.draws_per_row))[:, : objective.draws_per_row]
+        rest = {name: value for name, value in batch.items() if name != "part"}
+        x, made, made_weight = objective(rest, GivenNumbers(uniform))
+        y, sample_weight = {}, {}
+        for name in self.head_names:
+            shape = (num_rows, *self.target_shape(name))
+            y[name] = made[name] if name in made else np.zeros(shape, "int32")
+            given = name in made_weight
+            sample_weight[name] = made_weight[name] if given else np.zeros(shape, "float32")
+        return {name: x[name] for name in self.feature_names}, y, sample_weight
+
+
+def _checked_weights(weights, count):
+    """The weights as a tuple of floats."""
+    given = weights if isinstance(weights, (tuple, list)) else ()
+    numbers = [one for one in given if isinstance(one, (int, float)) and not isinstance(one, bool)]
+    good = all(math.isfinite(one) and 0 < one <= LARGEST_WEIGHT for one in numbers)
+    if len(given) != count or len(numbers) != count or not good:
+        raise ValueError(
+            f"weights must be {count} positive numbers, one per objective, up to "
+            f"{LARGEST_WEIGHT:.0f}. Received: weights={weights!r}"
+        )
+    return tuple(map(float, numbers))
+
+
+def _check_mixture(mixture):
+    """The objectives make the same features and agree on what they share."""
+    sets = [sorted(objective.feature_names) for objective in mixture.objectives]
+    if any(names != sets[0] for names in sets):
+        raise ValueError(
+            "The objectives of a mixture must make the same features, since they train one "
+            f"graph. Received: {sets}"
+        )
+    static = {objective.static_passes for objective in mixture.objectives}
+    if len(static) > 1:
+        raise ValueError(
+            f"The objectives of a mixture must agree on static_passes. Received: {sorted(static)}"
+        )
+    for name in mixture.head_names:
+        with_head = [one for one in mixture.objectives if name in one.head_names]
+        shapes = {one.target_shape(name) for one in with_head}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"The objectives of a mixture must have as many targets of the head {name!r} "
+                f"each: set num_predict. Received: shapes {sorted(shapes)}"
+            )
+    parts = [part for one in mixture.objectives for part in getattr(one, "objectives", (one,))]
+    longest = {getattr(part, "span_boundary", 0) for part in parts} - {0}
+    if len(longest) > 1:
+        raise ValueError(
+            "The objectives of a mixture share the head of the span boundaries and must agree on "
+            f"span_boundary. Received: {sorted(longest)}"
+        )

@@ -1,0 +1,179 @@
+"""Several objectives over one batch: BERT masks tokens and asks for the next sentence.
+
+A literal example: `ObjectiveSum((MaskedModeling(..., rows="sentence_pair"), SentencePair(...)))`.
+
+    row                CLS  it      rains  SEP  stay  in  SEP
+    x["token_ids"]     CLS  [MASK]  rains  SEP  stay  in  SEP      of the one that hides
+    x["segment_ids"]   0    0       0      0    1     1   1        of the other
+    y                  {"tokens": it, "sentence_pair": 0}
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_plm.objectives.given_numbers import GivenNumbers
+from keras_plm.objectives.objective import Objective
+
+
+@dataclass(frozen=True)
+class ObjectiveSum(Objective):
+    """The heads of several objectives, trained on the same rows; the losses add up.
+
+    Args:
+        objectives: tuple of two or more `Objective`, over the same rows and with different heads.
+            At most one of them hides tokens.
+
+    Raises:
+        ValueError: the objectives do not fit each other.
+    """
+
+    objectives: tuple
+
+    def __post_init__(self):
+        object.__setattr__(self, "objectives", check_objectives("ObjectiveSum", self.objectives))
+        _check_sum(self.objectives)
+
+    @property
+    def rows(self):
+        """The row builder of all of them."""
+        return self.objectives[0].rows
+
+    @property
+    def hides(self):
+        """Whether one of them does."""
+        return any(objective.hides for objective in self.objectives)
+
+    @property
+    def sequence_length(self):
+        """T, tokens per row."""
+        return self.objectives[0].sequence_length
+
+    @property
+    def static_passes(self):
+        """That of the one that masks statically, or 0."""
+        return max(objective.static_passes for objective in self.objectives)
+
+    @property
+    def samples_per_row(self):
+        """The most that any of them needs."""
+        return max(objective.samples_per_row for objective in self.objectives)
+
+    @property
+    def row_settings(self):
+        """The keyword arguments of the row builder, of all of them."""
+        merged = {}
+        for objective in self.objectives:
+            merged |= objective.row_settings
+        return merged
+
+    @property
+    def feature_names(self):
+        """The keys of `x`: each name once."""
+        names = (name for objective in self.objectives for name in objective.feature_names)
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def head_names(self):
+        """The keys of `y`."""
+        return tuple(name for objective in self.objectives for name in objective.head_names)
+
+    @property
+    def draws_per_row(self):
+        """Those of all, one after the other."""
+        return sum(objective.draws_per_row for objective in self.objectives)
+
+    def target_shape(self, name):
+        """That of the objective which has the head; see `Objective.target_shape`."""
+        self._check_head(name)
+        with_head = [one for one in self.objectives if name in one.head_names]
+        return with_head[0].target_shape(name)
+
+    def heads(self, backbone):
+        """Returns the heads of all of them."""
+        heads = {}
+        for objective in self.objectives:
+            heads |= objective.heads(backbone)
+        return heads
+
+    def __call__(self, batch, rng):
+        """Makes the examples of all objectives from the same rows.
+
+        Args:
+            batch: dict of arrays, with all that any of the objectives takes.
+            rng: `numpy.random.Generator`.
+
+        Returns:
+            `(x, y, sample_weight)`, see `Objective`. Where two objectives make the same feature,
+            that of the one that hides tokens counts.
+
+        Raises:
+            ValueError: the batch does not fit one of the objectives.
+        """
+        uniform = rng.random((len(batch["token_ids"]), self.draws_per_row))
+        ends = np.cumsum([objective.draws_per_row for objective in self.objectives])
+        x, hidden, y, sample_weight = {}, {}, {}, {}
+        for objective, end in zip(self.objectives, ends):
+            numbers = GivenNumbers(uniform[:, end - objective.draws_per_row : end])
+            part_x, part_y, part_weight = objective(batch, numbers)
+            x |= part_x
+            hidden |= part_x if objective.hides else {}
+            y |= part_y
+            sample_weight |= part_weight
+        return x | hidden, y, sample_weight
+
+
+def check_objectives(name, objectives):
+    """Returns the parts of an objective of objectives as a tuple.
+
+    Args:
+        name: str. The class they are part of, for the message.
+        objectives: tuple or list of two or more `Objective` of the same `sequence_length`.
+
+    Raises:
+        ValueError: they are not.
+    """
+    given = objectives if isinstance(objectives, (tuple, list)) else ()
+    if len(given) < 2 or not all(isinstance(one, Objective) for one in given):
+        raise ValueError(
+            f"{name} takes a tuple of two or more objectives. Received: objectives={objectives!r}"
+        )
+    lengths = {one.sequence_length for one in given}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"The objectives of {name} must have the same sequence_length. Received: "
+            f"{sorted(lengths)}"
+        )
+    return tuple(given)
+
+
+def _check_sum(objectives):
+    """The objectives can share rows and heads."""
+    builders = sorted({objective.rows for objective in objectives})
+    if len(builders) > 1:
+        raise ValueError(
+            "The objectives of a sum must take the same rows: give MaskedModeling the row builder "
+            f'of the others, such as rows="sentence_pair". Received: rows {builders}'
+        )
+    hiding = [type(objective).__name__ for objective in objectives if objective.hides]
+    if len(hiding) > 1:
+        raise ValueError(
+            "Only one objective of a sum may hide tokens: the others would see what it hides. Use "
+            f"Mixture to take turns. Received: {hiding}"
+        )
+    names = [name for objective in objectives for name in objective.head_names]
+    if len(set(names)) < len(names):
+        raise ValueError(f"The objectives of a sum must have different heads. Received: {names}")
+    static = {objective.static_passes for objective in objectives} - {0}
+    if len(static) > 1:
+        raise ValueError(
+            f"The objectives of a sum must agree on static_passes. Received: {sorted(static)}"
+        )
+    merged = {}
+    for objective in objectives:
+        for name, value in objective.row_settings.items():
+            if merged.setdefault(name, value) != value:
+                raise ValueError(
+                    "The objectives of a sum must agree on the settings of their rows. Received: "
+                    f"{name}={merged[name]!r} and {name}={value!r}"
+                )

@@ -1,0 +1,102 @@
+"""Frozen settings that travel as plain dicts: what objectives, selections and corruptions are.
+
+    RandomSelection("word", 0.15).get_config()
+        == {"class": "RandomSelection", "unit": "word", "rate": 0.15, "count": "exact"}
+
+Settings may hold settings, alone or in a tuple; then their configs stand in their place.
+"""
+
+import inspect
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+OWN_PACKAGE = __name__.rpartition(".")[0]
+DEEPEST = 8  # settings within settings
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of frozen dataclasses whose values can be written as JSON and read again.
+
+    A class directly below this one is a kind (`Objective`, `Selection`, `Corruption`): its
+    `from_config` makes that kind only. A subclass checks its values in `__post_init__`.
+    """
+
+    kind: ClassVar[str] = "setting"
+
+    def get_config(self):
+        """Returns the class name and the settings as a dict that JSON can hold."""
+        values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {"class": type(self).__name__, **values}
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes settings from the dict that `get_config` returned.
+
+        Args:
+            config: dict with "class", the name of one of the package's own classes of this kind,
+                and its settings. Nothing is ever imported by name.
+
+        Raises:
+            ValueError: unknown class, missing or unknown settings, settings out of range, or
+                settings nested deeper than `DEEPEST`.
+        """
+        kinds = [one for one in cls.__mro__ if Settings in one.__bases__]
+        return _from_config(kinds[0] if kinds else Settings, config, 1)
+
+
+def _from_config(kind, config, depth):
+    """One level of settings; those below it may be of any kind."""
+    article = "An" if kind.kind[0] in "aeiou" else "A"
+    if not isinstance(config, dict):
+        raise ValueError(
+            f"{article} {kind.kind}'s config must be a dict. Received: config={config!r}"
+        )
+    if depth > DEEPEST:
+        raise ValueError(
+            f"{article} {kind.kind}'s config must be nested at most {DEEPEST} deep. Received: "
+            f"class={config.get('class')!r} below that"
+        )
+    settings = dict(config)
+    name = settings.pop("class", None)
+    known = {one.__name__: one for one in _own_classes(kind)}
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(
+            f"Unknown {kind.kind}: the config's 'class' must be one of {sorted(known)}. "
+            f"Received: class={name!r}"
+        )
+    expected = {field.name for field in fields(known[name])}
+    if set(settings) != expected:
+        raise ValueError(
+            f"The config of {name} must have exactly the settings {sorted(expected)}. "
+            f"Received: missing {sorted(expected - set(settings))}, "
+            f"unknown {sorted(map(str, set(settings) - expected))}"
+        )
+    return known[name](**{key: _made(value, depth) for key, value in settings.items()})
+
+
+def _own_classes(kind):
+    """The concrete classes of a kind that the package itself defines."""
+    if kind.__module__.startswith(OWN_PACKAGE + ".") and not inspect.isabstract(kind):
+        if kind is not Settings:
+            yield kind
+    for below in kind.__subclasses__():
+        yield from _own_classes(below)
+
+
+def _plain(value):
+    """A value as JSON has it."""
+    if isinstance(value, Settings):
+        return value.get_config()
+    if isinstance(value, (tuple, list)):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _made(value, depth):
+    """A value as the settings have it."""
+    if isinstance(value, dict):
+        return _from_config(Settings, value, depth + 1)
+    if isinstance(value, (tuple, list)):
+        return tuple(_made(one, depth) for one in value)
+    return value

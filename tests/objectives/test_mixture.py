@@ -1,0 +1,144 @@
+"""Mixture: the literal example, idle heads, shards, what does not fit."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from keras_plm.objectives import (
+    Corruption,
+    MaskedModeling,
+    Mixture,
+    ObjectiveSum,
+    RandomSelection,
+    SentencePair,
+    SpanSelection,
+)
+
+MASKED = MaskedModeling(
+    50, 4, (0, 1, 2), sequence_length=16, rows="packed", segments=True, num_predict=3
+)
+PAIRED = ObjectiveSum(
+    (
+        replace(MASKED, rows="sentence_pair", select=RandomSelection("word"), num_predict=3),
+        SentencePair(16),
+    )
+)
+MIXTURE = Mixture((MASKED, PAIRED), (2, 1))
+
+
+def make_batch(num_rows, part, length=16, seed=0):
+    rng = np.random.default_rng(seed)
+    functional = np.zeros((num_rows, length), bool)
+    functional[:, [0, 7, -1]] = True
+    batch = {
+        "token_ids": rng.integers(5, 50, (num_rows, length)).astype("int32"),
+        "padding_mask": np.ones((num_rows, length), bool),
+        "functional": functional,
+        "word_starts": (rng.random((num_rows, length)) < 0.7) | functional,
+        "segment_ids": np.tile(np.arange(length) > 7, (num_rows, 1)).astype("int32"),
+        "part": part,
+    }
+    if part == 1:
+        batch["sentence_pair"] = np.arange(num_rows, dtype="int32") % 2
+    return batch
+
+
+def test_literal_example():
+    """The example of the module's docstring."""
+    made = [MIXTURE(make_batch(3, part), np.random.default_rng(0)) for part in (0, 1)]
+    (_, idle, idle_weight), (_, busy, busy_weight) = made
+    assert idle["sentence_pair"].tolist() == idle_weight["sentence_pair"].tolist() == [0, 0, 0]
+    assert busy["sentence_pair"].tolist() == [0, 1, 0]
+    assert busy_weight["sentence_pair"].tolist() == [1, 1, 1]
+    for one in made:  # one graph for both: the same keys, shapes and dtypes
+        for first, second in zip(one, made[0]):
+            described = {name: (array.shape, array.dtype) for name, array in first.items()}
+            assert described == {name: (array.shape, array.dtype) for name, array in second.items()}
+    assert tuple(made[1][0]) == MIXTURE.feature_names
+
+
+@pytest.mark.parametrize("part", [0, 1, np.int64(1)])
+def test_each_part_does_what_it_does_alone(part):
+    batch = make_batch(6, part)
+    x, y, _ = MIXTURE(batch, np.random.default_rng(0))
+    objective = MIXTURE.objectives[part]
+    uniform = np.random.default_rng(0).random((6, MIXTURE.draws_per_row))
+    numbers = SimpleNamespace(random=lambda shape: uniform[: shape[0], : shape[1]])
+    alone, alone_y, _ = objective({k: v for k, v in batch.items() if k != "part"}, numbers)
+    for name in alone:
+        np.testing.assert_array_equal(x[name], alone[name])
+    np.testing.assert_array_equal(y["tokens"], alone_y["tokens"])
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_shards(part):
+    batch = make_batch(20, part)
+    whole = MIXTURE(batch, np.random.default_rng(3))
+    bits = np.random.PCG64(3).advance(12 * MIXTURE.draws_per_row)
+    rows = {name: value if name == "part" else value[12:] for name, value in batch.items()}
+    shard = MIXTURE(rows, np.random.Generator(bits))
+    for first, sliced in zip(whole, shard):
+        for name, array in first.items():
+            np.testing.assert_array_equal(array[12:], sliced[name])
+
+
+def test_settings_for_the_rows():
+    assert MIXTURE.rows == "mixture" and MIXTURE.sequence_length == 16
+    assert MIXTURE.weights == (2.0, 1.0) and MIXTURE.hides
+    assert MIXTURE.row_settings == {
+        "parts": (
+            ("packed", {"sequence_length": 16}),
+            ("sentence_pair", dict(sequence_length=16, negative="random", short_rate=0.1)),
+        ),
+        "weights": (2.0, 1.0),
+    }
+    assert MIXTURE.draws_per_row == max(MASKED.draws_per_row, PAIRED.draws_per_row)
+    assert MIXTURE.head_names == ("tokens", "sentence_pair")
+    assert MIXTURE.target_shape("tokens") == (3,) and MIXTURE.target_shape("sentence_pair") == ()
+    assert MIXTURE.samples_per_row == MIXTURE.static_passes == 0
+    corpus = replace(MASKED, corrupt=Corruption(random_ids="corpus"))
+    assert Mixture((MASKED, corpus), (1, 1)).samples_per_row == 3
+
+
+def test_heads_once_each():
+    keras = pytest.importorskip("keras")
+    backbone = SimpleNamespace(
+        token_embedding=keras.layers.ReversibleEmbedding(50, 4), pooler=True, activation="gelu"
+    )
+    assert tuple(MIXTURE.heads(backbone)) == ("tokens", "sentence_pair")
+
+
+SPANS = replace(MASKED, select=SpanSelection(), span_boundary=20)
+
+
+@pytest.mark.parametrize(
+    "objectives, weights, message",
+    [
+        ((MASKED,), (1,), "Mixture takes a tuple of two or more objectives"),
+        ((MASKED, MASKED), (1,), "weights must be 2 positive numbers"),
+        ((MASKED, MASKED), (1, 0), "weights must be 2 positive numbers"),
+        ((MASKED, MASKED), (1, -1), "weights must be 2 positive numbers"),
+        ((MASKED, MASKED), (1, float("inf")), "weights must be 2 positive numbers"),
+        ((MASKED, MASKED), (1, float("nan")), "weights must be 2 positive numbers"),
+        ((MASKED, MASKED), (1, "1"), "weights must be 2 positive numbers"),
+        ((MASKED, MASKED), (1, True), "weights must be 2 positive numbers"),
+        ((MASKED, MASKED), 1, "weights must be 2 positive numbers"),
+        ((MASKED, replace(MASKED, sequence_length=32)), (1, 1), "same sequence_length"),
+        ((MASKED, replace(MASKED, segments=False)), (1, 1), "must make the same features"),
+        ((MASKED, replace(MASKED, num_predict=4)), (1, 1), r"targets of the head 'tokens'.*\(3,\)"),
+        ((MASKED, replace(MASKED, static_passes=2)), (1, 1), r"static_passes. Received: \[0, 2\]"),
+        ((SPANS, replace(SPANS, span_boundary=10)), (1, 1), r"span_boundary. Received: \[10, 20"),
+    ],
+)
+def test_what_does_not_fit(objectives, weights, message):
+    with pytest.raises(ValueError, match=message) as error:
+        Mixture(objectives, weights)
+    assert "Received: " in str(error.value)
+
+
+@pytest.mark.parametrize("part", [None, 2, -1, 0.0, "0"])
+def test_bad_part(part):
+    with pytest.raises(ValueError, match='"part" must say which objective'):
+        MIXTURE(make_batch(2, part), np.random.default_rng(0))

@@ -1,0 +1,103 @@
+"""Settings travel as plain JSON, nested ones too, and only the package's own classes are made."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from keras_plm.files import check_config
+from keras_plm.objectives import (
+    Corruption,
+    MaskedModeling,
+    Mixture,
+    NgramSelection,
+    Objective,
+    ObjectiveSum,
+    PermutationModeling,
+    RandomSelection,
+    Selection,
+    SentencePair,
+    SpanSelection,
+)
+from keras_plm.objectives.settings import DEEPEST, Settings
+
+MASKED = MaskedModeling(100, 4, (0, 1), RandomSelection("word", 0.2), rows="sentence_pair")
+SUM = ObjectiveSum((MASKED, SentencePair(short_rate=0.2)))
+SPANS = MaskedModeling(
+    100, 4, select=SpanSelection(), corrupt=Corruption(per="span"), span_boundary=20
+)
+OBJECTIVES = [
+    MASKED,
+    SPANS,
+    MaskedModeling(100, 4, select=NgramSelection(), static_passes=10),
+    SentencePair(negative="reply"),
+    SUM,
+    Mixture((SUM, SUM), (1, 2.5)),
+    PermutationModeling(32, 16, 9, 16),
+]
+
+
+def test_literal_example():
+    """The example of the module's docstring."""
+    config = {"class": "RandomSelection", "unit": "word", "rate": 0.15, "count": "exact"}
+    assert RandomSelection("word", 0.15).get_config() == config
+    assert Settings.from_config(config) == RandomSelection("word", 0.15)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda one: type(one).__name__)
+def test_round_trip_through_json(objective):
+    config = json.loads(json.dumps(objective.get_config()))
+    check_config(config)  # as a preset's configuration is checked
+    again = Objective.from_config(config)
+    assert again == objective and type(again) is type(objective)
+    assert hash(again) == hash(objective) and again.get_config() == objective.get_config()
+
+
+def test_nested_settings_are_written_as_configs():
+    config = SUM.get_config()
+    assert [one["class"] for one in config["objectives"]] == ["MaskedModeling", "SentencePair"]
+    assert config["objectives"][0]["select"]["class"] == "RandomSelection"
+    assert config["objectives"][0]["special_token_ids"] == [0, 1]
+
+
+@dataclass(frozen=True)
+class ForeignSelection(Selection):
+    """A selection of somebody else."""
+
+    rate: float = 0.5
+    draws = _select = None
+
+
+def test_only_the_package_is_known():
+    for name in ("ForeignSelection", "Selection", "Settings", "Corruption", "Objective", "dict"):
+        with pytest.raises(ValueError, match="Unknown objective.*'MaskedModeling'.*Received"):
+            Objective.from_config({"class": name})
+    with pytest.raises(ValueError, match="Unknown selection.*'RandomSelection'"):
+        RandomSelection.from_config({"class": "ForeignSelection", "rate": 0.5})
+    with pytest.raises(ValueError, match="Unknown setting"):
+        Objective.from_config({**MASKED.get_config(), "select": {"class": "ForeignSelection"}})
+    with pytest.raises(ValueError, match="A selection's config must be a dict"):
+        RandomSelection.from_config([])
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"select": Corruption().get_config()}, "select must be a Selection"),
+        ({"select": None}, "select must be a Selection"),
+        ({"corrupt": {"class": "Corruption"}}, r"Corruption must have exactly .* missing \['mask'"),
+        ({"select": {"class": "RandomSelection", "unit": "word", "rate": 2, "count": "exact"}},
+         "rate"),
+    ],
+)  # fmt: skip
+def test_bad_nested_settings(change, message):
+    with pytest.raises(ValueError, match=message):
+        Objective.from_config({**MASKED.get_config(), **change})
+
+
+def test_depth_is_bounded():
+    config = SUM.get_config()
+    for _ in range(DEEPEST):
+        config = {"class": "ObjectiveSum", "objectives": [config, config]}
+    with pytest.raises(ValueError, match=f"nested at most {DEEPEST} deep"):
+        Objective.from_config(config)
