@@ -1,6 +1,7 @@
 """From text on disk to batches: tokenizer, corpus, rows, examples."""
 
 from keras_plm.data.corpus import Corpus
+from keras_plm.data.dialogue_turns import quoted_turns
 from keras_plm.data.examples import Examples, examples
 from keras_plm.data.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.data.subword_tokenizer import SubwordTokenizer
@@ -15,6 +16,7 @@ __all__ = [
     "SubwordTokenizer",
     "Tokenizer",
     "examples",
+    "quoted_turns",
     "sentencepiece_from_tokenizers_json",
     "train_tokenizer",
 ]

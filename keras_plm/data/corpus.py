@@ -23,6 +23,8 @@ class Corpus:
         directory: where the corpus lies.
         token_ids: (N,) uint16 or int32.
         word_starts: (N,) bool, True where a token may start a word.
+        span_marks: (N,) uint8: 0 outside of all given spans, 1 for the first token of a span, 2
+            for its others; None if none were asked for.
         sentence_offsets: (number of sentences + 1,) int64, from 0 to N.
         document_offsets: (number of documents + 1,) int64, a subset of `sentence_offsets`.
         documents: (num_documents,) int64, the indices of the documents that this corpus or part
@@ -30,6 +32,7 @@ class Corpus:
             `token_ids[document_offsets[d] : document_offsets[d + 1]]`.
         num_documents, num_tokens, num_sentences: their numbers in these documents.
         tokenizer_fingerprint, vocabulary_size, special_token_ids: those of the tokenizer.
+        layout: str, the name of the tokenizer's `RowLayout`.
     """
 
     def __init__(self, directory, info, arrays, documents=None):
@@ -37,9 +40,11 @@ class Corpus:
         self.tokenizer_fingerprint = info["tokenizer_fingerprint"]
         self.vocabulary_size = info["vocabulary_size"]
         self.special_token_ids = dict(info["special_token_ids"])
+        self.layout = info["layout"]
         self._info, self._arrays = info, arrays
         self.token_ids = arrays["token_ids"]
         self.word_starts = arrays["word_starts"]
+        self.span_marks = arrays.get("span_marks")
         self.sentence_offsets = arrays["sentence_offsets"]
         self.document_offsets = arrays["document_offsets"]
         if documents is None:
@@ -65,6 +70,8 @@ class Corpus:
         text_field="text",
         split_sentences=split_sentences,
         num_workers=None,
+        split_words=None,
+        find_spans=None,
     ):
         """Tokenises text files into a directory, and opens it.
 
@@ -82,14 +89,20 @@ class Corpus:
                 part of one, if it is longer than 1,000,000 characters) with its line ends. None
                 means that each line is a sentence.
             num_workers: threads that tokenise. None: one per core that is ours, at most 8.
+            split_words: a function from a sentence to the list of its words, which cover it but
+                for white space: a segmenter of Chinese, or `str.split`. None: the tokenizer says
+                where words start.
+            find_spans: a function from a sentence to a list of (begin, end), the characters of
+                its phrases or names. They may not overlap. None: there are no spans.
 
         Returns:
             A `Corpus`.
 
         Raises:
             FileNotFoundError: if a path does not exist.
-            ValueError: if a file is empty or not UTF-8, if there is no text, or if `directory`
-                exists and is no corpus. A full disk is an OSError. Nothing is left behind.
+            ValueError: if a file is empty or not UTF-8, if there is no text, if `directory`
+                exists and is no corpus, or if words do not cover their sentence or spans are not
+                in it. A full disk is an OSError. Nothing is left behind.
         """
         if num_workers is None:
             num_workers = min(_num_cores(), 8)
@@ -98,7 +111,9 @@ class Corpus:
         documents = read_documents(paths, text_field)
         split_sentences = split_sentences or str.splitlines
         with atomic_directory(directory, overwrite_marker=MARKER) as partial:
-            write_corpus(partial, documents, tokenizer, split_sentences, num_workers)
+            write_corpus(
+                partial, documents, tokenizer, split_sentences, num_workers, split_words, find_spans
+            )
         return cls.open(directory)
 
     @classmethod

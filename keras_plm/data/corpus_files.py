@@ -1,14 +1,17 @@
 """The files of a corpus: written as a stream, and looked through before they are used."""
 
+import contextlib
 import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 
+from keras_plm.data.row_layout import layout_by_name
+from keras_plm.data.word_bounds import given_bounds
 from keras_plm.files import check_config, file_inside, load_array, read_json
 
-FORMAT = 1
+FORMAT = 2
 MARKER = "corpus.json"
 ARRAYS = {
     "token_ids": ("uint16", "int32"),
@@ -16,12 +19,21 @@ ARRAYS = {
     "sentence_offsets": ("int64",),
     "document_offsets": ("int64",),
 }
+SPAN_MARKS = {"span_marks": ("uint8",)}  # if spans were given
 COUNTS = ("num_tokens", "num_sentences", "num_documents")
 BATCH_CHARACTERS = 4_000_000  # text that is tokenised at once
 CHUNK = 1 << 24  # elements of an array that are looked at at once
 
 
-def write_corpus(directory, documents, tokenizer, split_sentences, num_workers):
+def write_corpus(
+    directory,
+    documents,
+    tokenizer,
+    split_sentences,
+    num_workers,
+    split_words=None,
+    find_spans=None,
+):
     """Tokenises documents, batch by batch, into the files of a corpus.
 
     Args:
@@ -30,11 +42,15 @@ def write_corpus(directory, documents, tokenizer, split_sentences, num_workers):
         tokenizer: a `Tokenizer`.
         split_sentences: a function from text to a list of sentences.
         num_workers: threads that tokenise.
+        split_words: a function from a sentence to its words, or None.
+        find_spans: a function from a sentence to the (begin, end) of its spans, or None.
 
     Raises:
-        ValueError: if there is no text.
+        ValueError: if there is no text, or words or spans do not fit it.
     """
-    counts = _write_arrays(directory, documents, tokenizer, split_sentences, num_workers)
+    encode = _Encoder(tokenizer, num_workers, split_words, find_spans)
+    batches = _batches(documents, split_sentences)
+    counts = _write_arrays(directory, batches, encode, tokenizer.vocabulary_size)
     if not counts["num_documents"]:
         raise ValueError("There is no text to tokenise: no document has a token")
     info = {
@@ -42,6 +58,8 @@ def write_corpus(directory, documents, tokenizer, split_sentences, num_workers):
         "tokenizer_fingerprint": tokenizer.fingerprint,
         "vocabulary_size": tokenizer.vocabulary_size,
         "special_token_ids": tokenizer.special_token_ids,
+        "layout": tokenizer.layout.name,
+        "has_spans": find_spans is not None,
         **counts,
     }
     (directory / MARKER).write_text(json.dumps(info, indent=2), encoding="utf-8")
@@ -67,7 +85,7 @@ def read_corpus(directory):
     _check_info(info, directory)
     arrays = {
         name: load_array(file_inside(directory, f"{name}.npy"), dtype, ndim=1)
-        for name, dtype in ARRAYS.items()
+        for name, dtype in _arrays(info["has_spans"]).items()
     }
     _check_arrays(info, arrays, directory)
     return info, arrays
@@ -101,37 +119,65 @@ class _ArrayWriter:
                     raise RuntimeError("The header of an array file changed its length")
 
 
-def _write_arrays(directory, documents, tokenizer, split, num_workers):
-    """Tokenises documents, batch by batch, into the four arrays; returns their numbers."""
-    vocabulary_size = tokenizer.vocabulary_size
-    token_dtype = "uint16" if vocabulary_size <= 65_536 else "int32"
+class _Encoder:
+    """Sentences to their ids, which of them start words, and marks of spans, all in one row."""
+
+    def __init__(self, tokenizer, num_threads, split_words, find_spans):
+        self.tokenizer, self.num_threads = tokenizer, num_threads
+        self.split_words, self.find_spans = split_words, find_spans
+        self.has_spans = find_spans is not None
+
+    def __call__(self, sentences):
+        """Lengths of the sentences, ids, word starts and span marks (or None)."""
+        if self.split_words is None and self.find_spans is None:
+            rows, offsets = self.tokenizer.encode(sentences, num_threads=self.num_threads), None
+        else:
+            rows, offsets = self.tokenizer.encode_with_offsets(sentences, self.num_threads)
+        lengths = np.array([len(row) for row in rows], "int64")
+        ids = np.fromiter(itertools.chain.from_iterable(rows), "int32", lengths.sum())
+        starts = self.tokenizer.starts_words(ids)
+        starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True  # a sentence starts a word
+        if offsets is None:
+            return lengths, ids, starts, None
+        given = given_bounds(sentences, offsets, starts, self.split_words, self.find_spans)
+        return lengths, ids, *given
+
+
+def _write_arrays(directory, batches, encode, vocabulary_size):
+    """Tokenises sentences, batch by batch, into the arrays; returns their numbers."""
+    dtypes = {name: allowed[0] for name, allowed in _arrays(encode.has_spans).items()}
+    if vocabulary_size > 65_536:
+        dtypes["token_ids"] = "int32"
     total, last = 0, 0  # tokens so far; end of the last document that has tokens
-    with (
-        _ArrayWriter(directory / "token_ids.npy", token_dtype) as ids_file,
-        _ArrayWriter(directory / "word_starts.npy", "bool") as starts_file,
-        _ArrayWriter(directory / "sentence_offsets.npy", "int64") as sentences_file,
-        _ArrayWriter(directory / "document_offsets.npy", "int64") as documents_file,
-    ):
-        sentences_file.write([0])
-        documents_file.write([0])
-        for sentences, document_ends in _batches(documents, split):
-            encoded = tokenizer.encode(sentences, num_threads=num_workers)
-            ids = np.fromiter(itertools.chain.from_iterable(encoded), token_dtype)
-            ends = total + np.cumsum([0] + [len(row) for row in encoded])  # (sentences + 1,)
-            ids_file.write(ids)
-            starts = tokenizer.starts_words(ids)
-            starts[ends[:-1][np.diff(ends) > 0] - total] = True  # sentences start with a word
-            starts_file.write(starts)
-            sentences_file.write(ends[1:][np.diff(ends) > 0])
+    with contextlib.ExitStack() as stack:
+        files = {
+            name: stack.enter_context(_ArrayWriter(directory / f"{name}.npy", dtype))
+            for name, dtype in dtypes.items()
+        }
+        files["sentence_offsets"].write([0])
+        files["document_offsets"].write([0])
+        for sentences, document_ends in batches:
+            lengths, ids, word_starts, span_marks = encode(sentences)
+            ends = total + np.append(0, np.cumsum(lengths))  # (sentences + 1,)
+            files["token_ids"].write(ids)
+            files["word_starts"].write(word_starts)
+            if span_marks is not None:
+                files["span_marks"].write(span_marks)
+            files["sentence_offsets"].write(ends[1:][lengths > 0])
             bounds = ends[np.array(document_ends, "int64")]
             bounds = bounds[np.diff(bounds, prepend=last) > 0]
-            documents_file.write(bounds)
+            files["document_offsets"].write(bounds)
             total, last = int(ends[-1]), int(bounds[-1]) if len(bounds) else last
     return {
         "num_tokens": total,
-        "num_sentences": sentences_file.size - 1,
-        "num_documents": documents_file.size - 1,
+        "num_sentences": files["sentence_offsets"].size - 1,
+        "num_documents": files["document_offsets"].size - 1,
     }
+
+
+def _arrays(has_spans):
+    """The arrays of a corpus and their data types."""
+    return {**ARRAYS, **SPAN_MARKS} if has_spans else ARRAYS
 
 
 def _batches(documents, split):
@@ -167,6 +213,12 @@ def _check_info(info, directory):
             f"{directory}/corpus.json needs tokenizer_fingerprint and special_token_ids. "
             f"Received: {sorted(info)}"
         )
+    layout_by_name(info.get("layout"))
+    if type(info.get("has_spans")) is not bool:
+        raise ValueError(
+            f"{directory}/corpus.json: has_spans must be true or false. "
+            f"Received: {info.get('has_spans')!r}"
+        )
     for name, index in special.items():
         if type(index) is not int or not 0 <= index < info["vocabulary_size"]:
             raise ValueError(
@@ -184,6 +236,8 @@ def _check_arrays(info, arrays, directory):
         "sentence_offsets": info["num_sentences"] + 1,
         "document_offsets": info["num_documents"] + 1,
     }
+    if info["has_spans"]:
+        expected["span_marks"] = info["num_tokens"]
     if sizes != expected:
         raise ValueError(f"{directory} is damaged: expected sizes {expected}. Received: {sizes}")
     tokens, sentences, documents = (
@@ -208,6 +262,12 @@ def _check_arrays(info, arrays, directory):
     for chunk in _chunks(arrays["word_starts"].view("uint8")):
         if chunk.max() > 1:
             raise ValueError(f"{directory} is damaged: word_starts must be 0 or 1")
+    for chunk in _chunks(arrays.get("span_marks", tokens[:0]), overlap=1):
+        if chunk.max() > 2 or np.any((chunk[1:] == 2) & (chunk[:-1] == 0)):
+            raise ValueError(
+                f"{directory} is damaged: span_marks must be 0, 1 at the begin of a span, or 2 "
+                "behind 1 or 2"
+            )
 
 
 def _chunks(array, overlap=0):

@@ -9,12 +9,8 @@ import sys
 import grain
 import numpy as np
 
-from keras_plm.data.segment_pair import SegmentPairRows
-
-# Which builder makes the rows of an objective: the key is the objective's attribute `rows`.
-# builder(corpus, objective, batch_size, seed, training, bidirectional) has `steps_per_pass` and,
-# called with (step, rows), returns a dict of arrays with those rows of batch `step`.
-ROW_BUILDERS = {"segment_pair": SegmentPairRows}
+from keras_plm.data.row_builders import ROW_BUILDERS
+from keras_plm.data.token_sampling import TokenSampler
 
 READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=16)
 
@@ -106,7 +102,7 @@ def examples(
         )
     index, count = _check_shard(shard, batch_size)
     builder = ROW_BUILDERS[objective.rows](
-        corpus, objective, batch_size, seed, training, bidirectional
+        corpus, batch_size, seed, training, bidirectional, **objective.row_settings
     )
     if not training and start > builder.steps_per_pass:
         raise ValueError(
@@ -122,15 +118,23 @@ class _Batches:
     def __init__(self, corpus, objective, builder, seed, training, rows):
         self.corpus, self.objective, self.builder = corpus, objective, builder
         self.seed, self.training, self.rows = seed, training, rows
+        self.sampler = TokenSampler(corpus) if objective.samples_per_row else None
 
     def __len__(self):
         return sys.maxsize if self.training else self.builder.steps_per_pass
 
     def __getitem__(self, step):
+        if self.objective.static_passes:
+            step %= self.objective.static_passes * self.builder.steps_per_pass
+        batch = self.builder(step, self.rows)
+        if self.sampler is not None:
+            shape = (self.builder.batch_size, self.objective.samples_per_row)
+            uniform = np.random.default_rng((self.seed, 3, step)).random(shape)
+            batch["sampled_ids"] = self.sampler(uniform[self.rows])
         bits = np.random.PCG64((self.seed, 2, step))
         # one step of the generator per number: go to those of this shard's first row
         bits.advance(self.rows.start * self.objective.draws_per_row)
-        return self.objective(self.builder(step, self.rows), np.random.Generator(bits))
+        return self.objective(batch, np.random.Generator(bits))
 
 
 class _From:

@@ -29,13 +29,14 @@ class RowLayout:
     pad_left: bool = False
     question_first: bool = True
 
-    def lay_out(self, tokenizer, first, second=None):
+    def lay_out(self, tokenizer, first, *others):
         """Lay out one row, whatever its length.
 
         Args:
             tokenizer: `Tokenizer` that knows the special ids.
             first: list of int. The ids of A.
-            second: list of int or None. The ids of B.
+            others: lists of int. The ids of B, and of further texts: turns of a dialogue, whose
+                segments are those of A and B by turns.
 
         Returns:
             Two lists of as many ints: token ids and segment ids.
@@ -50,10 +51,11 @@ class RowLayout:
         ids = [*start, *first]
         segments = [self.segments[0]] * len(ids)
         last = self.segments[0]
-        if second is not None:
-            ids += [*between, *second]
-            last = self.segments[1]
-            segments += [self.segments[0]] * len(between) + [last] * len(second)
+        for number, text in enumerate(others, start=1):
+            ids += [*between, *text]
+            segments += [last] * len(between)
+            last = self.segments[number % 2]
+            segments += [last] * len(text)
         behind = [last, *[self.segments[2]] * len(end)][: len(end)]
         return ids + end, segments + behind
 

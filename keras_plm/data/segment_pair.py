@@ -16,7 +16,9 @@ row has exactly T tokens. Source: XLNet (arXiv:1906.08237), section 3.1, and `_s
 
 import numpy as np
 
+from keras_plm.data.passes import LastPasses, document_order
 from keras_plm.data.stream import DocumentStream
+from keras_plm.data.truncation import truncated_lengths
 
 SPECIAL_PER_ROW = 3  # SEP, SEP, CLS
 SEGMENT_OF_CLS = 2
@@ -27,20 +29,22 @@ class SegmentPairRows:
 
     Args:
         corpus: a `Corpus`; its special ids must have "sep", "cls" and "eod".
-        objective: has sequence_length, T tokens per row, and reuse_length, how far each row
-            advances from batch to batch; with 0 it advances by the T - 3 tokens that a row takes
-            from the text.
         batch_size: B, rows per batch; even if bidirectional.
         seed: of the document order, which changes with every pass, and of the pairs.
         training: False keeps the corpus's own document order in every pass.
         bidirectional: whether the second half of the rows is reversed.
+        sequence_length: T, tokens per row.
+        reuse_length: how far each row advances from batch to batch; with 0 it advances by the
+            T - 3 tokens that a row takes from the text.
 
     Raises:
         ValueError: odd batch size when bidirectional, missing special ids, or a corpus too small
             for one batch.
     """
 
-    def __init__(self, corpus, objective, batch_size, seed, training, bidirectional):
+    def __init__(
+        self, corpus, batch_size, seed, training, bidirectional, sequence_length, reuse_length
+    ):
         if bidirectional and batch_size % 2:
             raise ValueError(
                 "Bidirectional data needs an even batch_size: its second half reads the rows of "
@@ -54,13 +58,13 @@ class SegmentPairRows:
                 f"Received: special_token_ids={dict(corpus.special_token_ids)}"
             )
         self.corpus = corpus
-        self.sequence_length = objective.sequence_length
-        self.reuse_length = objective.reuse_length
+        self.sequence_length = sequence_length
+        self.reuse_length = reuse_length
         self.batch_size = batch_size
         self.seed = seed
         self.training = training
         self.bidirectional = bidirectional
-        self._streams = {}
+        self._streams = LastPasses(self._make_stream)
         num_rows = batch_size // 2 if bidirectional else batch_size
         num_tokens = self._stream(0).num_tokens
         self.row_length = num_tokens // num_rows
@@ -111,8 +115,8 @@ class SegmentPairRows:
         functional = (column == a_end) | (column >= self.sequence_length - 2)
         offset[functional] = 0  # within the row, in its own direction
         position = _stream_position(bounds, offset)
-        token_ids, word_starts = stream.tokens(position)
-        self._check_ids(token_ids)
+        found = stream.read(position)
+        token_ids = found["token_ids"]
         special_ids = self.corpus.special_token_ids
         token_ids[functional] = special_ids["sep"]
         token_ids[:, -1] = special_ids["cls"]
@@ -121,34 +125,18 @@ class SegmentPairRows:
         return {
             "token_ids": token_ids,
             "segment_ids": segment_ids,
-            "word_starts": word_starts | functional,
+            "word_starts": found["word_starts"] | functional,
             "functional": functional,
             "fresh": np.full(len(row), pass_step == 0),
             "backward": backward,
         }
 
     def _stream(self, number):
-        """The stream of a pass; the last two are kept, since threads may work across their edge."""
-        number = number if self.training else 0
-        streams = self._streams
-        if number not in streams:
-            documents = np.asarray(self.corpus.documents)
-            if self.training:
-                documents = np.random.default_rng((self.seed, 0, number)).permutation(documents)
-            stream = DocumentStream(self.corpus, documents, self.corpus.special_token_ids["eod"])
-            kept = sorted(streams, key=lambda other: abs(other - number))[:1]
-            streams = {**{other: streams[other] for other in kept}, number: stream}
-            self._streams = streams
-        return streams[number]
+        return self._streams(number if self.training else 0)
 
-    def _check_ids(self, token_ids):
-        low, high = int(token_ids.min()), int(token_ids.max())
-        if low < 0 or high >= self.corpus.vocabulary_size:
-            raise ValueError(
-                "The corpus has token ids outside its vocabulary: build it again with its "
-                f"tokenizer. Received: ids from {low} to {high}, "
-                f"vocabulary_size={self.corpus.vocabulary_size}"
-            )
+    def _make_stream(self, number):
+        documents = document_order(self.corpus, self.seed, number, self.training)
+        return DocumentStream(self.corpus, documents, self.corpus.special_token_ids["eod"])
 
 
 def _stream_position(bounds, offset):
@@ -189,9 +177,5 @@ def _split_pairs(stream, bounds, a_begin, total, uniform):
     at_random = (num_cuts == 0) | (uniform[:, 0] < 0.5)
     b_begin = np.where(at_random, random_begin, a_begin + a_length)
     b_length = np.where(at_random, grown_high - grown_low, whole - a_length)
-    return _trimmed_length(a_length, b_length, total), b_begin
-
-
-def _trimmed_length(a_length, b_length, total):
-    """What is left of A when the longer of both (B if equal) loses one token until they fit."""
-    return np.minimum(a_length, np.maximum(total - b_length, (total + 1) // 2))
+    lengths = np.stack([a_length, b_length], axis=1)
+    return truncated_lengths(lengths, total)[:, 0], b_begin

@@ -12,7 +12,8 @@ class DocumentStream:
 
     Args:
         corpus: a `Corpus`, or any object with its arrays token_ids (N,), word_starts (N,),
-            sentence_offsets (num_sentences + 1,) and document_offsets (num_documents + 1,).
+            sentence_offsets (num_sentences + 1,) and document_offsets (num_documents + 1,), its
+            vocabulary_size, and span_marks (N,) or None.
         documents: (D,) int, indices of documents in the order of the stream.
         end_of_document_id: the id of <eod>.
     """
@@ -21,6 +22,9 @@ class DocumentStream:
         self.token_ids = np.asarray(corpus.token_ids)  # plain views: memmap's indexing is slow
         self.word_starts = np.asarray(corpus.word_starts)
         self.sentence_offsets = np.asarray(corpus.sentence_offsets)
+        span_marks = getattr(corpus, "span_marks", None)
+        self.span_marks = None if span_marks is None else np.asarray(span_marks)
+        self.vocabulary_size = corpus.vocabulary_size
         self.end_of_document_id = end_of_document_id
         documents = np.asarray(documents, "int64")
         offsets = np.asarray(corpus.document_offsets)
@@ -36,20 +40,43 @@ class DocumentStream:
         """Tokens of the stream, with one <eod> per document."""
         return int(self._token_stops[-1]) if len(self._token_stops) else 0
 
-    def tokens(self, positions):
+    @property
+    def sentence_bounds(self):
+        """Where every sentence begins, and the end of the last: (number of sentences + 1,)."""
+        return self.sentence_begin(np.arange(self._sentence_stops[-1] + 1))
+
+    @property
+    def document_sentences(self):
+        """The numbers of each document's first sentence and of its <eod>: (D, 2)."""
+        ends = self._sentence_stops - 1
+        return np.stack([ends - self._sentences, ends], axis=1)
+
+    def read(self, positions):
         """Looks tokens up.
 
         Args:
             positions: int array of any shape, 0 to `num_tokens - 1`.
 
         Returns:
-            token ids and word starts, int32 and bool arrays of the same shape.
+            dict of arrays of the same shape: token_ids int32; word_starts bool;
+            document_ends bool, True at every <eod>; span_marks uint8, if the corpus has spans.
+
+        Raises:
+            ValueError: the corpus has ids outside its vocabulary.
         """
         document, offset = self._locate(positions)
         is_end = offset == self._lengths[document]
         position = np.where(is_end, 0, self._begins[document] + offset)
         token_ids = np.where(is_end, self.end_of_document_id, self.token_ids[position])
-        return token_ids.astype("int32"), is_end | self.word_starts[position]
+        self._check_ids(token_ids)
+        found = {
+            "token_ids": token_ids.astype("int32"),
+            "word_starts": is_end | self.word_starts[position],
+            "document_ends": is_end,
+        }
+        if self.span_marks is not None:
+            found["span_marks"] = np.where(is_end, 0, self.span_marks[position]).astype("uint8")
+        return found
 
     def sentence_number(self, positions):
         """The number of the sentence that holds each position, counted through the stream."""
@@ -78,3 +105,12 @@ class DocumentStream:
         """The document of each position and the offset in it; <eod> has the last offset."""
         document = np.searchsorted(self._token_stops, positions, side="right")
         return document, positions - (self._token_stops[document] - self._lengths[document] - 1)
+
+    def _check_ids(self, token_ids):
+        low, high = token_ids.min(initial=0), token_ids.max(initial=0)
+        if low < 0 or high >= self.vocabulary_size:
+            raise ValueError(
+                "The corpus has token ids outside its vocabulary: build it again with its "
+                f"tokenizer. Received: ids from {low} to {high}, "
+                f"vocabulary_size={self.vocabulary_size}"
+            )

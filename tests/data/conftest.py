@@ -49,6 +49,7 @@ def random_corpus(
         vocabulary_size=vocabulary_size,
         special_token_ids={"cls": 3, "sep": 4, "pad": 5, "mask": 6, "eod": 7},
         tokenizer_fingerprint="abc",
+        layout="bert",
     )
 
 

@@ -56,6 +56,7 @@ def test_the_arrays_are_the_text(corpus, tokenizer):
 def test_facts_about_the_tokenizer(corpus, tokenizer):
     assert corpus.vocabulary_size == 500
     assert corpus.special_token_ids == tokenizer.special_token_ids
+    assert corpus.layout == "xlnet" and corpus.span_marks is None
     corpus.check_tokenizer(tokenizer)
     other = train_tokenizer(BOTCHAN, vocabulary_size=400)
     with pytest.raises(ValueError, match="built with another tokenizer.*Received"):
@@ -257,3 +258,54 @@ def test_other_tokenizers(tmp_path, subword_tokenizers):
         )
         with pytest.raises(ValueError, match='no special tokens.*model="sentencepiece"'):
             examples(corpus, objective, batch_size=1)
+
+
+def test_given_words_and_spans(tmp_path, subword_tokenizers):
+    """Chinese that is segmented, or will be; word starts and span marks are those of the text."""
+    tokenizer = subword_tokenizers["bert_uncased"]
+    path, directory = tmp_path / "text.txt", tmp_path / "corpus"
+    path.write_text("日本 the badger 日 本\n\n本日本。", "utf-8")
+    corpus = Corpus.build(
+        path, tokenizer, directory, split_words=str.split, find_spans=lambda text: [(0, 2)]
+    )
+    rows, offsets = tokenizer.encode_with_offsets(["日本 the badger 日 本", "本日本。"])
+    begins = [row[:, 0].tolist() for row in offsets]
+    assert corpus.token_ids.tolist() == sum(rows, []) and corpus.layout == "bert"
+    starts = [begin in (0, 3, 7, 14, 16) for begin in begins[0]]
+    starts += [begin == 0 for begin in begins[1]]
+    repeated = [left == right for row in begins for left, right in zip([None] + row, row)]
+    assert not any(repeated)
+    assert corpus.word_starts.tolist() == starts
+    assert corpus.span_marks.tolist() == [
+        {0: 1, 1: 2}.get(begin, 0) for row in begins for begin in row
+    ]
+    part = pickle.loads(pickle.dumps(corpus.split(0.5)[0]))
+    assert part.span_marks.tolist() == corpus.span_marks.tolist()
+    again = Corpus.build(path, tokenizer, tmp_path / "words", split_words=str.split)
+    assert again.span_marks is None and again.token_ids.tolist() == corpus.token_ids.tolist()
+    plain = Corpus.build(path, tokenizer, tmp_path / "plain")
+    assert plain.word_starts.sum() > again.word_starts.sum()
+
+
+def test_bad_words_and_spans_leave_nothing_behind(tmp_path, tokenizer):
+    path = tmp_path / "text.txt"
+    path.write_text("One cat. Two cats.")
+    cases = [
+        (dict(split_words=lambda text: text.split()[:1]), "must cover the sentence.*'One cat.'"),
+        (dict(find_spans=lambda text: [(4, 99)]), "lie within the sentence.*'One cat.'"),
+        (dict(find_spans=lambda text: [(0, 3), (2, 5)]), "must not overlap.*'One cat.'"),
+    ]
+    for arguments, message in cases:
+        with pytest.raises(ValueError, match=message):
+            Corpus.build(path, tokenizer, tmp_path / "corpus", **arguments)
+    assert os.listdir(tmp_path) == ["text.txt"]
+
+
+def test_given_words_of_whitespace_are_those_of_the_tokenizer(tmp_path, tokenizer):
+    """For a text without punctuation, whose words SentencePiece knows."""
+    path = tmp_path / "text.txt"
+    path.write_text("the cats went up there\nand so did we all")
+    given = Corpus.build(path, tokenizer, tmp_path / "a", split_words=str.split)
+    assert contents(Corpus.build(path, tokenizer, tmp_path / "b").directory) == contents(
+        given.directory
+    )

@@ -27,7 +27,10 @@ def directory(built, tmp_path):
 @pytest.mark.parametrize(
     "key, value, message",
     [
-        ("format", 2, "format 1"),
+        ("format", 1, "format 2: build it again"),
+        ("layout", None, "layout must be one of"),
+        ("layout", "nowhere", "layout must be one of"),
+        ("has_spans", None, "has_spans must be true or false"),
         ("num_tokens", 7, "expected sizes"),
         ("num_sentences", 10**6, "expected sizes"),
         ("num_documents", 0, "positive"),
@@ -99,3 +102,25 @@ def test_pickled_arrays_are_never_loaded(directory):
     np.save(directory / "token_ids.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="token_ids.npy"):
         read_corpus(directory)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda marks: marks[1:], "expected sizes"),
+        (lambda marks: np.where(np.arange(len(marks)) == 70, 3, marks).astype("uint8"), "be 0, 1"),
+        (lambda marks: (2 * (np.arange(len(marks)) == 64)).astype("uint8"), "span_marks must be"),
+        (lambda marks: marks.astype("int32"), "data type"),
+    ],
+)
+def test_damaged_span_marks_are_refused(directory, monkeypatch, change, message):
+    info = json.loads((directory / "corpus.json").read_text())
+    (directory / "corpus.json").write_text(json.dumps({**info, "has_spans": True}))
+    marks = (np.arange(info["num_tokens"]) % 3).astype("uint8")
+    np.save(directory / "span_marks.npy", marks)
+    assert read_corpus(directory)[1]["span_marks"].tolist() == marks.tolist()
+    np.save(directory / "span_marks.npy", change(marks))
+    for chunk in (corpus_files.CHUNK, 64):
+        monkeypatch.setattr(corpus_files, "CHUNK", chunk)
+        with pytest.raises(ValueError, match=message):
+            read_corpus(directory)

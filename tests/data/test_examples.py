@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,11 @@ import grain
 import numpy as np
 import pytest
 
+from keras_plm.data import Corpus, train_tokenizer
 from keras_plm.data.examples import Examples, examples
 from keras_plm.objectives import PermutationModeling
 
+BOTCHAN = Path(__file__).parents[1] / "fixtures" / "botchan.txt"
 SETTINGS = dict(sequence_length=32, reuse_length=16, num_predict=7, permutation_size=8)
 OBJECTIVE = PermutationModeling(**SETTINGS)
 BOTH_WAYS = PermutationModeling(**SETTINGS, bidirectional=True)
@@ -209,6 +212,73 @@ def test_bad_corpora(make_random_corpus):
     dataset = examples(corpus, OBJECTIVE, 4)
     with pytest.raises(ValueError, match="outside its vocabulary"):
         next(iter(dataset))
+
+
+class Plain:
+    """An objective that hands on its batch, and the numbers that it drew."""
+
+    rows = "full_sentences"
+    row_settings = {"sequence_length": 16}
+    static_passes, samples_per_row, draws_per_row = 0, 0, 2
+
+    def __init__(self, **settings):
+        self.__dict__.update(settings)
+
+    def __call__(self, batch, rng):
+        return batch, {"drawn": rng.random((len(batch["token_ids"]), 2))}, {}
+
+
+@pytest.mark.parametrize("rows", ["packed", "sentence_pair", "dialogue"])
+def test_static_passes_come_again(make_random_corpus, rows):
+    corpus = make_random_corpus(60)
+    static = examples(corpus, Plain(rows=rows, static_passes=2, samples_per_row=3), 4)
+    dynamic = examples(corpus, Plain(rows=rows, samples_per_row=3), 4)
+    steps = dynamic.steps_per_epoch
+    assert static.steps_per_epoch == steps
+    for n in (0, steps, 2 * steps - 1):
+        for later in (n, n + 2 * steps, n + 6 * steps):
+            assert_same(static.batch_at(later), dynamic.batch_at(n))
+    for name in ("x", "y"):
+        index = "xy".index(name)
+        new, old = (flat(dynamic.batch_at(n)[index : index + 1]) for n in (0, 2 * steps))
+        assert any((new[key] != old[key]).any() for key in new)
+    resumed = examples(corpus, Plain(rows=rows, static_passes=2), 4, start=4 * steps + 1)
+    assert (next(iter(resumed))[0]["token_ids"] == dynamic.batch_at(1)[0]["token_ids"]).all()
+
+
+def test_sampled_ids(make_random_corpus):
+    """Shards are slices; every token of the part's documents is as likely: 4 deviations."""
+    corpus = make_random_corpus(60, documents=range(30))
+    objective = Plain(samples_per_row=500)
+    whole = examples(corpus, objective, 4, seed=1)
+    for n in (0, 3):
+        batch = whole.batch_at(n)
+        shards = [examples(corpus, objective, 4, 1, shard=(i, 2)).batch_at(n) for i in range(2)]
+        for part in range(2):
+            for name, array in batch[part].items():
+                joined = np.concatenate([shard[part][name] for shard in shards])
+                np.testing.assert_array_equal(joined, array)
+    assert batch[0]["sampled_ids"].shape == (4, 500)
+    drawn = np.concatenate([whole.batch_at(n)[0]["sampled_ids"].ravel() for n in range(20)])
+    tokens = corpus.token_ids[: corpus.document_offsets[30]]
+    counts, expected = np.bincount(drawn, minlength=500), np.bincount(tokens, minlength=500)
+    assert not counts[expected == 0].any()
+    expected = expected[expected > 0] * len(drawn) / len(tokens)
+    chi_square = ((counts[counts > 0] - expected) ** 2 / expected).sum()
+    assert abs(chi_square - len(expected) + 1) < 4 * np.sqrt(2 * len(expected))
+    assert "sampled_ids" not in examples(corpus, Plain(), 4).batch_at(0)[0]
+
+
+def test_a_corpus_on_disk_in_a_worker_process(tmp_path):
+    """What travels is small: the corpus by its directory, no pass."""
+    tokenizer = train_tokenizer(BOTCHAN, 500, model="wordpiece", lowercase=True)
+    corpus = Corpus.build(BOTCHAN, tokenizer, tmp_path / "corpus").split(0.3)[0]
+    dataset = examples(corpus, Plain(rows="sentence_pair", samples_per_row=2), 4)
+    data = pickle.dumps(dataset._batches)
+    assert len(data) < 5_000
+    copy = pickle.loads(data)
+    for n in (0, dataset.steps_per_epoch + 1):
+        assert_same(copy[n], dataset.batch_at(n))
 
 
 def test_unknown_rows(make_random_corpus):

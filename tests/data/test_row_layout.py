@@ -38,6 +38,14 @@ def test_texts_without_tokens():
     assert LAYOUTS["gpt"].lay_out(Ids(), []) == ([], [])
 
 
+def test_turns_of_a_dialogue():
+    ids, segments = LAYOUTS["bert"].lay_out(Ids(), [7, 8], [9], [10], [11])
+    assert ids == [C, 7, 8, S, 9, S, 10, S, 11, S]
+    assert segments == [0, 0, 0, 0, 1, 1, 0, 0, 1, 1]
+    ids, segments = LAYOUTS["roberta"].lay_out(Ids(), [7], [8], [9])
+    assert ids == [C, 7, S, S, 8, S, S, 9, S] and segments == [0] * 9
+
+
 @pytest.mark.parametrize("name", ["BERT", None, 3, ["bert"]])
 def test_an_unknown_layout(name):
     with pytest.raises(ValueError, match="one of .*'bert'.*Received"):

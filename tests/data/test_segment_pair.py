@@ -1,11 +1,9 @@
 """XLNet's rows against the original's loops over one row, and what must hold of every row."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
-from keras_plm.data.segment_pair import SegmentPairRows, _trimmed_length
+from keras_plm.data.segment_pair import SegmentPairRows
 from keras_plm.data.stream import DocumentStream
 
 SEP, CLS, EOD = 4, 3, 7
@@ -15,8 +13,7 @@ LENGTHS = [(32, 16), (32, 0), (24, 8), (8, 2)]
 def make_rows(
     corpus, length=32, reuse=16, batch_size=4, seed=0, training=True, bidirectional=False
 ):
-    objective = SimpleNamespace(sequence_length=length, reuse_length=reuse)
-    return SegmentPairRows(corpus, objective, batch_size, seed, training, bidirectional)
+    return SegmentPairRows(corpus, batch_size, seed, training, bidirectional, length, reuse)
 
 
 def written_out_rows(rows, pass_number):
@@ -25,7 +22,7 @@ def written_out_rows(rows, pass_number):
     positions = np.arange(stream.num_tokens)
     num_rows = rows.batch_size // 2 if rows.bidirectional else rows.batch_size
     used = positions[: num_rows * rows.row_length]
-    arrays = [stream.tokens(used)[0], stream.sentence_number(used)]
+    arrays = [stream.read(used)["token_ids"], stream.sentence_number(used)]
     arrays = [array.reshape(num_rows, rows.row_length) for array in arrays]
     if rows.bidirectional:
         arrays = [np.concatenate([array, array[:, ::-1]]) for array in arrays]
@@ -142,13 +139,13 @@ def test_documents_are_shuffled_anew_in_every_pass(make_random_corpus):
     rows = make_rows(corpus)
     passes = [rows._stream(number) for number in (0, 1)]
     whole = np.arange(passes[0].num_tokens)
-    first, second = (stream.tokens(whole)[0] for stream in passes)
+    first, second = (stream.read(whole)["token_ids"] for stream in passes)
     assert (first != second).any()
     np.testing.assert_array_equal(np.sort(first), np.sort(second))
     kept = make_rows(corpus, training=False)
-    plain = DocumentStream(corpus, corpus.documents, EOD).tokens(whole)[0]
+    plain = DocumentStream(corpus, corpus.documents, EOD).read(whole)["token_ids"]
     for number in (0, 1):
-        np.testing.assert_array_equal(kept._stream(number).tokens(whole)[0], plain)
+        np.testing.assert_array_equal(kept._stream(number).read(whole)["token_ids"], plain)
 
 
 def test_a_view_has_its_own_documents_only(make_random_corpus):
@@ -178,16 +175,6 @@ def test_one_long_document_without_sentence_ends(make_random_corpus):
     rows = make_rows(corpus, 8, 2, 4)
     batch = rows(0)
     assert ((batch["segment_ids"] == 1).sum(axis=1) >= 2).all()
-
-
-def test_trimming_takes_one_token_at_a_time():
-    for total in (2, 3, 8, 9):
-        for a_length in range(1, 2 * total):
-            for b_length in range(max(1, total - a_length), 2 * total):
-                a, b = a_length, b_length
-                while a + b > total:
-                    a, b = (a - 1, b) if a > b else (a, b - 1)
-                assert _trimmed_length(np.array(a_length), np.array(b_length), total) == a
 
 
 def test_bad_input(make_random_corpus):

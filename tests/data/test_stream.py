@@ -33,16 +33,22 @@ def test_lookups(make_random_corpus, order):
     tokens, starts, numbers = written_out(corpus, order)
     positions = np.arange(len(tokens))
     assert stream.num_tokens == len(tokens)
-    ours = stream.tokens(positions)
-    np.testing.assert_array_equal(ours[0], tokens)
-    np.testing.assert_array_equal(ours[1], starts)
+    ours = stream.read(positions)
+    assert list(ours) == ["token_ids", "word_starts", "document_ends"]
+    np.testing.assert_array_equal(ours["token_ids"], tokens)
+    np.testing.assert_array_equal(ours["word_starts"], starts)
+    np.testing.assert_array_equal(ours["document_ends"], tokens == EOD)
     np.testing.assert_array_equal(stream.sentence_number(positions), numbers)
     begins = np.flatnonzero(np.diff(numbers, prepend=-1))
     begins = np.append(begins, len(tokens))
     np.testing.assert_array_equal(stream.sentence_begin(np.arange(len(begins))), begins)
+    np.testing.assert_array_equal(stream.sentence_bounds, begins)
+    ends = numbers[tokens == EOD]
+    firsts = np.append(0, ends[:-1] + 1)
+    np.testing.assert_array_equal(stream.document_sentences, np.stack([firsts, ends], 1))
     square = positions[: len(positions) // 2 * 2].reshape(2, -1)
-    assert stream.tokens(square)[0].shape == square.shape
-    assert ours[0].dtype == np.int32 and ours[1].dtype == bool
+    assert stream.read(square)["token_ids"].shape == square.shape
+    assert ours["token_ids"].dtype == np.int32 and ours["word_starts"].dtype == bool
 
 
 def test_a_document_without_tokens_is_its_eod(make_random_corpus):
@@ -51,9 +57,19 @@ def test_a_document_without_tokens_is_its_eod(make_random_corpus):
     stream = DocumentStream(corpus, [0, 1, 2, 3], EOD)
     tokens, starts, numbers = written_out(corpus, [0, 1, 2, 3])
     positions = np.arange(len(tokens))
-    np.testing.assert_array_equal(stream.tokens(positions)[0], tokens)
+    np.testing.assert_array_equal(stream.read(positions)["token_ids"], tokens)
     np.testing.assert_array_equal(stream.sentence_number(positions), numbers)
 
 
 def test_no_documents(make_random_corpus):
     assert DocumentStream(make_random_corpus(3), [], EOD).num_tokens == 0
+
+
+def test_span_marks(make_random_corpus):
+    corpus = make_random_corpus(3)
+    corpus.span_marks = (np.arange(len(corpus.token_ids)) % 3).astype("uint8")
+    stream = DocumentStream(corpus, [1, 0], EOD)
+    found = stream.read(np.arange(stream.num_tokens))
+    begin, end = corpus.document_offsets[1:3]
+    expected = [*corpus.span_marks[begin:end], 0, *corpus.span_marks[:begin], 0]
+    assert found["span_marks"].tolist() == expected and found["span_marks"].dtype == np.uint8
