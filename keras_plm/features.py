@@ -37,6 +37,9 @@ FEATURES = {
     "until": Feature("int32", "BT", "the step from which on it is not; missing: for ever"),
     "target_positions": Feature("int32", "BP", "which tokens are predicted; unused slots are 0"),
     "target_token_ids": Feature("int32", "BP", "what the query row of each target carries"),
+    "left_positions": Feature("int32", "BP", "the token before the span of each target; unused 0"),
+    "right_positions": Feature("int32", "BP", "the token after the span of each target; unused 0"),
+    "span_offsets": Feature("int32", "BP", "the place of each target in its span, from 0"),
     "answer_mask": Feature("bool", "BT", "True = an answer may start or end at this token"),
     "start_positions": Feature("int32", "B", "the token where the answer starts; -1 = not known"),
     "backward": Feature("bool", "B", "read right to left: relative distances change sign"),
@@ -44,11 +47,14 @@ FEATURES = {
     "memory": Feature("float32", "BLMD", "inputs of each block for the M tokens before"),
 }
 
+# Features that heads read beside what the backbone gives; no backbone takes them.
+FOR_HEADS = ("left_positions", "right_positions", "span_offsets")
+
 # Features that hold a number which must stay below a bound that only the model knows.
 _BOUNDED = {
     "token_ids": "vocabulary_size",
     "target_token_ids": "vocabulary_size",
-    "target_positions": "sequence_length",
+    **dict.fromkeys(("target_positions", *FOR_HEADS), "sequence_length"),
 }
 
 

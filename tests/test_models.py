@@ -1,17 +1,231 @@
+import re
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from keras_plm import data, models
-from keras_plm.models import XLNET_LENGTHS, XLNET_SIZES
+from keras_plm.models import LENGTHS, SIZES
+from keras_plm.objectives import (
+    Corruption,
+    MaskedModeling,
+    RandomSelection,
+    SentencePair,
+    SpanSelection,
+)
+from keras_plm.presets import TRANSFORMER_SIZES
+from keras_plm.tasks import Pretrainer
 
 BOOK = Path(__file__).parent / "fixtures" / "botchan.txt"
 
 
+def names_in(sentence):
+    """The characters of what is written in capitals, such as "Red Shirt"."""
+    return [found.span() for found in re.finditer(r"\b[A-Z]\w+(?: [A-Z]\w+)*", sentence)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_compilation():
+    """Let JAX's XLA compile with little optimisation, which takes half the time."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture(scope="module")
-def tokenizer():
-    return data.train_tokenizer([BOOK], vocabulary_size=300)
+def tokenizers():
+    """One of each kind, by the name of its layout."""
+    return {
+        "xlnet": data.train_tokenizer([BOOK], vocabulary_size=300),
+        "bert": data.train_tokenizer([BOOK], 300, model="wordpiece", lowercase=True),
+        "roberta": data.train_tokenizer([BOOK], 300, model="bpe"),
+    }
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tokenizers):
+    return tokenizers["xlnet"]
+
+
+@pytest.fixture(scope="module")
+def wordpiece(tokenizers):
+    return tokenizers["bert"]
+
+
+@pytest.fixture(scope="module")
+def corpora(tokenizers, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("corpora")
+    return {
+        name: data.Corpus.build(
+            [BOOK], tokenizer, directory / name, num_workers=1, find_spans=names_in
+        )
+        for name, tokenizer in tokenizers.items()
+    }
+
+
+# === All systems ===
+
+SYSTEMS = {
+    "xlnet": (models.xlnet, "xlnet", {}),
+    "bert": (models.bert, "bert", {}),
+    "bert_wwm": (models.bert_wwm, "bert", {"static_passes": 2}),
+    "roberta": (models.roberta, "roberta", {}),
+    "spanbert": (models.spanbert, "bert", {}),
+    "ernie1": (models.ernie1, "bert", {"dialogue": True}),
+}
+
+
+def small(system, tokenizer, **options):
+    """A tiny model of a system, for rows of 32 tokens."""
+    sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
+    options = {**sizes, "sequence_length": 32, **options}
+    return system(tokenizer, "tiny", **options)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_trains_and_comes_back(name, tokenizers, corpora, tmp_path):
+    system, layout, options = SYSTEMS[name]
+    model = small(system, tokenizers[layout], dropout=0.0, attention_dropout=0.0, **options)
+    assert model.compiled and model.jit_compile
+    on_jax = keras.backend.backend() == "jax"
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=on_jax, run_eagerly=not on_jax)
+    dataset = data.examples(corpora[layout], model.objective, 4)
+    history = model.fit(dataset, steps_per_epoch=3, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    batch = dataset.batch_at(3)
+    losses = [model.train_on_batch(*batch) for _ in range(3)]
+    assert losses[-1][0] < losses[0][0] < 1.2 * len(model.heads) * np.log(300)
+
+    model.save_to_preset(str(tmp_path / "preset"))
+    again = Pretrainer.from_preset(str(tmp_path / "preset"))
+    assert again.objective == model.objective and again.heads.keys() == model.heads.keys()
+    for old, new in zip(model.trainable_weights, again.trainable_weights, strict=True):
+        old, new = (keras.ops.convert_to_numpy(weight.value) for weight in (old, new))
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_bad_options_of_every_system(name, tokenizers):
+    system, layout, _ = SYSTEMS[name]
+    for options, message in (
+        (dict(size="huge"), r"\['base', 'large', 'small', 'tiny'\].*size='huge'"),
+        (dict(size=None), "Received: size=None"),
+        (dict(size="tiny", layers=2), r"Backbone has no arguments .*layers"),
+        (dict(size="tiny", sequence_length=0), "sequence_length"),
+        (dict(size="tiny", num_heads=3, hidden_dim=16), "multiple of `num_heads`"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            system(tokenizers[layout], **options)
+
+
+def test_base_and_large_are_the_published_ones():
+    published = {
+        "base": (
+            "bert_base_en_uncased",
+            "roberta_base",
+            "spanbert_base_en_cased",
+            "ernie1_base_zh",
+        ),
+        "large": ("bert_large_en_uncased", "roberta_large", "spanbert_large_en_cased"),
+    }
+    sizes = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim")
+    for size, names in published.items():
+        for name in names:
+            expected = {key: TRANSFORMER_SIZES[name][key] for key in sizes}
+            assert {key: SIZES[size][key] for key in sizes} == expected
+    assert LENGTHS == {"tiny": 128, "small": 256, "base": 512, "large": 512}
+
+
+# === Masked models ===
+
+
+def parts(objective):
+    """The objectives of which one is made."""
+    below = getattr(objective, "objectives", ())
+    return [one for part in below for one in parts(part)] if below else [objective]
+
+
+def masked_by(wordpiece, select, corrupt, **settings):
+    special_ids = tuple(sorted(wordpiece.special_token_ids.values()))
+    return MaskedModeling(
+        300, wordpiece.mask_token_id, special_ids, select, corrupt, 32, **settings
+    )
+
+
+def test_bert(wordpiece):
+    pairs = dict(rows="sentence_pair", segments=True)
+    corrupt = Corruption(0.8, 0.1, "token", "vocabulary")
+    model = small(models.bert, wordpiece, static_passes=10)
+    expected = masked_by(wordpiece, RandomSelection("token"), corrupt, static_passes=10, **pairs)
+    assert parts(model.objective) == [expected, SentencePair(32)]
+    assert model.objective.static_passes == 10
+    assert model.backbone.pooler and model.backbone.num_segments == 2
+    words = small(models.bert_wwm, wordpiece)
+    expected = masked_by(wordpiece, RandomSelection("word"), corrupt, **pairs)
+    assert parts(words.objective) == [expected, SentencePair(32)]
+    assert words.tokenizer is wordpiece and words.preprocessor.sequence_length == 32
+
+
+def test_roberta(tokenizers):
+    byte_level = tokenizers["roberta"]
+    model = small(models.roberta, byte_level)
+    (masked,) = parts(model.objective)
+    assert masked.select == RandomSelection(count="rounded") and masked.corrupt == Corruption()
+    assert (masked.rows, masked.static_passes) == ("full_sentences", 0)
+    backbone = model.backbone
+    assert backbone.positions_from_padding and not backbone.pooler
+    assert backbone.num_segments == 1 and backbone.layer_norm_epsilon == 1e-5
+    assert "segment_ids" not in model.input_names_of_task()
+    for layout in ("bert", "xlnet"):  # whose pairs have segments that it could not tell apart
+        assert small(models.roberta, tokenizers[layout]).backbone.num_segments == 0
+
+
+def test_spanbert(wordpiece):
+    model = small(models.spanbert, wordpiece)
+    corrupt = Corruption(per="span", random_ids="corpus")
+    settings = dict(rows="doc_sentences", span_boundary=20)
+    assert model.objective == masked_by(wordpiece, SpanSelection(), corrupt, **settings)
+    assert set(model.heads) == {"tokens", "span_boundary"}
+    assert not model.backbone.pooler
+
+
+def test_ernie1(wordpiece):
+    model = small(models.ernie1, wordpiece)
+    basic, _, units, _ = parts(model.objective)
+    assert basic.select == RandomSelection("token", 0.15, "bernoulli")
+    assert units.select == RandomSelection("span", 0.15, "bernoulli")
+    assert model.backbone.activation == model.heads["tokens"].activation == "relu"
+    words = parts(small(models.ernie1, wordpiece, spans=False).objective)[2]
+    assert words.select.unit == "word"
+    *_, masked, pair = parts(small(models.ernie1, wordpiece, dialogue=True).objective)
+    assert masked.rows == "dialogue" and pair.negative == "reply"
+
+
+def test_positions_and_segments(wordpiece, tokenizer):
+    model = models.bert(wordpiece, "tiny", num_layers=1)
+    assert model.backbone.max_sequence_length == model.preprocessor.sequence_length == 128
+    assert model.objective.sequence_length == 128
+    longer = models.bert(wordpiece, "tiny", sequence_length=140, num_layers=1)
+    assert longer.backbone.max_sequence_length == 140
+    assert small(models.bert, tokenizer).backbone.num_segments == 3  # A, B and CLS of XLNet's rows
+
+
+def test_a_tokenizer_without_a_mask(wordpiece):
+    pieces = {name: piece for name, piece in wordpiece.special_tokens.items() if name != "mask"}
+    bare = data.SubwordTokenizer(wordpiece.model, pieces)
+    for system in (models.bert, models.bert_wwm, models.roberta, models.spanbert, models.ernie1):
+        with pytest.raises(ValueError, match="no special token 'mask'.*Received"):
+            small(system, bare)
+
+
+# === XLNet ===
 
 
 def count_xlnet(vocabulary_size, num_layers, hidden_dim, intermediate_dim):
@@ -27,7 +241,7 @@ def count_xlnet(vocabulary_size, num_layers, hidden_dim, intermediate_dim):
 
 def test_parameters_of_the_published_base():
     """The released base has 116,718,336, and 32,000 in the bias of its head."""
-    base = XLNET_SIZES["base"]
+    base = SIZES["base"]
     sizes = {name: base[name] for name in ("num_layers", "hidden_dim", "intermediate_dim")}
     assert count_xlnet(32_000, **sizes) == 116_718_336
     assert base["num_heads"] * 64 == base["hidden_dim"]
@@ -47,19 +261,18 @@ def test_tiny(tokenizer):
 
 def test_the_published_lengths():
     """Base: T 512, reuse 256, permutations of 256, 85 predicted (arXiv:1906.08237, table 7)."""
-    assert XLNET_LENGTHS["base"] == 512 and 512 // 2 == 256 and 512 // 6 == 85
-    assert XLNET_LENGTHS.keys() == XLNET_SIZES.keys()
-    widths = [XLNET_SIZES[size]["hidden_dim"] for size in ("tiny", "small", "base")]
+    assert LENGTHS["base"] == 512 and 512 // 2 == 256 and 512 // 6 == 85
+    assert LENGTHS.keys() == SIZES.keys()
+    widths = [SIZES[size]["hidden_dim"] for size in ("tiny", "small", "base")]
     assert widths == sorted(widths)
 
 
-def small(tokenizer, **options):
-    sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
-    return models.xlnet(tokenizer, "tiny", sequence_length=24, **{**sizes, **options})
+def small_xlnet(tokenizer, **options):
+    return small(models.xlnet, tokenizer, **{"sequence_length": 24, **options})
 
 
 def test_options_reach_their_parts(tokenizer):
-    model = small(tokenizer, memory_length=6, dropout=0.3, dtype="mixed_bfloat16")
+    model = small_xlnet(tokenizer, memory_length=6, dropout=0.3, dtype="mixed_bfloat16")
     assert model.memory.memory_length == 6 and model.backbone.reuse_length == 12
     assert model.backbone.dropout == 0.3
     assert model.backbone.dtype_policy.name == "mixed_bfloat16"
@@ -68,12 +281,12 @@ def test_options_reach_their_parts(tokenizer):
 
 
 def test_bidirectional(tokenizer):
-    model = small(tokenizer, bidirectional=True)
+    model = small_xlnet(tokenizer, bidirectional=True)
     assert model.objective.bidirectional and "backward" in model.input_names_of_task()
 
 
 def test_every_call_makes_new_weights(tokenizer):
-    first, second = small(tokenizer), small(tokenizer)
+    first, second = small_xlnet(tokenizer), small_xlnet(tokenizer)
     kernels = [keras.ops.convert_to_numpy(model.weights[1].value) for model in (first, second)]
     assert (kernels[0] != kernels[1]).any()
 

@@ -4,6 +4,7 @@ from keras_plm.heads.beam_span_head import AnswerClass, BeamSpanHead
 from keras_plm.heads.end_logits import EndLogits
 from keras_plm.heads.masked_lm_head import MaskedLMHead
 from keras_plm.heads.sentence_pair_head import SentencePairHead
+from keras_plm.heads.span_boundary_head import SpanBoundaryHead
 from keras_plm.heads.span_head import SpanHead
 from keras_plm.heads.summary_head import SummaryHead
 from keras_plm.heads.token_head import TokenHead
@@ -14,6 +15,7 @@ __all__ = [
     "EndLogits",
     "MaskedLMHead",
     "SentencePairHead",
+    "SpanBoundaryHead",
     "SpanHead",
     "SummaryHead",
     "TokenHead",

@@ -95,6 +95,18 @@ class MaskedLMHead(keras.layers.Layer):
         logits = ops.cast(self.token_embedding(rows, reverse=True), "float32")  # (B, P, V)
         return logits if self.bias is None else logits + ops.cast(self.bias, "float32")
 
+    def read(self, encoded, features):
+        """The logits of the targets.
+
+        Args:
+            encoded: dict, what a backbone's `encode` returned, with `target_output` (B, P, D).
+            features: dict of the features, not used.
+
+        Returns:
+            Tensor of shape (B, P, V), float32.
+        """
+        return self(encoded["target_output"])
+
     def compute_output_spec(self, rows):
         shape = (*rows.shape[:-1], self.token_embedding.input_dim)
         return keras.KerasTensor(shape, dtype="float32")

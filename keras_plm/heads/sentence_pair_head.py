@@ -48,6 +48,26 @@ class SentencePairHead(keras.layers.Layer):
     def call(self, inputs):
         return keras.ops.cast(self.logits(inputs), "float32")  # (B, 2)
 
+    def read(self, encoded, features):
+        """The logits of the pairs.
+
+        Args:
+            encoded: dict, what a backbone's `encode` returned, with `pooled_output` (B, D).
+            features: dict of the features, not used.
+
+        Returns:
+            Tensor of shape (B, 2), float32.
+
+        Raises:
+            ValueError: if the backbone has no pooler.
+        """
+        if "pooled_output" not in encoded:
+            raise ValueError(
+                "An objective about whole texts reads the pooled output: make the backbone with "
+                f"pooler=True. Received: what a backbone without a pooler gives, {sorted(encoded)}."
+            )
+        return self(encoded["pooled_output"])
+
     def compute_output_spec(self, inputs):
         return keras.KerasTensor((*inputs.shape[:-1], 2), dtype="float32")
 

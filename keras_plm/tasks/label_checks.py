@@ -60,15 +60,17 @@ def numbers(array):
     return array.dtype.kind in "iuf" and bool(np.isfinite(array).all())
 
 
-def check_targets(x, y, sample_weight, heads, vocabulary_size):
-    """Refuse targets, ids of tokens with a weight each, that a model cannot train on.
+def check_targets(x, y, sample_weight, outputs):
+    """Refuse targets, numbers of classes with a weight each, that a model cannot train on.
 
     Args:
-        x: dict of features, checked; with `target_positions` (B, P).
-        y: dict of int arrays (B, P) by head, or None.
-        sample_weight: dict of float arrays (B, P) by head; None if `y` is.
-        heads: iterable of str. The names of the heads.
-        vocabulary_size: int. V.
+        x: dict of features, checked; with `target_positions` (B, P) where a head predicts tokens.
+        y: dict of int arrays by head, or None: (B, P) of a head over tokens, (B,) of one over
+            whole examples.
+        sample_weight: dict of float arrays by head, as `y`; None if `y` is. One head may have no
+            targets in a batch, but not all of them.
+        outputs: dict of a head's name to its logits, tensors of shape (B, P, V) or (B, number of
+            classes).
 
     Raises:
         ValueError: naming what is wrong.
@@ -76,26 +78,38 @@ def check_targets(x, y, sample_weight, heads, vocabulary_size):
     if y is None and sample_weight is None:
         return
     for what, value in (("y", y), ("sample_weight", sample_weight)):
-        if not isinstance(value, dict) or set(value) != set(heads):
+        if not isinstance(value, dict) or set(value) != set(outputs):
             raise ValueError(
-                f"`{what}` must be a dict with the keys {sorted(heads)}. "
+                f"`{what}` must be a dict with the keys {sorted(outputs)}. "
                 f"Received: {sorted(value) if isinstance(value, dict) else type(value)}."
             )
-    shape = np.shape(x["target_positions"])
-    for name in heads:
-        target, weight = np.asarray(y[name]), np.asarray(sample_weight[name])
-        if target.shape != shape or weight.shape != shape or target.dtype.kind not in "iu":
-            raise ValueError(
-                f"The targets of {name!r} must be integers, with a weight each, of shape "
-                f"{shape}. Received: {target.dtype} {target.shape}, weights {weight.shape}."
-            )
-        if not np.isfinite(weight).all() or weight.min() < 0 or weight.sum() == 0:
-            raise ValueError(
-                f"The weights of {name!r} must be finite and at least 0, and not all 0: "
-                f"without a target there is no loss. Received: sum {weight.sum()}."
-            )
-        if target.min() < 0 or target.max() >= vocabulary_size:
-            raise ValueError(
-                f"The targets of {name!r} must lie in [0, {vocabulary_size}). "
-                f"Received: values from {target.min()} to {target.max()}."
-            )
+    for name, logits in outputs.items():
+        shape = (len(x["token_ids"]),)
+        if len(logits.shape) == 3:
+            shape = np.shape(x["target_positions"])
+        _check_targets_of_head(name, y[name], sample_weight[name], shape, logits.shape[-1])
+    if not any(np.any(weight) for weight in sample_weight.values()):
+        raise ValueError(
+            "A batch needs weights that are not all 0: without a target there is no loss. "
+            f"Received: only 0 for {sorted(outputs)}."
+        )
+
+
+def _check_targets_of_head(name, target, weight, shape, num_classes):
+    """One head's targets: whole numbers below `num_classes`, with usable weights."""
+    target, weight = np.asarray(target), np.asarray(weight)
+    if target.shape != shape or weight.shape != shape or target.dtype.kind not in "iu":
+        raise ValueError(
+            f"The targets of {name!r} must be integers, with a weight each, of shape "
+            f"{shape}. Received: {target.dtype} {target.shape}, weights {weight.shape}."
+        )
+    if not numbers(weight) or weight.min() < 0:
+        raise ValueError(
+            f"The weights of {name!r} must be finite and at least 0. "
+            f"Received: {weight.dtype}, such as {weight.ravel()[:5].tolist()}."
+        )
+    if target.min() < 0 or target.max() >= num_classes:
+        raise ValueError(
+            f"The targets of {name!r} must lie in [0, {num_classes}). "
+            f"Received: values from {target.min()} to {target.max()}."
+        )

@@ -101,7 +101,7 @@ class MaskedLM(Task):
         # === Functional model ===
         inputs = text_inputs(backbone)
         inputs["target_positions"] = keras.Input((None,), dtype="int32", name="target_positions")
-        outputs = {"tokens": head(backbone.encode(inputs)["target_output"])}  # (B, P, V)
+        outputs = {"tokens": head.read(backbone.encode(inputs), inputs)}  # (B, P, V)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
@@ -123,9 +123,9 @@ class MaskedLM(Task):
         if optimizer == "auto":
             optimizer = default_optimizer()
         if loss == "auto":
-            loss = target_losses(self.heads)
+            loss = target_losses(self.output)
         if weighted_metrics == "auto":
-            weighted_metrics = target_metrics(self.heads)
+            weighted_metrics = target_metrics(self.output)
         super().compile(
             optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
         )
@@ -142,7 +142,7 @@ class MaskedLM(Task):
 
     def check_y(self, x, y, sample_weight):
         """Refuse targets that the model cannot train on, before a backend sees them."""
-        check_targets(x, y, sample_weight, self.heads, self.backbone.vocabulary_size)
+        check_targets(x, y, sample_weight, self.output)
 
     def settings(self):
         return {"transform": self.transform, "head_activation": self.head_activation}

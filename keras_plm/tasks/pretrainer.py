@@ -17,9 +17,10 @@ from keras_plm.tasks.task import Task
 class Pretrainer(Task):
     """Trains a backbone by an objective.
 
-    The loss is the mean over the real targets of the batch, whatever their number. Where the
-    backbone has a `memory_length`, the memory is carried from batch to batch, one state for
-    training and one for evaluation, and is zero in the rows that `fresh` says do not continue.
+    The loss of each head is the mean over its real targets of the batch, whatever their number,
+    and 0 if there are none; the loss is the sum over the heads. Where the backbone has a
+    `memory_length`, the memory is carried from batch to batch, one state for training and one
+    for evaluation, and is zero in the rows that `fresh` says do not continue.
 
     Args:
         backbone: a backbone of this package.
@@ -31,11 +32,13 @@ class Pretrainer(Task):
         inputs: dict of the features that the objective makes.
 
     Returns:
-        dict of tensors by head, such as `tokens` of shape (B, P, V): logits.
+        dict of tensors by head: logits, such as `tokens` of shape (B, P, V), one row per target,
+        and `sentence_pair` of shape (B, 2), one per example.
 
     Raises:
-        ValueError: if the backbone has a memory and the objective does not say `fresh`; if
-            examples were made with another tokenizer, objective or batch size.
+        ValueError: if the backbone has a memory and the objective does not say `fresh`; if a head
+            needs a pooler that the backbone has not; if examples were made with another
+            tokenizer, objective or batch size.
 
     Source: XLNet, arXiv:1906.08237, section 3.1 and table 7 (optimizer); segment recurrence:
     Transformer-XL, arXiv:1901.02860, section 3.2.
@@ -72,11 +75,12 @@ class Pretrainer(Task):
 
         # === Functional model ===
         inputs = {name: _input(name) for name in objective.feature_names}
-        features = {name: tensor for name, tensor in inputs.items() if name != "fresh"}
+        kept = {"fresh", *contract.FOR_HEADS}
+        features = {name: tensor for name, tensor in inputs.items() if name not in kept}
         if self.memory is not None:
             features["memory"] = self.memory(inputs["fresh"])  # (B, L, M, D)
         encoded = backbone.encode(features)
-        outputs = {name: head(encoded["target_output"]) for name, head in self.heads.items()}
+        outputs = {name: head.read(encoded, inputs) for name, head in self.heads.items()}
         if self.memory is not None:
             name = next(iter(outputs))
             outputs[name] = UpdateSegmentMemory(self.memory, name="update_memory")(
@@ -97,16 +101,17 @@ class Pretrainer(Task):
         Args:
             optimizer: "auto": AdamW with learning rate 1e-4, weight decay 0.01 (not on norms and
                 biases), epsilon 1e-6, gradients clipped to a global norm of 1.
-            loss: "auto": for each head, cross-entropy averaged over the targets by weight.
-            weighted_metrics: "auto": for each head, accuracy and perplexity over the targets.
+            loss: "auto": for each head, cross-entropy averaged over its targets by weight.
+            weighted_metrics: "auto": for each head accuracy over its targets, and perplexity
+                where it gives several per example.
             jit_compile: bool or "auto". Whether XLA compiles the step.
         """
         if optimizer == "auto":
             optimizer = default_optimizer(1e-4, epsilon=1e-6)
         if loss == "auto":
-            loss = target_losses(self.heads)
+            loss = target_losses(self.output)
         if weighted_metrics == "auto":
-            weighted_metrics = target_metrics(self.heads)
+            weighted_metrics = target_metrics(self.output)
         super().compile(
             optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
         )
@@ -195,13 +200,13 @@ class Pretrainer(Task):
 
         Args:
             x: dict of features, checked.
-            y: dict of int arrays (B, P) by head, or None.
-            sample_weight: dict of float arrays (B, P) by head; None if `y` is.
+            y: dict of int arrays by head, (B, P) or (B,), or None.
+            sample_weight: dict of float arrays by head, as `y`; None if `y` is.
 
         Raises:
             ValueError: naming what is wrong.
         """
-        check_targets(x, y, sample_weight, self.heads, self.backbone.vocabulary_size)
+        check_targets(x, y, sample_weight, self.output)
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Examples are ready: nothing is done to them."""

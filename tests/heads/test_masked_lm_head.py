@@ -25,6 +25,12 @@ def test_logits_are_rows_times_the_table_plus_bias():
     np.testing.assert_allclose(ops.convert_to_numpy(head(ROWS)), expected, atol=1e-6)
 
 
+def test_reads_the_rows_of_the_targets():
+    head = made()
+    logits = head.read({"target_output": ROWS, "sequence_output": None}, {})
+    np.testing.assert_array_equal(*(ops.convert_to_numpy(x) for x in (logits, head(ROWS))))
+
+
 def test_bias_starts_at_zero_and_the_table_is_shared():
     head = made()
     assert not ops.convert_to_numpy(head.bias).any()

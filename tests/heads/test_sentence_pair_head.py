@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from keras_plm.heads import SentencePairHead
@@ -16,6 +17,14 @@ def test_two_logits():
     assert logits.shape == (3, 2)
     paths = {weight.path for weight in head.weights}
     assert paths == {"sentence_pair/logits/kernel", "sentence_pair/logits/bias"}
+
+
+def test_reads_the_pooled_output():
+    head = SentencePairHead()
+    logits = head.read({"pooled_output": ROWS, "sequence_output": None}, {})
+    np.testing.assert_array_equal(*(ops.convert_to_numpy(x) for x in (logits, head(ROWS))))
+    with pytest.raises(ValueError, match=r"pooler=True. Received.*\['sequence_output'\]"):
+        head.read({"sequence_output": ROWS}, {})
 
 
 def test_logits_are_float32():

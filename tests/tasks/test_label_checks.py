@@ -32,23 +32,52 @@ def test_bad_labels(labels):
         check_class_ids(labels, 2, 3)
 
 
+X = {"token_ids": np.zeros((2, 4), "int32"), "target_positions": np.zeros((2, 3), "int32")}
+TOKENS, TOKEN_WEIGHTS = np.array([[0, 1, 2], [3, 4, 0]]), np.ones((2, 3), "float32")
+PAIRS, PAIR_WEIGHTS = np.array([0, 1]), np.ones(2, "float32")
+OUTPUTS = {"tokens": np.zeros((2, 3, 5)), "sentence_pair": np.zeros((2, 2))}
+
+
 def test_targets():
-    x, y = {"target_positions": np.zeros((2, 3), "int32")}, np.array([[0, 1, 2], [3, 4, 0]])
-    weight = np.ones((2, 3), "float32")
-
     def check(y, weight):
-        check_targets(x, {"tokens": y}, {"tokens": weight}, ["tokens"], 5)
+        check_targets(X, {"tokens": y}, {"tokens": weight}, {"tokens": OUTPUTS["tokens"]})
 
-    check(y, weight)
-    check_targets(x, None, None, ["tokens"], 5)
+    check(TOKENS, TOKEN_WEIGHTS)
+    check_targets(X, None, None, OUTPUTS)
     for bad_y, bad_weight, message in (
-        (y[:1], weight, r"of shape \(2, 3\)"),
-        (y * 1.0, weight, "must be integers"),
-        (y, weight * 0, "not all 0"),
-        (y, weight * np.nan, "must be finite"),
-        (y + 1, weight, r"must lie in \[0, 5\)"),
+        (TOKENS[:1], TOKEN_WEIGHTS, r"of shape \(2, 3\)"),
+        (TOKENS * 1.0, TOKEN_WEIGHTS, "must be integers"),
+        (TOKENS, TOKEN_WEIGHTS * 0, "not all 0"),
+        (TOKENS, TOKEN_WEIGHTS * np.nan, "must be finite"),
+        (TOKENS, TOKEN_WEIGHTS.astype(str), "must be finite"),
+        (TOKENS + 1, TOKEN_WEIGHTS, r"must lie in \[0, 5\)"),
     ):
         with pytest.raises(ValueError, match=message):
             check(bad_y, bad_weight)
+    others = {"others": TOKENS}
     with pytest.raises(ValueError, match=r"keys \['tokens'\]. Received: \['others'\]"):
-        check_targets(x, {"others": y}, {"others": weight}, ["tokens"], 5)
+        check_targets(X, others, others, {"tokens": OUTPUTS["tokens"]})
+
+
+def test_targets_of_several_heads():
+    def check(tokens=TOKENS, pairs=PAIRS, token_weights=1, pair_weights=1):
+        y = {"tokens": tokens, "sentence_pair": pairs}
+        weight = {
+            "tokens": TOKEN_WEIGHTS * token_weights,
+            "sentence_pair": PAIR_WEIGHTS * pair_weights,
+        }
+        check_targets(X, y, weight, OUTPUTS)
+
+    check()
+    check(token_weights=0)  # one head may have nothing to predict
+    check(pair_weights=0)
+    for bad, message in (
+        (dict(token_weights=0, pair_weights=0), "not all 0.*only 0 for.*sentence_pair.*tokens"),
+        (dict(pairs=PAIRS + 1), r"'sentence_pair' must lie in \[0, 2\).*from 1 to 2"),
+        (dict(pairs=PAIRS[:, None]), r"'sentence_pair'.*of shape \(2,\).*\(2, 1\)"),
+        (dict(pairs=PAIRS * 1.0), "'sentence_pair' must be integers"),
+        (dict(pair_weights=-1), "'sentence_pair' must be finite and at least 0"),
+        (dict(tokens=PAIRS), r"'tokens'.*of shape \(2, 3\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check(**bad)
