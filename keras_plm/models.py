@@ -143,7 +143,7 @@ def roberta(tokenizer, size="base", sequence_length=None, **overrides):
     """
     length = _length(size, sequence_length)
     select = RandomSelection(count="rounded")
-    objective = _masked(tokenizer, length, select, Corruption(), rows="full_sentences")
+    objective = MaskedModeling.for_tokenizer(tokenizer, select=select, sequence_length=length)
     tells_texts_apart = len(set(tokenizer.layout.segments)) > 1
     segments = 0 if tells_texts_apart else 1
     return _pretrainer(
@@ -173,9 +173,13 @@ def spanbert(tokenizer, size="base", sequence_length=None, **overrides):
     Source: SpanBERT, arXiv:1907.10529, sections 3 and 4.2.
     """
     length = _length(size, sequence_length)
-    corrupt = Corruption(per="span", random_ids="corpus")
-    objective = _masked(
-        tokenizer, length, SpanSelection(), corrupt, rows="doc_sentences", span_boundary=20
+    objective = MaskedModeling.for_tokenizer(
+        tokenizer,
+        select=SpanSelection(),
+        corrupt=Corruption(per="span", random_ids="corpus"),
+        sequence_length=length,
+        rows="doc_sentences",
+        span_boundary=20,
     )
     return _pretrainer(
         "spanbert_base_en_cased", tokenizer, objective, size, {"pooler": False, **overrides}
@@ -213,11 +217,14 @@ def ernie1(tokenizer, size="base", sequence_length=None, spans=True, dialogue=Fa
     objectives = []
     for unit, negative in parts:
         pair = SentencePair(length, negative)
-        select, corrupt = (
-            RandomSelection(unit, count="bernoulli"),
-            Corruption(random_ids="vocabulary"),
+        masked = MaskedModeling.for_tokenizer(
+            tokenizer,
+            select=RandomSelection(unit, count="bernoulli"),
+            corrupt=Corruption(random_ids="vocabulary"),
+            sequence_length=length,
+            rows=pair.rows,
+            segments=True,
         )
-        masked = _masked(tokenizer, length, select, corrupt, rows=pair.rows, segments=True)
         objectives.append(ObjectiveSum((masked, pair)))
     objective = Mixture(tuple(objectives), (1,) * len(objectives))
     return _pretrainer("ernie1_base_zh", tokenizer, objective, size, overrides)
@@ -230,28 +237,14 @@ def _length(size, sequence_length):
     return LENGTHS[size] if sequence_length is None else sequence_length
 
 
-def _masked(tokenizer, length, select, corrupt, **settings):
-    """Masked modelling over the vocabulary of a tokenizer."""
-    special_ids = tuple(sorted(set(tokenizer.special_token_ids.values())))
-    return MaskedModeling(
-        tokenizer.vocabulary_size,
-        tokenizer.mask_token_id,
-        special_ids,
-        select,
-        corrupt,
-        sequence_length=length,
-        **settings,
-    )
-
-
 def _bert(unit, tokenizer, size, sequence_length, static_passes, overrides):
     """BERT, masking tokens or words."""
     length = _length(size, sequence_length)
-    masked = _masked(
+    masked = MaskedModeling.for_tokenizer(
         tokenizer,
-        length,
-        RandomSelection(unit),
-        Corruption(random_ids="vocabulary"),
+        select=RandomSelection(unit),
+        corrupt=Corruption(random_ids="vocabulary"),
+        sequence_length=length,
         rows="sentence_pair",
         segments=True,
         static_passes=static_passes,

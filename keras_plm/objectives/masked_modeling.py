@@ -16,7 +16,6 @@ What BERT, whole-word BERT, RoBERTa, SpanBERT, ERNIE 1.0 and ALBERT differ in is
 tokens), `corrupt` (what they become), `rows` (what they stand in) and `static_passes`.
 """
 
-import math
 import operator
 from dataclasses import dataclass, field
 
@@ -32,25 +31,6 @@ from keras_plm.objectives.target_gathering import gather_targets
 
 ROWS_AT_ONCE = 256  # enough that numpy's calls do not count, few enough for the caches
 BOUNDARY_FEATURES = ("left_positions", "right_positions", "span_offsets")
-DEVIATIONS = 4  # of the number of selected tokens, where it varies
-
-
-def predictions_for(select, length):
-    """Returns how many slots P a row of `length` tokens needs.
-
-    A selection with a fixed count needs `ceil(rate * T)`. Where the count varies (`count`
-    "bernoulli", or "rounded" with units of several tokens) it is four standard deviations of T
-    independent choices more; what passes even that is left unselected.
-
-    Args:
-        select: a `Selection`, with its `rate`.
-        length: T.
-    """
-    mean = select.rate * length
-    count, unit = getattr(select, "count", "exact"), getattr(select, "unit", "token")
-    varies = count == "bernoulli" or (count == "rounded" and unit != "token")
-    more = DEVIATIONS * math.sqrt(mean * (1 - select.rate)) if varies else 0
-    return max(1, min(length, math.ceil(round(mean + more, 6))))
 
 
 @dataclass(frozen=True)
@@ -65,7 +45,7 @@ class MaskedModeling(Objective):
         select: `Selection`, which tokens are hidden.
         corrupt: `Corruption`, what they become.
         sequence_length: T, tokens per row.
-        num_predict: P, the most targets per row; None takes `predictions_for(select, T)`.
+        num_predict: P, the most targets per row; None takes `select.predictions(T)`.
         rows: the row builder.
         segments: whether `segment_ids` is a feature.
         span_boundary: tokens of the longest span of the span-boundary objective (SpanBERT: 20);
@@ -97,9 +77,23 @@ class MaskedModeling(Objective):
         object.__setattr__(self, "special_token_ids", _as_ids(self.special_token_ids))
         _check_settings(self)
         if self.num_predict is None:
-            predictions = predictions_for(self.select, self.sequence_length)
+            predictions = self.select.predictions(self.sequence_length)
             object.__setattr__(self, "num_predict", predictions)
         _check_ids(self)
+
+    @classmethod
+    def for_tokenizer(cls, tokenizer, **settings):
+        """Makes the objective with a tokenizer's vocabulary, mask and special tokens.
+
+        Args:
+            tokenizer: `keras_plm.data.Tokenizer`.
+            settings: all others, by name.
+
+        Raises:
+            ValueError: the tokenizer has no mask, or a setting is out of range.
+        """
+        special_ids = tuple(sorted(set(tokenizer.special_token_ids.values())))
+        return cls(tokenizer.vocabulary_size, tokenizer.mask_token_id, special_ids, **settings)
 
     @property
     def feature_names(self):

@@ -13,6 +13,7 @@ special ones included: round(0.4 * 7) = 3 tokens are to be selected.
 """
 
 from dataclasses import dataclass
+from math import ceil, sqrt
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from keras_plm.objectives.selection import Selection, exact_count
 
 UNITS = ("token", "word", "span")
 COUNTS = ("exact", "rounded", "bernoulli")
+DEVIATIONS = 4  # of the number of selected tokens, where it varies
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,16 @@ class RandomSelection(Selection):
         if self.count == "exact" and self.unit == "token":
             return max(1, round(self.rate * length))
         return length
+
+    def predictions(self, length):
+        """As many as are selected, and where that varies four standard deviations more.
+
+        The deviation is that of T independent choices; what passes even that is not selected.
+        """
+        mean = self.rate * length
+        varies = self.count == "bernoulli" or (self.count == "rounded" and self.unit != "token")
+        more = DEVIATIONS * sqrt(mean * (1 - self.rate)) if varies else 0
+        return max(1, min(length, ceil(round(mean + more, 6))))
 
     def _select(self, batch, maskable, uniform, most):
         begins = maskable

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from math import ceil
 from typing import ClassVar
 
 import numpy as np
@@ -42,6 +43,10 @@ class Selection(Settings, ABC):
     @abstractmethod
     def draws(self, length):
         """How many uniform random numbers a row of `length` tokens takes."""
+
+    def predictions(self, length):
+        """How many slots P a row of `length` tokens needs for all that is selected."""
+        return max(1, min(length, ceil(round(self.rate * length, 6))))
 
     def __call__(self, batch, uniform, most):
         """Selects tokens of each row.

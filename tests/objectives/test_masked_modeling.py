@@ -15,7 +15,6 @@ from keras_plm.objectives import (
     Selection,
     SpanSelection,
 )
-from keras_plm.objectives.masked_modeling import predictions_for
 
 SIZE, MASK = 100, 4
 IDS = dict(vocabulary_size=SIZE, mask_token_id=MASK, special_token_ids=(0, 1, 2, 3))
@@ -274,7 +273,7 @@ def test_all_mask_and_whole_vocabulary():
     ],
 )
 def test_slots_by_default(select, length, expected):
-    assert predictions_for(select, length) == expected
+    assert select.predictions(length) == expected
     objective = MaskedModeling(**IDS, select=select, sequence_length=length)
     assert objective.num_predict == expected == objective.target_shape("tokens")[0]
 
@@ -396,3 +395,11 @@ def test_heads_take_the_settings_of_the_backbone():
         assert head.activation == "relu" and head.layer_norm_epsilon == 1e-5
         assert head.kernel_initializer.stddev == 0.03
     assert heads["tokens"].transform is not None and heads["span_boundary"].max_length == 7
+
+
+def test_a_tokenizer_brings_its_vocabulary_mask_and_special_tokens():
+    tokenizer = SimpleNamespace(
+        vocabulary_size=30, mask_token_id=4, special_token_ids={"cls": 2, "mask": 4, "bos": 2}
+    )
+    objective = MaskedModeling.for_tokenizer(tokenizer, sequence_length=8, segments=True)
+    assert objective == MaskedModeling(30, 4, (2, 4), sequence_length=8, segments=True)
