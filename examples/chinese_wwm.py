@@ -29,7 +29,6 @@ import keras
 import numpy as np
 
 from keras_plm import data, models, objectives, tasks, transfer
-from keras_plm.data.row_builders import ROW_BUILDERS
 
 # === Settings ===
 
@@ -153,9 +152,8 @@ def show(name, objective):
     print(f"  {text.strip()}")
 
 
-rows = ROW_BUILDERS[model.objective.rows](
-    training, batch_size, seed, True, False, **model.objective.row_settings
-)(0)
+examples = data.examples(training, model.objective, batch_size, seed)
+rows = examples.rows_at(0)
 print(f"The first {batch_size} rows, and the first of them (→□ masked, →x replaced, →= kept):")
 for name, objective in maskings.items():
     show(name, objective)
@@ -179,7 +177,6 @@ counts = training.token_counts() + 1  # a piece that was never seen is not impos
 surprise = -np.log(counts / counts.sum())  # nats, by token
 
 before = {name: evaluate(objective)[0] for name, objective in maskings.items()}
-examples = data.examples(training, model.objective, batch_size, seed)
 report = max(steps // 5, 1)
 model.fit(examples, steps_per_epoch=report, epochs=steps // report, verbose=2)
 

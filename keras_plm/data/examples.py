@@ -58,6 +58,14 @@ class Examples(grain.IterDataset):
         """Makes batch `step` of the training, whatever `start` is, as `(x, y, sample_weight)`."""
         return self._batches[step]
 
+    def rows_at(self, step):
+        """Makes the rows of batch `step` as they are before the objective hides anything.
+
+        Returns:
+            dict of arrays, see the row builder of the objective.
+        """
+        return self._batches.rows_at(step)
+
 
 def examples(
     corpus, objective, batch_size, seed=0, start=0, training=True, bidirectional=None, shard=(0, 1)
@@ -124,8 +132,7 @@ class _Batches:
         return sys.maxsize if self.training else self.builder.steps_per_pass
 
     def __getitem__(self, step):
-        if self.objective.static_passes:
-            step %= self.objective.static_passes * self.builder.steps_per_pass
+        step = self._first_like(step)
         batch = self.builder(step, self.rows)
         if self.sampler is not None:
             shape = (self.builder.batch_size, self.objective.samples_per_row)
@@ -135,6 +142,15 @@ class _Batches:
         # one step of the generator per number: go to those of this shard's first row
         bits.advance(self.rows.start * self.objective.draws_per_row)
         return self.objective(batch, np.random.Generator(bits))
+
+    def rows_at(self, step):
+        """What the objective takes of batch `step`, but for tokens drawn from the corpus."""
+        return self.builder(self._first_like(step), self.rows)
+
+    def _first_like(self, step):
+        """The first batch that is the same as batch `step`."""
+        period = self.objective.static_passes * self.builder.steps_per_pass
+        return step % period if period else step
 
 
 class _From:

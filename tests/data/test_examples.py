@@ -14,7 +14,7 @@ import pytest
 
 from keras_plm.data import Corpus, train_tokenizer
 from keras_plm.data.examples import Examples, examples
-from keras_plm.objectives import PermutationModeling
+from keras_plm.objectives import MaskedModeling, PermutationModeling
 
 BOTCHAN = Path(__file__).parents[1] / "fixtures" / "botchan.txt"
 SETTINGS = dict(sequence_length=32, reuse_length=16, num_predict=7, permutation_size=8)
@@ -287,3 +287,24 @@ def test_unknown_rows(make_random_corpus):
 
     with pytest.raises(ValueError, match="No row builder.*Received: objective.rows='nowhere'"):
         examples(make_random_corpus(), Unknown(), 4)
+
+
+@pytest.mark.parametrize("static_passes", [0, 1])
+def test_rows_are_shown_before_anything_is_hidden(make_random_corpus, static_passes):
+    corpus = make_random_corpus(60)
+    ids = corpus.special_token_ids
+    objective = MaskedModeling(
+        corpus.vocabulary_size,
+        ids["mask"],
+        tuple(ids.values()),
+        sequence_length=32,
+        static_passes=static_passes,
+    )
+    dataset = examples(corpus, objective, 4, seed=5)
+    step = dataset.steps_per_epoch + 1  # of the second pass
+    (x, y, weight), rows = dataset.batch_at(step), dataset.rows_at(step)
+    changed = np.flatnonzero(rows["token_ids"] != x["token_ids"])
+    row, slot = np.nonzero(weight["tokens"])
+    targets = row * 32 + x["target_positions"][row, slot]
+    assert len(changed) > 0 and set(changed) <= set(targets)
+    np.testing.assert_array_equal(rows["token_ids"].ravel()[targets], y["tokens"][row, slot])
