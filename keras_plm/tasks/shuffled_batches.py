@@ -19,20 +19,22 @@ class ShuffledBatches(keras.utils.PyDataset):
             which is cut to the smallest of these lengths that holds them; rows that are longer
             keep their length. What does not fill a batch goes to the next length, so that
             XLA compiles one program per length and one for the last batch.
+        cut_left: bool. Whether padding at the start of the rows may be cut: not for a model that
+            counts positions from there.
 
     Attributes:
         num_steps: int. The batches of an epoch.
 
     Raises:
         ValueError: if the buckets are no positive integers, or the rows cannot be cut because a
-            feature counts from their start.
+            feature, or the model, counts from their start.
 
     Source: bucketing by length: Sutskever et al., arXiv:1409.3215, section 3.4.
     """
 
     num_batches = None
 
-    def __init__(self, arrays, batch_size, length_buckets=None):
+    def __init__(self, arrays, batch_size, length_buckets=None, cut_left=True):
         super().__init__()
         self.arrays = keras.tree.map_structure(unless_none(np.asarray), arrays)
         self.batch_size = batch_size
@@ -42,9 +44,9 @@ class ShuffledBatches(keras.utils.PyDataset):
         self._epoch = (None, None)
         self._bucket_of_row, self._lengths = np.zeros(self.num_rows, int), [None]
         if length_buckets is not None:
-            self._sort_rows(length_buckets)
+            self._sort_rows(length_buckets, cut_left)
 
-    def _sort_rows(self, length_buckets):
+    def _sort_rows(self, length_buckets, cut_left):
         """Find the bucket of each row."""
         buckets = np.asarray(length_buckets)
         if buckets.ndim != 1 or buckets.dtype.kind != "i" or not buckets.size or buckets.min() < 1:
@@ -58,6 +60,12 @@ class ShuffledBatches(keras.utils.PyDataset):
             raise ValueError(
                 "`length_buckets` cuts rows of tokens with a `padding_mask`, and no others. "
                 f"Received: {sorted(x) if isinstance(x, dict) else type(x).__name__}."
+            )
+        if not cut_left and not x["padding_mask"][:, 0].all():
+            raise ValueError(
+                "`length_buckets` would cut padding at the left, and so move the positions of the "
+                "tokens, which this backbone counts from the start of a row. Pad at the right, as "
+                "its own tokenizer does, or leave out `length_buckets`."
             )
         whole = x["padding_mask"].shape[1]
         self._lengths = [*(int(bucket) for bucket in np.unique(buckets) if bucket < whole), None]

@@ -274,7 +274,9 @@ class Task(keras_hub.models.Task):
         elif shuffled:
             if isinstance(validation_data, tuple):
                 kw.setdefault("validation_batch_size", batch_size)
-            x = ShuffledBatches((x, y, sample_weight), batch_size or 32, length_buckets)
+            cut_left = self.backbone.max_sequence_length is None  # no positions would move
+            arrays = (x, y, sample_weight)
+            x = ShuffledBatches(arrays, batch_size or 32, length_buckets, cut_left)
             kw.update(shuffle=False, steps_per_epoch=kw.get("steps_per_epoch") or x.num_steps)
             y = sample_weight = batch_size = None
         with weights_kept(self):

@@ -107,6 +107,12 @@ def test_fit_takes_batches_of_several_lengths(make_classifier, graph):
         classifier.fit(texts, [0, 1, 1] * 6, length_buckets=[6], shuffle=False, verbose=0)
 
 
+def test_padding_at_the_left_stays_where_positions_count_from_it():
+    with pytest.raises(ValueError, match="would cut padding at the left"):
+        ShuffledBatches(rows_of(True), 2, length_buckets=[4, 8], cut_left=False)
+    ShuffledBatches(rows_of(False), 2, length_buckets=[4, 8], cut_left=False)
+
+
 def test_rows_that_all_fit_or_none():
     for buckets, width in (([50], 12), ([1], 12)):
         batches = ShuffledBatches(rows_of(False), 20, length_buckets=buckets)
