@@ -15,14 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_plm.objectives.given_numbers import GivenNumbers
-from keras_plm.objectives.objective import Objective
-from keras_plm.objectives.objective_sum import check_objectives
+from keras_plm.objectives.joint_objective import JointObjective
 
 LARGEST_WEIGHT = 1e6
 
 
 @dataclass(frozen=True)
-class Mixture(Objective):
+class Mixture(JointObjective):
     """Trains each batch by one of several objectives, drawn by weight; all share the model.
 
     Args:
@@ -37,33 +36,17 @@ class Mixture(Objective):
 
     rows = "mixture"
 
-    objectives: tuple
     weights: tuple
 
     def __post_init__(self):
-        object.__setattr__(self, "objectives", check_objectives("Mixture", self.objectives))
+        super().__post_init__()
         object.__setattr__(self, "weights", _checked_weights(self.weights, len(self.objectives)))
         _check_mixture(self)
-
-    @property
-    def hides(self):
-        """Whether one of them does."""
-        return any(objective.hides for objective in self.objectives)
-
-    @property
-    def sequence_length(self):
-        """T, tokens per row."""
-        return self.objectives[0].sequence_length
 
     @property
     def static_passes(self):
         """That of all of them."""
         return self.objectives[0].static_passes
-
-    @property
-    def samples_per_row(self):
-        """The most that any of them needs."""
-        return max(objective.samples_per_row for objective in self.objectives)
 
     @property
     def row_settings(self):
@@ -86,12 +69,6 @@ class Mixture(Objective):
     def draws_per_row(self):
         """The most that any of them draws."""
         return max(objective.draws_per_row for objective in self.objectives)
-
-    def target_shape(self, name):
-        """That of the objectives which have the head; see `Objective.target_shape`."""
-        self._check_head(name)
-        with_head = [one for one in self.objectives if name in one.head_names]
-        return with_head[0].target_shape(name)
 
     def heads(self, backbone):
         """Returns the heads of all of them, each once."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_plm.objectives.given_numbers import GivenNumbers
-from keras_plm.objectives.objective import Objective
+from keras_plm.objectives.joint_objective import JointObjective
 
 
 @dataclass(frozen=True)
-class ObjectiveSum(Objective):
+class ObjectiveSum(JointObjective):
     """The heads of several objectives, trained on the same rows; the losses add up.
 
     Args:
@@ -28,10 +28,8 @@ class ObjectiveSum(Objective):
         ValueError: the objectives do not fit each other.
     """
 
-    objectives: tuple
-
     def __post_init__(self):
-        object.__setattr__(self, "objectives", check_objectives("ObjectiveSum", self.objectives))
+        super().__post_init__()
         _check_sum(self.objectives)
 
     @property
@@ -40,24 +38,9 @@ class ObjectiveSum(Objective):
         return self.objectives[0].rows
 
     @property
-    def hides(self):
-        """Whether one of them does."""
-        return any(objective.hides for objective in self.objectives)
-
-    @property
-    def sequence_length(self):
-        """T, tokens per row."""
-        return self.objectives[0].sequence_length
-
-    @property
     def static_passes(self):
         """That of the one that masks statically, or 0."""
         return max(objective.static_passes for objective in self.objectives)
-
-    @property
-    def samples_per_row(self):
-        """The most that any of them needs."""
-        return max(objective.samples_per_row for objective in self.objectives)
 
     @property
     def row_settings(self):
@@ -82,12 +65,6 @@ class ObjectiveSum(Objective):
     def draws_per_row(self):
         """Those of all, one after the other."""
         return sum(objective.draws_per_row for objective in self.objectives)
-
-    def target_shape(self, name):
-        """That of the objective which has the head; see `Objective.target_shape`."""
-        self._check_head(name)
-        with_head = [one for one in self.objectives if name in one.head_names]
-        return with_head[0].target_shape(name)
 
     def heads(self, backbone):
         """Returns the heads of all of them."""
@@ -121,30 +98,6 @@ class ObjectiveSum(Objective):
             y |= part_y
             sample_weight |= part_weight
         return x | hidden, y, sample_weight
-
-
-def check_objectives(name, objectives):
-    """Returns the parts of an objective of objectives as a tuple.
-
-    Args:
-        name: str. The class they are part of, for the message.
-        objectives: tuple or list of two or more `Objective` of the same `sequence_length`.
-
-    Raises:
-        ValueError: they are not.
-    """
-    given = objectives if isinstance(objectives, (tuple, list)) else ()
-    if len(given) < 2 or not all(isinstance(one, Objective) for one in given):
-        raise ValueError(
-            f"{name} takes a tuple of two or more objectives. Received: objectives={objectives!r}"
-        )
-    lengths = {one.sequence_length for one in given}
-    if len(lengths) > 1:
-        raise ValueError(
-            f"The objectives of {name} must have the same sequence_length. Received: "
-            f"{sorted(lengths)}"
-        )
-    return tuple(given)
 
 
 def _check_sum(objectives):

@@ -1,0 +1,56 @@
+"""What objectives that are made of objectives have in common."""
+
+from dataclasses import dataclass
+
+from keras_plm.objectives.objective import Objective
+
+
+@dataclass(frozen=True)
+class JointObjective(Objective):
+    """Abstract base of `ObjectiveSum` and `Mixture`: several objectives, one model.
+
+    Args:
+        objectives: tuple or list of two or more `Objective` of the same `sequence_length`.
+
+    Raises:
+        ValueError: they are not.
+    """
+
+    objectives: tuple
+
+    def __post_init__(self):
+        name, objectives = type(self).__name__, self.objectives
+        given = objectives if isinstance(objectives, (tuple, list)) else ()
+        if len(given) < 2 or not all(isinstance(one, Objective) for one in given):
+            raise ValueError(
+                f"{name} takes a tuple of two or more objectives. Received: "
+                f"objectives={objectives!r}"
+            )
+        lengths = {one.sequence_length for one in given}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"The objectives of {name} must have the same sequence_length. Received: "
+                f"{sorted(lengths)}"
+            )
+        object.__setattr__(self, "objectives", tuple(given))
+
+    @property
+    def hides(self):
+        """Whether one of them does."""
+        return any(objective.hides for objective in self.objectives)
+
+    @property
+    def sequence_length(self):
+        """T, tokens per row."""
+        return self.objectives[0].sequence_length
+
+    @property
+    def samples_per_row(self):
+        """The most that any of them needs."""
+        return max(objective.samples_per_row for objective in self.objectives)
+
+    def target_shape(self, name):
+        """That of the objectives which have the head; see `Objective.target_shape`."""
+        self._check_head(name)
+        with_head = [one for one in self.objectives if name in one.head_names]
+        return with_head[0].target_shape(name)
