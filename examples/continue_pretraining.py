@@ -94,12 +94,8 @@ print(f"The texts have {corpus.num_tokens:,} tokens now, about {saved:,} fewer."
 
 # === Masked language modelling goes on ===
 
-objective = objectives.MaskedModeling(
-    tokenizer.vocabulary_size,
-    tokenizer.mask_token_id,
-    tuple(set(tokenizer.special_token_ids.values())),
-    select=objectives.RandomSelection("word"),
-    sequence_length=length,
+objective = objectives.MaskedModeling.for_tokenizer(
+    tokenizer, select=objectives.RandomSelection("word"), sequence_length=length
 )
 model = tasks.Pretrainer.from_preset(
     output / "extended", objective=objective, sequence_length=length

@@ -216,11 +216,8 @@ if step < steps and not after["tokens"]["cross-entropy"] < before["tokens"]["cro
 
 # === One yardstick for all objectives: tokens chosen as BERT does, all of them masked ===
 
-yardstick = objectives.MaskedModeling(
-    tokenizer.vocabulary_size,
-    tokenizer.mask_token_id,
-    corrupt=objectives.ALL_MASK,
-    sequence_length=length,
+yardstick = objectives.MaskedModeling.for_tokenizer(
+    tokenizer, corrupt=objectives.ALL_MASK, sequence_length=length
 )
 measured = tasks.Pretrainer.from_preset(output / "preset", objective=yardstick)
 plain, plain_batches = held_out_examples(yardstick)

@@ -23,7 +23,7 @@ import numpy as np
 
 from keras_plm.objectives.batch_checks import check_arrays, check_vocabulary
 from keras_plm.objectives.corruption import Corruption
-from keras_plm.objectives.objective import Objective
+from keras_plm.objectives.objective import Objective, initializer_of_heads
 from keras_plm.objectives.random_selection import RandomSelection
 from keras_plm.objectives.selection import Selection
 from keras_plm.objectives.span_boundary import span_boundaries
@@ -125,10 +125,7 @@ class MaskedModeling(Objective):
         settings = {
             "activation": getattr(backbone, "activation", "gelu"),
             "layer_norm_epsilon": getattr(backbone, "layer_norm_epsilon", 1e-12),
-            "kernel_initializer": {
-                "class_name": "TruncatedNormal",
-                "config": {"stddev": getattr(backbone, "initializer_range", 0.02)},
-            },
+            "kernel_initializer": initializer_of_heads(backbone),
         }
         embedding = backbone.token_embedding
         heads = {"tokens": MaskedLMHead(embedding, transform=True, name="tokens", **settings)}

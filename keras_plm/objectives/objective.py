@@ -12,7 +12,7 @@ class Objective(Settings, ABC):
     """Base of all objectives: a frozen dataclass of settings, called on batches of ready rows.
 
     A concrete objective names its row builder in `rows` (a key of the table in
-    `keras_plm/data/examples.py`) and draws its random numbers row after row, all of them, as
+    `keras_plm/data/row_builders.py`) and draws its random numbers row after row, all of them, as
     `rng.random((B, draws_per_row))` does. So the numbers of row b do not depend on how many other
     rows are made beside it, and a shard of a batch is exactly a slice of the whole batch.
 
@@ -91,3 +91,16 @@ class Objective(Settings, ABC):
                 f"{type(self).__name__} has the heads {list(self.head_names)}. Received: "
                 f"name={name!r}"
             )
+
+
+def initializer_of_heads(backbone):
+    """The config of a Keras initializer for new heads: a truncated normal as the backbone's.
+
+    Args:
+        backbone: a backbone; its `initializer_range` is the standard deviation.
+
+    Returns:
+        dict that `keras.initializers.get` takes.
+    """
+    deviation = getattr(backbone, "initializer_range", 0.02)
+    return {"class_name": "TruncatedNormal", "config": {"stddev": deviation}}

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from keras_plm.objectives.batch_checks import check_arrays
-from keras_plm.objectives.objective import Objective
+from keras_plm.objectives.objective import Objective, initializer_of_heads
 
 NEGATIVES = ("random", "swapped", "reply")
 
@@ -109,10 +109,7 @@ class SentencePair(Objective):
             )
         from keras_plm.heads import SentencePairHead
 
-        initializer = {
-            "class_name": "TruncatedNormal",
-            "config": {"stddev": getattr(backbone, "initializer_range", 0.02)},
-        }
+        initializer = initializer_of_heads(backbone)
         head = SentencePairHead(kernel_initializer=initializer, name="sentence_pair")
         return {"sentence_pair": head}
 
