@@ -92,7 +92,7 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
         vocabulary_size: int or None. Bound of `token_ids`.
         batch_size: int or None. The batch size B that the batch must have.
         bounds: dict of str to int, or None. Bounds of other ids, which must lie below them, and
-            of "sequence_length", the T that the model can take.
+            of "sequence_length", the T that the model can take if there are no `position_ids`.
 
     Raises:
         ValueError: naming the feature, what was wrong, what was received and what to do.
@@ -119,7 +119,8 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
             _check_range(name, np.asarray(x[name]), known[bound], bound)
     bounds = dict(bounds or {})
     longest = bounds.pop("sequence_length", None)
-    if longest is not None and lengths.get("T", 0) > longest:
+    numbered = "position_ids" in x  # more tokens than positions: some share theirs
+    if longest is not None and not numbered and lengths.get("T", 0) > longest:
         raise ValueError(
             f"The model has positions for {longest} tokens. Received: rows of {lengths['T']}. "
             "Shorten them."

@@ -2,11 +2,15 @@
 
 from keras_plm.backbones import TransformerBackbone, XLNetBackbone
 from keras_plm.objectives import (
+    CausalModeling,
     Corruption,
     MaskedModeling,
+    MaskedPermutationModeling,
     Mixture,
+    NgramSelection,
     ObjectiveSum,
     PermutationModeling,
+    PrefixModeling,
     RandomSelection,
     SentencePair,
     SpanSelection,
@@ -230,6 +234,188 @@ def ernie1(tokenizer, size="base", sequence_length=None, spans=True, dialogue=Fa
     return _pretrainer("ernie1_base_zh", tokenizer, objective, size, overrides)
 
 
+def gpt1(
+    tokenizer,
+    size="base",
+    sequence_length=None,
+    documents_apart=False,
+    output_bias=False,
+    **overrides,
+):
+    """GPT-1: a causal Transformer with norms after the sublayers, that predicts the next token.
+
+    Rows are full of running text, with a separator between documents.
+
+    Args:
+        tokenizer: `keras_plm.data.Tokenizer` with a token between documents ("eod", "eos" or
+            "sep"). Its layout says which special tokens stand around a row; GPT's has none.
+        size: str. "tiny" (3 layers, width 128), "small" (6, 256), "base" (12, 768), which is the
+            published one, or "large" (24, 1024).
+        sequence_length: int or None. T. None: 128, 256 or 512 by size.
+        documents_apart: bool. Whether tokens see none of another document in their row.
+        output_bias: bool. Whether each token of the vocabulary has a bias; GPT has none.
+        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
+
+    Returns:
+        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
+
+    Raises:
+        ValueError: if the size is unknown, or an argument is.
+
+    Source: GPT (Radford et al. 2018), sections 3.1 and 4.1.
+    """
+    length = _length(size, sequence_length)
+    return _causal("gpt1", tokenizer, size, length, documents_apart, output_bias, overrides)
+
+
+def gpt2(
+    tokenizer,
+    size="base",
+    sequence_length=None,
+    documents_apart=False,
+    output_bias=False,
+    **overrides,
+):
+    """GPT-2: GPT-1 with norms before the sublayers, one at the end, and rows twice as long.
+
+    As published, tokens see the documents before theirs in the row. Not so: all weights start
+    with one standard deviation, also those that add to the residuals.
+
+    Args:
+        tokenizer: as for `gpt1`.
+        size: as for `gpt1`; "base" and "large" are the published small and medium one. Others:
+            `gpt2(tokenizer, **sizes)` with the layers, heads and widths of
+            `keras_plm.presets.TRANSFORMER_SIZES`.
+        sequence_length: int or None. T. None: 128, 256 or 1024 by size.
+        documents_apart: as for `gpt1`.
+        output_bias: as for `gpt1`.
+        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
+
+    Returns:
+        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
+
+    Raises:
+        ValueError: as for `gpt1`.
+
+    Source: GPT-2 (Radford et al. 2019), section 2.3.
+    """
+    length = 2 * _length(size, None) if size in ("base", "large") else _length(size, None)
+    length = length if sequence_length is None else sequence_length
+    return _causal("gpt2_small", tokenizer, size, length, documents_apart, output_bias, overrides)
+
+
+def gpt3(
+    tokenizer,
+    size="base",
+    sequence_length=None,
+    documents_apart=False,
+    output_bias=False,
+    **overrides,
+):
+    """GPT-3: GPT-2 in which every second layer sees only the nearest eighth of a row.
+
+    The width of that band was not published; `window` sets it, as in `window=[None, 256]`.
+
+    Args:
+        tokenizer: as for `gpt1`.
+        size: as for `gpt1`; "base" and "large" are the published 125M and 350M, for others see
+            `gpt2`.
+        sequence_length: int or None. T. None: 128, 256 or 2048 by size.
+        documents_apart: as for `gpt1`.
+        output_bias: as for `gpt1`.
+        overrides: arguments of `TransformerBackbone`, such as `window` and `dropout`.
+
+    Returns:
+        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
+
+    Raises:
+        ValueError: as for `gpt1`.
+
+    Source: GPT-3, arXiv:2005.14165, section 2.1 and appendix B.
+    """
+    length = 4 * _length(size, None) if size in ("base", "large") else _length(size, None)
+    length = length if sequence_length is None else sequence_length
+    overrides = {"window": [None, max(1, length // 8)], **overrides}
+    return _causal("gpt3_125m", tokenizer, size, length, documents_apart, output_bias, overrides)
+
+
+def unilm(tokenizer, size="base", sequence_length=None, **overrides):
+    """UniLM: one model trained by four patterns of visibility, in turns.
+
+    A third of the batches is bidirectional, with BERT's next sentence; in a third the first text
+    of a pair is seen whole and the second from left to right; a sixth each reads one text from
+    left to right and from right to left. 15 % of the tokens are chosen, as one token, or in one
+    case out of five as two or three. In UniLM itself the rows of one batch take turns. What rows
+    the last three have was not published: here their pairs follow each other in a document, and
+    single texts are of one document.
+
+    Args:
+        tokenizer: `keras_plm.data.Tokenizer` with a mask, whose layout tells two texts apart by
+            segments, such as a WordPiece one.
+        size: as for `bert`.
+        sequence_length: as for `bert`.
+        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
+
+    Returns:
+        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
+
+    Raises:
+        ValueError: as for `bert`, or if the layout has one segment only.
+
+    Source: UniLM, arXiv:1905.03197, sections 2.1 to 2.4.
+    """
+    length = _length(size, sequence_length)
+    if len(set(tokenizer.layout.segments)) < 2:
+        raise ValueError(
+            "UniLM needs rows that tell the second text from the first by its segment. Received: "
+            f"a tokenizer with layout={tokenizer.layout.name!r}. Use one with BERT's layout."
+        )
+    select = NgramSelection(3, chances=(0.8, 0.1, 0.1), unit="token")
+    pairs, texts = (
+        MaskedModeling.for_tokenizer(tokenizer, select=select, sequence_length=length, rows=rows)
+        for rows in ("sentence_pair", "doc_sentences")
+    )
+    objective = Mixture(
+        (
+            ObjectiveSum((PrefixModeling(pairs, "bidirectional"), SentencePair(length))),
+            PrefixModeling(pairs, "sequence_to_sequence"),
+            PrefixModeling(texts, "left_to_right"),
+            PrefixModeling(texts, "right_to_left"),
+        ),
+        (2, 2, 1, 1),
+    )
+    return _pretrainer("unilm_base_en_cased", tokenizer, objective, size, overrides)
+
+
+def mpnet(tokenizer, size="base", sequence_length=None, **overrides):
+    """MPNet: masked tokens in a random order; each sees those before it, and where the rest is.
+
+    15 % of the tokens are chosen, by whole words. Attention is biased by the distance; positions
+    count real tokens only. Nothing would train a pooler: there is none.
+
+    Args:
+        tokenizer: as for `bert`. Segments are not used.
+        size: as for `bert`.
+        sequence_length: int or None. T; the copies of the targets come on top. None: as `bert`.
+        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
+
+    Returns:
+        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
+
+    Raises:
+        ValueError: as for `bert`.
+
+    Source: MPNet, arXiv:2004.09297, sections 2.2 and 3.1; the README of the released code.
+    """
+    objective = MaskedPermutationModeling.for_tokenizer(
+        tokenizer,
+        select=RandomSelection("word"),
+        sequence_length=_length(size, sequence_length),
+    )
+    flags = {"num_segments": 0, "pooler": False, **overrides}
+    return _pretrainer("mpnet_base", tokenizer, objective, size, flags)
+
+
 def _length(size, sequence_length):
     """The length of the rows of a size, which must be known."""
     if size not in SIZES:
@@ -251,6 +437,12 @@ def _bert(unit, tokenizer, size, sequence_length, static_passes, overrides):
     )
     objective = ObjectiveSum((masked, SentencePair(length)))
     return _pretrainer("bert_base_en_uncased", tokenizer, objective, size, overrides)
+
+
+def _causal(published, tokenizer, size, length, documents_apart, output_bias, overrides):
+    """A GPT, which has no segments."""
+    objective = CausalModeling(length, documents_apart=documents_apart, output_bias=output_bias)
+    return _pretrainer(published, tokenizer, objective, size, {"num_segments": 0, **overrides})
 
 
 def _pretrainer(published, tokenizer, objective, size, overrides):

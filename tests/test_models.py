@@ -8,8 +8,12 @@ import pytest
 from keras_plm import data, models
 from keras_plm.models import LENGTHS, SIZES
 from keras_plm.objectives import (
+    CausalModeling,
     Corruption,
     MaskedModeling,
+    MaskedPermutationModeling,
+    Mixture,
+    NgramSelection,
     RandomSelection,
     SentencePair,
     SpanSelection,
@@ -42,10 +46,12 @@ def quick_compilation():
 @pytest.fixture(scope="module")
 def tokenizers():
     """One of each kind, by the name of its layout."""
+    byte_level = data.train_tokenizer([BOOK], 300, model="bpe")
     return {
         "xlnet": data.train_tokenizer([BOOK], vocabulary_size=300),
         "bert": data.train_tokenizer([BOOK], 300, model="wordpiece", lowercase=True),
-        "roberta": data.train_tokenizer([BOOK], 300, model="bpe"),
+        "roberta": byte_level,
+        "gpt": data.SubwordTokenizer(byte_level.model, {"eos": "</s>"}, layout="gpt"),
     }
 
 
@@ -79,6 +85,11 @@ SYSTEMS = {
     "roberta": (models.roberta, "roberta", {}),
     "spanbert": (models.spanbert, "bert", {}),
     "ernie1": (models.ernie1, "bert", {"dialogue": True}),
+    "gpt1": (models.gpt1, "gpt", {}),
+    "gpt2": (models.gpt2, "gpt", {"documents_apart": True}),
+    "gpt3": (models.gpt3, "gpt", {}),
+    "unilm": (models.unilm, "bert", {}),
+    "mpnet": (models.mpnet, "bert", {}),
 }
 
 
@@ -132,8 +143,20 @@ def test_base_and_large_are_the_published_ones():
             "roberta_base",
             "spanbert_base_en_cased",
             "ernie1_base_zh",
+            "gpt1",
+            "gpt2_small",
+            "gpt3_125m",
+            "mpnet_base",
+            "unilm_base_en_cased",
         ),
-        "large": ("bert_large_en_uncased", "roberta_large", "spanbert_large_en_cased"),
+        "large": (
+            "bert_large_en_uncased",
+            "roberta_large",
+            "spanbert_large_en_cased",
+            "gpt2_medium",
+            "gpt3_350m",
+            "unilm_large_en_cased",
+        ),
     }
     sizes = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim")
     for size, names in published.items():
@@ -220,9 +243,61 @@ def test_positions_and_segments(wordpiece, tokenizer):
 def test_a_tokenizer_without_a_mask(wordpiece):
     pieces = {name: piece for name, piece in wordpiece.special_tokens.items() if name != "mask"}
     bare = data.SubwordTokenizer(wordpiece.model, pieces)
-    for system in (models.bert, models.bert_wwm, models.roberta, models.spanbert, models.ernie1):
+    for name in ("bert", "bert_wwm", "roberta", "spanbert", "ernie1", "unilm", "mpnet"):
+        system, _, _ = SYSTEMS[name]
         with pytest.raises(ValueError, match="no special token 'mask'.*Received"):
             small(system, bare)
+
+
+# === Visibility ===
+
+
+@pytest.mark.parametrize("name, factor", [("gpt1", 1), ("gpt2", 2), ("gpt3", 4)])
+def test_gpt(name, factor, tokenizers):
+    system, tokenizer = SYSTEMS[name][0], tokenizers["gpt"]
+    model = system(tokenizer, "tiny", num_layers=1)
+    assert model.objective == CausalModeling(128, documents_apart=False)
+    backbone = model.backbone
+    assert backbone.causal and not backbone.other_embeddings
+    assert backbone.normalize_first == (name != "gpt1") and not backbone.embedding_norm
+    assert backbone.window == ([None, 16] if name == "gpt3" else None)
+    assert "order" not in model.input_names_of_task()
+    sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
+    long = system(tokenizer, "base", **sizes)  # the published lengths
+    assert long.backbone.max_sequence_length == long.objective.sequence_length == 512 * factor
+    if name == "gpt3":
+        assert long.backbone.window == TRANSFORMER_SIZES["gpt3_125m"]["window"]
+    apart = small(system, tokenizer, documents_apart=True, output_bias=True)
+    assert {"order", "until"} < set(apart.input_names_of_task())
+    assert apart.heads["tokens"].use_bias
+
+
+def test_unilm(wordpiece, tokenizers):
+    model = small(models.unilm, wordpiece)
+    assert isinstance(model.objective, Mixture) and model.objective.weights == (2, 2, 1, 1)
+    both_ways, _, pair, left, right = parts(model.objective)
+    patterns = [one.pattern for one in (both_ways, pair, left, right)]
+    expected = ["bidirectional", "sequence_to_sequence", "left_to_right", "right_to_left"]
+    assert patterns == expected
+    select = NgramSelection(3, 0.15, (0.8, 0.1, 0.1), "token")
+    assert both_ways.masking == masked_by(wordpiece, select, Corruption(), rows="sentence_pair")
+    assert left.masking == masked_by(wordpiece, select, Corruption(), rows="doc_sentences")
+    assert model.backbone.num_segments == 6 and model.backbone.pooler
+    for layout in ("roberta", "gpt"):
+        with pytest.raises(ValueError, match=f"second text.*layout='{layout}'"):
+            small(models.unilm, tokenizers[layout])
+
+
+def test_mpnet(wordpiece, tokenizers):
+    model = small(models.mpnet, wordpiece)
+    masked = masked_by(wordpiece, RandomSelection("word"), Corruption())
+    assert model.objective == MaskedPermutationModeling(masked)
+    backbone = model.backbone
+    assert backbone.relative_position_buckets == 32 and backbone.positions_from_padding
+    assert not backbone.other_embeddings and not backbone.pooler
+    # rows of 128 and copies of 20 targets, and no more positions than 128
+    long = models.mpnet(wordpiece, "tiny", num_layers=1, num_heads=2, hidden_dim=16)
+    assert long.backbone.max_sequence_length == 128 and long.objective.num_predict == 20
 
 
 # === XLNet ===

@@ -311,7 +311,7 @@ class TransformerBackbone(Backbone):
 
         ids = {name: features.get(name) for name in self.other_embeddings}
         ids = {n: ops.zeros_like(token_ids) if i is None else i for n, i in ids.items()}
-        content = self._embed(token_ids, positions, ids)  # (B, T, D)
+        content = self.embed(token_ids, positions, ids)  # (B, T, D)
         windows = dict.fromkeys(self.windows)  # each once
         seen = {w: self._content(features, padding_mask, index, w) for w in windows}
         own = [seen[window] for window in self.windows]
@@ -319,7 +319,7 @@ class TransformerBackbone(Backbone):
         if "target_token_ids" in features:
             at_targets = {name: gather_rows(i, targets) for name, i in ids.items()}
             target_rows = gather_rows(positions, targets)  # (B, P)
-            query = self._embed(features["target_token_ids"], target_rows, at_targets)
+            query = self.embed(features["target_token_ids"], target_rows, at_targets)
             seen = {w: self._query(features, padding_mask, index, w) for w in windows}
             query_own = [seen[window] for window in self.windows]
         if self.relative_position_bias is not None:
@@ -358,7 +358,8 @@ class TransformerBackbone(Backbone):
     def _check(self, features, attention_maps):
         """Refuse what cannot be computed."""
         length = features["token_ids"].shape[1]
-        if length is not None and length > self.max_sequence_length:
+        numbered = "position_ids" in features  # more tokens than positions: some share theirs
+        if length is not None and not numbered and length > self.max_sequence_length:
             raise ValueError(
                 f"This backbone has positions for {self.max_sequence_length} tokens. Received: "
                 f"rows of {length}. Shorten them, or load weights with more positions."
@@ -382,14 +383,37 @@ class TransformerBackbone(Backbone):
                     "Attention maps are of content rows; leave `target_token_ids` out."
                 )
 
-    def _embed(self, token_ids, positions, others):
-        """The sum of the embeddings, normalised: content rows or query rows."""
+    def embed(self, token_ids, positions, others, training=None):
+        """The sum of the embeddings, normalised: content rows or query rows.
+
+        Args:
+            token_ids: int tensor of shape (B, R).
+            positions: int tensor of shape (B, R) or (1, R): rows of the position table.
+            others: dict of a feature's name to its ids (B, R), for each of `other_embeddings`.
+            training: bool or None.
+
+        Returns:
+            Tensor of shape (B, R, D).
+        """
         rows = self.token_embedding(token_ids) + self.position_embedding(positions)
         for feature, table in self.other_embeddings.items():
             rows = rows + table(others[feature])
         if self.embedding_norm_layer is not None:
             rows = self.embedding_norm_layer(rows)
-        return self.embedding_dropout(rows)
+        return self.embedding_dropout(rows, training=training)
+
+    def counted_positions(self, index):
+        """The rows of the position table for tokens without padding before them.
+
+        Args:
+            index: int tensor: how many tokens stand before each; below 0 as 0, and beyond the
+                table as at its end.
+
+        Returns:
+            Int tensor of the same shape.
+        """
+        index = ops.maximum(index, 0) + FIRST_COUNTED * self.positions_from_padding
+        return ops.minimum(index, self.position_embedding.input_dim - 1)
 
     def _content(self, features, padding_mask, index, window):
         """What content rows see: as a pattern that attention can fuse, or each row its own."""

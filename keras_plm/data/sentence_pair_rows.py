@@ -17,7 +17,7 @@ import numpy as np
 from keras_plm.data.planned_rows import PlannedRows, RowTable
 from keras_plm.data.truncation import truncated_lengths
 
-NEGATIVES = ("random", "swapped")
+NEGATIVES = ("random", "swapped", "none")
 
 
 def sentence_pair_rows(
@@ -37,8 +37,9 @@ def sentence_pair_rows(
     A. With "random" B is, by a coin (and always after a chunk of one sentence), text of another
     document from a sentence drawn in it on, and the sentences not used begin the next chunk; else
     B is the rest. With "swapped" A and B change places by a coin; a chunk has two sentences or
-    more then, and a single one that is left at a document's end is not used. What is too long
-    loses tokens, one by one, from the longer text, at its begin or end by a coin.
+    more then, and a single one that is left at a document's end is not used. "none" is the same
+    without the coin: B always follows A (UniLM's sources and targets). What is too long loses
+    tokens, one by one, from the longer text, at its begin or end by a coin.
 
     The original gives up after drawing the document itself ten times in a row, and swaps no
     chunk of one sentence but pairs it with a random text: this is all that differs.
@@ -50,7 +51,7 @@ def sentence_pair_rows(
         training: whether rows are shuffled, and documents drawn from anew, in every pass.
         bidirectional: False: rows are read from left to right.
         sequence_length: T, tokens per row.
-        negative: what a false pair is, "random" or "swapped".
+        negative: what a false pair is, "random" or "swapped"; "none" if there are none.
         short_rate: share of the documents with shorter rows, between 0 and 1.
 
     Returns:
@@ -61,7 +62,7 @@ def sentence_pair_rows(
             or too little text; or a setting is out of range.
 
     Source: BERT (Devlin et al., 2019), section 3.1 and `create_pretraining_data.py`; ALBERT (Lan
-    et al., 2020), section 3.1.
+    et al., 2020), section 3.1; UniLM (Dong et al., 2019), section 2.3.
     """
     if negative not in NEGATIVES:
         raise ValueError(f"negative must be one of {NEGATIVES}. Received: negative={negative!r}")
@@ -139,7 +140,7 @@ def _chunks(bounds, sentences, text_length, rng, negative, short_rate):
             end = bisect.bisect_left(ends, ends[begin] + target, begin + fewest, size)
             number = end - begin
             cut = begin + 1 + (int(draw() * (number - 1)) if number > 1 else 0)
-            is_false = number == 1 or draw() < 0.5
+            is_false = negative != "none" and (number == 1 or draw() < 0.5)
             chunks.append((first + begin, first + cut, first + end, is_false))
             documents.append(document)
             targets.append(target)

@@ -1,10 +1,13 @@
 """Generic tasks: one class serves all backbones."""
 
+from keras_plm.tasks.beam_search import BeamSearch
+from keras_plm.tasks.causal_lm import CausalLM
 from keras_plm.tasks.checkpoint import Checkpoint, resume
 from keras_plm.tasks.choice_preprocessor import ChoicePreprocessor
 from keras_plm.tasks.masked_lm import Filling, MaskedLM
 from keras_plm.tasks.multiple_choice import MultipleChoice
 from keras_plm.tasks.permutation_lm import PermutationLM, TextScore
+from keras_plm.tasks.prefix_lm import PrefixLM
 from keras_plm.tasks.pretrainer import Pretrainer
 from keras_plm.tasks.span_decoding import Answer, AnswerSpan
 from keras_plm.tasks.span_extractor import SpanExtractor
@@ -21,12 +24,15 @@ from keras_plm.tasks.word_preprocessor import WordPreprocessor
 __all__ = [
     "Answer",
     "AnswerSpan",
+    "BeamSearch",
+    "CausalLM",
     "Checkpoint",
     "ChoicePreprocessor",
     "Filling",
     "MaskedLM",
     "MultipleChoice",
     "PermutationLM",
+    "PrefixLM",
     "Pretrainer",
     "SpanExtractor",
     "SpanPreprocessor",

@@ -13,6 +13,7 @@ from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.permutation_canvas import BLANK, lay_out_batches, permutations
 from keras_plm.tasks.permutation_sampling import Decoding, PermutationPrograms
 from keras_plm.tasks.permutation_text import PermutationText
+from keras_plm.tasks.sampling import beams_of, until_stop
 from keras_plm.tasks.task import Task
 
 _FEATURES = ("token_ids", "padding_mask", "segment_ids", "order", "target_positions")
@@ -199,7 +200,7 @@ class PermutationLM(Task):
         ordered = permutations(order, [len(places) for places in blanks], seed)
         targets = [[row[i] for i in places] for row, places in zip(blanks, ordered)]
         decoding = Decoding(
-            self._programs.sampler(sampler, seed),
+            self._programs.compiled.sampler(sampler, seed),
             mode,
             forbidden_ids=self._text.never_filled_in(forbidden_token_ids),
         )
@@ -207,7 +208,7 @@ class PermutationLM(Task):
         fillings, scores = self._programs.fill_batches(batches, decoding, return_scores)
         results = []
         for row, places, filling in zip(rows, targets, fillings):
-            whole = [_put(row, places, ids) for ids in _listed(filling)]
+            whole = [_put(row, places, ids) for ids in beams_of(filling)]
             texts_of_row = [self._text.decode(ids, as_text) for ids in whole]
             results.append(texts_of_row if filling.ndim == 2 else texts_of_row[0])
         return (results, scores) if return_scores else results
@@ -257,7 +258,7 @@ class PermutationLM(Task):
                 )
         stop_ids = self._text.stop_ids(stop_token_ids)
         decoding = Decoding(
-            self._programs.sampler(sampler, seed),
+            self._programs.compiled.sampler(sampler, seed),
             mode,
             forbidden_ids=self._text.never_filled_in(forbidden_token_ids, but=stop_ids),
             stop_ids=stop_ids,
@@ -269,7 +270,7 @@ class PermutationLM(Task):
         results = []
         for prompt, filling in zip(prompts, fillings):
             start = [] if strip_prompt else prompt
-            continued = [start + _until(ids, stop_ids) for ids in _listed(filling)]
+            continued = [start + until_stop(ids, stop_ids) for ids in beams_of(filling)]
             texts = [self._text.decode(ids, as_text) for ids in continued]
             results.append(texts if filling.ndim == 2 else texts[0])
         return results
@@ -342,20 +343,8 @@ class PermutationLM(Task):
         return lay_out_batches(rows, targets, batch_size, self.backbone.causal)
 
 
-def _listed(filling):
-    """The fillings of a row, (W, n) or (n,), as a list of arrays (n,)."""
-    return list(np.atleast_2d(filling))
-
-
 def _put(row, places, ids):
     """A row with ids put into its places."""
     row = np.array(row)
     row[places] = ids
     return row.tolist()
-
-
-def _until(ids, stop_ids):
-    """The ids before the first that stops, or that was not reached any more."""
-    ids = [int(index) for index in ids]
-    ends = [place for place, index in enumerate(ids) if index in stop_ids or index < 0]
-    return ids[: ends[0]] if ends else ids

@@ -2,38 +2,15 @@
 
 from typing import NamedTuple
 
-import keras
 import keras_hub
 import numpy as np
 from keras import ops
 
 from keras_plm.backbones.xlnet_decoding import known_rows, next_row, recomputed_row
+from keras_plm.tasks.compiled_programs import CompiledPrograms
+from keras_plm.tasks.sampling import AllowedTokens, log_likelihood, log_likelihood_of_rows
 
 MODES = ("factorised", "bidirectional")
-FORBIDDEN = -1e9  # a logit; its probability is exactly 0
-SLOTS_OF_LOGITS = 128  # how many rows of logits are held at once
-PROGRAMS_KEPT = 16
-
-
-def find_sampler(sampler):
-    """A sampler of KerasHub by name.
-
-    Args:
-        sampler: str such as "greedy", "random", "top_k", "top_p", "beam", or a
-            `keras_hub.samplers.Sampler`.
-
-    Raises:
-        ValueError: if there is no such sampler, or it needs more than logits.
-    """
-    names = ("beam", "greedy", "random", "top_k", "top_p")
-    found = keras_hub.samplers.get(sampler) if sampler in names else sampler
-    too_much = (keras_hub.samplers.ContrastiveSampler, keras_hub.samplers.SpeculativeSampler)
-    if not isinstance(found, keras_hub.samplers.Sampler) or isinstance(found, too_much):
-        raise ValueError(
-            f"`sampler` must be one of {names} or a `keras_hub.samplers.Sampler` that works on "
-            f"logits alone. Received: {sampler!r}."
-        )
-    return found
 
 
 class Decoding(NamedTuple):
@@ -62,24 +39,7 @@ class PermutationPrograms:
 
     def __init__(self, model):
         self.model = model
-        self._compiled = {}  # key: (program, its sampler, whose identity is part of the key)
-        self._samplers = {}  # by name
-
-    def sampler(self, sampler, seed=None):
-        """As `find_sampler`, but for one name always the same one: what is compiled serves again.
-
-        Args:
-            sampler: str or `keras_hub.samplers.Sampler`.
-            seed: int or None. What its random numbers start from; None: they go on.
-        """
-        found = self._samplers.get(sampler) if isinstance(sampler, str) else None
-        found = found or find_sampler(sampler)
-        if isinstance(sampler, str):
-            self._samplers[sampler] = found
-        if seed is not None:
-            for variable in found.variables:
-                variable.assign(keras.random.SeedGenerator(seed).state)
-        return found
+        self.compiled = CompiledPrograms(model)
 
     def fill_batches(self, batches, decoding, with_scores=False):
         """Fill the slots of some batches.
@@ -140,8 +100,8 @@ class PermutationPrograms:
                 model=self.model,
             )
 
-        key = ("fill", id(sampler), str(sampler.get_config()), *decoding[1:])
-        return self._run(key, fill, sampler, canvas.features, canvas.start)
+        key = ("fill", *decoding[1:])
+        return self.compiled.run(key, fill, sampler, canvas.features, canvas.start)
 
     def score_steps(self, canvas, filled, mode):
         """The log-likelihood of what was filled in, step by step.
@@ -163,14 +123,15 @@ class PermutationPrograms:
                 scores, cache = state
                 earlier = ops.where(slots < slot, filled, -1)
                 logits, _, cache = step(earlier, cache, slot)
-                score = _log_likelihood(logits, ops.take(filled, slot, axis=1))  # (B,)
+                score = log_likelihood(logits, ops.take(filled, slot, axis=1))  # (B,)
                 return ops.where(slots == slot, score[:, None], scores), cache
 
             scores = ops.zeros_like(filled, dtype="float32")
             scores, _ = ops.fori_loop(start, ops.shape(filled)[1], score_slot, (scores, cache))
             return ops.where(features["used"], scores, 0.0)
 
-        return self._run(("score", mode), score, None, canvas.features, canvas.start, filled)
+        arguments = (canvas.features, canvas.start, filled)
+        return self.compiled.run(("score", mode), score, None, *arguments)
 
     def score_at_once(self, features):
         """The log-likelihood of the targets under the order, in one pass of two streams.
@@ -188,23 +149,15 @@ class PermutationPrograms:
             )  # (B, P)
             inputs = {name: value for name, value in features.items() if name != "used"}
             rows = self.model.backbone.encode(inputs)["target_output"]  # (B, P, D)
-            scores = []
-            for first in range(0, rows.shape[1], SLOTS_OF_LOGITS):
-                some = slice(first, first + SLOTS_OF_LOGITS)
-                logits = self.model.heads["tokens"](rows[:, some])  # (B, <= P, V)
-                scores.append(_log_likelihood(logits, targets[:, some]))
-            return ops.where(features["used"], ops.concatenate(scores, axis=1), 0.0)
+            scores = log_likelihood_of_rows(self.model.heads["tokens"], rows, targets)
+            return ops.where(features["used"], scores, 0.0)
 
-        return self._run(("score_at_once",), score, None, features)
+        return self.compiled.run(("score_at_once",), score, None, features)
 
     def _step(self, features, mode, forbidden_ids=(), stop_ids=()):
         """What a sampler calls for the logits of a slot, and the cache to begin with."""
         backbone, head = self.model.backbone, self.model.heads["tokens"]
-        allowed = np.zeros(backbone.vocabulary_size, "float32")  # (V,)
-        allowed[list(forbidden_ids)] = FORBIDDEN
-        place_holder = stop_ids[0] if stop_ids else 0
-        only = np.full(backbone.vocabulary_size, FORBIDDEN, "float32")  # (V,)
-        only[place_holder] = 0.0
+        allowed = AllowedTokens(backbone.vocabulary_size, forbidden_ids, stop_ids)
         projections, cache = None, features
         if mode == "factorised":
             projections, cache = known_rows(backbone, features)
@@ -216,61 +169,8 @@ class PermutationPrograms:
                 row, cache = next_row(backbone, projections, cache, index, last)
             else:
                 row = recomputed_row(backbone, cache, index, filled)
-            logits = head(row[:, None])[:, 0] + allowed  # (B, V)
-            # One token is certain where nothing is left to fill in, so that beams keep their score.
-            idle = ops.logical_not(ops.take(cache["used"], index, axis=1))  # (B,)
-            for stop in stop_ids:
-                idle = ops.logical_or(idle, ops.any(prompt == stop, axis=1))
-            return ops.where(idle[:, None], only, logits), row, cache
+            logits = head(row[:, None])[:, 0]  # (B, V)
+            used = ops.take(cache["used"], index, axis=1)  # (B,)
+            return allowed.restrict(logits, prompt, used), row, cache
 
         return step, cache
-
-    def _run(self, key, function, sampler, *arguments):
-        """Call a function of nests of arrays, compiled; arrays come back."""
-        if key not in self._compiled:
-            if len(self._compiled) >= PROGRAMS_KEPT:
-                self._compiled.clear()
-            program = function
-            if not self.model.run_eagerly:
-                program = _compiled(function, self.model, sampler)
-            self._compiled[key] = program, sampler
-        arguments = keras.tree.map_structure(ops.convert_to_tensor, arguments)
-        outputs = self._compiled[key][0](*arguments)
-        return keras.tree.map_structure(ops.convert_to_numpy, outputs)
-
-
-def _log_likelihood(logits, ids):
-    """The log-likelihood (...) in nats of ids (...) under logits (..., V)."""
-    ids = ops.maximum(ids, 0)[..., None]
-    chosen = ops.take_along_axis(logits, ids, axis=-1)[..., 0]
-    return chosen - ops.logsumexp(logits, axis=-1)
-
-
-def _compiled(function, model, sampler):
-    """A function under XLA, which reads the weights as they are when it is called."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        changing = [] if sampler is None else sampler.variables  # the states of random numbers
-
-        @jax.jit
-        def program(weights, states, arguments):
-            mapping = [*zip(model.variables, weights), *zip(changing, states)]
-            with keras.StatelessScope(state_mapping=mapping) as scope:
-                outputs = function(*arguments)
-            return outputs, [scope.get_current_value(variable) for variable in changing]
-
-        def run(*arguments):
-            weights = [variable.value for variable in model.variables]
-            states = [variable.value for variable in changing]
-            outputs, states = program(weights, states, arguments)
-            for variable, state in zip(changing, states):
-                variable.assign(state)
-            return outputs
-
-        return run
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(function, jit_compile=True)
-    return function

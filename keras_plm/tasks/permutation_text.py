@@ -7,18 +7,22 @@ NEVER_TARGETS = ("unk", "bos", "eos", "cls", "sep", "pad", "mask", "eod")
 
 
 class PermutationText:
-    """Turns what users give to `PermutationLM` into lists of ids, and lists of ids back.
+    """Turns what users give to a model that writes into lists of ids, and lists of ids back.
 
     Texts become texts again, and lists of ids lists of ids, in which `BLANK` (-1) is a blank.
 
     Args:
-        tokenizer: `keras_plm.data.SentencePieceTokenizer` or None: then ids only.
+        tokenizer: `keras_plm.data.Tokenizer` or None: then ids only.
         vocabulary_size: int. V of the backbone.
+        ends: tuple of str. The special tokens that may end a document; the first of them that the
+            tokenizer has is meant by `<eod>`. Without any there is none.
     """
 
-    def __init__(self, tokenizer, vocabulary_size):
+    def __init__(self, tokenizer, vocabulary_size, ends=("eod",)):
         self.tokenizer = tokenizer
         self.vocabulary_size = vocabulary_size
+        ids = {} if tokenizer is None else tokenizer.special_token_ids
+        self.end = [ids[name] for name in ends if name in ids][:1]  # a list of one id, or of none
 
     def encode(self, texts, blank=None, what="`texts`"):
         """The ids of texts.
@@ -62,10 +66,10 @@ class PermutationText:
             list of int.
         """
         if prefix is None:
-            return [] if self.tokenizer is None else [self.tokenizer.eod_token_id]
+            return list(self.end)
         if isinstance(prefix, str):
             (ids,), _ = self.encode([prefix], what="`prefix`")
-            return ids + [self.tokenizer.eod_token_id]
+            return ids + self.end
         return checked_ids([prefix], self.vocabulary_size, what="`prefix`")[0]
 
     def decode(self, ids, as_text):
@@ -120,7 +124,7 @@ class PermutationText:
         if isinstance(stop, str):
             if stop != "auto":
                 raise ValueError(f"`stop_token_ids` must be ids or 'auto'. Received: {stop!r}.")
-            return () if self.tokenizer is None else (self.tokenizer.eod_token_id,)
+            return tuple(self.end)
         return tuple(checked_ids([stop or ()], self.vocabulary_size, what="stop ids")[0])
 
     def _encode_around(self, parts):

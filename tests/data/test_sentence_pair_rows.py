@@ -192,6 +192,16 @@ def test_the_fraction_of_short_rows(make_random_corpus):
         assert np.all(abs(counts - 10_000 * share) <= 4 * deviations)
 
 
+def test_pairs_that_are_never_false_use_every_sentence_once(make_random_corpus):
+    corpus = numbered(make_random_corpus(50))
+    rows = make(corpus, 3 + 500, negative="none", short_rate=0.0)
+    documents = [sum(document, []) for document in documents_of(corpus) if len(document) > 1]
+    pairs = pairs_of(rows, 0)
+    assert sorted(list(a + b) for a, b, _ in pairs) == sorted(documents)
+    assert len(documents) > 10 and not any(label for *_, label in pairs)
+    assert not make(corpus, batch_size=4, negative="none")(0)["sentence_pair"].any()
+
+
 def test_swapped_pairs_use_every_sentence_once(make_random_corpus):
     corpus = numbered(make_random_corpus(50))
     rows = make(corpus, 3 + 500, negative="swapped", short_rate=0.0)

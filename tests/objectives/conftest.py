@@ -85,3 +85,98 @@ def check_units():
             assert runs == list(range(1, len(runs) + 1))
 
     return check
+
+
+@pytest.fixture
+def make_text_rows():
+    """A function that makes random pairs of texts, none empty: ordinary ids are 5 to 99."""
+
+    def make(rng, num_rows, length, shortest=5):
+        real = rng.integers(shortest, length + 1, (num_rows, 1))
+        middle = rng.integers(2, real - 2)
+        position = np.arange(length)
+        padding_mask = position < real
+        functional = (position == 0) | (position == middle) | (position >= real - 1)
+        ids = np.where(functional, 2, rng.integers(5, 100, (num_rows, length)))
+        return {
+            "token_ids": np.where(padding_mask, ids, 0).astype("int32"),
+            "padding_mask": padding_mask,
+            "functional": functional,
+            "word_starts": functional | (rng.random((num_rows, length)) < 0.7),
+            "segment_ids": (padding_mask & (position > middle)).astype("int32"),
+        }
+
+    return make
+
+
+@pytest.fixture
+def quick_compilation():
+    """Let JAX's XLA compile with little optimisation, for graphs that run once."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture
+def reach(gradient, quick_compilation):
+    """A function that says on which tokens each row depends: whose gradient is not exactly 0.
+
+    It takes the features of one example and options of the backbone, which has two layers and
+    large weights. It returns (T, T) bool for content rows and (P, T) for the query rows, which
+    are there if `target_token_ids` is. Token ids are replaced: one copy of the example per row,
+    each with ids of its own, so that one gradient of the embedding table tells them apart.
+    """
+
+    def reached(x, **options):
+        import keras
+        from keras import ops
+
+        from keras_plm.backbones import TransformerBackbone
+
+        length, slots = x["token_ids"].shape[1], 0
+        if "target_token_ids" in x:
+            slots = x["target_positions"].shape[1]
+        rows, width = length + slots, 8
+        batch = {name: np.repeat(values, rows, axis=0) for name, values in x.items()}
+        batch["token_ids"] = np.arange(rows * length, dtype="int32").reshape(rows, length)
+        if slots:  # whose embedding is not looked at
+            batch["target_token_ids"] = np.full((rows, slots), rows * length, "int32")
+        backbone = TransformerBackbone(
+            **{
+                "vocabulary_size": rows * length + 1,
+                "num_layers": 2,
+                "num_heads": 2,
+                "hidden_dim": width,
+                "intermediate_dim": 16,
+                "max_sequence_length": length,
+                "num_segments": 6 * ("segment_ids" in x),
+                "initializer_range": 0.4,
+                **options,
+            }
+        )
+        table = backbone.token_embedding.embeddings
+        weights = np.random.default_rng(2).normal(size=(rows, rows, width)).astype("float32")
+        weights *= np.eye(rows, dtype="float32")[:, :, None]  # copy n asks for row n
+
+        def total(embeddings):
+            with keras.StatelessScope(state_mapping=[(table, embeddings)]):
+                encoded = backbone.encode(batch)
+            content = ops.sum(encoded["sequence_output"] * weights[:, :length])
+            if not slots:
+                return content
+            return content + ops.sum(encoded["target_output"] * weights[:, length:])
+
+        jit = keras.backend.backend() == "jax"  # many small operations are slow there
+        result = gradient(total, ops.convert_to_numpy(table), jit=jit)[: rows * length]
+        seen = np.abs(result.reshape(rows, length, width)).max(axis=-1) != 0
+        return seen[:length], seen[length:]
+
+    return reached

@@ -91,9 +91,18 @@ def test_equal_to_the_published_rule(
         assert units[i].tolist() == expected.tolist()
 
 
-def test_lengths_are_1_over_n():
+@pytest.mark.parametrize(
+    "settings, shares",
+    [
+        ((), (6 / 11, 3 / 11, 2 / 11)),
+        (((0.8, 0.1, 0.1), "token"), (0.8, 0.1, 0.1)),
+        (((0, 3, 1),), (0, 0.75, 0.25)),
+    ],
+    ids=["1 over n", "UniLM", "no single words"],
+)
+def test_lengths_are_as_the_chances_say(settings, shares):
     """The n-gram of each row's first word: nothing is taken yet, and three tokens fit."""
-    select, shape = NgramSelection(3, 3 / 256), (ROWS, 256)
+    select, shape = NgramSelection(3, 3 / 256, *settings), (ROWS, 256)
     batch = {
         "padding_mask": np.ones(shape, bool),
         "functional": np.zeros(shape, bool),
@@ -107,7 +116,9 @@ def test_lengths_are_1_over_n():
     number = units[np.arange(ROWS), word]
     assert (number > 0).all()
     sizes = (units == number[:, None]).sum(axis=1)
-    counts, expected = np.bincount(sizes, minlength=4)[1:], np.array([6, 3, 2]) / 11 * ROWS
+    counts, expected = np.bincount(sizes, minlength=4)[1:], np.array(shares) * ROWS
+    assert not counts[expected == 0].any()
+    counts, expected = counts[expected > 0], expected[expected > 0]
     # chi-square with 2 degrees of freedom: above 18 once in 8,000
     assert ((counts - expected) ** 2 / expected).sum() < 18
 
@@ -134,6 +145,33 @@ def test_words_are_all_or_none():
     units = sample(NgramSelection(3, 0.3), 60, 5, starts, num_rows=500).reshape(500, 15, 4)
     assert (units == units[..., :1]).all()
     assert set((units > 0).sum(axis=(1, 2)).tolist()) <= {16}  # 18 is no multiple of 4
+
+
+def test_tokens_as_units():
+    starts = np.arange(60) % 4 == 0
+    select = NgramSelection(3, 0.15, (0.8, 0.1, 0.1), "token")
+    units = sample(select, 60, 5, starts, num_rows=500)
+    assert ((units > 0).sum(axis=1) == 9).all()
+    sizes = np.concatenate([np.bincount(row)[1:] for row in units])
+    assert 0.7 < np.mean(sizes == 1) < 0.9  # whole words would have 4 or more
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (dict(chances=(0.5, 0.5)), "chances must be .* 3 numbers.*max_ngram=3"),
+        (dict(chances=(0, 0, 0)), "not all 0"),
+        (dict(chances=(1, 1, -1)), "chances must be"),
+        (dict(chances=(1, 1, float("nan"))), "chances must be"),
+        (dict(chances=(1, 1, float("inf"))), "chances must be"),
+        (dict(chances=(1, 1, True)), "chances must be"),
+        (dict(chances=0.5), "chances must be.*0.5"),
+        (dict(unit="span"), r"unit must be one of \('word', 'token'\).*'span'"),
+    ],
+)
+def test_bad_chances_and_units(settings, message):
+    with pytest.raises(ValueError, match=message):
+        NgramSelection(**settings)
 
 
 @pytest.mark.parametrize("max_ngram", [0, -1, 2.0, True, "3"])

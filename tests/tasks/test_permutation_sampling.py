@@ -8,7 +8,8 @@ import pytest
 from keras_plm.backbones import XLNetBackbone
 from keras_plm.tasks import PermutationLM
 from keras_plm.tasks.permutation_canvas import BLANK, lay_out
-from keras_plm.tasks.permutation_sampling import Decoding, PermutationPrograms, find_sampler
+from keras_plm.tasks.permutation_sampling import Decoding, PermutationPrograms
+from keras_plm.tasks.sampling import find_sampler
 
 VOCABULARY = 6
 
@@ -115,13 +116,14 @@ def test_samples_follow_the_distribution(programs):
 
 def test_seeds_and_forbidden_ids(programs, canvas):
     used = canvas.features["used"]
-    decoding = Decoding(programs.sampler("random", seed=1), "factorised", forbidden_ids=(0, 1, 2))
+    sampler = programs.compiled.sampler("random", seed=1)
+    decoding = Decoding(sampler, "factorised", forbidden_ids=(0, 1, 2))
     first, second = programs.fill(canvas, decoding), programs.fill(canvas, decoding)
     for _ in range(5):  # the random numbers go on
         second = programs.fill(canvas, decoding) if (first == second)[used].all() else second
     assert (first != second)[used].any()
     assert first[used].min() > 2
-    assert programs.sampler("random", seed=1) is decoding.sampler
+    assert programs.compiled.sampler("random", seed=1) is decoding.sampler
     np.testing.assert_array_equal(programs.fill(canvas, decoding), first)
 
 

@@ -1,0 +1,121 @@
+"""A Transformer a few tokens at a time: keys and values of what was read are kept.
+
+Under a causal pattern what a row sees never changes, so neither do its keys and values. Reading
+more tokens takes their rows only, which first write their own keys and values at their positions
+and then read what lies before them: the rows that `encode` has for the whole text, exactly. All
+rows of a batch stand at the same place; where one has read fewer tokens of its own than the others,
+what it wrote behind them is hidden from every row before, and is overwritten in time.
+
+That is also how a mask is read that is to be predicted (UniLM): behind the last token, where it
+sees all before it and itself, and where the next token is written over it.
+"""
+
+from keras import ops
+
+CHUNK = 64  # how many tokens of a prompt are read at once
+
+
+def cache_length(length):
+    """How many positions a cache has: a multiple of the tokens that are read at once.
+
+    Args:
+        length: int. How many tokens will be read, T.
+
+    Returns:
+        int, at least `length`.
+    """
+    chunk = min(length, CHUNK)
+    return -(-length // chunk) * chunk
+
+
+def empty_cache(backbone, batch_size, length):
+    """A cache in which nothing was read.
+
+    Args:
+        backbone: `TransformerBackbone`.
+        batch_size: int. B.
+        length: int. The positions S, from `cache_length`.
+
+    Returns:
+        Tuple of L pairs (key, value) of tensors of shape (B, S, H, K): a nest whose first axis is
+        the batch, so that a beam search can repeat and reorder it.
+    """
+    attention = backbone.blocks[0].attention
+    shape = (batch_size, length, attention.num_heads, attention.key_dim)
+    zeros = ops.zeros(shape, dtype=backbone.compute_dtype)
+    return tuple((zeros, zeros) for _ in backbone.blocks)
+
+
+def read_tokens(
+    backbone, cache, token_ids, first, constants=None, source_length=0, padding=None, training=False
+):
+    """Read some more tokens of each text.
+
+    Args:
+        backbone: `TransformerBackbone`. It reads causally, whatever its own pattern.
+        cache: from `empty_cache` or the call before.
+        token_ids: int tensor of shape (B, R), those at the places `first` to `first` + R - 1.
+        first: int or int tensor. At most S - R.
+        constants: dict of str to int, or to an int tensor that broadcasts to (B, R): the values
+            of `segment_ids`, `language_ids` and the like; missing: 0.
+        source_length: int. How many places at the beginning all rows see. The call that reads
+            them reads all of them.
+        padding: int tensor of shape (B,) or None: how many of the first places of each text are
+            padding. Positions are counted from there.
+        training: bool.
+
+    Returns:
+        Tuple of the rows (B, R, D), as `sequence_output` of `encode`, and the new cache.
+    """
+    before = 0 if padding is None else ops.cast(padding, "int32")[:, None]  # (B, 1)
+    rows_at = ops.arange(token_ids.shape[1], dtype="int32") + ops.cast(first, "int32")  # (R,)
+    keys_at = ops.arange(cache[0][0].shape[1], dtype="int32")  # (S,)
+    positions = backbone.counted_positions(rows_at[None] - before)  # (B or 1, R)
+    ids = {
+        name: ops.broadcast_to(ops.cast((constants or {}).get(name, 0), "int32"), token_ids.shape)
+        for name in backbone.other_embeddings
+    }
+    rows = backbone.embed(token_ids, positions, ids, training=training)  # (B, R, D)
+    bias = None
+    if backbone.relative_position_bias is not None:
+        key_positions = backbone.counted_positions(keys_at[None] - before)  # (B or 1, S)
+        bias = backbone.relative_position_bias(positions, key_positions)  # (B or 1, H, R, S)
+    behind = (rows_at[:, None] - keys_at[None])[None]  # (1, R, S)
+    seen = ops.logical_or(behind >= 0, keys_at < source_length)
+    if padding is not None:
+        seen = ops.logical_and(seen, (keys_at[None] >= before)[:, None])  # (B, R, S)
+    updated = []
+    for block, window, (key, value) in zip(backbone.blocks, backbone.windows, cache):
+        visible = seen if window is None else ops.logical_and(seen, behind < window)
+        written = zip((key, value), block.project(rows))
+        key, value = (ops.slice_update(old, (0, first, 0, 0), new) for old, new in written)
+        updated.append((key, value))
+        rows = block.read(rows, (key, value), visible, bias=bias, training=training)
+    if backbone.final_norm is not None:
+        rows = backbone.final_norm(rows)
+    return rows, tuple(updated)
+
+
+def read_prompt(backbone, cache, token_ids, count, constants=None):
+    """Read what all texts of a batch begin with, `CHUNK` tokens at once.
+
+    Args:
+        backbone: `TransformerBackbone`.
+        cache: from `empty_cache`.
+        token_ids: int tensor of shape (B, S). What lies behind the prompt does not matter.
+        count: int or int tensor. How many tokens to read; some behind them may be read as well.
+        constants: as in `read_tokens`.
+
+    Returns:
+        The new cache.
+    """
+    chunk = min(token_ids.shape[1], CHUNK)
+    shape = (token_ids.shape[0], chunk)
+
+    def read(first, cache):
+        tokens = ops.slice(token_ids, (0, first), shape)  # (B, <= CHUNK)
+        _, cache = read_tokens(backbone, cache, tokens, first, constants)
+        return first + chunk, cache
+
+    begin = (ops.zeros((), "int32"), cache)
+    return ops.while_loop(lambda first, _: first < count, read, begin)[1]

@@ -1,0 +1,160 @@
+"""Causal language modelling (GPT-1, 2, 3, XLM's CLM): every token is predicted from those before.
+
+A literal example: one row of 7 tokens of two documents. The separator is functional: it is the
+last token that its document predicts, and the first that the next document sees.
+
+    position          0    1    2     3     4      5       6
+    token             the  cat  sat   <eod> dogs   barked  padding
+    order             0    1    2     3     4      5       0
+    until             3    3    3     7     7      7       7
+
+    target_positions  0    1    2     3     4      5
+    y["tokens"]       cat  sat  <eod> dogs  barked 0
+    sample_weight     1    1    1     1     1      0
+
+"barked" is predicted from the row of "dogs", which sees <eod> and itself. Without
+`documents_apart` there is neither `order` nor `until`: that row sees the, cat and sat as well.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_plm.objectives.batch_checks import check_arrays
+from keras_plm.objectives.objective import Objective
+
+
+def document_ends(begins):
+    """Says for every token where its document ends, as `until` has it.
+
+    Args:
+        begins: (B, T) bool, True at the first token of each document; what stands before the
+            first of a row is a document, too.
+
+    Returns:
+        (B, T) int32: the position behind the document's last token, T for the last document.
+    """
+    length = begins.shape[1]
+    following = np.full(begins.shape, length, "int32")  # where a document begins behind the token
+    following[:, :-1] = np.where(begins[:, 1:], np.arange(1, length), length)
+    return np.minimum.accumulate(following[:, ::-1], axis=1)[:, ::-1]
+
+
+@dataclass(frozen=True)
+class CausalModeling(Objective):
+    """Asks for every token but the first of a row; the module's docstring shows one row.
+
+    The backbone must be causal, or `documents_apart` make its rows so. Positions are counted
+    through the whole row, whatever documents it holds.
+
+    At a separator (any functional token within a row): it is a target of the document before it,
+    which so learns to end; with `documents_apart` it stands at the head of the document behind it,
+    so that a first token is predicted from the separator alone, as generation begins with it.
+    GPT-2 and GPT-3 do not keep documents apart: "sequences with multiple documents are not masked
+    in any special way", the separator says that what is before it does not matter.
+
+    Args:
+        sequence_length: T, tokens per row; P = T - 1 of them are predicted.
+        rows: the row builder, of single texts if `documents_apart`.
+        documents_apart: whether tokens see none of another document in their row.
+        output_bias: whether each token of the vocabulary has a bias (XLM), or not (GPT).
+        languages: whether `language_ids` is a feature.
+
+    Raises:
+        ValueError: a setting is out of range.
+
+    Source: GPT (Radford et al. 2018), section 3.1; GPT-2 (Radford et al. 2019), section 2; GPT-3
+    (arXiv:2005.14165), appendix B, which is cited above; XLM (arXiv:1901.07291), section 3.2.
+    """
+
+    sequence_length: int = 512
+    rows: str = "packed"
+    documents_apart: bool = True
+    output_bias: bool = False
+    languages: bool = False
+
+    def __post_init__(self):
+        length = self.sequence_length
+        if isinstance(length, bool) or not isinstance(length, int) or length < 2:
+            raise ValueError(
+                "sequence_length must be an integer >= 2, a token and one that is predicted from "
+                f"it. Received: sequence_length={length!r}"
+            )
+        if not isinstance(self.rows, str):
+            raise ValueError(
+                f'rows must name a row builder, such as "packed". Received: rows={self.rows!r}'
+            )
+        for name in ("documents_apart", "output_bias", "languages"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ValueError(f"{name} must be a bool. Received: {name}={value!r}")
+
+    @property
+    def num_predict(self):
+        """P, targets per row."""
+        return self.sequence_length - 1
+
+    @property
+    def feature_names(self):
+        """The keys of `x`."""
+        names = ("token_ids", "padding_mask", "target_positions")
+        names += ("order", "until") if self.documents_apart else ()
+        return names + (("language_ids",) if self.languages else ())
+
+    @property
+    def draws_per_row(self):
+        """None: nothing is drawn."""
+        return 0
+
+    def heads(self, backbone):
+        """Returns the language model's head: the rows times the token embedding.
+
+        Raises:
+            ValueError: the backbone is not causal, and without `order` a row would see its target.
+        """
+        if not self.documents_apart and not getattr(backbone, "causal", False):
+            raise ValueError(
+                "CausalModeling(documents_apart=False) leaves it to the backbone that no token "
+                "sees one to its right. Make it with causal=True, or set documents_apart=True. "
+                f"Received: {type(backbone).__name__} with causal=False"
+            )
+        from keras_plm.heads import MaskedLMHead
+
+        embedding = backbone.token_embedding
+        return {"tokens": MaskedLMHead(embedding, use_bias=self.output_bias, name="tokens")}
+
+    def __call__(self, batch, rng):
+        """Lists the targets of each row.
+
+        Args:
+            batch: dict of token_ids (B, T) int32; padding_mask (B, T) bool; functional (B, T)
+                bool if `documents_apart`; language_ids (B, T) int32 if `languages`.
+            rng: not used.
+
+        Returns:
+            x: dict of token_ids, padding_mask (B, T), target_positions (B, P), which is 0 to
+                T - 2, and, by the settings, order, until, language_ids (B, T).
+            y: {"tokens": (B, P) int32}, the token behind each position, 0 where that is padding.
+            sample_weight: {"tokens": (B, P) float32}, 0 where one of the two is padding.
+
+        Raises:
+            ValueError: missing arrays or wrong shapes.
+        """
+        names = ["token_ids", "padding_mask"]
+        names += ["functional"] if self.documents_apart else []
+        names += ["language_ids"] if self.languages else []
+        check_arrays("CausalModeling", batch, {name: (self.sequence_length,) for name in names})
+        token_ids, real = batch["token_ids"], batch["padding_mask"]
+        counts = real[:, 1:] & real[:, :-1]  # (B, P)
+        positions = np.arange(self.num_predict, dtype="int32")
+        x = {
+            "token_ids": token_ids,
+            "padding_mask": real,
+            "target_positions": np.tile(positions, (len(token_ids), 1)),
+        }
+        if self.documents_apart:
+            x["order"] = np.where(real, np.arange(self.sequence_length, dtype="int32"), 0)
+            x["until"] = document_ends(batch["functional"] & real)
+        if self.languages:
+            x["language_ids"] = batch["language_ids"]
+        y = np.where(counts, token_ids[:, 1:], 0).astype("int32")
+        return x, {"tokens": y}, {"tokens": counts.astype("float32")}

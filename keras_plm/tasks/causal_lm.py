@@ -1,0 +1,314 @@
+"""Writing and scoring from left to right."""
+
+import keras
+import numpy as np
+
+from keras_plm.backbones import TransformerBackbone
+from keras_plm.data.planned_rows import SEPARATORS
+from keras_plm.tasks.causal_sampling import CausalPrograms, Writing, batches_of, rows_of
+from keras_plm.tasks.permutation_lm import TextScore
+from keras_plm.tasks.permutation_text import PermutationText
+from keras_plm.tasks.sampling import beams_of, texts_written, unpacked, until_stop
+from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
+from keras_plm.tasks.task_graph import text_inputs
+
+LENGTHS = 32  # texts are scored at lengths that are multiples
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class CausalLM(TargetTask):
+    """Predicts each token from those to its left: continues texts, and scores them.
+
+    It trains on features, as a `Pretrainer` does, with `y = {"tokens": ...}`; the preset of a
+    Pretrainer brings its head.
+
+    Texts are read as the tokenizer makes them, behind the token that ends a document, if it has
+    one (GPT-2: `<|endoftext|>`): in pretraining a text begins there. Keys and values of what was
+    read are kept, which changes nothing: see `keras_plm.backbones.transformer_decoding`.
+
+    Args:
+        backbone: `TransformerBackbone` with `causal=True`.
+        preprocessor: `TextPreprocessor` or None: then texts are given as lists of ids.
+        transform: bool. Whether the head transforms the rows before the product with the
+            embeddings (not in GPT).
+        head_activation: str or None. The activation of the transform; None: the backbone's.
+        use_bias: bool. Whether each token of the vocabulary has a bias (XLM, not GPT).
+
+    Call arguments:
+        inputs: dict of the features that the backbone takes of texts, such as `token_ids` and
+            `padding_mask`, each (B, T), and of `target_positions` (B, P): the rows that predict,
+            each the token to its right.
+
+    Returns:
+        dict of `tokens`, of shape (B, P, V): logits.
+
+    Raises:
+        TypeError: if the backbone is no `TransformerBackbone`.
+        ValueError: if the backbone is not causal.
+
+    Example:
+    ```python
+    from keras_plm.backbones import TransformerBackbone
+    from keras_plm.tasks import BeamSearch, CausalLM
+
+    backbone = TransformerBackbone(
+        vocabulary_size=20,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        max_sequence_length=16,
+        num_segments=0,
+        causal=True,
+    )
+    model = CausalLM(backbone)  # with a preprocessor: texts
+    texts = model.generate([[3, 4, 5], [6]], max_length=8, sampler="greedy")
+    assert [len(text) for text in texts] == [8, 8] and texts[0][:3] == [3, 4, 5]
+    best = BeamSearch(num_beams=4, length_penalty=0.6, num_results=2)
+    (texts,) = model.generate([[3, 4]], max_length=6, sampler=best, stop_token_ids=[0])
+    assert len(texts) == 2
+    assert len(model.score([[4, 5]], prompts=[[3]])[0].tokens) == 2
+    ```
+
+    Source: GPT-1 (Radford et al. 2018), section 3.1; GPT-3, arXiv:2005.14165, section 2.4.
+    """
+
+    def __init__(
+        self,
+        backbone,
+        preprocessor=None,
+        transform=False,
+        head_activation=None,
+        use_bias=False,
+        **kwargs,
+    ):
+        if not isinstance(backbone, TransformerBackbone):
+            raise TypeError(
+                "CausalLM needs a TransformerBackbone with causal=True; for XLNet there is "
+                f"PermutationLM. Received: {type(backbone).__name__}."
+            )
+        if not backbone.causal:
+            raise ValueError(
+                "CausalLM needs a backbone with causal=True: one that reads in both directions "
+                "has seen what it would predict. For such there is MaskedLM. Received: "
+                f"{type(backbone).__name__} with causal=False."
+            )
+
+        # === Layers ===
+        self._programs = CausalPrograms(self)
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        head = target_head(backbone, transform, head_activation, use_bias)
+        self.heads = {"tokens": head}
+
+        # === Functional model ===
+        inputs = text_inputs(backbone)
+        inputs["target_positions"] = keras.Input((None,), dtype="int32", name="target_positions")
+        outputs = {"tokens": head.read(backbone.encode(inputs), inputs)}  # (B, P, V)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.transform = bool(transform)
+        self.head_activation = head_activation
+        self.use_bias = bool(use_bias)
+
+    def forget_programs(self):
+        self._programs = CausalPrograms(self)
+
+    def settings(self):
+        return {
+            "transform": self.transform,
+            "head_activation": self.head_activation,
+            "use_bias": self.use_bias,
+        }
+
+    # === Texts ===
+
+    def generate(
+        self,
+        prompts,
+        max_length=None,
+        sampler="top_p",
+        stop_token_ids="auto",
+        prefix=None,
+        forbidden_token_ids="auto",
+        strip_prompt=False,
+        return_scores=False,
+        batch_size=8,
+        seed=None,
+    ):
+        """Continue texts. XLA compiles once for each number of rows and `max_length`.
+
+        Args:
+            prompts: list of N str or of lists of int; they may differ in length.
+            max_length: int. The length of prompt and continuation in tokens; None: the
+                preprocessor's `sequence_length`, or what the backbone has positions for.
+            sampler: "greedy", "random", "top_k", "top_p", "beam" or a
+                `keras_hub.samplers.Sampler`, such as `BeamSearch(num_results=5)`, which returns
+                the 5 best. KerasHub's "top_p" keeps to p = 0.1.
+            stop_token_ids: ids that end a text and are not part of it; "auto": the token that
+                ends a document, if there is one; None: no.
+            prefix: None, str or list of int: what stands before each of the prompts. None: the
+                token that ends a document, if there is one; str: a document, and that token;
+                ids are taken as they are, so [] is nothing.
+            forbidden_token_ids: ids that are not written; "auto": the special pieces but those
+                that stop.
+            strip_prompt: bool. Whether to return the continuations without the prompts.
+            return_scores: bool. Whether to return log-likelihoods as well.
+            batch_size: int. How many prompts are continued at once.
+            seed: int or None. Of the sampler; None: as it comes.
+
+        Returns:
+            list of N str, or of lists of int where ids were given; of lists of these, best first,
+            if the sampler returns several. With `return_scores` a pair: these, and the
+            log-likelihoods of what was written, a stop token included, in nats, at temperature 1
+            and with no id forbidden, in the same nesting.
+
+        Raises:
+            TypeError: if `prompts` are neither texts nor ids.
+            ValueError: if there are no prompts, one is empty or leaves no room, there are not
+                positions enough, or a name is unknown.
+        """
+        prompts, as_text = self._text.encode(prompts, what="`prompts`")
+        if not prompts:
+            raise ValueError("`prompts` holds no prompts. Received: an empty list.")
+        before = self._text.context(prefix)
+        max_length = self._max_length(max_length, len(before))
+        for index, prompt in enumerate(prompts):
+            if not prompt:
+                raise ValueError(
+                    f"Prompt {index} is empty: there is nothing to continue. Give a token, such as "
+                    "the one that ends a document."
+                )
+            if len(prompt) >= max_length:
+                raise ValueError(
+                    "Every prompt must be shorter than `max_length`. "
+                    f"Received: max_length={max_length}, prompt {index} has {len(prompt)} tokens."
+                )
+        stop_ids = self._text.stop_ids(stop_token_ids)
+        writing = Writing(
+            self._programs.compiled.sampler(sampler, seed),
+            self._text.never_filled_in(forbidden_token_ids, but=stop_ids),
+            stop_ids,
+            tuple(sorted(constant_features(self.backbone, self.preprocessor).items())),
+        )
+        written = []  # of each prompt one (n,), or a list of these
+        for rows, count in batches_of([before + prompt for prompt in prompts], batch_size):
+            texts = self._programs.write(rows, len(before) + max_length, writing)
+            own = texts_written(texts)[:count]
+            behind = [
+                keras.tree.map_structure(lambda ids: ids[len(row) :], one)
+                for row, one in zip(rows, own)
+            ]
+            written += behind
+        starts = [[]] * len(prompts) if strip_prompt else prompts
+        results = [
+            [self._text.decode(start + until_stop(ids, stop_ids), as_text) for ids in beams_of(one)]
+            for start, one in zip(starts, written)
+        ]
+        results = unpacked(results, written)
+        if not return_scores:
+            return results
+        scores = []
+        for prompt, one in zip(prompts, written):
+            rows = [(before + prompt, _with_stop(ids, stop_ids)) for ids in beams_of(one)]
+            scores.append([float(tokens.sum()) for tokens in self._score(rows, batch_size)])
+        return results, unpacked(scores, written)
+
+    def score(self, texts, prompts=None, prefix=None, batch_size=8):
+        """The log-likelihood of every token of texts, in one pass.
+
+        Every token is predicted from `prefix`, prompt and the tokens before it.
+
+        Args:
+            texts: list of N str or of lists of int.
+            prompts: list of N of these, or None. What stands before each text, and is known.
+            prefix: as in `generate`.
+            batch_size: int. How many texts are scored at once.
+
+        Returns:
+            list of N `TextScore`.
+
+        Raises:
+            TypeError: if `texts` are neither texts nor ids.
+            ValueError: if there are no texts, one has no tokens, is too long, or there is nothing
+                that its first token can be predicted from.
+        """
+        rows, _ = self._text.encode(texts)
+        empty = [index for index, row in enumerate(rows) if not row]
+        if empty or not rows:
+            raise ValueError(
+                f"Every text must have at least one token. Received: {len(rows)} texts, "
+                f"without a token: {empty[:5]}."
+            )
+        known = [[]] * len(rows)
+        if prompts is not None:
+            known, _ = self._text.encode(prompts, what="`prompts`")
+            if len(known) != len(rows):
+                raise ValueError(
+                    "There must be one prompt for each text. "
+                    f"Received: {len(known)} prompts, {len(rows)} texts."
+                )
+        context = self._text.context(prefix)
+        pairs = [(context + first, row) for first, row in zip(known, rows)]
+        scores = self._score(pairs, batch_size)
+        return [
+            TextScore(float(tokens.sum(dtype="float64")), tokens, row)
+            for tokens, row in zip(scores, rows)
+        ]
+
+    # === Parts ===
+
+    @property
+    def _text(self):
+        """What turns texts into ids; the preprocessor may get its tokenizer later."""
+        tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
+        return PermutationText(tokenizer, self.backbone.vocabulary_size, SEPARATORS)
+
+    def _max_length(self, max_length, num_before):
+        """The length of prompt and continuation, checked against the backbone's positions."""
+        room = self.backbone.max_sequence_length - num_before
+        if max_length is None:
+            return min(room, getattr(self.preprocessor, "sequence_length", room))
+        integer = isinstance(max_length, (int, np.integer)) and not isinstance(max_length, bool)
+        if not integer or not 2 <= max_length <= room:
+            raise ValueError(
+                f"`max_length` must be an integer from 2 to {room}: the backbone has positions "
+                f"for {self.backbone.max_sequence_length} tokens, and {num_before} stand before "
+                f"each prompt. Received: max_length={max_length!r}."
+            )
+        return int(max_length)
+
+    def _score(self, pairs, batch_size):
+        """The log-likelihoods (n,) of the second of each pair of lists of ids behind the first."""
+        longest = self.backbone.max_sequence_length
+        for index, (known, row) in enumerate(pairs):
+            if not known:
+                raise ValueError(
+                    f"There is nothing that the first token of text {index} can be predicted "
+                    "from. Give a prefix or a prompt."
+                )
+            if len(known) + len(row) > longest:
+                raise ValueError(
+                    f"The backbone has positions for {longest} tokens. Received: text {index} "
+                    f"with {len(row)} tokens behind {len(known)}."
+                )
+        scores, constants = [], constant_features(self.backbone, self.preprocessor)
+        for batch, count in batches_of(pairs, batch_size):
+            most = max(len(known) + len(row) for known, row in batch)
+            length = min(-(-most // LENGTHS) * LENGTHS, longest)
+            token_ids, behind = rows_of([known + row for known, row in batch], length)
+            features = {"token_ids": token_ids, "padding_mask": ~behind}
+            for name, constant in constants.items():
+                features[name] = np.full_like(token_ids, constant)
+            values = self._programs.score(features)  # (B, T)
+            for (known, row), own in zip(batch[:count], values):
+                scores.append(own[len(known) : len(known) + len(row)])
+        return scores
+
+
+def _with_stop(ids, stop_ids):
+    """What was written, the stop token included; see `until_stop`."""
+    written = until_stop(ids, stop_ids)
+    stop = [int(index) for index in ids[len(written) : len(written) + 1] if index >= 0]
+    return written + stop

@@ -1,0 +1,185 @@
+"""Writing a text for a text with one Transformer: UniLM's sequence-to-sequence decoding."""
+
+import keras
+import numpy as np
+
+from keras_plm.backbones import TransformerBackbone
+from keras_plm.objectives.prefix_modeling import SEGMENTS
+from keras_plm.tasks.causal_sampling import Writing, batches_of
+from keras_plm.tasks.permutation_text import PermutationText
+from keras_plm.tasks.prefix_sampling import PrefixPrograms
+from keras_plm.tasks.sampling import beams_of, texts_written, unpacked, until_stop
+from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
+from keras_plm.tasks.task_graph import text_inputs
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class PrefixLM(TargetTask):
+    """Writes a target for a source, both in one row: the source sees itself, the target all.
+
+    A row is `[CLS] source [SEP] target [SEP]` as the tokenizer lays it out. It is trained by a
+    `Pretrainer` with `PrefixModeling(..., pattern="sequence_to_sequence")`, whose preset brings
+    its head; or on features.
+
+    Args:
+        backbone: `TransformerBackbone` with `causal=False`.
+        preprocessor: `TextPreprocessor` or None: then it does not write.
+        from_masks: bool. Whether each token is predicted from a mask in its place (targets
+            "masked" and "masked_target" of `PrefixModeling`), or from the token before it
+            ("next").
+        pattern_segments: bool. Whether sources and targets have the segments that UniLM has for
+            this pattern, 4 and 5, or 0 and 1. A backbone without a segment table ignores them.
+        transform: bool. Whether the head transforms the rows before the product.
+        head_activation: str or None. The activation of the transform; None: the backbone's.
+        use_bias: bool. Whether each token of the vocabulary has a bias.
+
+    Call arguments:
+        inputs: dict of the features that the backbone takes of texts, of `order` (B, T) and of
+            `target_positions` (B, P).
+
+    Returns:
+        dict of `tokens`, of shape (B, P, V): logits.
+
+    Raises:
+        TypeError: if the backbone is no `TransformerBackbone`.
+        ValueError: if the backbone is causal, or lacks the segments.
+
+    Example:
+    ```python
+    from keras_plm.tasks import BeamSearch, PrefixLM
+
+    def look(preset):  # of a Pretrainer with models.unilm
+        model = PrefixLM.from_preset(preset)
+        best = BeamSearch(num_beams=5, length_penalty=0.7, num_results=3)
+        return model.generate(["A text to be summarised."], max_length=20, sampler=best)
+    ```
+
+    Source: UniLM, arXiv:1905.03197, sections 2.2 and 2.5.
+    """
+
+    def __init__(
+        self,
+        backbone,
+        preprocessor=None,
+        from_masks=True,
+        pattern_segments=True,
+        transform=True,
+        head_activation=None,
+        use_bias=True,
+        **kwargs,
+    ):
+        if not isinstance(backbone, TransformerBackbone):
+            raise TypeError(
+                f"PrefixLM needs a TransformerBackbone. Received: {type(backbone).__name__}."
+            )
+        if backbone.causal:
+            raise ValueError(
+                "PrefixLM needs a backbone that reads a source in both directions; for one with "
+                "causal=True there is CausalLM. Received: causal=True."
+            )
+        segments = SEGMENTS["sequence_to_sequence"] if pattern_segments else (0, 1)
+        if 0 < backbone.num_segments <= segments[1]:
+            raise ValueError(
+                f"The segments {segments} need a backbone with num_segments={segments[1] + 1}, or "
+                f"0. Received: num_segments={backbone.num_segments}. UniLM's has 6; with two, set "
+                "pattern_segments=False."
+            )
+
+        # === Layers ===
+        self._programs = PrefixPrograms(self)
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.heads = {"tokens": target_head(backbone, transform, head_activation, use_bias)}
+
+        # === Functional model ===
+        inputs = text_inputs(backbone)
+        for name in ("order", "target_positions"):
+            inputs[name] = keras.Input((None,), dtype="int32", name=name)
+        outputs = {"tokens": self.heads["tokens"].read(backbone.encode(inputs), inputs)}
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.from_masks = bool(from_masks)
+        self.pattern_segments = bool(pattern_segments)
+        self.transform = bool(transform)
+        self.head_activation = head_activation
+        self.use_bias = bool(use_bias)
+        self._segments = segments
+
+    def forget_programs(self):
+        self._programs = PrefixPrograms(self)
+
+    def settings(self):
+        return {
+            "from_masks": self.from_masks,
+            "pattern_segments": self.pattern_segments,
+            "transform": self.transform,
+            "head_activation": self.head_activation,
+            "use_bias": self.use_bias,
+        }
+
+    def generate(
+        self,
+        sources,
+        max_length,
+        sampler="greedy",
+        forbidden_token_ids="auto",
+        batch_size=8,
+        seed=None,
+    ):
+        """Write a text for each source. XLA compiles once for each number of rows and lengths.
+
+        Args:
+            sources: list of N str.
+            max_length: int. The most tokens of a text, the separator that ends it included.
+            sampler: as for `CausalLM.generate`, such as `BeamSearch(num_beams=5)`.
+            forbidden_token_ids: ids that are not written; "auto": the special pieces.
+            batch_size: int. How many texts are written at once.
+            seed: int or None. Of the sampler; None: as it comes.
+
+        Returns:
+            list of N str; of lists of these, best first, if the sampler returns several.
+
+        Raises:
+            TypeError: if `sources` are no list of strings.
+            ValueError: if there is no preprocessor, a source is empty, or is too long.
+        """
+        if getattr(self.preprocessor, "tokenizer", None) is None:
+            raise ValueError("Texts need a preprocessor. Received: preprocessor=None.")
+        tokenizer, layout = self.preprocessor.tokenizer, self.preprocessor.layout
+        integer = isinstance(max_length, (int, np.integer)) and not isinstance(max_length, bool)
+        if not integer or max_length < 1:
+            raise ValueError(
+                f"`max_length` must be an integer of at least 1. Received: {max_length!r}."
+            )
+        rows = []
+        for ids in self.preprocessor.encode_texts(sources, "`sources`"):
+            start, between = (
+                [tokenizer.special_token_id(name) for name in names]
+                for names in (layout.start, layout.between)
+            )
+            rows.append([*start, *ids, *between])
+        room = self.backbone.max_sequence_length - max_length
+        for index, row in enumerate(rows):
+            if len(row) > room:
+                raise ValueError(
+                    f"The backbone has positions for {self.backbone.max_sequence_length} tokens, "
+                    f"which leaves {room} for a source beside max_length={max_length}. Received: "
+                    f"source {index} with {len(row)} tokens."
+                )
+        text = PermutationText(tokenizer, self.backbone.vocabulary_size, layout.end)
+        stop_ids = text.stop_ids("auto")
+        sampler = self._programs.compiled.sampler(sampler, seed)
+        forbidden = text.never_filled_in(forbidden_token_ids, but=stop_ids)
+        constants = constant_features(self.backbone, self.preprocessor)
+        writing = Writing(sampler, forbidden, stop_ids, tuple(sorted(constants.items())))
+        mask_id = tokenizer.mask_token_id if self.from_masks else None
+        written = []
+        for batch, count in batches_of(rows, batch_size):
+            result = self._programs.write(batch, max_length, writing, self._segments, mask_id)
+            written += texts_written(result)[:count]
+        results = [
+            [text.decode(until_stop(ids, stop_ids), True) for ids in beams_of(one)]
+            for one in written
+        ]
+        return unpacked(results, written)
