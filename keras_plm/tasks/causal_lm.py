@@ -7,7 +7,7 @@ from keras_plm.backbones import TransformerBackbone
 from keras_plm.data.planned_rows import SEPARATORS
 from keras_plm.tasks.causal_sampling import CausalPrograms, Writing, batches_of, rows_of
 from keras_plm.tasks.permutation_lm import TextScore
-from keras_plm.tasks.permutation_text import PermutationText
+from keras_plm.tasks.text_ids import TextIds
 from keras_plm.tasks.sampling import beams_of, texts_written, unpacked, until_stop
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
 from keras_plm.tasks.task_graph import text_inputs
@@ -263,7 +263,7 @@ class CausalLM(TargetTask):
     def _text(self):
         """What turns texts into ids; the preprocessor may get its tokenizer later."""
         tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
-        return PermutationText(tokenizer, self.backbone.vocabulary_size, SEPARATORS)
+        return TextIds(tokenizer, self.backbone.vocabulary_size, SEPARATORS)
 
     def _max_length(self, max_length, num_before):
         """The length of prompt and continuation, checked against the backbone's positions."""

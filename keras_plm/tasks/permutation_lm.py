@@ -12,7 +12,7 @@ from keras_plm.heads import MaskedLMHead
 from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.permutation_canvas import BLANK, lay_out_batches, permutations
 from keras_plm.tasks.permutation_sampling import Decoding, PermutationPrograms
-from keras_plm.tasks.permutation_text import PermutationText
+from keras_plm.tasks.text_ids import TextIds
 from keras_plm.tasks.sampling import beams_of, until_stop
 from keras_plm.tasks.task import Task
 
@@ -333,7 +333,7 @@ class PermutationLM(Task):
     def _text(self):
         """What turns texts into ids; the preprocessor may get its tokenizer later."""
         tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
-        return PermutationText(tokenizer, self.backbone.vocabulary_size)
+        return TextIds(tokenizer, self.backbone.vocabulary_size)
 
     def _batches(self, rows, targets, prefix, batch_size):
         """Canvases of rows behind their prefix, each with the number of rows that count."""

@@ -6,7 +6,7 @@ import numpy as np
 from keras_plm.backbones import TransformerBackbone
 from keras_plm.objectives.prefix_modeling import SEGMENTS
 from keras_plm.tasks.causal_sampling import Writing, batches_of
-from keras_plm.tasks.permutation_text import PermutationText
+from keras_plm.tasks.text_ids import TextIds
 from keras_plm.tasks.prefix_sampling import PrefixPrograms
 from keras_plm.tasks.sampling import beams_of, texts_written, unpacked, until_stop
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
@@ -167,7 +167,7 @@ class PrefixLM(TargetTask):
                     f"which leaves {room} for a source beside max_length={max_length}. Received: "
                     f"source {index} with {len(row)} tokens."
                 )
-        text = PermutationText(tokenizer, self.backbone.vocabulary_size, layout.end)
+        text = TextIds(tokenizer, self.backbone.vocabulary_size, layout.end)
         stop_ids = text.stop_ids("auto")
         sampler = self._programs.compiled.sampler(sampler, seed)
         forbidden = text.never_filled_in(forbidden_token_ids, but=stop_ids)

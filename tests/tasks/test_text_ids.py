@@ -1,12 +1,12 @@
 import pytest
 
 from keras_plm.tasks.permutation_canvas import BLANK
-from keras_plm.tasks.permutation_text import PermutationText
+from keras_plm.tasks.text_ids import TextIds
 
 
 @pytest.fixture(scope="module")
 def text(tokenizer):
-    return PermutationText(tokenizer, tokenizer.vocabulary_size + 2)
+    return TextIds(tokenizer, tokenizer.vocabulary_size + 2)
 
 
 def test_blanks_stand_where_pieces_are_missing(text, tokenizer):
@@ -30,7 +30,7 @@ def test_a_text_begins_after_the_end_of_a_document(text, tokenizer):
     assert text.context(None) == [tokenizer.eod_token_id]
     assert text.context("I am") == tokenizer.encode("I am") + [tokenizer.eod_token_id]
     assert text.context([9, 10]) == [9, 10]
-    assert PermutationText(None, 20).context(None) == []
+    assert TextIds(None, 20).context(None) == []
 
 
 def test_what_is_not_filled_in(text, tokenizer):
@@ -39,9 +39,9 @@ def test_what_is_not_filled_in(text, tokenizer):
     assert set(text.never_filled_in("auto")) == special - {8} | beyond
     assert 7 not in text.never_filled_in("auto", but=text.stop_ids("auto"))
     assert text.never_filled_in([4, 4, 2]) == (2, 4)
-    assert PermutationText(None, 20).never_filled_in("auto") == ()
+    assert TextIds(None, 20).never_filled_in("auto") == ()
     with pytest.raises(ValueError, match="Not all ids"):
-        PermutationText(None, 3).never_filled_in(range(3))
+        TextIds(None, 3).never_filled_in(range(3))
     with pytest.raises(ValueError, match="ids or 'auto'"):
         text.never_filled_in("none")
 
@@ -49,7 +49,7 @@ def test_what_is_not_filled_in(text, tokenizer):
 def test_what_ends_a_text(text):
     assert text.stop_ids("auto") == (7,) and text.stop_ids(None) == ()
     assert text.stop_ids([5, 9]) == (5, 9)
-    assert PermutationText(None, 20).stop_ids("auto") == ()
+    assert TextIds(None, 20).stop_ids("auto") == ()
     with pytest.raises(ValueError, match="ids or 'auto'"):
         text.stop_ids("eod")
 
@@ -79,4 +79,4 @@ def test_blank_and_tokenizer_are_needed(text):
     with pytest.raises(ValueError, match="`blank` must be a string"):
         text.encode(["a"], blank="  ")
     with pytest.raises(ValueError, match="must be lists of ids"):
-        PermutationText(None, 20).encode(["a"])
+        TextIds(None, 20).encode(["a"])

@@ -6,7 +6,7 @@ from keras_plm.tasks.preprocessor import checked_texts
 NEVER_TARGETS = ("unk", "bos", "eos", "cls", "sep", "pad", "mask", "eod")
 
 
-class PermutationText:
+class TextIds:
     """Turns what users give to a model that writes into lists of ids, and lists of ids back.
 
     Texts become texts again, and lists of ids lists of ids, in which `BLANK` (-1) is a blank.
