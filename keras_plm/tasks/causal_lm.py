@@ -7,10 +7,10 @@ from keras_plm.backbones import TransformerBackbone
 from keras_plm.data.planned_rows import SEPARATORS
 from keras_plm.tasks.causal_sampling import CausalPrograms, Writing, batches_of, rows_of
 from keras_plm.tasks.permutation_lm import TextScore
-from keras_plm.tasks.text_ids import TextIds
 from keras_plm.tasks.sampling import beams_of, texts_written, unpacked, until_stop
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
 from keras_plm.tasks.task_graph import text_inputs
+from keras_plm.tasks.text_ids import TextIds
 
 LENGTHS = 32  # texts are scored at lengths that are multiples
 

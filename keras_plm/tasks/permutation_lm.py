@@ -12,9 +12,9 @@ from keras_plm.heads import MaskedLMHead
 from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.permutation_canvas import BLANK, lay_out_batches, permutations
 from keras_plm.tasks.permutation_sampling import Decoding, PermutationPrograms
-from keras_plm.tasks.text_ids import TextIds
 from keras_plm.tasks.sampling import beams_of, until_stop
 from keras_plm.tasks.task import Task
+from keras_plm.tasks.text_ids import TextIds
 
 _FEATURES = ("token_ids", "padding_mask", "segment_ids", "order", "target_positions")
 

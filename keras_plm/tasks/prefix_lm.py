@@ -6,11 +6,11 @@ import numpy as np
 from keras_plm.backbones import TransformerBackbone
 from keras_plm.objectives.prefix_modeling import SEGMENTS
 from keras_plm.tasks.causal_sampling import Writing, batches_of
-from keras_plm.tasks.text_ids import TextIds
 from keras_plm.tasks.prefix_sampling import PrefixPrograms
 from keras_plm.tasks.sampling import beams_of, texts_written, unpacked, until_stop
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
 from keras_plm.tasks.task_graph import text_inputs
+from keras_plm.tasks.text_ids import TextIds
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
