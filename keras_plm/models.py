@@ -1,5 +1,7 @@
 """The catalogue: one builder per system, a point in (architecture, objective, transfer)."""
 
+from dataclasses import replace
+
 from keras_plm.backbones import TransformerBackbone, XLNetBackbone
 from keras_plm.objectives import (
     CausalModeling,
@@ -385,6 +387,60 @@ def unilm(tokenizer, size="base", sequence_length=None, **overrides):
         (2, 2, 1, 1),
     )
     return _pretrainer("unilm_base_en_cased", tokenizer, objective, size, overrides)
+
+
+def xlm(tokenizer, size="base", sequence_length=None, objective="mlm", **overrides):
+    """XLM: one model of many languages, trained on each of them and on translations.
+
+    Rows are running text of one language, of which 15 % of the tokens are chosen, each by itself,
+    or which is predicted from left to right; or a sentence and its translation, where positions
+    start again and masked tokens are predicted from both. Languages are drawn as their share of
+    the rows ** 0.7. The languages are those of the tokenizer; with less than two there is no table
+    of languages. Not so in XLM: `</s>` within a row may be chosen too, the rows of a batch have one
+    language, and the paper, unlike the defaults of its code, prefers rare tokens.
+
+    Args:
+        tokenizer: `keras_plm.data.Tokenizer` with the layout "xlm" and a mask, such as
+            `train_tokenizer(..., model="bpe", layout="xlm", languages=["en", "de"])`.
+        size: as for `bert`; the published ones, which are wider, stand in
+            `keras_plm.presets.TRANSFORMER_SIZES`.
+        sequence_length: as for `bert`; XLM's is 256.
+        objective: str. "mlm", "clm" or "mlm_tlm": masked batches of text and of translations, half
+            of each, from a corpus that has both.
+        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
+
+    Returns:
+        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
+
+    Raises:
+        ValueError: as for `bert`, or if there is no such objective.
+
+    Source: XLM, arXiv:1901.07291, sections 3 and 5.1; facebookresearch/XLM.
+    """
+    if objective not in ("mlm", "clm", "mlm_tlm"):
+        raise ValueError(
+            "`objective` must be 'mlm', 'clm' or 'mlm_tlm'. "
+            f"Received: objective={objective!r:.100}."
+        )
+    length = _length(size, sequence_length)
+    languages, pairs = len(tokenizer.languages) > 1, objective == "mlm_tlm"
+    tables = max(tokenizer.languages.values()) + 1 if languages else 0
+    flags = {"num_segments": 0, "num_languages": tables, "causal": objective == "clm", **overrides}
+    if objective == "clm":
+        chosen = CausalModeling(length, "language_stream", False, True, languages)
+        return _pretrainer("xlm_xnli15_1024", tokenizer, chosen, size, flags)
+    masked = MaskedModeling.for_tokenizer(
+        tokenizer,
+        select=RandomSelection(count="bernoulli"),
+        corrupt=Corruption(random_ids="vocabulary"),
+        sequence_length=length,
+        rows="language_stream",
+        languages=languages,
+        positions=pairs,
+        transform=False,
+    )
+    chosen = Mixture((masked, replace(masked, rows="translation_pair")), (1, 1))
+    return _pretrainer("xlm_xnli15_1024", tokenizer, chosen if pairs else masked, size, flags)
 
 
 def mpnet(tokenizer, size="base", sequence_length=None, **overrides):

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -52,6 +53,12 @@ def tokenizers():
         "bert": data.train_tokenizer([BOOK], 300, model="wordpiece", lowercase=True),
         "roberta": byte_level,
         "gpt": data.SubwordTokenizer(byte_level.model, {"eos": "</s>"}, layout="gpt"),
+        "xlm": data.SubwordTokenizer(
+            byte_level.model,
+            {"cls": "</s>", "sep": "</s>", "pad": "<pad>", "mask": "<mask>", "unk": "<unk>"},
+            layout="xlm",
+            languages={"en": 0, "fr": 2},
+        ),
     }
 
 
@@ -68,11 +75,18 @@ def wordpiece(tokenizers):
 @pytest.fixture(scope="module")
 def corpora(tokenizers, tmp_path_factory):
     directory = tmp_path_factory.mktemp("corpora")
+    lines = [line for line in BOOK.read_text("utf-8").splitlines() if line.strip()]
+    for name, text in (("en", lines[::2]), ("fr", lines[1::2])):  # text and "translations"
+        (directory / name).write_text("\n".join(text[: len(lines) // 2]), "utf-8")
+    files = {name: ([BOOK], {}) for name in tokenizers}
+    english, french = directory / "en", directory / "fr"
+    languages = ["en", "fr", ("en", "fr")]
+    files["xlm"] = [english, french, (english, french)], {"languages": languages}
     return {
         name: data.Corpus.build(
-            [BOOK], tokenizer, directory / name, num_workers=1, find_spans=names_in
+            paths, tokenizers[name], directory / name, num_workers=1, find_spans=names_in, **options
         )
-        for name, tokenizer in tokenizers.items()
+        for name, (paths, options) in files.items()
     }
 
 
@@ -90,6 +104,7 @@ SYSTEMS = {
     "gpt3": (models.gpt3, "gpt", {}),
     "unilm": (models.unilm, "bert", {}),
     "mpnet": (models.mpnet, "bert", {}),
+    "xlm": (models.xlm, "xlm", {"objective": "mlm_tlm"}),
 }
 
 
@@ -243,7 +258,7 @@ def test_positions_and_segments(wordpiece, tokenizer):
 def test_a_tokenizer_without_a_mask(wordpiece):
     pieces = {name: piece for name, piece in wordpiece.special_tokens.items() if name != "mask"}
     bare = data.SubwordTokenizer(wordpiece.model, pieces)
-    for name in ("bert", "bert_wwm", "roberta", "spanbert", "ernie1", "unilm", "mpnet"):
+    for name in ("bert", "bert_wwm", "roberta", "spanbert", "ernie1", "unilm", "mpnet", "xlm"):
         system, _, _ = SYSTEMS[name]
         with pytest.raises(ValueError, match="no special token 'mask'.*Received"):
             small(system, bare)
@@ -286,6 +301,60 @@ def test_unilm(wordpiece, tokenizers):
     for layout in ("roberta", "gpt"):
         with pytest.raises(ValueError, match=f"second text.*layout='{layout}'"):
             small(models.unilm, tokenizers[layout])
+
+
+def test_xlm(tokenizers, corpora, wordpiece):
+    tokenizer = tokenizers["xlm"]
+    model = small(models.xlm, tokenizer)
+    special_ids = tuple(sorted(set(tokenizer.special_token_ids.values())))
+    select, corrupt = RandomSelection(count="bernoulli"), Corruption(random_ids="vocabulary")
+    expected = MaskedModeling(
+        300,
+        tokenizer.mask_token_id,
+        special_ids,
+        select,
+        corrupt,
+        32,
+        rows="language_stream",
+        languages=True,
+        transform=False,
+    )
+    assert model.objective == expected
+    backbone, head = model.backbone, model.heads["tokens"]
+    assert head.transform is None and head.use_bias
+    assert backbone.num_languages == 3 and not backbone.causal and not backbone.pooler
+    assert set(backbone.other_embeddings) == {"language_ids"} and backbone.embedding_norm
+
+    both = small(models.xlm, tokenizer, objective="mlm_tlm")
+    assert both.objective.weights == (1, 1)
+    assert parts(both.objective) == [
+        replace(expected, positions=True),
+        replace(expected, positions=True, rows="translation_pair"),
+    ]
+    causal = small(models.xlm, tokenizer, objective="clm")
+    assert causal.objective == CausalModeling(
+        32, "language_stream", documents_apart=False, output_bias=True, languages=True
+    )
+    assert causal.backbone.causal
+    x, y, _ = data.examples(corpora["xlm"], causal.objective, 4).batch_at(0)
+    assert set(x) == set(causal.input_names_of_task())
+    assert (x["language_ids"] == x["language_ids"][:, :1]).all()
+    assert tuple(causal(x)["tokens"].shape) == (*y["tokens"].shape, 300)
+
+    alone = small(models.xlm, wordpiece, objective="mlm_tlm")  # no languages, other special tokens
+    assert not alone.backbone.other_embeddings
+    assert "language_ids" not in alone.input_names_of_task()
+    for objective in ("tlm", None, ["mlm"]):
+        with pytest.raises(ValueError, match="must be 'mlm', 'clm' or 'mlm_tlm'. Received: obj"):
+            small(models.xlm, tokenizer, objective=objective)
+
+
+def test_xlm_refuses_other_languages(tokenizers, corpora):
+    model = small(models.xlm, tokenizers["xlm"], num_languages=2)  # fr is 2
+    with pytest.raises(ValueError, match="'language_ids' must lie in .0, 2."):
+        model.fit(data.examples(corpora["xlm"], model.objective, 4), steps_per_epoch=1, verbose=0)
+    with pytest.raises(ValueError, match="needs rows that say their languages.*languages="):
+        data.examples(corpora["roberta"], model.objective, 4).batch_at(0)
 
 
 def test_mpnet(wordpiece, tokenizers):

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_plm.data.corpus_files import CHUNK, MARKER, read_corpus, write_corpus
+from keras_plm.data.corpus_parts import checked_sources, corpus_parts, language_ids
 from keras_plm.data.sentences import split_sentences
-from keras_plm.data.text_files import read_documents
 from keras_plm.files import atomic_directory
 
 
@@ -25,6 +25,7 @@ class Corpus:
         word_starts: (N,) bool, True where a token may start a word.
         span_marks: (N,) uint8: 0 outside of all given spans, 1 for the first token of a span, 2
             for its others; None if none were asked for.
+        sentence_languages: (number of sentences,) int32, ids of languages; None if none were named.
         sentence_offsets: (number of sentences + 1,) int64, from 0 to N.
         document_offsets: (number of documents + 1,) int64, a subset of `sentence_offsets`.
         documents: (num_documents,) int64, the indices of the documents that this corpus or part
@@ -33,6 +34,7 @@ class Corpus:
         num_documents, num_tokens, num_sentences: their numbers in these documents.
         tokenizer_fingerprint, vocabulary_size, special_token_ids: those of the tokenizer.
         layout: str, the name of the tokenizer's `RowLayout`.
+        languages: dict of the names of the languages to their ids; empty without any.
     """
 
     def __init__(self, directory, info, arrays, documents=None):
@@ -41,10 +43,12 @@ class Corpus:
         self.vocabulary_size = info["vocabulary_size"]
         self.special_token_ids = dict(info["special_token_ids"])
         self.layout = info["layout"]
+        self.languages = dict(info.get("languages") or {})
         self._info, self._arrays = info, arrays
         self.token_ids = arrays["token_ids"]
         self.word_starts = arrays["word_starts"]
         self.span_marks = arrays.get("span_marks")
+        self.sentence_languages = arrays.get("sentence_languages")
         self.sentence_offsets = arrays["sentence_offsets"]
         self.document_offsets = arrays["document_offsets"]
         if documents is None:
@@ -72,6 +76,8 @@ class Corpus:
         num_workers=None,
         split_words=None,
         find_spans=None,
+        languages=None,
+        pre_split=False,
     ):
         """Tokenises text files into a directory, and opens it.
 
@@ -82,6 +88,7 @@ class Corpus:
         Args:
             paths: path or list of paths: files (`.jsonl` holds one JSON object per line, any
                 other name plain text with blank lines between documents) or directories of them.
+                A tuple of two paths among them is a pair of files, see `build_pairs`.
             tokenizer: a `Tokenizer`.
             directory: where the corpus shall lie.
             text_field: key of the text in JSON lines.
@@ -94,6 +101,10 @@ class Corpus:
                 where words start.
             find_spans: a function from a sentence to a list of (begin, end), the characters of
                 its phrases or names. They may not overlap. None: there are no spans.
+            languages: list with the name of the language of each path, one that the tokenizer
+                knows, and a tuple of two for a pair of files. None: there are no languages.
+            pre_split: whether the words of all texts are already separated by spaces, which
+                languages such as Chinese need, see `Tokenizer.language_id`.
 
         Returns:
             A `Corpus`.
@@ -102,19 +113,59 @@ class Corpus:
             FileNotFoundError: if a path does not exist.
             ValueError: if a file is empty or not UTF-8, if there is no text, if `directory`
                 exists and is no corpus, or if words do not cover their sentence or spans are not
-                in it. A full disk is an OSError. Nothing is left behind.
+                in it, or a language is unknown. A full disk is an OSError. Nothing is left behind.
         """
         if num_workers is None:
             num_workers = min(_num_cores(), 8)
         if not isinstance(num_workers, int) or num_workers < 1:
             raise ValueError(f"num_workers must be a positive integer. Received: {num_workers!r}")
-        documents = read_documents(paths, text_field)
-        split_sentences = split_sentences or str.splitlines
+        sources = checked_sources(paths)
+        ids, known = language_ids(sources, languages, tokenizer, pre_split)
+        parts = corpus_parts(sources, ids, text_field, split_sentences or str.splitlines)
         with atomic_directory(directory, overwrite_marker=MARKER) as partial:
-            write_corpus(
-                partial, documents, tokenizer, split_sentences, num_workers, split_words, find_spans
-            )
+            write_corpus(partial, parts, tokenizer, num_workers, split_words, find_spans, known)
         return cls.open(directory)
+
+    @classmethod
+    def build_pairs(cls, sources, targets, tokenizer, directory, languages=None, num_workers=None):
+        """Tokenises sentences and their translations into a directory, and opens it.
+
+        Line n of a source and line n of its target are a document of exactly two sentences. For
+        pairs and other text in one corpus, give pairs of files to `build`.
+
+        Args:
+            sources: path or list of paths of plain text files.
+            targets: as many paths of files with as many lines each.
+            tokenizer: a `Tokenizer`.
+            directory: where the corpus shall lie.
+            languages: the names of the languages of the sources and of the targets, two different
+                ones that the tokenizer knows. None: there are no languages.
+            num_workers: threads that tokenise. None: one per core that is ours, at most 8.
+
+        Returns:
+            A `Corpus`.
+
+        Raises:
+            FileNotFoundError: if a path does not exist.
+            ValueError: if files have different numbers of lines, a line is empty, a file is not
+                UTF-8, or for what `build` refuses.
+        """
+        sources, targets = (
+            [paths] if isinstance(paths, (str, Path)) else list(paths)
+            for paths in (sources, targets)
+        )
+        if len(sources) != len(targets):
+            raise ValueError(
+                "There must be as many files of targets as of sources. Received: "
+                f"{len(sources)} sources and {len(targets)} targets"
+            )
+        return cls.build(
+            list(zip(sources, targets)),
+            tokenizer,
+            directory,
+            num_workers=num_workers,
+            languages=None if languages is None else [languages] * len(sources),
+        )
 
     @classmethod
     def open(cls, directory):

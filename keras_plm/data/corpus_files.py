@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_plm.data.corpus_parts import batches_of
 from keras_plm.data.row_layout import layout_by_name
 from keras_plm.data.word_bounds import given_bounds
 from keras_plm.files import check_config, file_inside, load_array, read_json
@@ -20,37 +21,40 @@ ARRAYS = {
     "document_offsets": ("int64",),
 }
 SPAN_MARKS = {"span_marks": ("uint8",)}  # if spans were given
+LANGUAGES = {"sentence_languages": ("int32",)}  # if languages were
 COUNTS = ("num_tokens", "num_sentences", "num_documents")
-BATCH_CHARACTERS = 4_000_000  # text that is tokenised at once
 CHUNK = 1 << 24  # elements of an array that are looked at at once
 
 
 def write_corpus(
     directory,
-    documents,
+    parts,
     tokenizer,
-    split_sentences,
     num_workers,
     split_words=None,
     find_spans=None,
+    languages=None,
 ):
     """Tokenises documents, batch by batch, into the files of a corpus.
 
     Args:
         directory: an existing directory, `pathlib.Path`.
-        documents: what `read_documents` yields.
+        parts: what `corpus_parts` yields.
         tokenizer: a `Tokenizer`.
-        split_sentences: a function from text to a list of sentences.
         num_workers: threads that tokenise.
         split_words: a function from a sentence to its words, or None.
         find_spans: a function from a sentence to the (begin, end) of its spans, or None.
+        languages: dict of the names of the languages to their ids; None if the parts have none.
 
     Raises:
-        ValueError: if there is no text, or words or spans do not fit it.
+        ValueError: if there is no text, words or spans do not fit it, or a sentence of a pair has
+            no tokens.
     """
     encode = _Encoder(tokenizer, num_workers, split_words, find_spans)
-    batches = _batches(documents, split_sentences)
-    counts = _write_arrays(directory, batches, encode, tokenizer.vocabulary_size)
+    dtypes = {name: one[0] for name, one in _arrays(encode.has_spans, languages).items()}
+    if tokenizer.vocabulary_size > 65_536:
+        dtypes["token_ids"] = "int32"
+    counts = _write_arrays(directory, batches_of(parts), encode, dtypes)
     if not counts["num_documents"]:
         raise ValueError("There is no text to tokenise: no document has a token")
     info = {
@@ -60,6 +64,7 @@ def write_corpus(
         "special_token_ids": tokenizer.special_token_ids,
         "layout": tokenizer.layout.name,
         "has_spans": find_spans is not None,
+        "languages": languages,
         **counts,
     }
     (directory / MARKER).write_text(json.dumps(info, indent=2), encoding="utf-8")
@@ -85,7 +90,7 @@ def read_corpus(directory):
     _check_info(info, directory)
     arrays = {
         name: load_array(file_inside(directory, f"{name}.npy"), dtype, ndim=1)
-        for name, dtype in _arrays(info["has_spans"]).items()
+        for name, dtype in _arrays(info["has_spans"], info.get("languages")).items()
     }
     _check_arrays(info, arrays, directory)
     return info, arrays
@@ -143,11 +148,8 @@ class _Encoder:
         return lengths, ids, *given
 
 
-def _write_arrays(directory, batches, encode, vocabulary_size):
+def _write_arrays(directory, batches, encode, dtypes):
     """Tokenises sentences, batch by batch, into the arrays; returns their numbers."""
-    dtypes = {name: allowed[0] for name, allowed in _arrays(encode.has_spans).items()}
-    if vocabulary_size > 65_536:
-        dtypes["token_ids"] = "int32"
     total, last = 0, 0  # tokens so far; end of the last document that has tokens
     with contextlib.ExitStack() as stack:
         files = {
@@ -156,13 +158,16 @@ def _write_arrays(directory, batches, encode, vocabulary_size):
         }
         files["sentence_offsets"].write([0])
         files["document_offsets"].write([0])
-        for sentences, document_ends in batches:
+        for sentences, document_ends, languages, places in batches:
             lengths, ids, word_starts, span_marks = encode(sentences)
+            _check_places(lengths, places)
             ends = total + np.append(0, np.cumsum(lengths))  # (sentences + 1,)
             files["token_ids"].write(ids)
             files["word_starts"].write(word_starts)
             if span_marks is not None:
                 files["span_marks"].write(span_marks)
+            if "sentence_languages" in files:
+                files["sentence_languages"].write(np.array(languages, "int32")[lengths > 0])
             files["sentence_offsets"].write(ends[1:][lengths > 0])
             bounds = ends[np.array(document_ends, "int64")]
             bounds = bounds[np.diff(bounds, prepend=last) > 0]
@@ -175,24 +180,20 @@ def _write_arrays(directory, batches, encode, vocabulary_size):
     }
 
 
-def _arrays(has_spans):
+def _arrays(has_spans, languages):
     """The arrays of a corpus and their data types."""
-    return {**ARRAYS, **SPAN_MARKS} if has_spans else ARRAYS
+    with_spans = {**ARRAYS, **SPAN_MARKS} if has_spans else ARRAYS
+    return with_spans if languages is None else {**with_spans, **LANGUAGES}
 
 
-def _batches(documents, split):
-    """Yields `(sentences, after how many of them a document ends)` for a bounded text."""
-    sentences, document_ends, length = [], [], 0
-    for text, ends in documents:
-        sentences += split(text)
-        length += len(text)
-        if ends:
-            document_ends.append(len(sentences))
-        if length >= BATCH_CHARACTERS or len(document_ends) >= BATCH_CHARACTERS:
-            yield sentences, document_ends
-            sentences, document_ends, length = [], [], 0
-    if document_ends:
-        yield sentences, document_ends
+def _check_places(lengths, places):
+    """Refuses a side of a pair without tokens."""
+    place = next((places[number] for number in places if not lengths[number]), None)
+    if place is not None:
+        raise ValueError(
+            "Both sides of a pair of sentences must have text that the tokenizer knows. Remove "
+            f"the line from both files. Received: an empty side in {place}"
+        )
 
 
 def _check_info(info, directory):
@@ -219,6 +220,13 @@ def _check_info(info, directory):
             f"{directory}/corpus.json: has_spans must be true or false. "
             f"Received: {info.get('has_spans')!r}"
         )
+    languages = info.get("languages")
+    ids = [] if languages is None else languages.values() if type(languages) is dict else [None]
+    if any(type(index) is not int or index < 0 for index in ids):
+        raise ValueError(
+            f"{directory}/corpus.json: languages must be null or ids by name. "
+            f"Received: {languages!r:.200}"
+        )
     for name, index in special.items():
         if type(index) is not int or not 0 <= index < info["vocabulary_size"]:
             raise ValueError(
@@ -238,6 +246,8 @@ def _check_arrays(info, arrays, directory):
     }
     if info["has_spans"]:
         expected["span_marks"] = info["num_tokens"]
+    if info.get("languages") is not None:
+        expected["sentence_languages"] = info["num_sentences"]
     if sizes != expected:
         raise ValueError(f"{directory} is damaged: expected sizes {expected}. Received: {sizes}")
     tokens, sentences, documents = (
@@ -259,6 +269,10 @@ def _check_arrays(info, arrays, directory):
                 f"{directory} is damaged: its token ids must be within "
                 f"[0, {info['vocabulary_size']}). Received: {chunk.min()} to {chunk.max()}"
             )
+    known = list((info.get("languages") or {}).values())
+    for chunk in _chunks(arrays.get("sentence_languages", tokens[:0])):
+        if not np.isin(chunk, known).all():
+            raise ValueError(f"{directory} is damaged: sentence_languages must be among {known}")
     for chunk in _chunks(arrays["word_starts"].view("uint8")):
         if chunk.max() > 1:
             raise ValueError(f"{directory} is damaged: word_starts must be 0 or 1")

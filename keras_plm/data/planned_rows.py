@@ -20,10 +20,12 @@ class RowTable:
         texts: (R, K, 2) int64, begin and end of each row's K texts, positions of the stream.
         labels: (R,) int32, 1 where the texts of a row do not belong together; None if the rows
             do not say.
+        languages: (R, K) int, the language of each text; None if the rows do not say.
     """
 
     texts: np.ndarray
     labels: np.ndarray | None = None
+    languages: np.ndarray | None = None
 
 
 class PlannedRows:
@@ -45,6 +47,9 @@ class PlannedRows:
         num_texts: K, texts per row.
         plan: function (stream, text_length, rng) to a `RowTable`: the `DocumentStream` of a pass,
             how many tokens of text a row holds, and a `numpy.random.Generator`.
+        apart: whether each text has special tokens and positions of its own, see `RowRenderer`.
+        select: function (corpus, documents) to those of the documents, (D,) int in the order of
+            the pass, that make the stream, in its order; None: all of them.
 
     Raises:
         ValueError: the corpus has fewer rows than a batch or does not fit them, or
@@ -52,7 +57,17 @@ class PlannedRows:
     """
 
     def __init__(
-        self, corpus, batch_size, seed, training, bidirectional, sequence_length, num_texts, plan
+        self,
+        corpus,
+        batch_size,
+        seed,
+        training,
+        bidirectional,
+        sequence_length,
+        num_texts,
+        plan,
+        apart=False,
+        select=None,
     ):
         if bidirectional:
             raise ValueError(
@@ -63,8 +78,8 @@ class PlannedRows:
         self.batch_size = batch_size
         self.seed = seed
         self.training = training
-        self._render = RowRenderer(corpus, sequence_length, num_texts)
-        self._plan = plan
+        self._render = RowRenderer(corpus, sequence_length, num_texts, apart)
+        self._plan, self._select = plan, select
         self._passes = LastPasses(self._make_pass)
         num_rows = len(self._passes(0)[2])
         self.steps_per_pass = num_rows // batch_size
@@ -94,7 +109,8 @@ class PlannedRows:
         stream, table, order = self._passes(number if self.training else 0)
         place = pass_step * self.batch_size + np.arange(self.batch_size)[rows]  # (B,)
         chosen = order[place % len(order)]
-        batch = self._render(stream, table.texts[chosen])
+        languages = None if table.languages is None else table.languages[chosen]
+        batch = self._render(stream, table.texts[chosen], languages)
         if table.labels is not None:
             batch["sentence_pair"] = table.labels[chosen]
         return batch
@@ -104,6 +120,8 @@ class PlannedRows:
         ids = self.corpus.special_token_ids
         separator = next((ids[name] for name in SEPARATORS if name in ids), 0)
         documents = document_order(self.corpus, self.seed, number, self.training)
+        if self._select is not None:
+            documents = self._select(self.corpus, documents)
         stream = DocumentStream(self.corpus, documents, separator)
         rng = np.random.default_rng((self.seed, 1, number))
         table = self._plan(stream, self._render.text_length, rng)

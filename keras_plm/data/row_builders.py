@@ -1,8 +1,10 @@
 """Which builder makes the rows of an objective."""
 
 from keras_plm.data.dialogue_rows import dialogue_rows
+from keras_plm.data.language_rows import language_stream_rows
 from keras_plm.data.mixture_rows import MixtureRows
 from keras_plm.data.packed_rows import doc_sentences_rows, full_sentences_rows, packed_rows
+from keras_plm.data.pair_rows import text_pair_rows, translation_pair_rows
 from keras_plm.data.segment_pair import SegmentPairRows
 from keras_plm.data.sentence_pair_rows import sentence_pair_rows
 
@@ -44,8 +46,11 @@ ROW_BUILDERS = {
     "dialogue": dialogue_rows,
     "doc_sentences": doc_sentences_rows,
     "full_sentences": full_sentences_rows,
+    "language_stream": language_stream_rows,
     "mixture": mixture_rows,
     "packed": packed_rows,
     "segment_pair": SegmentPairRows,
     "sentence_pair": sentence_pair_rows,
+    "text_pair": text_pair_rows,
+    "translation_pair": translation_pair_rows,
 }

@@ -82,6 +82,8 @@ LAYOUTS = {
         RowLayout("xlm", ("cls",), ("sep",), ("sep",)),
         # Texts as they are: GPT-1, GPT-2.
         RowLayout("gpt"),
+        # <s> A $ B <e>: Radford et al. (2018), section 3.3 and figure 1; the released `train.py`.
+        RowLayout("gpt1_transfer", ("start",), ("delimiter",), ("classify",)),
     )
 }
 

@@ -13,7 +13,7 @@ class DocumentStream:
     Args:
         corpus: a `Corpus`, or any object with its arrays token_ids (N,), word_starts (N,),
             sentence_offsets (num_sentences + 1,) and document_offsets (num_documents + 1,), its
-            vocabulary_size, and span_marks (N,) or None.
+            vocabulary_size, and span_marks (N,) and sentence_languages (num_sentences,) or None.
         documents: (D,) int, indices of documents in the order of the stream.
         end_of_document_id: the id of <eod>.
     """
@@ -24,6 +24,7 @@ class DocumentStream:
         self.sentence_offsets = np.asarray(corpus.sentence_offsets)
         span_marks = getattr(corpus, "span_marks", None)
         self.span_marks = None if span_marks is None else np.asarray(span_marks)
+        self._languages = getattr(corpus, "sentence_languages", None)
         self.vocabulary_size = corpus.vocabulary_size
         self.end_of_document_id = end_of_document_id
         documents = np.asarray(documents, "int64")
@@ -50,6 +51,14 @@ class DocumentStream:
         """The numbers of each document's first sentence and of its <eod>: (D, 2)."""
         ends = self._sentence_stops - 1
         return np.stack([ends - self._sentences, ends], axis=1)
+
+    @property
+    def document_languages(self):
+        """The languages of each document's first and last sentence, (D, 2); None without any."""
+        if self._languages is None:
+            return None
+        ends = self._first_sentence + self._sentences - 1
+        return np.asarray(self._languages)[np.stack([self._first_sentence, ends], axis=1)]
 
     def read(self, positions):
         """Looks tokens up.

@@ -25,6 +25,13 @@ BYTE_LEVEL_TOKENS = {
     "cls": "<s>",
     "sep": "</s>",
 }
+GPT_TOKENS = dict.fromkeys(("unk", "bos", "eos"), "<|endoftext|>")  # between documents
+XLM_TOKENS = {**BYTE_LEVEL_TOKENS, "cls": "</s>"}  # </s> begins texts, ends and separates them
+SPECIAL_TOKENS_OF_BYTES = {  # by layout
+    "roberta": BYTE_LEVEL_TOKENS,
+    "gpt": GPT_TOKENS,
+    "xlm": XLM_TOKENS,
+}
 LEAST_COUNT = 2  # of a pair that is merged
 
 
@@ -68,21 +75,27 @@ def train_wordpiece(lines, vocabulary_size, lowercase, character_coverage):
     return SubwordTokenizer(json.dumps(content), WORDPIECE_TOKENS, layout="bert")
 
 
-def train_byte_level(lines, vocabulary_size, lowercase):
-    """Learns byte-level pairs: RoBERTa's special tokens, the 256 bytes, merges of them.
+def train_byte_level(lines, vocabulary_size, lowercase, layout="roberta", languages=None):
+    """Learns byte-level pairs: RoBERTa's or other special tokens, the 256 bytes, merges of them.
 
     Args:
         lines: function of no arguments that gives an iterator of strings.
         vocabulary_size: number of pieces at most.
         lowercase: bool. Whether the text is lower-cased.
+        layout: str, "roberta", "gpt" or "xlm". GPT-2's has one special token, `<|endoftext|>`,
+            which separates documents (the last id in the released GPT-2, here the first).
+        languages: dict of the names of languages to their ids, or None.
 
     Returns:
         A `SubwordTokenizer`.
 
     Raises:
         ValueError: if the vocabulary is too small for the bytes.
+
+    Source: Radford et al. (2019), section 2.2; RoBERTa (Liu et al., 2019), section 4.4.
     """
-    special = list(dict.fromkeys(BYTE_LEVEL_TOKENS.values()))
+    special_tokens = SPECIAL_TOKENS_OF_BYTES[layout]
+    special = list(dict.fromkeys(special_tokens.values()))
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     _check_size(vocabulary_size, len(special) + len(alphabet))
     backend = tokenizers.Tokenizer(models.BPE())
@@ -98,7 +111,7 @@ def train_byte_level(lines, vocabulary_size, lowercase):
     backend.train_from_iterator(lines(), trainer)
     model = json.loads(backend.to_str())["model"]
     content = subword_models.byte_level(model["vocab"], model["merges"], lowercase=lowercase)
-    return SubwordTokenizer(json.dumps(content), BYTE_LEVEL_TOKENS, layout="roberta")
+    return SubwordTokenizer(json.dumps(content), special_tokens, layout, languages)
 
 
 def _characters(lines, coverage):

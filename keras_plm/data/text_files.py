@@ -1,5 +1,6 @@
-"""Documents from files of plain text and of JSON lines, read as a stream."""
+"""Documents from plain text and JSON lines, and aligned lines of two files, as streams."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -63,6 +64,38 @@ def read_documents(paths, text_field="text"):
                     yield _document_of_json(line, text_field, f"{path}, line {number}"), True
         else:
             yield from _documents_of_text(path)
+
+
+def read_pairs(source, target):
+    """Yields the lines of two plain text files side by side: sentences and their translations.
+
+    Args:
+        source: path of the first file.
+        target: path of the second, which has as many lines.
+
+    Yields:
+        `(pair, places)`: two lines without the white space around them, and for messages two
+        strings that say where they stand.
+
+    Raises:
+        FileNotFoundError: if a file does not exist.
+        ValueError: if a file is not UTF-8, or one has more lines than the other.
+    """
+    paths = [Path(source), Path(target)]
+    for path in paths:
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no text file {path}")
+    lines = [_read_lines(path) for path in paths]
+    for number, pair in enumerate(itertools.zip_longest(*lines), start=1):
+        if None in pair:
+            counts = [number - 1 if line is None else number for line in pair]
+            counts = [count + sum(1 for _ in rest) for count, rest in zip(counts, lines)]
+            raise ValueError(
+                "Files of translations must have as many lines each, of which those with the same "
+                f"number belong together. Received: {counts[0]} lines in {paths[0]}, {counts[1]} "
+                f"in {paths[1]}"
+            )
+        yield [line.strip() for line in pair], [f"{path}, line {number}" for path in paths]
 
 
 def _documents_of_text(path):

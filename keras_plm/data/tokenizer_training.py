@@ -12,6 +12,11 @@ from keras_plm.data.text_files import read_documents, text_paths
 
 CONTROL_PIECES = ["<cls>", "<sep>", "<pad>", "<mask>", "<eod>"]  # ids 3 to 7
 USER_DEFINED_PIECES = ["<eop>", ".", "(", ")", '"', "-", "–", "£", "€"]  # ids 8 to 16
+LAYOUTS_OF_MODELS = {  # which layouts can be trained; the first is the model's own
+    "sentencepiece": ("xlnet",),
+    "wordpiece": ("bert",),
+    "bpe": ("roberta", "gpt", "xlm"),
+}
 TRAINING_THREADS = 16  # a part of the result, whatever the machine has: EM adds up by thread
 
 
@@ -23,6 +28,8 @@ def train_tokenizer(
     max_bytes=200_000_000,
     model="sentencepiece",
     lowercase=False,
+    layout=None,
+    languages=None,
 ):
     """Trains a tokenizer from text files.
 
@@ -39,6 +46,13 @@ def train_tokenizer(
             BERT's; "bpe": byte-level pairs with RoBERTa's.
         lowercase: bool. Whether the tokenizer lower-cases texts, these and later ones. WordPiece
             drops accents then, as BERT does.
+        layout: str or None. The `RowLayout` of the rows, and with it the special tokens; None: the
+            model's own, as said above. Of "bpe" also "gpt": GPT-2's, where one special token,
+            `<|endoftext|>`, separates documents and nothing stands around a text; and "xlm":
+            XLM's, where `</s>` begins, ends and separates texts.
+        languages: list of str, for the layout "xlm": the names of the languages that a model is
+            told, which get the ids 0, 1, ... in this order. None: there are none. How much text of
+            each there is, is left to `paths`; XLM levels it first (section 3.1).
 
     Returns:
         A `SentencePieceTokenizer` or a `SubwordTokenizer`.
@@ -46,10 +60,13 @@ def train_tokenizer(
     Raises:
         FileNotFoundError: if a path does not exist.
         ValueError: if a file is empty or not UTF-8, or the vocabulary is too small for the
-            characters of the text, or there is no such model.
+            characters of the text, or there is no such model, or it has no such layout or no
+            languages.
 
     Source: XLNet (Yang et al., 2019), section 3.1, and the options of its released README; BERT
-    (Devlin et al., 2019), section 3; RoBERTa (Liu et al., 2019), section 4.4.
+    (Devlin et al., 2019), section 3; RoBERTa (Liu et al., 2019), section 4.4; GPT-2 (Radford et
+    al., 2019), section 2.2; XLM (Conneau and Lample, 2019), section 3.1, whose pairs are of
+    characters.
     """
     if not isinstance(vocabulary_size, int) or vocabulary_size < 1:
         raise ValueError(
@@ -57,6 +74,8 @@ def train_tokenizer(
         )
     if not isinstance(lowercase, bool):
         raise ValueError(f"lowercase must be True or False. Received: lowercase={lowercase!r}")
+    layout = _layout_of(model, layout)
+    languages = _language_ids(languages, layout)
     paths = text_paths(paths)
     stride = -(-sum(path.stat().st_size for path in paths) // max_bytes)
 
@@ -67,18 +86,45 @@ def train_tokenizer(
         tokenizer = _train_sentencepiece(lines(), vocabulary_size, character_coverage, lowercase)
     elif model == "wordpiece":
         tokenizer = train_wordpiece(lines, vocabulary_size, lowercase, character_coverage)
-    elif model == "bpe":
-        tokenizer = train_byte_level(lines, vocabulary_size, lowercase)
     else:
-        raise ValueError(
-            f"model must be 'sentencepiece', 'wordpiece' or 'bpe'. Received: model={model!r:.100}"
-        )
+        tokenizer = train_byte_level(lines, vocabulary_size, lowercase, layout, languages)
     if tokenizer.vocabulary_size < vocabulary_size:
         print(
             f"The text carries {tokenizer.vocabulary_size:,} pieces: the vocabulary is lowered "
             f"from {vocabulary_size:,} to that."
         )
     return tokenizer
+
+
+def _layout_of(model, layout):
+    """The name of the layout that a model is trained with."""
+    if not isinstance(model, str) or model not in LAYOUTS_OF_MODELS:
+        raise ValueError(
+            f"model must be 'sentencepiece', 'wordpiece' or 'bpe'. Received: model={model!r:.100}"
+        )
+    layouts = LAYOUTS_OF_MODELS[model]
+    if layout is None:
+        return layouts[0]
+    if layout not in layouts:
+        raise ValueError(
+            f"layout must be None or one of {layouts} for model={model!r}. "
+            f"Received: layout={layout!r:.100}"
+        )
+    return layout
+
+
+def _language_ids(languages, layout):
+    """The languages with their ids, or None."""
+    if languages is None:
+        return None
+    names = list(languages) if isinstance(languages, (list, tuple)) else []
+    good = all(isinstance(name, str) and name for name in names)
+    if not names or not good or len(set(names)) < len(names) or layout != "xlm":
+        raise ValueError(
+            'languages must be a list of different names, for model="bpe" with layout="xlm". '
+            f"Received: languages={languages!r:.200}, layout={layout!r}"
+        )
+    return {name: index for index, name in enumerate(names)}
 
 
 def _train_sentencepiece(lines, vocabulary_size, character_coverage, lowercase):

@@ -14,6 +14,8 @@ from keras_plm.data.tokenizers_json import piece_entry
 NO_SPACES = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
 )
+# What GPT-1 is given for the texts of its tasks, for the layout "gpt1_transfer"; `train.py`.
+TRANSFER_TOKENS = {"start": "_start_", "delimiter": "_delimiter_", "classify": "_classify_"}
 # How much better a new piece is than the pieces that it replaces, in SentencePiece's scores.
 MARGIN = 1e-2
 
@@ -74,6 +76,77 @@ def extend_tokenizer(tokenizer, new_tokens):
     return extended, old_ids
 
 
+def add_special_tokens(tokenizer, special_tokens, layout=None):
+    """Make a tokenizer that knows more special tokens, which no text becomes.
+
+    New ids follow the old ones, and texts become the ids that they were.
+
+    Args:
+        tokenizer: `SubwordTokenizer`.
+        special_tokens: dict of str to str, names that the tokenizer has not yet to their pieces,
+            such as `TRANSFER_TOKENS`; a piece that it has is the special token from now on.
+        layout: str or None. The name of the `RowLayout` of its rows from now on, such as
+            "gpt1_transfer"; None: as before.
+
+    Returns:
+        The new tokenizer.
+
+    Raises:
+        TypeError: if `tokenizer` is no `SubwordTokenizer`: SentencePiece's names are fixed.
+        ValueError: if there are none, a name is taken, one is empty, or two share a piece; or
+            there is no such layout.
+
+    Example:
+    ```text
+    tokenizer = add_special_tokens(tokenizer, TRANSFER_TOKENS, layout="gpt1_transfer")
+    TextPreprocessor(tokenizer)((["a man sleeps"], ["a man is awake"]))
+    # _start_ a man sleeps _delimiter_ a man is awake _classify_
+    ```
+
+    Source: GPT-1 (Radford et al. 2018), section 3.3.
+    """
+    if not isinstance(tokenizer, SubwordTokenizer):
+        raise TypeError(
+            "Special tokens can be added to a SubwordTokenizer, such as GPT's. "
+            f"Received: {type(tokenizer).__name__}"
+        )
+    valid = isinstance(special_tokens, dict) and special_tokens
+    if not valid or not all(isinstance(one, str) and one for one in _flat(special_tokens)):
+        raise ValueError(
+            "special_tokens must be a dict of names to pieces, at least one. "
+            f"Received: {special_tokens!r:.200}"
+        )
+    taken = sorted(special_tokens.keys() & tokenizer.special_tokens.keys())
+    pieces = list(special_tokens.values())
+    if taken or len(set(pieces)) < len(pieces):
+        raise ValueError(
+            "special_tokens must have new names, and a piece of its own each. Received: "
+            f"{special_tokens}, where the tokenizer has {tokenizer.special_tokens}"
+        )
+    content = json.loads(tokenizer.model)
+    known = set(tokenizer.pieces(range(tokenizer.vocabulary_size)))
+    new = [piece for piece in pieces if piece not in known]
+    content["added_tokens"] = [
+        *(content.get("added_tokens") or []),
+        *(
+            _added_token(index, piece, special=True)
+            for index, piece in enumerate(new, start=tokenizer.vocabulary_size)
+        ),
+    ]
+    return SubwordTokenizer(
+        json.dumps(content, ensure_ascii=False),
+        {**tokenizer.special_tokens, **special_tokens},
+        layout or tokenizer.layout.name,
+        tokenizer.languages,
+        **tokenizer.settings,
+    )
+
+
+def _flat(names):
+    """Keys and values of a dict."""
+    return [*names, *names.values()]
+
+
 def _old_ids(tokenizer, token):
     """The old ids of a new token, checked."""
     if not isinstance(token, str):
@@ -103,15 +176,7 @@ def _extended_subwords(tokenizer, new_tokens):
     if tokenizer.settings["lower_and_strip"]:
         prepared = [without_case_and_accents(token)[0] for token in new_tokens]
     added = [
-        {
-            "id": index,
-            "content": token,
-            "single_word": not NO_SPACES.search(token),
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": True,
-            "special": False,
-        }
+        _added_token(index, token, single_word=not NO_SPACES.search(token))
         for index, token in enumerate(prepared, start=tokenizer.vocabulary_size)
     ]
     content["added_tokens"] = [*(content.get("added_tokens") or []), *added]
@@ -122,6 +187,19 @@ def _extended_subwords(tokenizer, new_tokens):
         tokenizer.languages,
         **tokenizer.settings,
     )
+
+
+def _added_token(index, content, single_word=False, special=False):
+    """A token as the library `tokenizers` lists it."""
+    return {
+        "id": index,
+        "content": content,
+        "single_word": single_word,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": not special,
+        "special": special,
+    }
 
 
 def _extended_sentence_pieces(tokenizer, old_ids):

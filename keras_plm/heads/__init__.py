@@ -1,5 +1,6 @@
 """Heads: rows to logits. A head's name is its key in `y` and `sample_weight`."""
 
+from keras_plm.heads.auxiliary_lm_loss import AuxiliaryLMLoss
 from keras_plm.heads.beam_span_head import AnswerClass, BeamSpanHead
 from keras_plm.heads.end_logits import EndLogits
 from keras_plm.heads.masked_lm_head import MaskedLMHead
@@ -11,6 +12,7 @@ from keras_plm.heads.token_head import TokenHead
 
 __all__ = [
     "AnswerClass",
+    "AuxiliaryLMLoss",
     "BeamSpanHead",
     "EndLogits",
     "MaskedLMHead",

@@ -21,6 +21,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_plm.objectives.batch_checks import check_arrays
+from keras_plm.objectives.languages import (
+    check_language_exponent,
+    check_languages,
+    language_row_settings,
+)
 from keras_plm.objectives.objective import Objective
 
 
@@ -59,6 +64,8 @@ class CausalModeling(Objective):
         documents_apart: whether tokens see none of another document in their row.
         output_bias: whether each token of the vocabulary has a bias (XLM), or not (GPT).
         languages: whether `language_ids` is a feature.
+        language_exponent: how the rows of "language_stream" draw languages, see there; None
+            leaves it to them.
 
     Raises:
         ValueError: a setting is out of range.
@@ -72,6 +79,7 @@ class CausalModeling(Objective):
     documents_apart: bool = True
     output_bias: bool = False
     languages: bool = False
+    language_exponent: float | None = None
 
     def __post_init__(self):
         length = self.sequence_length
@@ -87,6 +95,8 @@ class CausalModeling(Objective):
         for name in ("documents_apart", "output_bias", "languages"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ValueError(f"{name} must be a bool. Received: {name}={value!r}")
+        if self.language_exponent is not None:
+            check_language_exponent(self.language_exponent)
 
     @property
     def num_predict(self):
@@ -99,6 +109,11 @@ class CausalModeling(Objective):
         names = ("token_ids", "padding_mask", "target_positions")
         names += ("order", "until") if self.documents_apart else ()
         return names + (("language_ids",) if self.languages else ())
+
+    @property
+    def row_settings(self):
+        """The length of the rows, and the exponent of the languages if it is set."""
+        return language_row_settings(self)
 
     @property
     def draws_per_row(self):
@@ -141,8 +156,9 @@ class CausalModeling(Objective):
         """
         names = ["token_ids", "padding_mask"]
         names += ["functional"] if self.documents_apart else []
-        names += ["language_ids"] if self.languages else []
         check_arrays("CausalModeling", batch, {name: (self.sequence_length,) for name in names})
+        if self.languages:
+            check_languages("CausalModeling", batch, self.sequence_length)
         token_ids, real = batch["token_ids"], batch["padding_mask"]
         counts = real[:, 1:] & real[:, :-1]  # (B, P)
         positions = np.arange(self.num_predict, dtype="int32")

@@ -23,6 +23,11 @@ import numpy as np
 
 from keras_plm.objectives.batch_checks import check_arrays, check_vocabulary
 from keras_plm.objectives.corruption import Corruption
+from keras_plm.objectives.languages import (
+    check_language_exponent,
+    check_languages,
+    language_row_settings,
+)
 from keras_plm.objectives.objective import Objective, initializer_of_heads
 from keras_plm.objectives.random_selection import RandomSelection
 from keras_plm.objectives.selection import Selection
@@ -53,12 +58,23 @@ class MaskedModeling(Objective):
             spans beside a special token, have weight 0.
         static_passes: 0 masks anew in every pass; after k > 0 passes the same batches come again
             (BERT's data has k = 10 copies of the corpus).
+        languages: whether `language_ids` is a feature (XLM).
+        positions: whether `position_ids` is a feature, of rows whose texts have positions of
+            their own (XLM's pairs of translations, and all that take turns with them).
+        transform: whether the head transforms the rows before it reads the token embedding; XLM's
+            does not.
+        language_exponent: how the rows of "language_stream" and "translation_pair" draw
+            languages, see there; None leaves it to them.
+
+    XLM's choice of rare tokens rather than frequent ones (section 3.3: weights ~ 1 / sqrt of the
+    frequency, over a whole batch) is not there; by default its released code has none either.
 
     Raises:
         ValueError: a setting is out of range or does not fit the others.
 
     Source: BERT (arXiv:1810.04805), section 3.1; RoBERTa (arXiv:1907.11692), section 4.1;
-    SpanBERT (arXiv:1907.10529), section 3; ERNIE (arXiv:1904.09223), section 3.2.
+    SpanBERT (arXiv:1907.10529), section 3; ERNIE (arXiv:1904.09223), section 3.2; XLM
+    (arXiv:1901.07291), sections 3.3 and 3.4.
     """
 
     vocabulary_size: int
@@ -72,6 +88,10 @@ class MaskedModeling(Objective):
     segments: bool = False
     span_boundary: int = 0
     static_passes: int = 0
+    languages: bool = False
+    positions: bool = False
+    transform: bool = True
+    language_exponent: float | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "special_token_ids", _as_ids(self.special_token_ids))
@@ -98,9 +118,23 @@ class MaskedModeling(Objective):
     @property
     def feature_names(self):
         """The keys of `x`."""
-        names = ("token_ids", "padding_mask", "target_positions")
-        names += ("segment_ids",) if self.segments else ()
+        names = ("token_ids", "padding_mask", "target_positions", *self._row_features)
         return names + (BOUNDARY_FEATURES if self.span_boundary else ())
+
+    @property
+    def _row_features(self):
+        """The features that are arrays of the rows, as they come."""
+        asked = {
+            "segment_ids": self.segments,
+            "language_ids": self.languages,
+            "position_ids": self.positions,
+        }
+        return tuple(name for name, is_feature in asked.items() if is_feature)
+
+    @property
+    def row_settings(self):
+        """The length of the rows, and the exponent of the languages if it is set."""
+        return language_row_settings(self)
 
     @property
     def head_names(self):
@@ -128,7 +162,8 @@ class MaskedModeling(Objective):
             "kernel_initializer": initializer_of_heads(backbone),
         }
         embedding = backbone.token_embedding
-        heads = {"tokens": MaskedLMHead(embedding, transform=True, name="tokens", **settings)}
+        head = MaskedLMHead(embedding, transform=self.transform, name="tokens", **settings)
+        heads = {"tokens": head}
         if self.span_boundary:
             heads["span_boundary"] = SpanBoundaryHead(
                 embedding, max_length=self.span_boundary, name="span_boundary", **settings
@@ -146,7 +181,8 @@ class MaskedModeling(Objective):
 
         Returns:
             x: dict of token_ids (B, T), padding_mask (B, T), target_positions (B, P) and, by the
-                settings, segment_ids (B, T), left_positions, right_positions, span_offsets (B, P).
+                settings, segment_ids, language_ids, position_ids (B, T), left_positions,
+                right_positions, span_offsets (B, P).
             y: {"tokens": (B, P) int32}, 0 where unused, and the same as "span_boundary".
             sample_weight: {"tokens": (B, P) float32}, 0 where unused; "span_boundary" likewise,
                 and 0 where the span does not count. A row without maskable tokens has only 0.
@@ -171,8 +207,7 @@ class MaskedModeling(Objective):
             "padding_mask": batch["padding_mask"],
             "target_positions": positions,
         }
-        if self.segments:
-            x["segment_ids"] = batch["segment_ids"]
+        x.update({name: batch[name] for name in self._row_features})
         if not self.span_boundary:
             return x, {"tokens": tokens}, {"tokens": weights}
         x.update(zip(BOUNDARY_FEATURES, boundaries))
@@ -225,8 +260,12 @@ def _check_settings(objective):
         value = getattr(objective, name)
         if not isinstance(value, kind):
             raise ValueError(f"{name} must be a {kind.__name__}. Received: {name}={value!r}")
-    if not isinstance(objective.segments, bool):
-        raise ValueError(f"segments must be a bool. Received: segments={objective.segments!r}")
+    for name in ("segments", "languages", "positions", "transform"):
+        value = getattr(objective, name)
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be a bool. Received: {name}={value!r}")
+    if objective.language_exponent is not None:
+        check_language_exponent(objective.language_exponent)
     if not isinstance(objective.rows, str):
         raise ValueError(
             'rows must name a row builder, such as "full_sentences". Received: '
@@ -261,7 +300,9 @@ def _check_ids(objective):
 def _check_batch(objective, batch):
     """The rows fit the settings; returns the arrays of the batch that have rows."""
     names = ["token_ids", "padding_mask", "functional", "word_starts"]
-    names += ["segment_ids"] if objective.segments else []
+    if objective.languages:
+        check_languages("MaskedModeling", batch, objective.sequence_length)
+    names += objective._row_features
     check_arrays("MaskedModeling", batch, {name: (objective.sequence_length,) for name in names})
     check_vocabulary("token_ids", batch["token_ids"], objective.vocabulary_size)
     if objective.samples_per_row:

@@ -4,6 +4,7 @@ from keras_plm.tasks.beam_search import BeamSearch
 from keras_plm.tasks.causal_lm import CausalLM
 from keras_plm.tasks.checkpoint import Checkpoint, resume
 from keras_plm.tasks.choice_preprocessor import ChoicePreprocessor
+from keras_plm.tasks.choice_scoring import Choice
 from keras_plm.tasks.masked_lm import Filling, MaskedLM
 from keras_plm.tasks.multiple_choice import MultipleChoice
 from keras_plm.tasks.permutation_lm import PermutationLM, TextScore
@@ -27,6 +28,7 @@ __all__ = [
     "BeamSearch",
     "CausalLM",
     "Checkpoint",
+    "Choice",
     "ChoicePreprocessor",
     "Filling",
     "MaskedLM",

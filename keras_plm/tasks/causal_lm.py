@@ -6,6 +6,7 @@ import numpy as np
 from keras_plm.backbones import TransformerBackbone
 from keras_plm.data.planned_rows import SEPARATORS
 from keras_plm.tasks.causal_sampling import CausalPrograms, Writing, batches_of, rows_of
+from keras_plm.tasks.choice_scoring import ChoiceScoring, encoded_choices
 from keras_plm.tasks.permutation_lm import TextScore
 from keras_plm.tasks.sampling import beams_of, texts_written, unpacked, until_stop
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
@@ -68,6 +69,8 @@ class CausalLM(TargetTask):
     (texts,) = model.generate([[3, 4]], max_length=6, sampler=best, stop_token_ids=[0])
     assert len(texts) == 2
     assert len(model.score([[4, 5]], prompts=[[3]])[0].tokens) == 2
+    (best,) = model.choose([[3, 4]], [[[5, 6], [7]]], normalize="tokens")
+    assert best.index in (0, 1) and best.scores.shape == (2,)
     ```
 
     Source: GPT-1 (Radford et al. 2018), section 3.1; GPT-3, arXiv:2005.14165, section 2.4.
@@ -256,6 +259,57 @@ class CausalLM(TargetTask):
             TextScore(float(tokens.sum(dtype="float64")), tokens, row)
             for tokens, row in zip(scores, rows)
         ]
+
+    def choose(
+        self,
+        prompts,
+        choices,
+        normalize="none",
+        unconditional_prompt="Answer:",
+        prefix=None,
+        batch_size=8,
+    ):
+        """Find which of several choices is the likeliest behind each prompt.
+
+        A prompt is read once for all of its choices. They are encoded apart from it: with GPT-2's
+        tokenizer give " Paris", with its space, and no space at the end of the prompt.
+
+        Args:
+            prompts: list of N str or of lists of int.
+            choices: list of N lists of C str, or of C lists of int; C may differ.
+            normalize: "none": the log-likelihood of a choice behind the prompt; "tokens": that per
+                token; "unconditional": less its log-likelihood behind `unconditional_prompt`,
+                which takes away what is likely anyway.
+            unconditional_prompt: str or list of int. For `normalize="unconditional"`. GPT-3's
+                "Answer: ", here without the space, which is the choices'.
+            prefix: as in `generate`; it stands before the unconditional prompt as well.
+            batch_size: int. How many prompts are read at once.
+
+        Returns:
+            list of N `Choice`.
+
+        Raises:
+            TypeError: if prompts or choices are neither texts nor ids.
+            ValueError: if there are no prompts, or no choices for one, a choice has no tokens,
+                nothing stands before it, it and its prompt are longer than the positions, or
+                `normalize` is unknown.
+
+        Source: GPT-3, arXiv:2005.14165, section 2.4.
+        """
+        text = self._text
+        known, _ = text.encode(prompts, what="`prompts`")
+        if not known:
+            raise ValueError("`prompts` holds no prompts. Received: an empty list.")
+        choices = encoded_choices(text, choices, len(known))
+        context = text.context(prefix)
+        unconditional = None
+        if normalize == "unconditional":
+            what = "`unconditional_prompt`"
+            unconditional = context + text.encode([unconditional_prompt], what=what)[0][0]
+        constants = constant_features(self.backbone, self.preprocessor)
+        scoring = ChoiceScoring(self, self._programs.compiled, constants, batch_size)
+        prompts = [context + prompt for prompt in known]
+        return scoring.choose(prompts, choices, normalize, unconditional)
 
     # === Parts ===
 

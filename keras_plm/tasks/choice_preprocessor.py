@@ -13,7 +13,9 @@ class ChoicePreprocessor(Preprocessor):
     """Turns contexts with C choices each into C rows per context.
 
     The layout is the tokenizer's, the context first: XLNet's `context SEP question choice SEP
-    CLS`, padded at the left, or BERT's `CLS context SEP question choice SEP`. The choice stands
+    CLS`, padded at the left, BERT's `CLS context SEP question choice SEP`, or GPT-1's `<s> context
+    $ question choice <e>` (layout "gpt1_transfer"). GPT-1 itself has the question before the
+    delimiter: for that, make it the end of the context. The choice stands
     in the place of "_" in its question, else after the question. Of question and choice the last
     `max_choice_length` tokens are kept; a context that is too long loses its end. A choice alone
     must fit: two that are cut could become the same.
@@ -42,7 +44,7 @@ class ChoicePreprocessor(Preprocessor):
 
     Source: XLNet, arXiv:1906.08237, section 3.4.1 (RACE); the released `run_race.py` (sequence
     length 512, question and choice 128), which also lets the context of a choice see the choices
-    before it; not so here.
+    before it; not so here. GPT-1 (Radford et al. 2018), section 3.3.
     """
 
     def __init__(

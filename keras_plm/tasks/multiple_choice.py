@@ -3,12 +3,14 @@
 import keras
 import numpy as np
 
-from keras_plm.layers import ChoicesToRows, RowsToChoices
+from keras_plm.layers import RowsToChoices
+from keras_plm.tasks.auxiliary_loss import with_auxiliary_loss
 from keras_plm.tasks.choice_preprocessor import ChoicePreprocessor
 from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_class_ids, check_weights
+from keras_plm.tasks.several_rows import checked_rows, inputs_of_several
 from keras_plm.tasks.task import Task
-from keras_plm.tasks.task_graph import summary_head, text_inputs, text_summary
+from keras_plm.tasks.task_graph import summary_head, text_summary
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -22,6 +24,11 @@ class MultipleChoice(Task):
         backbone: a backbone of this package.
         preprocessor: `ChoicePreprocessor` or None: then features are given, not strings.
         dropout: float. Dropout rate before the logits.
+        auxiliary_lm: float. The weight of the loss of a language model over the texts themselves,
+            beside that of the task; 0: none. GPT-1 takes 0.5. The backbone must be causal; see
+            `keras_plm.heads.AuxiliaryLMLoss`. It counts every choice as 1, whatever its weight.
+        summarise: bool or None. Whether a dense layer with tanh stands before the logits; None:
+            unless the backbone has a pooler. GPT-1 has none: False.
 
     Call arguments:
         inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
@@ -31,7 +38,7 @@ class MultipleChoice(Task):
         Tensor of shape (B, C): logits.
 
     Raises:
-        ValueError: if a label is no number of a choice.
+        ValueError: if a label is no number of a choice, or an argument is not what it should be.
 
     Example:
     ```python
@@ -47,32 +54,41 @@ class MultipleChoice(Task):
         return model.predict((contexts, questions, choices)).argmax(axis=1)
     ```
 
-    Source: XLNet, arXiv:1906.08237, section 3.4.1 (RACE); the released `run_race.py`.
+    Source: XLNet, arXiv:1906.08237, section 3.4.1 (RACE); the released `run_race.py`; GPT-1
+    (Radford et al. 2018), sections 3.2 and 3.3.
     """
 
     preprocessor_class = ChoicePreprocessor
 
-    def __init__(self, backbone, preprocessor=None, dropout=0.1, **kwargs):
+    def __init__(
+        self,
+        backbone,
+        preprocessor=None,
+        dropout=0.1,
+        auxiliary_lm=0.0,
+        summarise=None,
+        **kwargs,
+    ):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
         backbone.train_query_rows(False)
-        head = summary_head(backbone, 1, dropout, name="choice")
+        head = summary_head(backbone, 1, dropout, "choice", summarise)
         self.heads = {"choice": head}
 
         # === Functional model ===
-        inputs = {
-            name: keras.Input((None, None), dtype=tensor.dtype, name=name)  # (B, C, T)
-            for name, tensor in text_inputs(backbone).items()
-        }
-        rows = {name: ChoicesToRows(name=f"{name}_rows")(tensor) for name, tensor in inputs.items()}
-        summary = text_summary(backbone, backbone.encode(rows), rows["padding_mask"])
+        inputs, rows = inputs_of_several(backbone)
+        encoded = backbone.encode(rows)
+        summary = text_summary(backbone, encoded, rows["padding_mask"])  # (B * C, D)
+        summary = with_auxiliary_loss(summary, auxiliary_lm, backbone, encoded, rows)
         scores = head(summary)  # (B * C, 1)
         outputs = RowsToChoices(name="scores")(scores, inputs["token_ids"])  # (B, C)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
         self.dropout = dropout
+        self.auxiliary_lm = float(auxiliary_lm)
+        self.summarise = summarise
 
     def compile(self, optimizer="auto", loss="auto", metrics="auto", jit_compile=True, **kwargs):
         """Set up training; see `keras.Model.compile`.
@@ -94,16 +110,7 @@ class MultipleChoice(Task):
 
     def check_x(self, x):
         """Refuse features that are not (B, C, T), or whose rows the backbone cannot take."""
-        if isinstance(x, dict):
-            arrays = {name: np.asarray(value) for name, value in x.items()}
-            shapes = {name: array.shape for name, array in arrays.items()}
-            if len(set(shapes.values())) > 1 or any(len(one) != 3 for one in shapes.values()):
-                raise ValueError(
-                    "Features must all have the same shape (B, C, T), C choices each. "
-                    f"Received: {shapes}."
-                )
-            x = {name: array.reshape(-1, array.shape[-1]) for name, array in arrays.items()}
-        super().check_x(x)
+        super().check_x(checked_rows(x))
 
     def check_y(self, x, y, sample_weight):
         """Refuse labels that are no numbers of a choice."""
@@ -113,4 +120,8 @@ class MultipleChoice(Task):
             check_class_ids(y, count, num_choices, "example")
 
     def settings(self):
-        return {"dropout": self.dropout}
+        return {
+            "dropout": self.dropout,
+            "auxiliary_lm": self.auxiliary_lm,
+            "summarise": self.summarise,
+        }

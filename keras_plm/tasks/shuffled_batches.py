@@ -56,9 +56,11 @@ class ShuffledBatches(keras.utils.PyDataset):
             )
         x = self.arrays[0]
         can = {name for name, one in contract.FEATURES.items() if one.shape == "BT"}
-        if not isinstance(x, dict) or "padding_mask" not in x or set(x) - can:
+        known = isinstance(x, dict) and "padding_mask" in x and not set(x) - can
+        if not known or x["padding_mask"].ndim != 2:
             raise ValueError(
-                "`length_buckets` cuts rows of tokens with a `padding_mask`, and no others. "
+                "`length_buckets` cuts rows of tokens with a `padding_mask`, one for each example, "
+                "and no others. "
                 f"Received: {sorted(x) if isinstance(x, dict) else type(x).__name__}."
             )
         if not cut_left and not x["padding_mask"][:, 0].all():

@@ -36,7 +36,7 @@ def text_summary(backbone, encoded, padding_mask):
     return summary_row(encoded["sequence_output"], padding_mask, backbone.summary_row)
 
 
-def summary_head(backbone, num_classes, dropout, name):
+def summary_head(backbone, num_classes, dropout, name, summarise=None):
     """A new head over `text_summary`.
 
     Args:
@@ -44,15 +44,24 @@ def summary_head(backbone, num_classes, dropout, name):
         num_classes: int. How many logits.
         dropout: float. Dropout rate before the logits.
         name: str. The head's name.
+        summarise: bool or None. Whether a dense layer with tanh stands before the logits; None:
+            unless the backbone has a pooler.
 
     Returns:
         `SummaryHead`.
+
+    Raises:
+        ValueError: if `summarise` is none of these.
     """
+    if summarise is not None and not isinstance(summarise, bool):
+        raise ValueError(
+            f"`summarise` must be True, False or None. Received: summarise={summarise!r}."
+        )
     return SummaryHead(
         num_classes,
         backbone.hidden_dim,
         dropout=dropout,
-        summarise=not backbone.pooler,
+        summarise=not backbone.pooler if summarise is None else summarise,
         kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
         dtype=backbone.dtype_policy,
         name=name,

@@ -1,9 +1,10 @@
 """From texts with blanks to ids, and back."""
 
+from keras_plm.data.vocabulary_extension import TRANSFER_TOKENS
 from keras_plm.tasks.permutation_canvas import BLANK, checked_ids
 from keras_plm.tasks.preprocessor import checked_texts
 
-NEVER_TARGETS = ("unk", "bos", "eos", "cls", "sep", "pad", "mask", "eod")
+NEVER_TARGETS = ("unk", "bos", "eos", "cls", "sep", "pad", "mask", "eod", *TRANSFER_TOKENS)
 
 
 class TextIds:

@@ -15,8 +15,11 @@ class TextPreprocessor(Preprocessor):
 
     The layout is the tokenizer's. XLNet's is `A SEP CLS` or `A SEP B SEP CLS`, padded at the
     left, so that CLS is the last token of every row; segment 0 for A, 1 for B, 2 for CLS. BERT's
-    is `CLS A SEP` or `CLS A SEP B SEP`, padded at the right; segment 0 for A, 1 for B. A text
-    that is too long loses its end; in a pair the longer text gives way, B if both are as long.
+    is `CLS A SEP` or `CLS A SEP B SEP`, padded at the right; segment 0 for A, 1 for B. GPT-1's for
+    the texts of its tasks is `<s> A <e>` or `<s> A $ B <e>` (layout "gpt1_transfer", of tokens that
+    `keras_plm.data.add_special_tokens` or `keras_plm.presets.extend_vocabulary` adds), so that the
+    last token has seen all. A text that is too long loses its end; in a pair the longer text gives
+    way, B if both are as long.
 
     Args:
         tokenizer: `keras_plm.data.Tokenizer`, or None when the assets of a saved model will bring
@@ -40,7 +43,8 @@ class TextPreprocessor(Preprocessor):
         ValueError: if the two lists of a pair differ in length, there are no texts, or one is
             empty; with `truncate=False` if a text or pair is too long.
 
-    Source: XLNet, arXiv:1906.08237, section 2.5; the released `classifier_utils.py`.
+    Source: XLNet, arXiv:1906.08237, section 2.5; the released `classifier_utils.py`; GPT-1
+    (Radford et al. 2018), section 3.3 (classification, entailment, similarity).
     """
 
     def __init__(

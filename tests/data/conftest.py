@@ -53,6 +53,42 @@ def random_corpus(
     )
 
 
+def language_corpus(documents=None, pairs=None, seed=0, longest_sentence=9):
+    """Makes a corpus in XLM's layout: documents by language, and pairs by two languages.
+
+    The ids of the tokens say their language: those of language l are 100 l + 10 and more.
+    """
+    documents = {0: 30, 1: 10} if documents is None else documents
+    pairs = {(0, 1): 20} if pairs is None else pairs
+    rng = np.random.default_rng(seed)
+    made = [[language] * rng.integers(1, 5) for language, n in documents.items() for _ in range(n)]
+    made += [list(languages) for languages, n in pairs.items() for _ in range(n)]
+    made = [made[number] for number in rng.permutation(len(made))]
+    languages = np.concatenate(made)  # of each sentence
+    lengths = rng.integers(1, longest_sentence + 1, len(languages))
+    sentence_offsets = np.concatenate([[0], np.cumsum(lengths)])
+    of_token = np.repeat(languages, lengths)
+    sentences = np.cumsum([0, *map(len, made)])
+    return SimpleNamespace(
+        token_ids=(rng.integers(10, 100, len(of_token)) + 100 * of_token).astype("uint16"),
+        word_starts=rng.random(len(of_token)) < 0.6,
+        sentence_offsets=sentence_offsets,
+        document_offsets=sentence_offsets[sentences],
+        sentence_languages=languages.astype("int32"),
+        documents=np.arange(len(made)),
+        vocabulary_size=1000,
+        special_token_ids={"cls": 4, "sep": 4, "eos": 4, "pad": 5, "mask": 6},
+        tokenizer_fingerprint="abc",
+        layout="xlm",
+    )
+
+
+@pytest.fixture(scope="session")
+def make_language_corpus():
+    """The function `language_corpus`."""
+    return language_corpus
+
+
 @pytest.fixture(scope="session")
 def make_random_corpus():
     """The function `random_corpus`."""

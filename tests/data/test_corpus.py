@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_plm.data import Corpus, corpus_files, examples, text_files, train_tokenizer
+from keras_plm.data import (
+    Corpus,
+    corpus_files,
+    corpus_parts,
+    examples,
+    text_files,
+    train_tokenizer,
+)
 from keras_plm.data.sentences import split_sentences
 from keras_plm.objectives import PermutationModeling
 
@@ -71,7 +78,7 @@ def test_the_files_are_the_same_for_any_number_of_workers_and_batches(
     for num_workers in (1, 3):
         Corpus.build(BOTCHAN, tokenizer, tmp_path / "same", num_workers=num_workers)
         assert contents(tmp_path / "same") == expected
-    monkeypatch.setattr(corpus_files, "BATCH_CHARACTERS", 5_000)
+    monkeypatch.setattr(corpus_parts, "BATCH_CHARACTERS", 5_000)
     Corpus.build(str(BOTCHAN), tokenizer, str(tmp_path / "same"))
     assert contents(tmp_path / "same") == expected
     monkeypatch.setattr(text_files, "LONGEST_PART", 100)  # parts end with lines
@@ -309,3 +316,95 @@ def test_given_words_of_whitespace_are_those_of_the_tokenizer(tmp_path, tokenize
     assert contents(Corpus.build(path, tokenizer, tmp_path / "b").directory) == contents(
         given.directory
     )
+
+
+# === Languages and pairs ===
+
+
+@pytest.fixture
+def pair_files(tmp_path):
+    """Files of text and of translations, by name."""
+    texts = {
+        "text.en": "The badger. Was angry!\n\nA mole.\n",
+        "a.en": "The badger was angry.\na mole \n",
+        "a.el": "mole the\nbadger",
+        "b.en": "angry",
+        "b.el": "was",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    return {name: tmp_path / name for name in texts}
+
+
+def languages_of_documents(corpus):
+    """The languages of the sentences of each document, as lists."""
+    bounds = np.searchsorted(corpus.sentence_offsets, corpus.document_offsets)
+    return [part.tolist() for part in np.split(corpus.sentence_languages, bounds[1:-1])]
+
+
+def test_pairs_are_documents_of_two_sentences(pair_files, subword_tokenizers, tmp_path):
+    tokenizer = subword_tokenizers["xlm"]  # en, el and zh are 0, 1 and 2
+    corpus = Corpus.build_pairs(
+        [pair_files["b.en"], pair_files["a.en"]],
+        [pair_files["b.el"], pair_files["a.el"]],
+        tokenizer,
+        tmp_path / "corpus",
+        languages=("en", "el"),
+        num_workers=1,
+    )
+    assert corpus.languages == {"en": 0, "el": 1} and corpus.num_sentences == 6
+    assert corpus.sentence_languages.dtype == np.int32
+    assert languages_of_documents(corpus) == [[0, 1]] * 3
+    sentences = np.split(corpus.token_ids, corpus.sentence_offsets[1:-1])
+    texts = ["angry", "was", "The badger was angry.", "mole the", "a mole", "badger"]
+    assert [ids.tolist() for ids in sentences] == [tokenizer.encode(text) for text in texts]
+    assert "sentence_languages.npy" in contents(corpus.directory)
+    part = pickle.loads(pickle.dumps(corpus.split(0.4)[1]))
+    assert part.num_documents == 1 and part.languages == corpus.languages
+    assert part.sentence_languages.tolist() == corpus.sentence_languages.tolist()
+    plain = Corpus.build_pairs(
+        pair_files["a.en"], pair_files["a.el"], tokenizer, tmp_path / "plain"
+    )
+    assert plain.languages == {} and plain.sentence_languages is None
+    assert plain.num_documents == 2 and plain.num_sentences == 4
+
+
+def test_text_and_pairs_in_one_corpus(pair_files, subword_tokenizers, tmp_path, monkeypatch):
+    tokenizer = subword_tokenizers["xlm"]
+    paths = [pair_files["text.en"], (pair_files["a.en"], pair_files["a.el"]), pair_files["b.el"]]
+    languages = ["en", ("en", "el"), "el"]
+    made = []
+    for size in (4_000_000, 5):
+        monkeypatch.setattr(corpus_parts, "BATCH_CHARACTERS", size)
+        corpus = Corpus.build(paths, tokenizer, tmp_path / "corpus", languages=languages)
+        assert languages_of_documents(corpus) == [[0, 0], [0], [0, 1], [0, 1], [1]]
+        made.append(contents(corpus.directory))
+    assert made[0] == made[1]
+
+
+def test_bad_pairs_leave_nothing_behind(pair_files, subword_tokenizers, tmp_path):
+    tokenizer, files = subword_tokenizers["xlm"], pair_files
+    (tmp_path / "empty.el").write_text("mole\n \n")
+    (tmp_path / "none.el").write_text("")
+    (tmp_path / "latin.el").write_bytes(b"caf\xe9\nmole")
+    before = sorted(os.listdir(tmp_path))
+    cases = [
+        (files["a.el"], dict(languages=("en", "en")), "two different languages"),
+        (files["a.el"], dict(languages=("en", "fr")), "language must be one of .*'fr'"),
+        (files["a.el"], dict(languages=("en", "zh")), "no spaces between words"),
+        (files["b.el"], {}, "as many lines each.*2 lines in .*a.en, 1 in .*b.el"),
+        (tmp_path / "none.el", {}, "as many lines each.*0 in .*none.el"),
+        (tmp_path / "empty.el", {}, "an empty side in .*empty.el, line 2"),
+        (tmp_path / "latin.el", {}, "latin.el is not UTF-8 at byte 3"),
+        ([files["a.el"]] * 2, {}, "1 sources and 2 targets"),
+    ]
+    for targets, options, message in cases:
+        with pytest.raises(ValueError, match=message):
+            Corpus.build_pairs(files["a.en"], targets, tokenizer, tmp_path / "corpus", **options)
+    with pytest.raises(FileNotFoundError, match="missing"):
+        Corpus.build_pairs(files["a.en"], "missing", tokenizer, tmp_path / "corpus")
+    with pytest.raises(ValueError, match=r"language must be one of \[\]. Received: language='en'"):
+        Corpus.build(files["a.en"], subword_tokenizers["gpt2"], tmp_path / "c", languages=["en"])
+    with pytest.raises(ValueError, match="one language per path.*for 1 paths"):
+        Corpus.build(files["a.en"], tokenizer, tmp_path / "corpus", languages=["en", "el"])
+    assert sorted(os.listdir(tmp_path)) == before

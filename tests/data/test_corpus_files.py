@@ -124,3 +124,32 @@ def test_damaged_span_marks_are_refused(directory, monkeypatch, change, message)
         monkeypatch.setattr(corpus_files, "CHUNK", chunk)
         with pytest.raises(ValueError, match=message):
             read_corpus(directory)
+
+
+@pytest.mark.parametrize(
+    "change, languages, message",
+    [
+        (lambda ids: ids[1:], {"en": 0, "fr": 2}, "expected sizes"),
+        (lambda ids: ids, {"en": 0, "fr": 1}, r"sentence_languages must be among \[0, 1\]"),
+        (lambda ids: ids.astype("int64"), {"en": 0, "fr": 2}, "data type"),
+        (lambda ids: ids, {"en": 0, "fr": "2"}, "languages must be null or ids by name"),
+        (lambda ids: ids, {"en": 0, "fr": -2}, "languages must be null or ids by name"),
+        (lambda ids: ids, ["en", "fr"], "languages must be null or ids by name"),
+    ],
+)
+def test_damaged_languages_are_refused(directory, monkeypatch, change, languages, message):
+    info = json.loads((directory / "corpus.json").read_text())
+    assert info.pop("languages") is None
+    (directory / "corpus.json").write_text(json.dumps(info))
+    assert "sentence_languages" not in read_corpus(directory)[1]  # as older corpora
+    ids = (np.arange(info["num_sentences"]) // 70 % 2 * 2).astype("int32")
+    np.save(directory / "sentence_languages.npy", ids)
+    good = json.dumps({**info, "languages": {"en": 0, "fr": 2}})
+    (directory / "corpus.json").write_text(good)
+    assert read_corpus(directory)[1]["sentence_languages"].tolist() == ids.tolist()
+    np.save(directory / "sentence_languages.npy", change(ids))
+    (directory / "corpus.json").write_text(json.dumps({**info, "languages": languages}))
+    for chunk in (corpus_files.CHUNK, 64):
+        monkeypatch.setattr(corpus_files, "CHUNK", chunk)
+        with pytest.raises(ValueError, match=message):
+            read_corpus(directory)

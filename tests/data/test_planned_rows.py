@@ -62,6 +62,32 @@ def test_every_pass_has_as_many_batches(make_random_corpus):
             assert tokens[step] == tokens[step - count]
 
 
+def test_selected_documents_make_the_stream(make_random_corpus):
+    corpus = make_random_corpus(5)
+
+    def whole_stream(stream, text_length, rng):
+        begins = np.arange(stream.num_tokens)
+        texts = np.stack([begins, begins + 1], axis=1)[:, None]
+        return RowTable(texts, languages=np.full((len(begins), 1), 7))
+
+    def last_first(corpus, documents):
+        return documents[::-1][:2]
+
+    rows = PlannedRows(
+        corpus, 1, 0, False, False, 3, 1, whole_stream, apart=True, select=last_first
+    )
+    bounds = corpus.document_offsets
+    expected = [
+        *corpus.token_ids[bounds[4] : bounds[5]],
+        7,
+        *corpus.token_ids[bounds[3] : bounds[4]],
+    ]
+    batches = [rows(step) for step in range(rows.steps_per_pass)]
+    assert [batch["token_ids"][0, 1] for batch in batches] == [*expected, 7]
+    assert all((batch["language_ids"] == 7).all() for batch in batches)
+    assert all(batch["position_ids"].tolist() == [[0, 1, 2]] for batch in batches)
+
+
 def test_shards_are_slices(make_random_corpus):
     rows = make_rows(make_random_corpus(5))
     for step in (0, 1, rows.steps_per_pass * 2 + 1):

@@ -13,11 +13,22 @@ SETTINGS = {
     "dialogue": {**PLAIN, "negative": "reply", "short_rate": 0.1},
     "doc_sentences": PLAIN,
     "full_sentences": PLAIN,
+    "language_stream": {**PLAIN, "language_exponent": 0.5},
     "mixture": {"parts": (("packed", PLAIN), ("full_sentences", PLAIN)), "weights": (1, 2)},
     "packed": PLAIN,
     "segment_pair": {**PLAIN, "reuse_length": 8},
     "sentence_pair": {**PLAIN, "negative": "swapped", "short_rate": 0.1},
+    "text_pair": PLAIN,
+    "translation_pair": PLAIN,
 }
+LANGUAGES = ("language_stream", "translation_pair")
+
+
+def corpus_for(name, make_random_corpus, make_language_corpus):
+    """A corpus whose documents are what the rows need."""
+    if name == "text_pair":
+        return make_language_corpus({})  # pairs alone
+    return make_language_corpus() if name in LANGUAGES else make_random_corpus(60)
 
 
 def make(name, corpus, training=True):
@@ -32,8 +43,8 @@ def test_arguments():
 
 
 @pytest.mark.parametrize("name", ROW_BUILDERS)
-def test_batches_by_number_and_by_shard(make_random_corpus, name):
-    corpus = make_random_corpus(60)
+def test_batches_by_number_and_by_shard(make_random_corpus, make_language_corpus, name):
+    corpus = corpus_for(name, make_random_corpus, make_language_corpus)
     rows, again = make(name, corpus), make(name, corpus)
     again(5 * again.steps_per_pass)  # in any order
     copy = pickle.loads(pickle.dumps(rows))
@@ -53,8 +64,8 @@ def test_batches_by_number_and_by_shard(make_random_corpus, name):
 
 
 @pytest.mark.parametrize("name", sorted(set(ROW_BUILDERS) - {"segment_pair"}))
-def test_what_holds_for_every_row(make_random_corpus, name):
-    corpus = make_random_corpus(60)
+def test_what_holds_for_every_row(make_random_corpus, make_language_corpus, name):
+    corpus = corpus_for(name, make_random_corpus, make_language_corpus)
     corpus.token_ids = np.maximum(corpus.token_ids, 10)
     corpus.word_starts[corpus.document_offsets[:-1]] = True
     corpus.span_marks = np.where(corpus.word_starts, 1, 0).astype("uint8")
@@ -73,6 +84,7 @@ def test_what_holds_for_every_row(make_random_corpus, name):
             assert batch["word_starts"][:, 1:][after].all()
             keys = {"token_ids", "padding_mask", "functional", "word_starts", "span_marks"}
             keys |= {"segment_ids", *({"part"} if name == "mixture" else ())}
+            keys |= {"position_ids", "language_ids"} if name in LANGUAGES else set()
             pairs = name in ("sentence_pair", "dialogue")
             assert set(batch) == keys | ({"sentence_pair"} if pairs else set())
 

@@ -9,7 +9,8 @@ class Ids:
     """A tokenizer of which only the special ids are needed."""
 
     def special_token_id(self, name):
-        return {"cls": 101, "sep": 102}[name]
+        ids = {"cls": 101, "sep": 102, "start": 103, "delimiter": 104, "classify": 105}
+        return ids[name]
 
 
 C, S = 101, 102
@@ -19,6 +20,7 @@ ROWS = {
     "roberta": ([C, 7, 8, S], [0] * 4, [C, 7, 8, S, S, 9, S], [0] * 7),
     "xlm": ([C, 7, 8, S], [0] * 4, [C, 7, 8, S, 9, S], [0] * 6),
     "gpt": ([7, 8], [0, 0], [7, 8, 9], [0, 0, 0]),
+    "gpt1_transfer": ([103, 7, 8, 105], [0] * 4, [103, 7, 8, 104, 9, 105], [0] * 6),
 }
 
 

@@ -73,3 +73,16 @@ def test_span_marks(make_random_corpus):
     begin, end = corpus.document_offsets[1:3]
     expected = [*corpus.span_marks[begin:end], 0, *corpus.span_marks[:begin], 0]
     assert found["span_marks"].tolist() == expected and found["span_marks"].dtype == np.uint8
+
+
+def test_languages_of_documents(make_language_corpus, make_random_corpus):
+    corpus = make_language_corpus()
+    order = np.random.default_rng(0).permutation(corpus.documents)[:40]
+    languages = DocumentStream(corpus, order, EOD).document_languages
+    for document, found in zip(order, languages):
+        begin, end = np.searchsorted(
+            corpus.sentence_offsets, corpus.document_offsets[[document, document + 1]]
+        )
+        assert found.tolist() == corpus.sentence_languages[[begin, end - 1]].tolist()
+    assert {tuple(pair) for pair in languages.tolist()} == {(0, 0), (1, 1), (0, 1)}
+    assert DocumentStream(make_random_corpus(3), [0, 2], EOD).document_languages is None

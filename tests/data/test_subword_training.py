@@ -39,6 +39,36 @@ def test_byte_level():
     assert lowered.encode("THE") == lowered.encode("the") and lowered.layout.name == "roberta"
 
 
+def test_byte_level_of_gpt():
+    """One special token, which no text becomes; the rows are the texts."""
+    tokenizer = train_byte_level(lambda: iter(LINES), 290, False, layout="gpt")
+    pieces = tokenizer.pieces(range(tokenizer.vocabulary_size))
+    assert pieces[0] == "<|endoftext|>"
+    assert pieces[1:257] == sorted(pre_tokenizers.ByteLevel.alphabet())
+    assert tokenizer.special_token_ids == {"unk": 0, "bos": 0, "eos": 0}
+    assert tokenizer.layout.lay_out(tokenizer, [7, 8], [9]) == ([7, 8, 9], [0, 0, 0])
+    for text in ("THE café 😀\n", " the  <|endoftext|>"):
+        ids = tokenizer.encode(text)
+        assert 0 not in ids and tokenizer.decode(ids) == tokenizer.decode([0, *ids]) == text
+    of_roberta = train_byte_level(lambda: iter(LINES), 294, False)
+    assert of_roberta.pieces(range(261, 294)) == pieces[257:]  # the same merges
+
+
+def test_byte_level_of_xlm():
+    """</s> stands around every text, and mask and padding are tokens of their own."""
+    languages = {"en": 0, "fr": 1}
+    tokenizer = train_byte_level(lambda: iter(LINES), 304, False, "xlm", languages)
+    ids = tokenizer.special_token_ids
+    assert ids["cls"] == ids["sep"] == ids["eos"] and len(set(ids.values())) == 5
+    end = ids["sep"]
+    assert tokenizer.layout.lay_out(tokenizer, [7, 8]) == ([end, 7, 8, end], [0] * 4)
+    assert tokenizer.languages == languages
+    of_roberta = train_byte_level(lambda: iter(LINES), 304, False)
+    every = range(tokenizer.vocabulary_size)
+    assert of_roberta.pieces(every) == tokenizer.pieces(every)
+    assert of_roberta != tokenizer
+
+
 def test_characters_that_are_left_out():
     lines = ["a" * 1000 + " " + "b" * 1000 + " x y"]
     tokenizer = train_wordpiece(lambda: iter(lines), 50, False, 0.999)
@@ -49,6 +79,8 @@ def test_characters_that_are_left_out():
 def test_too_small_vocabularies():
     with pytest.raises(ValueError, match="vocabulary_size must be at least 261.*Received: .*=260"):
         train_byte_level(lambda: iter(LINES), 260, False)
+    with pytest.raises(ValueError, match="at least 257.*=256"):
+        train_byte_level(lambda: iter(LINES), 256, False, layout="gpt")
     with pytest.raises(ValueError, match=r"at least \d+, so that every character.*=10"):
         train_wordpiece(lambda: iter(LINES), 10, False, 1.0)
 

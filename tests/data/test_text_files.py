@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_plm.data import text_files
-from keras_plm.data.text_files import read_documents, text_paths
+from keras_plm.data.text_files import read_documents, read_pairs, text_paths
 
 
 def documents(*paths, **options):
@@ -77,3 +77,37 @@ def test_paths(tmp_path):
     (tmp_path / "empty.txt").touch()
     with pytest.raises(ValueError, match="empty.txt is empty"):
         text_paths(tmp_path)
+
+
+def test_lines_of_two_files_side_by_side(tmp_path):
+    one, two = tmp_path / "one.en", tmp_path / "two.fr"
+    one.write_bytes(b"\xef\xbb\xbfthe cat \r\n\nend")
+    two.write_text("le chat\u2028noir\n \nfin\n", "utf-8")
+    found = list(read_pairs(one, str(two)))
+    assert [pair for pair, _ in found] == [
+        ["the cat", "le chat\u2028noir"],
+        ["", ""],
+        ["end", "fin"],
+    ]
+    assert found[2][1] == [f"{one}, line 3", f"{two}, line 3"]
+
+
+def test_bad_pairs_of_files(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("a\n" * 3)
+    for count in (0, 2, 7):
+        two.write_text("b\n" * count)
+        with pytest.raises(
+            ValueError, match=f"as many lines.*: 3 lines in .*one, {count} in .*two"
+        ):
+            list(read_pairs(one, two))
+        with pytest.raises(
+            ValueError, match=f"as many lines.*: {count} lines in .*two, 3 in .*one"
+        ):
+            list(read_pairs(two, one))
+    two.write_bytes(b"b\nb\ncaf\xe9\n")
+    with pytest.raises(ValueError, match="two is not UTF-8 at byte 7"):
+        list(read_pairs(one, two))
+    for paths in ((one, tmp_path / "missing"), (tmp_path / "missing", one), (one, tmp_path)):
+        with pytest.raises(FileNotFoundError, match="There is no text file"):
+            list(read_pairs(*paths))

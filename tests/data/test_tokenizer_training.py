@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_plm.data import train_tokenizer
+from keras_plm.data import Tokenizer, train_tokenizer
 from keras_plm.data.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.data.subword_tokenizer import SubwordTokenizer
 
@@ -78,6 +78,39 @@ def test_other_models(model, layout):
     assert tokenizer.decode(tokenizer.encode("the school is Tokyo")) == "the school is Tokyo"
 
 
+def test_gpt(tmp_path):
+    tokenizer = train_tokenizer(BOTCHAN, vocabulary_size=600, model="bpe", layout="gpt")
+    assert tokenizer.layout.name == "gpt" and tokenizer.vocabulary_size == 600
+    assert tokenizer.special_tokens == dict.fromkeys(["unk", "bos", "eos"], "<|endoftext|>")
+    text = "the school.\n\nIs it in Tōkyō?"
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    tokenizer.save(tmp_path)
+    loaded = Tokenizer.load(tmp_path)
+    assert loaded == tokenizer and loaded.encode(text) == tokenizer.encode(text)
+    assert loaded.special_token_ids == tokenizer.special_token_ids
+    assert loaded != train_tokenizer(BOTCHAN, vocabulary_size=600, model="bpe", layout="roberta")
+
+
+def test_xlm(tmp_path):
+    names = ["en", "de"]
+    tokenizer = train_tokenizer(BOTCHAN, 600, model="bpe", layout="xlm", languages=names)
+    assert tokenizer.layout.name == "xlm" and tokenizer.languages == {"en": 0, "de": 1}
+    tokenizer.save(tmp_path)
+    loaded = Tokenizer.load(tmp_path)
+    assert loaded == tokenizer and loaded.languages == tokenizer.languages
+    assert loaded.language_id("de") == 1
+    other = train_tokenizer(BOTCHAN, 600, model="bpe", layout="xlm", languages=names[::-1])
+    assert other != tokenizer
+    assert train_tokenizer(BOTCHAN, 600, model="bpe", layout="xlm").languages == {}
+    for languages in ([], ["en", "en"], "en", [""], ["en", 1], {"en": 0}):
+        with pytest.raises(
+            ValueError, match="languages must be a list of different names.*Received"
+        ):
+            train_tokenizer(BOTCHAN, model="bpe", layout="xlm", languages=languages)
+    with pytest.raises(ValueError, match="layout=\"xlm\". Received: .*layout='roberta'"):
+        train_tokenizer(BOTCHAN, model="bpe", languages=names)
+
+
 @pytest.mark.parametrize("model", ["sentencepiece", "wordpiece", "bpe"])
 def test_lowercase(model):
     tokenizer = train_tokenizer(BOTCHAN, vocabulary_size=500, model=model, lowercase=True)
@@ -87,6 +120,14 @@ def test_lowercase(model):
     assert not {"Th", "▁I", "##I", "▁The", "The"} & set(pieces)
     cased = train_tokenizer(BOTCHAN, vocabulary_size=500, model=model)
     assert cased.encode("THE School") != cased.encode("the school")
+
+
+@pytest.mark.parametrize(
+    ("model", "layout"), [("wordpiece", "gpt"), ("sentencepiece", "bert"), ("bpe", ["gpt"])]
+)
+def test_layouts_that_a_model_has_not(model, layout):
+    with pytest.raises(ValueError, match="layout must be None or one of .* for model=.*Received: "):
+        train_tokenizer(BOTCHAN, model=model, layout=layout)
 
 
 def test_unknown_models_and_settings():

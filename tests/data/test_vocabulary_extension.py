@@ -7,7 +7,11 @@ import sentencepiece
 from keras_plm.data import subword_models
 from keras_plm.data.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.data.subword_tokenizer import SubwordTokenizer
-from keras_plm.data.vocabulary_extension import extend_tokenizer
+from keras_plm.data.vocabulary_extension import (
+    TRANSFER_TOKENS,
+    add_special_tokens,
+    extend_tokenizer,
+)
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = [*SPECIAL, "the", "co", "##vid", "##ien", "new", "york", "c", "+", "在", "家", "isnt"]
@@ -160,3 +164,40 @@ def test_a_model_that_cannot_take_the_piece():
     tokenizer = SentencePieceTokenizer(model.getvalue())
     with pytest.raises(ValueError, match="'covid' cannot become a piece"):
         extend_tokenizer(tokenizer, ["covid"])
+
+
+def test_special_tokens(byte_level, tmp_path):
+    extended = add_special_tokens(byte_level, TRANSFER_TOKENS, "gpt1_transfer")
+    size = byte_level.vocabulary_size
+    assert extended.vocabulary_size == size + 3
+    assert [extended.special_token_id(name) for name in TRANSFER_TOKENS] == [*range(size, size + 3)]
+    for text in ("the covid", "_start_ the _classify_"):  # no text becomes one
+        assert extended.encode(text) == byte_level.encode(text)
+    ids, segments = extended.layout.lay_out(extended, [1, 2], [3])
+    assert ids == [size, 1, 2, size + 1, 3, size + 2] and not any(segments)
+    assert extended.decode(ids) == byte_level.decode([1, 2, 3])
+    extended.save(tmp_path)
+    again = SubwordTokenizer.load(tmp_path)
+    assert again == extended and again.layout.name == "gpt1_transfer"
+    assert extended.special_token_ids["eos"] == byte_level.special_token_ids["eos"]
+    assert add_special_tokens(byte_level, {"cls": "[C]"}).layout == byte_level.layout
+
+
+def test_a_piece_that_is_there_becomes_special(byte_level):
+    extended = add_special_tokens(byte_level, {"start": "co"})
+    assert extended.vocabulary_size == byte_level.vocabulary_size
+    assert extended.special_token_id("start") == byte_level.encode("co")[0]
+    assert extended.encode("co") != byte_level.encode("co")
+
+
+def test_special_tokens_that_cannot_be_added(byte_level, unigram):
+    for tokens in ({}, None, {"start": ""}, {"": "x"}, {"start": 3}):
+        with pytest.raises(ValueError, match="dict of names to pieces"):
+            add_special_tokens(byte_level, tokens)
+    for tokens in ({"eos": "x"}, {"a": "x", "b": "x"}):
+        with pytest.raises(ValueError, match="new names, and a piece of its own"):
+            add_special_tokens(byte_level, tokens)
+    with pytest.raises(ValueError, match="layout must be one of"):
+        add_special_tokens(byte_level, {"start": "x"}, "gpt3_transfer")
+    with pytest.raises(TypeError, match="SentencePieceTokenizer"):
+        add_special_tokens(unigram, TRANSFER_TOKENS)

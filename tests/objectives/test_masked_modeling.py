@@ -307,6 +307,9 @@ def test_row_settings_and_static_masks():
         (dict(num_predict=33), "num_predict must be at most sequence_length=32"),
         (dict(num_predict=5.0), "num_predict must be an integer"),
         (dict(segments=1), "segments must be a bool"),
+        (dict(languages="en"), "languages must be a bool"),
+        (dict(positions=None), "positions must be a bool"),
+        (dict(transform=1), "transform must be a bool"),
         (dict(rows=None), "rows must name a row builder"),
         (dict(span_boundary=-1), "span_boundary must be an integer >= 0"),
         (dict(span_boundary=True), "span_boundary must be an integer >= 0"),
@@ -374,6 +377,56 @@ def test_bad_selections():
         objective(batch, rng)
 
 
+def translation(num_rows=1):
+    """Rows of a pair with positions and languages of their own: </s> a b </s> </s> c d e </s>."""
+    row = {
+        "token_ids": np.array([2, 10, 11, 2, 2, 20, 21, 22, 2, 0], "int32"),
+        "padding_mask": np.arange(10) < 9,
+        "functional": np.array([1, 0, 0, 1, 1, 0, 0, 0, 1, 1], bool),
+        "word_starts": np.ones(10, bool),
+        "position_ids": np.array([0, 1, 2, 3, 0, 1, 2, 3, 4, 0], "int32"),
+        "language_ids": np.array([1] * 4 + [3] * 6, "int32"),
+    }
+    return {name: np.tile(array, (num_rows, 1)) for name, array in row.items()}
+
+
+def test_languages_and_positions_are_those_of_the_rows():
+    """XLM's translation language model: masks as ever, on the rows of a pair."""
+    plain = MaskedModeling(**IDS, sequence_length=10)
+    objective = replace(plain, languages=True, positions=True, transform=False)
+    expected = ("token_ids", "padding_mask", "target_positions", "language_ids", "position_ids")
+    assert objective.feature_names == expected
+    batch = translation(1_000)
+    x, y, sample_weight = objective(batch, np.random.default_rng(0))
+    assert set(x) == set(expected)
+    for name in ("language_ids", "position_ids"):
+        np.testing.assert_array_equal(x[name], batch[name])
+    same, y_same, _ = plain(batch, np.random.default_rng(0))
+    np.testing.assert_array_equal(same["token_ids"], x["token_ids"])
+    np.testing.assert_array_equal(y_same["tokens"], y["tokens"])
+    targets = targets_of(x["target_positions"], sample_weight["tokens"], 10)
+    assert ((x["token_ids"] == 2).sum(axis=1) == 4).all()  # </s> is neither masked nor random
+    assert targets[:, :4].any() and targets[:, 5:].any()  # both languages
+    for name, message in (
+        ("language_ids", "say their languages"),
+        ("position_ids", "no such array"),
+    ):
+        rest = {key: array for key, array in batch.items() if key != name}
+        with pytest.raises(ValueError, match=message):
+            objective(rest, np.random.default_rng(0))
+
+
+def test_a_mask_of_one_language_sees_the_other(reach):
+    x, _, _ = MaskedModeling(**IDS, sequence_length=10, languages=True, positions=True)(
+        translation(), np.random.default_rng(0)
+    )
+    rows, real = reach(x, num_languages=4, num_segments=0)[0], x["padding_mask"][0]
+    assert rows[:9][:, :9].all() and not rows[:, 9:][:9].any()  # every token, but no padding
+    hidden = {**x, "padding_mask": np.arange(10)[None] < 4}
+    rows = reach(hidden, num_languages=4, num_segments=0)[0]
+    assert rows[:4, :4].all() and not rows[:4, 4:].any() and real.sum() == 9
+
+
 def test_heads_take_the_settings_of_the_backbone():
     keras = pytest.importorskip("keras")
     backbone = SimpleNamespace(
@@ -394,6 +447,8 @@ def test_heads_take_the_settings_of_the_backbone():
     for head in heads.values():
         assert head.activation == "relu" and head.layer_norm_epsilon == 1e-5
         assert head.kernel_initializer.stddev == 0.03
+    bare = MaskedModeling(**IDS, sequence_length=32, transform=False).heads(backbone)["tokens"]
+    assert bare.transform is None and bare.use_bias
     assert heads["tokens"].transform is not None and heads["span_boundary"].max_length == 7
 
 

@@ -67,6 +67,13 @@ def byte_level():
 
 
 @pytest.fixture(scope="session")
+def gpt_transfer(byte_level):
+    """A tokenizer with GPT-1's rows for the texts of tasks, `<s> A $ B <e>`."""
+    plain = data.SubwordTokenizer(byte_level.model, {"eos": "</s>"}, layout="gpt")
+    return data.add_special_tokens(plain, data.TRANSFER_TOKENS, "gpt1_transfer")
+
+
+@pytest.fixture(scope="session")
 def corpus(tokenizer, tmp_path_factory):
     return data.Corpus.build(
         [BOOK], tokenizer, tmp_path_factory.mktemp("corpus") / "book", num_workers=1

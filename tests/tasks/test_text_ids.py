@@ -1,7 +1,13 @@
+from pathlib import Path
+
 import pytest
 
+from keras_plm.data import train_tokenizer
+from keras_plm.data.planned_rows import SEPARATORS
 from keras_plm.tasks.permutation_canvas import BLANK
 from keras_plm.tasks.text_ids import TextIds
+
+BOOK = Path(__file__).parents[1] / "fixtures" / "botchan.txt"
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +50,17 @@ def test_what_is_not_filled_in(text, tokenizer):
         TextIds(None, 3).never_filled_in(range(3))
     with pytest.raises(ValueError, match="ids or 'auto'"):
         text.never_filled_in("none")
+
+
+def test_the_one_special_token_of_gpt():
+    """It begins texts and stops them; without being asked for a stop it is never written."""
+    tokenizer = train_tokenizer(BOOK, 300, model="bpe", layout="gpt")
+    text, end = TextIds(tokenizer, 302, SEPARATORS), tokenizer.eos_token_id
+    assert tokenizer.pieces([end]) == ["<|endoftext|>"]
+    assert text.context(None) == [end] and text.stop_ids("auto") == (end,)
+    assert text.never_filled_in("auto", but=text.stop_ids("auto")) == (300, 301)
+    assert text.never_filled_in("auto") == (end, 300, 301)
+    assert text.decode([*tokenizer.encode("I am <|endoftext|>"), end], True) == "I am <|endoftext|>"
 
 
 def test_what_ends_a_text(text):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from keras_plm import presets
+from keras_plm import data, presets
 from keras_plm.backbones import Backbone, TransformerBackbone
 from keras_plm.data.tokenizer import Tokenizer
-from keras_plm.tasks import MaskedLM, PermutationLM, TextClassifier, TextPreprocessor
+from keras_plm.tasks import CausalLM, MaskedLM, PermutationLM, TextClassifier, TextPreprocessor
 from keras_plm.tasks.vocabulary_extension import extend_vocabulary
 
 NEW = ["Botchan school", "tokyobotchan"]
@@ -87,6 +87,41 @@ def test_rows_behind_the_vocabulary_are_used_first(wordpiece, make_transformer, 
     two = Backbone.from_preset(str(tmp_path / "two"))
     assert two.vocabulary_size == size + 2
     check_rows(embeddings(backbone), embeddings(two), wordpiece, NEW)
+
+
+def test_special_tokens_of_gpt_1(byte_level, make_transformer, tmp_path, quick):
+    """Their rows are new, all else is what it was; the new preset has GPT-1's rows."""
+    plain = data.SubwordTokenizer(byte_level.model, {"eos": "</s>"}, layout="gpt")
+    size = plain.vocabulary_size
+    backbone = make_transformer(size + 1, num_segments=0, causal=True)
+    model = CausalLM(backbone, TextPreprocessor(plain, 16), use_bias=True)
+    model.heads["tokens"].bias.assign(np.arange(size + 1))
+    model.save_to_preset(str(tmp_path / "old"))
+    arguments = (str(tmp_path / "new"), data.TRANSFER_TOKENS, "gpt1_transfer")
+    ids = extend_vocabulary(str(tmp_path / "old"), [], *arguments)
+    assert ids == dict(zip(data.TRANSFER_TOKENS.values(), range(size, size + 3)))
+    new = CausalLM.from_preset(str(tmp_path / "new"))
+    rows = embeddings(new.backbone)
+    assert rows.shape[0] == size + 3
+    np.testing.assert_array_equal(rows[:size], embeddings(backbone)[:size])
+    assert (np.abs(rows[size:]).max(axis=1) > 0.01).all()  # truncated normal, 0.3
+    assert np.abs(rows[size] - embeddings(backbone)[size]).max() > 0  # not an unused row
+    bias = keras.ops.convert_to_numpy(new.heads["tokens"].bias)
+    assert bias.tolist() == [*range(size), 0, 0, 0]
+    tokenizer = new.preprocessor.tokenizer
+    assert tokenizer.layout.name == "gpt1_transfer"
+    text = tokenizer.encode("the dog")
+    row = new.preprocessor(["the dog"])["token_ids"][0, : len(text) + 2].tolist()
+    assert row == [size, *text, size + 2]
+    new.compile(**quick)
+    (written,) = new.generate(["the dog"], 12, "greedy", stop_token_ids=None, strip_prompt=True)
+    assert "_" not in written  # the new tokens are not text
+    both = extend_vocabulary(str(tmp_path / "old"), ["Botchan school"], *arguments)
+    assert both == {"Botchan school": size, **{piece: one + 1 for piece, one in ids.items()}}
+    with pytest.raises(ValueError, match="Another `layout` needs its `special_tokens`"):
+        extend_vocabulary(str(tmp_path / "old"), NEW, str(tmp_path / "x"), layout="bert")
+    with pytest.raises(ValueError, match="at least"):
+        extend_vocabulary(str(tmp_path / "old"), [], str(tmp_path / "x"))
 
 
 def test_xlnet_of_hugging_face(make_backbone, tokenizer, tmp_path):

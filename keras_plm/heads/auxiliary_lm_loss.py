@@ -1,0 +1,84 @@
+"""GPT-1's auxiliary loss of fine-tuning: the tokens of the texts themselves are predicted."""
+
+import keras
+from keras import ops
+
+from keras_plm.heads.masked_lm_head import MaskedLMHead
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class AuxiliaryLMLoss(keras.layers.Layer):
+    """Adds the loss of a causal language model to that of a task, and changes nothing else.
+
+    Every real token is predicted from the row of the token to its left, with the token embedding
+    as output matrix and without a bias. The cross-entropy is averaged over the predicted tokens of
+    each row, then over the rows, as in the released code: a short text counts as much as a long
+    one. What is added to the loss of a training step, or of `evaluate`, is `weight` times that.
+
+    Args:
+        token_embedding: `keras.layers.ReversibleEmbedding` of shape (V, D), the backbone's.
+        weight: float. The weight of this loss; that of the task has 1.
+
+    Call arguments:
+        summary: tensor of shape (B, D), which is returned as it is.
+        rows: tensor of shape (B, T, D), the last of a causal backbone.
+        token_ids: int tensor of shape (B, T).
+        padding_mask: bool tensor of shape (B, T). Padding is neither predicted nor predicts.
+
+    Returns:
+        `summary`.
+
+    Example:
+    ```python
+    import keras
+    import numpy as np
+    from keras_plm.heads import AuxiliaryLMLoss
+
+    embedding = keras.layers.ReversibleEmbedding(10, 4)
+    layer = AuxiliaryLMLoss(embedding, weight=0.5)
+    rows, ids = np.zeros((2, 3, 4), "float32"), np.array([[7, 8, 9], [7, 9, 0]])
+    layer(rows[:, -1], rows, ids, ids > 0)
+    (loss,) = layer.losses  # all of the 10 tokens are as likely
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(loss), 0.5 * np.log(10), rtol=1e-5)
+    ```
+
+    Source: GPT-1 (Radford et al. 2018), section 3.2, equation 5 (weight 0.5: section 4.1); the
+    released `train.py` (`lm_losses`).
+    """
+
+    def __init__(self, token_embedding, weight=0.5, **kwargs):
+        kwargs.setdefault("dtype", token_embedding.dtype_policy)
+        super().__init__(**kwargs)
+        self.token_embedding = token_embedding
+        self.weight = weight
+        self.head = MaskedLMHead(
+            token_embedding, transform=False, use_bias=False, dtype=self.dtype_policy, name="tokens"
+        )
+
+    def build(self, summary_shape, rows_shape, token_ids_shape, padding_mask_shape):
+        self.head.build(rows_shape)
+
+    def call(self, summary, rows, token_ids, padding_mask):
+        logits = self.head(rows[:, :-1])  # (B, T - 1, V)
+        losses = ops.sparse_categorical_crossentropy(token_ids[:, 1:], logits, from_logits=True)
+        real = ops.cast(padding_mask, "float32")
+        real = real[:, 1:] * real[:, :-1]  # (B, T - 1)
+        counts = ops.maximum(ops.sum(real, axis=1), 1.0)  # (B,)
+        self.add_loss(self.weight * ops.mean(ops.sum(losses * real, axis=1) / counts))
+        return summary
+
+    def compute_output_spec(self, summary, rows, token_ids, padding_mask):
+        return keras.KerasTensor(summary.shape, dtype=summary.dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "token_embedding": keras.saving.serialize_keras_object(self.token_embedding),
+            "weight": self.weight,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        embedding = keras.saving.deserialize_keras_object(config.pop("token_embedding"))
+        return cls(embedding, **config)

@@ -1,0 +1,83 @@
+"""One causal-LM training step of our Transformer against transformers' GPT-2 and KerasHub's.
+
+    python tests/benchmarks/causal_lm_step.py
+
+All engines do forward and backward pass and update (AdamW) of the same GPT-2: 4 layers of width
+256, 4 heads, feed-forward 1024, vocabulary 8000, T 256, B 8, with dropout 0 and 0.1; every token
+but the first of a row is predicted.
+
+Figures are medians over rounds of CPU time, one compute thread, see interleaved.py; ratios are
+ratios of medians, with the 10th and 90th percentile of the ratios within a round behind them. The
+last line is one JSON object; keys with `_dropout` are of dropout 0.1. Without torch and
+transformers their figures are null.
+"""
+
+import argparse
+import json
+
+import numpy as np
+from interleaved import measure, processor, ratio
+
+ENGINES = {  # name: (backend, kind)
+    "tensorflow": ("tensorflow", "ours"),
+    "tensorflow_kerashub": ("tensorflow", "kerashub"),
+    "jax": ("jax", "ours"),
+    "jax_kerashub": ("jax", "kerashub"),
+    "transformers": ("torch", "transformers"),
+}
+SETTINGS = dict(
+    work="train",
+    num_layers=4,
+    num_heads=4,
+    hidden_dim=256,
+    intermediate_dim=1024,
+    vocabulary_size=8000,
+    sequence_length=256,
+    batch_size=8,
+    device="cpu",
+    dtype="float32",
+)
+CASES = {"": 0.0, "_dropout": 0.1}
+
+
+def report(workers, case):
+    """Print the figures of one case and return them."""
+    figures = {}
+    for engine, worker in workers.items():
+        milliseconds = np.median([step["cpu"] for step in worker.steps]) * 1e3
+        memory = np.median([step["memory"] or 0 for step in worker.steps])
+        loss = worker.steps[-1].get("loss")
+        loss = "" if loss is None else f"   loss {loss:.3f}"
+        print(f"  {engine:24}{milliseconds:8.0f} ms{memory:8.0f} MB{loss}")
+        figures[f"{engine}_milliseconds{case}"] = round(float(milliseconds), 1)
+    for backend in ("tensorflow", "jax"):
+        for other in ("transformers", "kerashub"):
+            against = f"{backend}_{other}" if other == "kerashub" else other
+            found = ratio(workers, backend, against, "cpu")
+            figures[f"{backend}_vs_{other}{case}"] = found and found[0]
+            figures[f"{backend}_vs_{other}{case}_spread"] = found and found[1:]
+            if found:
+                print(f"  {backend}_vs_{other}: {found[0]:.2f} [{found[1]:.2f}, {found[2]:.2f}]")
+    return figures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--dropout", type=float, choices=CASES.values(), help="one case alone")
+    options = parser.parse_args()
+    engines = {name: ENGINES[name] for name in options.engines}
+    figures = {"processor": processor()}
+    print(f"processor: {figures['processor']}; {options.rounds} rounds")
+    for case, dropout in CASES.items():
+        if options.dropout in (None, dropout):
+            print(f"=== dropout {dropout}")
+            settings = {**SETTINGS, "dropout": dropout}
+            workers, _ = measure("causal_lm_workers.py", engines, settings, options.rounds)
+            figures |= report(workers, case)
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
