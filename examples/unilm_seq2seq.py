@@ -101,7 +101,6 @@ tokenizer = data.train_tokenizer(
     [files["train", "source"], files["train", "target"]],
     arguments.vocabulary_size or VOCABULARY[size],
     model="wordpiece",
-    lowercase=True,
 )
 tokenizer.save(output / "tokenizer")
 text = data.Corpus.build(texts, tokenizer, output / "text")
