@@ -78,3 +78,5 @@ def test_bad_masking(kind):
         kind(None)
     with pytest.raises(ValueError, match="set span_boundary=0. Received: span_boundary=20"):
         kind(MaskedModeling(100, 4, span_boundary=20))
+    with pytest.raises(ValueError, match="neither languages nor positions.*languages=True"):
+        kind(MaskedModeling(100, 4, languages=True))
