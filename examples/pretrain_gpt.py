@@ -65,12 +65,6 @@ begin = time.time()
 
 # === Text, tokenizer, corpus ===
 
-
-def lines_with_their_ends(text):
-    """A model that writes needs the spaces between sentences and the ends of paragraphs, too."""
-    return text.splitlines(keepends=True)
-
-
 if arguments.resume:
     tokenizer = data.Tokenizer.load(output / "tokenizer")
     corpus = data.Corpus.open(output / "corpus")
@@ -79,9 +73,7 @@ else:
     vocabulary_size = arguments.vocabulary_size or VOCABULARY[size]
     tokenizer = data.train_tokenizer(arguments.corpus, vocabulary_size, model="bpe", layout="gpt")
     tokenizer.save(output / "tokenizer")
-    corpus = data.Corpus.build(
-        arguments.corpus, tokenizer, output / "corpus", split_sentences=lines_with_their_ends
-    )
+    corpus = data.Corpus.build(arguments.corpus, tokenizer, output / "corpus")
 training, held_out = corpus.split(HELD_OUT)
 print(
     f"{training.num_tokens:,} tokens in {training.num_documents:,} documents to learn from, "

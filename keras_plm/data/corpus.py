@@ -94,7 +94,8 @@ class Corpus:
             text_field: key of the text in JSON lines.
             split_sentences: a function from text to a list of sentences; it gets a document (a
                 part of one, if it is longer than 1,000,000 characters) with its line ends. None
-                means that each line is a sentence.
+                means that each line is a sentence. White space between sentences is one space to
+                a tokenizer that keeps spaces (GPT-2's, RoBERTa's), and nothing to others.
             num_workers: threads that tokenise. None: one per core that is ours, at most 8.
             split_words: a function from a sentence to the list of its words, which cover it but
                 for white space: a segmenter of Chinese, or `str.split`. None: the tokenizer says
@@ -121,7 +122,8 @@ class Corpus:
             raise ValueError(f"num_workers must be a positive integer. Received: {num_workers!r}")
         sources = checked_sources(paths)
         ids, known = language_ids(sources, languages, tokenizer, pre_split)
-        parts = corpus_parts(sources, ids, text_field, split_sentences or str.splitlines)
+        split = split_sentences or str.splitlines
+        parts = corpus_parts(sources, ids, text_field, split, tokenizer.keeps_spaces)
         with atomic_directory(directory, overwrite_marker=MARKER) as partial:
             write_corpus(partial, parts, tokenizer, num_workers, split_words, find_spans, known)
         return cls.open(directory)

@@ -92,7 +92,34 @@ def language_ids(sources, languages, tokenizer, pre_split=False):
     return ids, found
 
 
-def corpus_parts(sources, languages, text_field, split_sentences):
+def with_spaces(sentences, text, begins):
+    """Gives sentences the space that stood before them, for a tokenizer that keeps spaces.
+
+    Args:
+        sentences: list of str, parts of the text in its order.
+        text: str, what they were split from.
+        begins: bool. Whether nothing stands before the text, or white space that is kept.
+
+    Returns:
+        list of str: with one space before each that has white space before it in the text, but
+        not before the first of a document, nor where the sentence itself has some.
+
+    Example:
+
+    >>> with_spaces(["He left.", "Why?", "«No»"], "He left.\\nWhy? «No»", begins=True)
+    ['He left.', ' Why?', ' «No»']
+    """
+    text = text.lstrip() if begins else f" {text}"
+    spaced, end = [], 0
+    for sentence in sentences:
+        begin = text.find(sentence, end)
+        apart = text[end : max(begin, end)][-1:].isspace() and not sentence[:1].isspace()
+        end = end if begin < 0 else begin + len(sentence)
+        spaced.append(f" {sentence}" if apart else sentence)
+    return spaced
+
+
+def corpus_parts(sources, languages, text_field, split_sentences, keeps_spaces=False):
     """Reads what `checked_sources` returned, as a stream.
 
     Args:
@@ -100,6 +127,7 @@ def corpus_parts(sources, languages, text_field, split_sentences):
         languages: list of their ids, as `language_ids` returns it.
         text_field: key of the text in JSON lines.
         split_sentences: a function from text to a list of sentences.
+        keeps_spaces: bool, `Tokenizer.keeps_spaces`; see `with_spaces`.
 
     Yields:
         `CorpusPart`; of a pair of files one for each pair of lines, a document of two sentences.
@@ -112,8 +140,12 @@ def corpus_parts(sources, languages, text_field, split_sentences):
             for pair, places in read_pairs(*source):
                 yield CorpusPart(pair, True, language and list(language), places)
         else:
+            begins = True
             for text, ends in read_documents(source, text_field):
                 sentences = split_sentences(text)
+                if keeps_spaces:
+                    sentences = with_spaces(sentences, text, begins)
+                begins = ends or any(one[-1:].isspace() for one in sentences[-1:])
                 known = None if language is None else [language] * len(sentences)
                 yield CorpusPart(sentences, ends, known)
 

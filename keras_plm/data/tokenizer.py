@@ -94,6 +94,11 @@ class Tokenizer(abc.ABC):
             ValueError: if an id is outside the vocabulary.
         """
 
+    @functools.cached_property
+    def keeps_spaces(self):
+        """Whether a space before a text makes a difference, as it does to GPT-2 and RoBERTa."""
+        return self.encode("a") != self.encode(" a")
+
     @property
     @abc.abstractmethod
     def word_starts(self):

@@ -256,7 +256,9 @@ def test_other_tokenizers(tmp_path, subword_tokenizers):
         corpus = Corpus.build(path, tokenizer, tmp_path / name)
         assert corpus.num_documents == 2 and corpus.num_sentences == len(sentences) > 2
         corpus.check_tokenizer(tokenizer)
-        rows = [tokenizer.encode(sentence) for sentence in sentences]
+        assert tokenizer.keeps_spaces == (name == "gpt2")  # to it a document is running text
+        texts = [text.strip() for text in documents] if name == "gpt2" else sentences
+        rows = [tokenizer.encode(text) for text in texts]
         assert corpus.token_ids.tolist() == sum(rows, [])
         starts = [start for row in rows for start in tokenizer.starts_words(row)]
         assert corpus.word_starts.tolist() == starts and not all(starts)

@@ -8,6 +8,7 @@ from keras_plm.data.corpus_parts import (
     checked_sources,
     corpus_parts,
     language_ids,
+    with_spaces,
 )
 
 
@@ -56,6 +57,22 @@ def test_without_languages(files):
     with pytest.raises(ValueError, match="pre_split=True"):
         language_ids(["text"], ["zh"], Tokenizer())
     assert language_ids(["text"], ["zh"], Tokenizer(), True) == ([7], {"zh": 7})
+
+
+def test_spaces_between_sentences(files):
+    """The spaces of running text stay; what begins a document or a quotation gets none."""
+    sentences = ["He left.", "Why?", "«No»"]
+    assert with_spaces(sentences, "He left.\nWhy? «No»", True) == ["He left.", " Why?", " «No»"]
+    assert with_spaces(["Go."], " Go.", True) == ["Go."]
+    assert with_spaces(["Go.", "Go."], "Go.Go.", True) == ["Go.", "Go."]
+    assert with_spaces(["Go.", "Go."], "Go. Go.", False) == [" Go.", " Go."]
+    assert with_spaces(["a\n", "b\n"], "a\nb\n", True) == ["a\n", "b\n"]
+    assert with_spaces(["No", "Yes"], 'he "No" she "Yes"', True) == ["No", "Yes"]
+    assert with_spaces(["changed", "by"], "a splitter by", True) == ["changed", " by"]
+    sources = checked_sources([files["text"]])
+    parts = list(corpus_parts(sources, [None], "text", str.splitlines, keeps_spaces=True))
+    found = [part.sentences for part in parts if part.sentences]
+    assert found == [["One. Two.", " Three."], ["Four."]]
 
 
 def test_batches(monkeypatch):
