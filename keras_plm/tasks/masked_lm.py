@@ -7,12 +7,9 @@ import keras
 import numpy as np
 
 from keras_plm.backbones import XLNetBackbone
-from keras_plm.heads import MaskedLMHead
-from keras_plm.tasks.default_optimizer import default_optimizer
-from keras_plm.tasks.label_checks import check_targets
 from keras_plm.tasks.masked_text import each_token_masked, log_softmax, rows_with_masks
-from keras_plm.tasks.target_training import target_losses, target_metrics
-from keras_plm.tasks.task import Task, weights_kept
+from keras_plm.tasks.target_task import TargetTask, target_head
+from keras_plm.tasks.task import weights_kept
 from keras_plm.tasks.task_graph import text_inputs
 
 
@@ -31,7 +28,7 @@ class Filling(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class MaskedLM(Task):
+class MaskedLM(TargetTask):
     """Predicts masked tokens from both sides: fills masks in, and scores texts.
 
     It trains on features, as a `Pretrainer` does, with `y = {"tokens": ...}`; the preset of a
@@ -43,6 +40,7 @@ class MaskedLM(Task):
         transform: bool. Whether the head transforms the rows (BERT, RoBERTa, ERNIE, MPNet) or not
             (XLM).
         head_activation: str or None. The activation of the transform; None: the backbone's.
+        use_bias: bool. Whether each token of the vocabulary has a bias.
 
     Call arguments:
         inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
@@ -71,7 +69,17 @@ class MaskedLM(Task):
     Source: BERT, arXiv:1810.04805, section 3.1, task 1.
     """
 
-    def __init__(self, backbone, preprocessor=None, transform=True, head_activation=None, **kwargs):
+    methods_for_texts = "`fill_mask` and `score`"
+
+    def __init__(
+        self,
+        backbone,
+        preprocessor=None,
+        transform=True,
+        head_activation=None,
+        use_bias=True,
+        **kwargs,
+    ):
         if isinstance(backbone, XLNetBackbone):
             raise TypeError(
                 "MaskedLM needs a backbone that predicts masked tokens. XLNet predicts in an "
@@ -88,14 +96,7 @@ class MaskedLM(Task):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        head = MaskedLMHead(
-            backbone.token_embedding,
-            transform=transform,
-            activation=head_activation or getattr(backbone, "activation", "gelu"),
-            layer_norm_epsilon=getattr(backbone, "layer_norm_epsilon", 1e-12),
-            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
-            name="tokens",
-        )
+        head = target_head(backbone, transform, head_activation, use_bias)
         self.heads = {"tokens": head}
 
         # === Functional model ===
@@ -107,51 +108,14 @@ class MaskedLM(Task):
         # === Config ===
         self.transform = bool(transform)
         self.head_activation = head_activation
-
-    def compile(
-        self, optimizer="auto", loss="auto", weighted_metrics="auto", jit_compile=True, **kwargs
-    ):
-        """Set up training on features; see `keras.Model.compile`.
-
-        Args:
-            optimizer: "auto": AdamW with learning rate 5e-5 and weight decay 0.01, gradients
-                clipped to a global norm of 1.
-            loss: "auto": cross-entropy, averaged over the targets by weight.
-            weighted_metrics: "auto": accuracy and perplexity over the targets.
-            jit_compile: bool or "auto". Whether XLA compiles the step.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer()
-        if loss == "auto":
-            loss = target_losses(self.output)
-        if weighted_metrics == "auto":
-            weighted_metrics = target_metrics(self.output)
-        super().compile(
-            optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
-        )
-
-    def preprocess_samples(self, x, y=None, sample_weight=None):
-        """Features stay what they are; texts have no targets to be trained on."""
-        if not isinstance(x, dict):
-            raise ValueError(
-                "MaskedLM trains on features with targets: use `Pretrainer`, whose preset it "
-                "loads, or `fill_mask` and `score` for texts. "
-                f"Received: {type(x).__name__}."
-            )
-        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-
-    def check_y(self, x, y, sample_weight):
-        """Refuse targets that the model cannot train on, before a backend sees them."""
-        check_targets(x, y, sample_weight, self.output)
+        self.use_bias = bool(use_bias)
 
     def settings(self):
-        return {"transform": self.transform, "head_activation": self.head_activation}
-
-    @classmethod
-    def settings_of_heads(cls, heads):
-        tokens = heads.get("tokens", {})
-        names = {"transform": "transform", "head_activation": "activation"}
-        return {ours: tokens[theirs] for ours, theirs in names.items() if theirs in tokens}
+        return {
+            "transform": self.transform,
+            "head_activation": self.head_activation,
+            "use_bias": self.use_bias,
+        }
 
     # === Texts ===
 

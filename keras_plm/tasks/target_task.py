@@ -1,4 +1,4 @@
-"""What the tasks that write have in common: training on targets, and a head over the vocabulary."""
+"""What the tasks that predict tokens share: training on targets, and a head over the vocabulary."""
 
 import keras
 
@@ -10,10 +10,12 @@ from keras_plm.tasks.task import Task
 
 
 class TargetTask(Task):
-    """Abstract base of the tasks that predict tokens at `target_positions` and write texts.
+    """Abstract base of the tasks that predict tokens at `target_positions`.
 
     It trains on features, as a `Pretrainer` does, with `y = {"tokens": ...}`.
     """
+
+    methods_for_texts = "`generate`"
 
     def compile(
         self, optimizer="auto", loss="auto", weighted_metrics="auto", jit_compile=True, **kwargs
@@ -39,15 +41,15 @@ class TargetTask(Task):
         self.forget_programs()
 
     def forget_programs(self):
-        """Forget what was compiled for generation: it may have other weights."""
-        raise NotImplementedError(f"{type(self).__name__} has no `forget_programs`.")
+        """Forget what was compiled for generation, if there is any: it may have other weights."""
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Features stay what they are; texts have no targets to be trained on."""
         if not isinstance(x, dict):
             raise ValueError(
                 f"{type(self).__name__} trains on features with targets: use `Pretrainer`, whose "
-                f"preset it loads, or `generate` for texts. Received: {type(x).__name__}."
+                f"preset it loads, or {self.methods_for_texts} for texts. "
+                f"Received: {type(x).__name__}."
             )
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
@@ -66,7 +68,7 @@ def target_head(backbone, transform, activation, use_bias):
     """A new head over the vocabulary.
 
     Args:
-        backbone: `TransformerBackbone`.
+        backbone: a backbone of this package.
         transform: bool. Whether it transforms the rows first.
         activation: str or None. The activation of the transform; None: the backbone's.
         use_bias: bool. Whether each token of the vocabulary has a bias.
@@ -77,8 +79,8 @@ def target_head(backbone, transform, activation, use_bias):
     return MaskedLMHead(
         backbone.token_embedding,
         transform=transform,
-        activation=activation or backbone.activation,
-        layer_norm_epsilon=backbone.layer_norm_epsilon,
+        activation=activation or getattr(backbone, "activation", "gelu"),
+        layer_norm_epsilon=getattr(backbone, "layer_norm_epsilon", 1e-12),
         use_bias=use_bias,
         kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
         name="tokens",

@@ -111,7 +111,7 @@ def test_presets(model, tmp_path, caplog, quick):
 
 def test_a_head_without_transform_is_found_by_what_it_is(make_transformer, tmp_path, caplog):
     """The preset of another task says how its head was made."""
-    plain = MaskedLM(make_transformer(20), transform=False, head_activation="relu")
+    plain = MaskedLM(make_transformer(20), None, False, "relu", use_bias=False)
     plain.save_to_preset(str(tmp_path / "preset"))
     path = tmp_path / "preset" / "task.json"
     text = path.read_text("utf-8")
@@ -120,7 +120,8 @@ def test_a_head_without_transform_is_found_by_what_it_is(make_transformer, tmp_p
     with caplog.at_level(logging.WARNING, "keras_plm"):
         again = MaskedLM.from_preset(str(tmp_path / "preset"))
     assert not caplog.records
-    assert again.settings() == {"transform": False, "head_activation": "relu"}
+    expected = {"transform": False, "head_activation": "relu", "use_bias": False}
+    assert again.settings() == expected
 
 
 def test_keras_file(make_transformer, wordpiece, tmp_path, quick):

@@ -1,7 +1,7 @@
 import pytest
 
 from keras_plm.data import SubwordTokenizer
-from keras_plm.tasks import CausalLM, TextPreprocessor
+from keras_plm.tasks import CausalLM, MaskedLM, TextPreprocessor
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
 
 
@@ -21,10 +21,15 @@ def test_settings_come_from_a_head():
     assert CausalLM.settings_of_heads({}) == {}
 
 
-def test_it_is_abstract(make_transformer):
-    assert issubclass(CausalLM, TargetTask)
-    with pytest.raises(NotImplementedError, match="forget_programs"):
-        TargetTask.forget_programs(CausalLM(make_transformer(12, causal=True)))
+def test_texts_have_no_targets(make_transformer):
+    """What to do instead is said, by the name of the task."""
+    for model, instead in (
+        (CausalLM(make_transformer(12, causal=True)), "CausalLM .*`generate` for texts"),
+        (MaskedLM(make_transformer(12)), "MaskedLM .*`fill_mask` and `score` for texts"),
+    ):
+        assert isinstance(model, TargetTask)
+        with pytest.raises(ValueError, match=instead):
+            model.preprocess_samples(["a text"])
 
 
 def test_the_language_of_texts(make_transformer, wordpiece):
