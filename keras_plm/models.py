@@ -301,8 +301,7 @@ def gpt2(
 
     Source: GPT-2 (Radford et al. 2019), section 2.3.
     """
-    length = 2 * _length(size, None) if size in ("base", "large") else _length(size, None)
-    length = length if sequence_length is None else sequence_length
+    length = _length(size, sequence_length, published=1024)
     return _causal("gpt2_small", tokenizer, size, length, documents_apart, output_bias, overrides)
 
 
@@ -335,8 +334,7 @@ def gpt3(
 
     Source: GPT-3, arXiv:2005.14165, section 2.1 and appendix B.
     """
-    length = 4 * _length(size, None) if size in ("base", "large") else _length(size, None)
-    length = length if sequence_length is None else sequence_length
+    length = _length(size, sequence_length, published=2048)
     overrides = {"window": [None, max(1, length // 8)], **overrides}
     return _causal("gpt3_125m", tokenizer, size, length, documents_apart, output_bias, overrides)
 
@@ -472,11 +470,13 @@ def mpnet(tokenizer, size="base", sequence_length=None, **overrides):
     return _pretrainer("mpnet_base", tokenizer, objective, size, flags)
 
 
-def _length(size, sequence_length):
-    """The length of the rows of a size, which must be known."""
+def _length(size, sequence_length, published=None):
+    """The length of the rows of a size, which must be known; base and large may have their own."""
     if size not in SIZES:
         raise ValueError(f"`size` must be one of {sorted(SIZES)}. Received: size={size!r}.")
-    return LENGTHS[size] if sequence_length is None else sequence_length
+    if sequence_length is not None:
+        return sequence_length
+    return published if published and size in ("base", "large") else LENGTHS[size]
 
 
 def _bert(unit, tokenizer, size, sequence_length, static_passes, overrides):

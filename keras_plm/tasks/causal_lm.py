@@ -212,10 +212,13 @@ class CausalLM(TargetTask):
         results = unpacked(results, written)
         if not return_scores:
             return results
-        scores = []
-        for prompt, one in zip(prompts, written):
-            rows = [(before + prompt, _with_stop(ids, stop_ids)) for ids in beams_of(one)]
-            scores.append([float(tokens.sum()) for tokens in self._score(rows, batch_size)])
+        pairs = [
+            (before + prompt, _with_stop(ids, stop_ids))
+            for prompt, one in zip(prompts, written)
+            for ids in beams_of(one)
+        ]
+        found = iter(self._score(pairs, batch_size))
+        scores = [[float(next(found).sum()) for _ in beams_of(one)] for one in written]
         return results, unpacked(scores, written)
 
     def score(self, texts, prompts=None, prefix=None, batch_size=8):
@@ -237,21 +240,7 @@ class CausalLM(TargetTask):
             ValueError: if there are no texts, one has no tokens, is too long, or there is nothing
                 that its first token can be predicted from.
         """
-        rows, _ = self._text.encode(texts)
-        empty = [index for index, row in enumerate(rows) if not row]
-        if empty or not rows:
-            raise ValueError(
-                f"Every text must have at least one token. Received: {len(rows)} texts, "
-                f"without a token: {empty[:5]}."
-            )
-        known = [[]] * len(rows)
-        if prompts is not None:
-            known, _ = self._text.encode(prompts, what="`prompts`")
-            if len(known) != len(rows):
-                raise ValueError(
-                    "There must be one prompt for each text. "
-                    f"Received: {len(known)} prompts, {len(rows)} texts."
-                )
+        rows, known = self._text.encode_behind(texts, prompts)
         context = self._text.context(prefix)
         pairs = [(context + first, row) for first, row in zip(known, rows)]
         scores = self._score(pairs, batch_size)

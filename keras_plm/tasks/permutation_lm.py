@@ -297,21 +297,7 @@ class PermutationLM(Task):
             ValueError: if there are no texts, one has no tokens, or an order does not fit; without
                 a preprocessor also if there is nothing that the first token can be predicted from.
         """
-        rows, _ = self._text.encode(texts)
-        empty = [index for index, row in enumerate(rows) if not row]
-        if empty or not rows:
-            raise ValueError(
-                f"Every text must have at least one token. Received: {len(rows)} texts, "
-                f"without a token: {empty[:5]}."
-            )
-        before = [[]] * len(rows)
-        if prompts is not None:
-            before, _ = self._text.encode(prompts, what="`prompts`")
-            if len(before) != len(rows):
-                raise ValueError(
-                    "There must be one prompt for each text. "
-                    f"Received: {len(before)} prompts, {len(rows)} texts."
-                )
+        rows, before = self._text.encode_behind(texts, prompts)
         ordered = permutations(order, [len(row) for row in rows])
         targets = [[len(first) + i for i in places] for first, places in zip(before, ordered)]
         whole = [first + row for first, row in zip(before, rows)]

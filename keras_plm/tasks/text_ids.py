@@ -53,6 +53,37 @@ class TextIds:
             raise ValueError(f"`blank` must be a string to look for. Received: {blank!r}.")
         return [self._encode_around(text.split(blank)) for text in texts], True
 
+    def encode_behind(self, texts, prompts):
+        """The ids of texts that are to be scored, and of what stands before each.
+
+        Args:
+            texts: list of N str or of lists of int.
+            prompts: list of N of these, or None: nothing.
+
+        Returns:
+            Two lists of N lists of int: those of the texts, and those of the prompts.
+
+        Raises:
+            TypeError: if they are neither texts nor ids.
+            ValueError: if there are no texts, one has no tokens, or there are not N prompts.
+        """
+        rows, _ = self.encode(texts)
+        empty = [index for index, row in enumerate(rows) if not row]
+        if empty or not rows:
+            raise ValueError(
+                f"Every text must have at least one token. Received: {len(rows)} texts, "
+                f"without a token: {empty[:5]}."
+            )
+        if prompts is None:
+            return rows, [[]] * len(rows)
+        known, _ = self.encode(prompts, what="`prompts`")
+        if len(known) != len(rows):
+            raise ValueError(
+                "There must be one prompt for each text. "
+                f"Received: {len(known)} prompts, {len(rows)} texts."
+            )
+        return rows, known
+
     def context(self, prefix):
         """The ids that stand before every text: a document `prefix`, and its end.
 
