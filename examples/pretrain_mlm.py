@@ -39,8 +39,8 @@ OBJECTIVES = {  # the system, and the tokenizer that it was published with
 }
 VOCABULARY = {"tiny": 2_000, "small": 8_000, "base": 30_000}  # lowered to what the text carries
 LENGTH = {"tiny": 32, "small": 128, "base": 512}  # tokens of a row
-STEPS = {"tiny": 1_000, "small": 20_000, "base": 500_000}
-BATCH_SIZE = {"tiny": 64, "small": 32, "base": 256}
+STEPS = {"tiny": 4_000, "small": 20_000, "base": 500_000}
+BATCH_SIZE = {"tiny": 16, "small": 32, "base": 256}
 LEARNING_RATE = {"tiny": 1e-3, "small": 5e-4, "base": 1e-4}
 DROPOUT = {"tiny": 0.0, "small": 0.1, "base": 0.1}
 HELD_OUT = 0.05  # of the documents

@@ -33,11 +33,12 @@ class Examples(grain.IterDataset):
         vocabulary_size: of the corpus.
         objective: the objective.
         start: number of the first batch.
+        source: the batches in the order of iteration: `source[0]` is the first one.
     """
 
     def __init__(self, batches, start, endless=False):
-        source = grain.MapDataset.source(_From(batches, start, endless))
-        super().__init__(source.to_iter_dataset(READ_OPTIONS))
+        self.source = _From(batches, start, endless)
+        super().__init__(grain.MapDataset.source(self.source).to_iter_dataset(READ_OPTIONS))
         self._batches = batches
         self.start = start
         self.batch_size = batches.builder.batch_size

@@ -13,6 +13,7 @@ from keras_plm import files
 from keras_plm.backbones.preset_directory import CONFIG_FILE
 from keras_plm.tasks import ready_data, task_preset
 from keras_plm.tasks.shuffled_batches import ShuffledBatches
+from keras_plm.tasks.tensorflow_batches import fed
 from keras_plm.tasks.text_preprocessor import TextPreprocessor
 
 
@@ -282,11 +283,11 @@ class Task(keras_hub.models.Task):
         with weights_kept(self):
             return trainer.fit(
                 self,
-                x=x,
+                x=fed(x),
                 y=y,
                 batch_size=batch_size,
                 sample_weight=sample_weight,
-                validation_data=validation_data,
+                validation_data=fed(validation_data),
                 **kw,
             )
 
@@ -296,7 +297,7 @@ class Task(keras_hub.models.Task):
             x, y, sample_weight = self._prepare(x, y, sample_weight)
         with weights_kept(self):
             return self._trainer(x).evaluate(
-                self, x=x, y=y, batch_size=batch_size, sample_weight=sample_weight, **kw
+                self, x=fed(x), y=y, batch_size=batch_size, sample_weight=sample_weight, **kw
             )
 
     def predict(self, x, batch_size=None, **kw):
@@ -313,7 +314,7 @@ class Task(keras_hub.models.Task):
             rows = np.arange(-(-count // batch_size) * batch_size) % count
             x = {name: np.asarray(value)[rows] for name, value in x.items()}
         with weights_kept(self):
-            outputs = self._trainer(x).predict(self, x=x, batch_size=batch_size, **kw)
+            outputs = self._trainer(x).predict(self, x=fed(x), batch_size=batch_size, **kw)
         return outputs if count is None else keras.tree.map_structure(lambda o: o[:count], outputs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kw):
