@@ -280,6 +280,7 @@ class Task(keras_hub.models.Task):
             x = ShuffledBatches(arrays, batch_size or 32, length_buckets, cut_left)
             kw.update(shuffle=False, steps_per_epoch=kw.get("steps_per_epoch") or x.num_steps)
             y = sample_weight = batch_size = None
+        self._build_optimizer()
         with weights_kept(self):
             return trainer.fit(
                 self,
@@ -319,11 +320,17 @@ class Task(keras_hub.models.Task):
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kw):
         """Train on one batch of lists or features; see `keras.Model.train_on_batch`."""
+        self._build_optimizer()
         return keras.Model.train_on_batch(self, *self._prepare(x, y, sample_weight), **kw)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kw):
         """Evaluate on one batch of lists or features; see `keras.Model.test_on_batch`."""
         return keras.Model.test_on_batch(self, *self._prepare(x, y, sample_weight), **kw)
+
+    def _build_optimizer(self):
+        """Make the optimizer's variables: TensorFlow traces a step that makes some twice."""
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
 
     def _prepare(self, x, y=None, sample_weight=None, labelled=True):
         """Data that are ready and checked."""

@@ -52,3 +52,19 @@ def test_metrics_can_be_left_out(make_classifier):
     model.compile(jit_compile=False)
     results = model.evaluate(["the boat", "a fish"], [0, 1], verbose=0, return_dict=True)
     assert set(results) == {"loss", "accuracy"}
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a matter of tf.function")
+def test_a_step_is_traced_once(make_classifier):
+    model = make_classifier(num_layers=1)
+    model.compile(jit_compile=False)
+    traced = []
+    compute_loss = model.compute_loss
+
+    def counted(*args, **kwargs):
+        traced.append(1)
+        return compute_loss(*args, **kwargs)
+
+    model.compute_loss = counted
+    model.fit(["the boat", "a fish"], [0, 1], batch_size=2, epochs=2, verbose=0)
+    assert len(traced) == 1
