@@ -113,9 +113,10 @@ def examples(
     builder = ROW_BUILDERS[objective.rows](
         corpus, batch_size, seed, training, bidirectional, **objective.row_settings
     )
-    if not training and start > builder.steps_per_pass:
+    if not training and start >= builder.steps_per_pass:
         raise ValueError(
-            f"Evaluation has {builder.steps_per_pass} batches. Received: start={start}"
+            f"Evaluation has {builder.steps_per_pass} batches, and starts before they end. "
+            f"Received: start={start}"
         )
     rows = slice(index * batch_size // count, (index + 1) * batch_size // count)
     return Examples(_Batches(corpus, objective, builder, seed, training, rows), start)

@@ -202,6 +202,14 @@ def test_bad_input(make_random_corpus, arguments, message):
     assert "Received: " in str(error.value)
 
 
+def test_an_evaluation_without_batches_is_refused(make_random_corpus):
+    settings = dict(objective=OBJECTIVE, batch_size=4, training=False)
+    count = examples(make_random_corpus(), **settings).steps_per_epoch
+    assert len(list(examples(make_random_corpus(), **settings, start=count - 1))) == 1
+    with pytest.raises(ValueError, match=f"Evaluation has {count} batches"):
+        examples(make_random_corpus(), **settings, start=count)
+
+
 def test_bad_corpora(make_random_corpus):
     corpus = make_random_corpus()
     del corpus.special_token_ids["cls"]
