@@ -320,8 +320,9 @@ class Task(keras_hub.models.Task):
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kw):
         """Train on one batch of lists or features; see `keras.Model.train_on_batch`."""
+        batch = self._prepare(x, y, sample_weight)
         self._build_optimizer()
-        return keras.Model.train_on_batch(self, *self._prepare(x, y, sample_weight), **kw)
+        return keras.Model.train_on_batch(self, *batch, **kw)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kw):
         """Evaluate on one batch of lists or features; see `keras.Model.test_on_batch`."""
