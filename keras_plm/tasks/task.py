@@ -137,7 +137,7 @@ class Task(keras_hub.models.Task):
         if self.optimizer is not None and self.built:
             if no_weight_decay:
                 self.optimizer.exclude_from_weight_decay(var_names=[no_weight_decay])
-            self.optimizer.build(self.trainable_variables)
+            self._build_optimizer()
 
     def get_config(self):
         return {**super().get_config(), **self.settings()}
