@@ -280,8 +280,8 @@ def gpt2(
 ):
     """GPT-2: GPT-1 with norms before the sublayers, one at the end, and rows twice as long.
 
-    As published, tokens see the documents before theirs in the row. Not so: all weights start
-    with one standard deviation, also those that add to the residuals.
+    As published, tokens see the documents before theirs in the row, and the weights that add to
+    the residuals begin smaller, by the root of their number.
 
     Args:
         tokenizer: as for `gpt1`.
@@ -302,6 +302,7 @@ def gpt2(
     Source: GPT-2 (Radford et al. 2019), section 2.3.
     """
     length = _length(size, sequence_length, published=1024)
+    overrides = {"scaled_residuals": True, **overrides}
     return _causal("gpt2_small", tokenizer, size, length, documents_apart, output_bias, overrides)
 
 
@@ -335,7 +336,8 @@ def gpt3(
     Source: GPT-3, arXiv:2005.14165, section 2.1 and appendix B.
     """
     length = _length(size, sequence_length, published=2048)
-    overrides = {"window": [None, max(1, length // 8)], **overrides}
+    window = [None, max(1, length // 8)]
+    overrides = {"scaled_residuals": True, "window": window, **overrides}
     return _causal("gpt3_125m", tokenizer, size, length, documents_apart, output_bias, overrides)
 
 

@@ -276,6 +276,7 @@ def test_gpt(name, factor, tokenizers):
     assert backbone.causal and not backbone.other_embeddings
     assert backbone.normalize_first == (name != "gpt1") and not backbone.embedding_norm
     assert backbone.window == ([None, 16] if name == "gpt3" else None)
+    assert backbone.scaled_residuals == (name != "gpt1")
     assert "order" not in model.input_names_of_task()
     sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
     long = system(tokenizer, "base", **sizes)  # the published lengths

@@ -64,6 +64,8 @@ class TransformerBackbone(Backbone):
         window: int, list of int or None, or None. How many keys to the left each row sees, itself
             included; a list is a cycle over the layers (GPT-3).
         initializer_range: float. Standard deviation of the initial weights.
+        scaled_residuals: bool. Whether the 2 L kernels whose products are added to the residual
+            begin smaller, by sqrt(2 L) (GPT-2, GPT-3).
         remat: bool. Whether training computes each block again in the backward pass instead of
             storing what lies inside: less memory, about a third more time.
         dtype: str or `keras.DTypePolicy`.
@@ -91,8 +93,8 @@ class TransformerBackbone(Backbone):
     ```
 
     Source: Vaswani et al., arXiv:1706.03762, section 3; BERT, arXiv:1810.04805, section 3; RoBERTa,
-    arXiv:1907.11692; MPNet, arXiv:2004.09297; GPT-2 (Radford et al. 2019), section 2.3; GPT-3,
-    arXiv:2005.14165, section 2.1.
+    arXiv:1907.11692; MPNet, arXiv:2004.09297; GPT-2 (Radford et al. 2019), section 2.3 (norms
+    first, scaled residuals); GPT-3, arXiv:2005.14165, section 2.1.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class TransformerBackbone(Backbone):
         pooler=False,
         window=None,
         initializer_range=0.02,
+        scaled_residuals=False,
         remat=False,
         dtype=None,
         **kwargs,
@@ -148,6 +151,7 @@ class TransformerBackbone(Backbone):
                 f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}."
             )
         windows = _checked_windows(window)
+        output_range = initializer_range / (2 * num_layers) ** 0.5
 
         # === Layers ===
         tables = {
@@ -209,6 +213,7 @@ class TransformerBackbone(Backbone):
                 layer_norm_epsilon=layer_norm_epsilon,
                 remat=remat,
                 kernel_initializer=_initializer(initializer_range),
+                output_initializer=_initializer(output_range) if scaled_residuals else None,
                 dtype=dtype,
                 name=f"block_{index}",
             )
@@ -259,6 +264,7 @@ class TransformerBackbone(Backbone):
         self.pooler = pooler
         self.window = window
         self.initializer_range = initializer_range
+        self.scaled_residuals = scaled_residuals
         self.remat = remat
 
     @property

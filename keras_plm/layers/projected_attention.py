@@ -18,6 +18,7 @@ class ProjectedAttention(keras.layers.Layer):
         key_dim: int. The width K of a head.
         dropout: float. Dropout rate of the attention weights.
         kernel_initializer: initializer of the four projections; their biases start at 0.
+        output_initializer: initializer of the last of them; None: as the others.
 
     Call arguments:
         content: tensor of shape (B, T, D).
@@ -43,30 +44,41 @@ class ProjectedAttention(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_heads, key_dim, dropout=0.0, kernel_initializer="glorot_uniform", **kwargs
+        self,
+        num_heads,
+        key_dim,
+        dropout=0.0,
+        kernel_initializer="glorot_uniform",
+        output_initializer=None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.output_initializer = keras.initializers.get(output_initializer)
         self.dropout = ReplayableDropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, content_shape):
         hidden_dim = content_shape[-1]
         for name in ("query", "key", "value"):
-            projection = self._dense("btd,dhk->bthk", (None, self.num_heads, self.key_dim), name)
+            heads = (None, self.num_heads, self.key_dim)
+            projection = self._dense("btd,dhk->bthk", heads, self.kernel_initializer, name)
             projection.build((None, None, hidden_dim))
             setattr(self, name, projection)
-        self.attention_output = self._dense("bthk,hkd->btd", (None, hidden_dim), "attention_output")
+        last = self.output_initializer or self.kernel_initializer
+        self.attention_output = self._dense(
+            "bthk,hkd->btd", (None, hidden_dim), last, "attention_output"
+        )
         self.attention_output.build((None, None, self.num_heads, self.key_dim))
 
-    def _dense(self, equation, output_shape, name):
+    def _dense(self, equation, output_shape, initializer, name):
         """A projection with a bias over all axes that it makes."""
         return keras.layers.EinsumDense(
             equation,
             output_shape=output_shape,
             bias_axes="hk" if len(output_shape) == 3 else "d",
-            kernel_initializer=self.kernel_initializer.clone(),
+            kernel_initializer=initializer.clone(),
             dtype=self.dtype_policy,
             name=name,
         )
@@ -121,4 +133,6 @@ class ProjectedAttention(keras.layers.Layer):
             "key_dim": self.key_dim,
             "dropout": self.dropout.rate,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "output_initializer": self.output_initializer
+            and keras.initializers.serialize(self.output_initializer),
         }

@@ -28,6 +28,8 @@ class TransformerBlock(keras.layers.Layer):
         remat: bool. Whether training computes the block again in the backward pass instead of
             storing what lies inside: less memory, about a third more time.
         kernel_initializer: initializer of all kernels; biases start at 0.
+        output_initializer: initializer of the two kernels whose products are added to the
+            residual; None: as the others.
 
     Call arguments:
         content: tensor of shape (B, T, D).
@@ -62,6 +64,7 @@ class TransformerBlock(keras.layers.Layer):
         layer_norm_epsilon=1e-12,
         remat=False,
         kernel_initializer="glorot_uniform",
+        output_initializer=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -70,12 +73,14 @@ class TransformerBlock(keras.layers.Layer):
         self.normalize_first = normalize_first
         self.remat = remat
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.output_initializer = keras.initializers.get(output_initializer)
         policy = self.dtype_policy
         self.attention = ProjectedAttention(
             num_heads,
             key_dim,
             dropout=attention_dropout,
             kernel_initializer=self.kernel_initializer.clone(),
+            output_initializer=self.output_initializer and self.output_initializer.clone(),
             dtype=policy,
             name="attention",
         )
@@ -99,7 +104,7 @@ class TransformerBlock(keras.layers.Layer):
         hidden_dim = content_shape[-1]
         self.feedforward_output = keras.layers.Dense(
             hidden_dim,
-            kernel_initializer=self.kernel_initializer.clone(),
+            kernel_initializer=(self.output_initializer or self.kernel_initializer).clone(),
             dtype=self.dtype_policy,
             name="feedforward_output",
         )
@@ -191,4 +196,6 @@ class TransformerBlock(keras.layers.Layer):
             "layer_norm_epsilon": self.attention_norm.epsilon,
             "remat": self.remat,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "output_initializer": self.output_initializer
+            and keras.initializers.serialize(self.output_initializer),
         }

@@ -16,6 +16,7 @@ FREE = (
     "causal",
     "window",
     "initializer_range",
+    "scaled_residuals",
     "remat",
     "dtype",
     "name",

@@ -145,6 +145,7 @@ OTHERS = (
     "causal",
     "window",
     "initializer_range",
+    "scaled_residuals",
     "remat",
     "dtype",
     "name",

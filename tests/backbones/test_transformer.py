@@ -20,7 +20,13 @@ SYSTEMS = {
     "xlm": dict(num_segments=0, num_languages=3),
     "mpnet": dict(positions_from_padding=True, num_segments=0, relative_position_buckets=8),
     "gpt1": dict(embedding_norm=False, num_segments=0, causal=True, activation="gelu_tanh"),
-    "gpt2": dict(normalize_first=True, embedding_norm=False, num_segments=0, causal=True),
+    "gpt2": dict(
+        normalize_first=True,
+        embedding_norm=False,
+        num_segments=0,
+        causal=True,
+        scaled_residuals=True,
+    ),
     "gpt3": dict(normalize_first=True, causal=True, num_segments=0, window=[None, 3], head_dim=6),
 }
 
@@ -323,6 +329,20 @@ def test_bad_features(name):
 def test_languages_are_needed():
     with pytest.raises(ValueError, match="3 languages: give `language_ids`"):
         made("xlm").encode({"token_ids": IDS[None]})
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_scaled_residuals(scaled):
+    """8 layers have 16 residuals: what is added to them begins with a fourth of the deviation."""
+    options = dict(num_layers=8, hidden_dim=32, intermediate_dim=64, scaled_residuals=scaled)
+    for block in made(**options).blocks:
+        attention = block.attention
+        for layer in (attention.attention_output, block.feedforward_output):
+            deviation = ops.convert_to_numpy(layer.kernel).std()
+            assert deviation == pytest.approx(0.88 * (0.1 if scaled else 0.4), rel=0.15)
+        for layer in (attention.query, attention.key, attention.value, block.intermediate):
+            deviation = ops.convert_to_numpy(layer.kernel).std()
+            assert deviation == pytest.approx(0.88 * 0.4, rel=0.15)  # 0.88: cut off at two
 
 
 BAD_ARGUMENTS = {

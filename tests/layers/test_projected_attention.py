@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from keras_plm.layers import ProjectedAttention
@@ -66,6 +67,7 @@ def test_dropout_is_drawn_in_training_only():
     np.testing.assert_array_equal(*same)
 
 
-def test_config_makes_the_same_layer():
-    layer = made(dropout=0.1)
+@pytest.mark.parametrize("last", [None, "zeros"])
+def test_config_makes_the_same_layer(last):
+    layer = made(dropout=0.1, output_initializer=last)
     assert ProjectedAttention.from_config(layer.get_config()).get_config() == layer.get_config()
