@@ -1,6 +1,6 @@
 """
 Title: Pretraining BERT and its relatives on a handful of novels
-Description: One corpus, five masked objectives, each from text files to a fine-tuned classifier.
+Description: One corpus, six masked objectives, each from text files to a fine-tuned classifier.
 Accelerator: none needed
 
 Run it as it is for a tiny BERT in a few minutes on two cores, with another objective, or on your
@@ -12,7 +12,8 @@ own text:
 
 What the objectives hide: `bert` tokens, and it is asked for the next sentence; `wwm` whole words;
 `roberta` byte-level pieces, anew in every pass; `span` spans of words, predicted from their
-bounds too; `ernie` names and phrases.
+bounds too; `ernie` names and phrases; `mpnet` whole words, which are predicted in a random order,
+each with those before it in sight.
 
 What it leaves in `--output`: the tokenizer, the corpus, a checkpoint (`--resume` goes on from
 it), `preset/` for `from_preset`, and `history.csv`.
@@ -36,6 +37,7 @@ OBJECTIVES = {  # the system, and the tokenizer that it was published with
     "roberta": (models.roberta, "bpe"),
     "span": (models.spanbert, "wordpiece"),
     "ernie": (models.ernie1, "wordpiece"),
+    "mpnet": (models.mpnet, "wordpiece"),
 }
 VOCABULARY = {"tiny": 2_000, "small": 8_000, "base": 30_000}  # lowered to what the text carries
 LENGTH = {"tiny": 32, "small": 128, "base": 512}  # tokens of a row
