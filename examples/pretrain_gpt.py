@@ -28,8 +28,8 @@ from keras_plm import data, models, tasks, transfer
 SYSTEMS = {"gpt1": models.gpt1, "gpt2": models.gpt2, "gpt3": models.gpt3}
 VOCABULARY = {"tiny": 4_000, "small": 8_000, "base": 50_257}  # lowered to what the text carries
 LENGTH = {"tiny": 64, "small": 256, "base": 1_024}  # tokens of a row
-STEPS = {"tiny": 1_000, "small": 20_000, "base": 500_000}
-BATCH_SIZE = {"tiny": 32, "small": 32, "base": 512}
+STEPS = {"tiny": 2_000, "small": 20_000, "base": 500_000}
+BATCH_SIZE = {"tiny": 16, "small": 32, "base": 512}
 LEARNING_RATE = {"tiny": 2e-3, "small": 1e-3, "base": 6e-4}
 DROPOUT = {"tiny": 0.0, "small": 0.1, "base": 0.1}
 HELD_OUT = 0.05  # of the documents
