@@ -133,6 +133,5 @@ class ProjectedAttention(keras.layers.Layer):
             "key_dim": self.key_dim,
             "dropout": self.dropout.rate,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "output_initializer": self.output_initializer
-            and keras.initializers.serialize(self.output_initializer),
+            "output_initializer": keras.initializers.serialize(self.output_initializer),
         }

@@ -196,6 +196,5 @@ class TransformerBlock(keras.layers.Layer):
             "layer_norm_epsilon": self.attention_norm.epsilon,
             "remat": self.remat,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "output_initializer": self.output_initializer
-            and keras.initializers.serialize(self.output_initializer),
+            "output_initializer": keras.initializers.serialize(self.output_initializer),
         }
