@@ -4,25 +4,11 @@ from dataclasses import dataclass
 
 from keras_plm import files
 from keras_plm.presets import tokenizer_format
-from keras_plm.presets.transformer_sizes import REQUIRED
+from keras_plm.presets.transformer_sizes import OTHERS, REQUIRED
 
 FLOATS = ("float16", "bfloat16", "float32", "mixed_float16", "mixed_bfloat16")
 # What may be changed when a preset is loaded: none of it belongs to a weight.
-FREE = (
-    "dropout",
-    "attention_dropout",
-    "activation",
-    "layer_norm_epsilon",
-    "causal",
-    "window",
-    "initializer_range",
-    "scaled_residuals",
-    "remat",
-    "dtype",
-    "name",
-    "trainable",
-    "pooler",
-)
+FREE = (*OTHERS, "pooler")
 
 
 @dataclass(frozen=True)

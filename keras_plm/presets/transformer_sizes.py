@@ -137,6 +137,7 @@ DEFAULTS = {
     "relative_position_buckets": 0,
     "pooler": False,
 }
+# Those that change none.
 OTHERS = (
     "dropout",
     "attention_dropout",
