@@ -1,11 +1,31 @@
 """Programs of a model outside of `fit`, compiled by XLA once for each shape."""
 
+import os
+
 import keras
 from keras import ops
 
 from keras_plm.tasks.sampling import find_sampler
 
 PROGRAMS_KEPT = 16
+JIT_VARIABLE = "KERAS_PLM_JIT_COMPILE"
+
+
+def xla_is_allowed():
+    """Whether XLA may compile; the environment variable KERAS_PLM_JIT_COMPILE=0 says no.
+
+    For a look at a few steps, which take less time than XLA needs to compile one. TensorFlow then
+    runs plain graphs. JAX compiles as always: without, it would run one operation at a time.
+
+    Raises:
+        ValueError: if the variable is neither 0 nor 1.
+    """
+    value = os.environ.get(JIT_VARIABLE, "1")
+    if value not in ("0", "1"):
+        raise ValueError(
+            f"The environment variable {JIT_VARIABLE} must be 0 or 1. Received: {value!r}."
+        )
+    return value == "1" or keras.backend.backend() == "jax"
 
 
 class CompiledPrograms:
@@ -88,5 +108,5 @@ def _compiled(function, model, sampler):
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=True)
+        return tf.function(function, jit_compile=xla_is_allowed())
     return function

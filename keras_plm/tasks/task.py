@@ -12,6 +12,7 @@ from keras_plm import features as contract
 from keras_plm import files
 from keras_plm.backbones.preset_directory import CONFIG_FILE
 from keras_plm.tasks import ready_data, task_preset
+from keras_plm.tasks.compiled_programs import xla_is_allowed
 from keras_plm.tasks.shuffled_batches import ShuffledBatches
 from keras_plm.tasks.tensorflow_batches import fed
 from keras_plm.tasks.text_preprocessor import TextPreprocessor
@@ -122,6 +123,8 @@ class Task(keras_hub.models.Task):
         """Set up training; see `keras.Model.compile`."""
         self._compile_metrics = None  # Keras would keep those of an earlier compilation
         super().compile(*args, **kwargs)
+        if not xla_is_allowed():  # what is saved keeps what was asked for
+            self.jit_compile = False
 
     def get_compile_config(self):
         """What `compile_from_config` takes; Keras's own forgets what weight decay leaves out."""
