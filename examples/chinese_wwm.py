@@ -39,7 +39,6 @@ BATCH_SIZE = {"tiny": 16, "small": 32, "base": 32}
 LEARNING_RATE = {"tiny": 1e-3, "small": 5e-4, "base": 1e-4}
 DROPOUT = 0.1
 HELD_OUT = 0.15  # of the documents
-HELD_OUT_BATCHES = 20  # that are evaluated
 DOCUMENT = 10  # sentences of a treebank that does not say where documents begin
 SENTENCE = "父亲 说 ， 我 [MASK] [MASK] 的 是 他 的 背 影 。"
 
@@ -52,6 +51,7 @@ parser.add_argument("--size", choices=list(VOCABULARY), default="tiny")
 parser.add_argument("--steps", type=int, help="default: 300, 20,000 or 200,000 by size")
 parser.add_argument("--batch-size", type=int, help="default: 16, 32 or 32 by size")
 parser.add_argument("--output", type=Path, default=Path("output/chinese_wwm"), metavar="DIR")
+parser.add_argument("--held-out-batches", type=int, default=20, help="that are evaluated")
 parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 size, output, seed = arguments.size, arguments.output, arguments.seed
@@ -164,7 +164,7 @@ for name, objective in maskings.items():
 def evaluate(objective):
     """Held-out cross-entropy in nats: of the model, and of one that reads no context."""
     examples = data.examples(held_out, objective, 4, training=False)
-    number = min(HELD_OUT_BATCHES, examples.steps_per_epoch)
+    number = min(arguments.held_out_batches, examples.steps_per_epoch)
     batches = [examples.batch_at(n) for n in range(number)]
     # as plain batches: examples of another objective than its own are refused by the model
     logs = model.evaluate((one for one in batches), steps=number, verbose=0, return_dict=True)

@@ -31,7 +31,6 @@ from keras_plm import data, models, objectives, presets, tasks, transfer
 PRESET = Path("output/bert/preset")  # where pretrain_mlm.py leaves it
 LEAST_COUNT = 5  # of a word that is added
 HELD_OUT = 0.05  # of the documents
-HELD_OUT_BATCHES = 20  # that are evaluated
 SHOWN = 3  # new words
 NEIGHBOURS = 6  # of each
 LONGEST = 120  # characters of a sentence with a gap
@@ -46,6 +45,7 @@ parser.add_argument("--steps", type=int, default=300)
 parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--learning-rate", type=float, help="default: 1e-3 if narrow, else 2e-4")
 parser.add_argument("--sequence-length", type=int, default=64)
+parser.add_argument("--held-out-batches", type=int, default=20, help="that are evaluated")
 parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 output, length, steps = arguments.output, arguments.sequence_length, arguments.steps
@@ -107,7 +107,7 @@ schedule = transfer.WarmupPolynomialDecay(peak, steps // 10, steps)
 model.compile(keras.optimizers.AdamW(schedule, weight_decay=0.01, global_clipnorm=1.0))
 examples = data.examples(training, objective, arguments.batch_size, arguments.seed)
 held_out_examples = data.examples(held_out, objective, arguments.batch_size, training=False)
-held_out_batches = min(HELD_OUT_BATCHES, held_out_examples.steps_per_epoch)
+held_out_batches = min(arguments.held_out_batches, held_out_examples.steps_per_epoch)
 
 
 def evaluate():

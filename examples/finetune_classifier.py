@@ -53,6 +53,7 @@ parser.add_argument(
     "--length-buckets", type=int, nargs="+", metavar="T", help="batches of similar length"
 )
 parser.add_argument("--limit", type=int, help="use so many training texts only")
+parser.add_argument("--held-out-limit", type=int, help="evaluate on so many texts only")
 parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 keras.utils.set_random_seed(arguments.seed)
@@ -93,6 +94,7 @@ if arguments.held_out:
 else:  # a group is a chapter or a line
     training = [row for row in rows if row[0] % HELD_OUT]
     held_out = [row for row in rows if not row[0] % HELD_OUT]
+held_out = held_out[: arguments.held_out_limit]
 if arguments.limit:
     chosen = np.random.default_rng(arguments.seed).permutation(len(training))[: arguments.limit]
     training = [training[index] for index in chosen]

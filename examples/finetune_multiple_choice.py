@@ -48,6 +48,7 @@ parser.add_argument("--learning-rate", type=float, default=1e-3, help="for a bas
 parser.add_argument("--sequence-length", type=int, default=128)
 parser.add_argument("--context-words", type=int, metavar="N", help="see above; default: all")
 parser.add_argument("--limit", type=int, help="use so many training questions only")
+parser.add_argument("--held-out-limit", type=int, help="and so many to evaluate on")
 parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 keras.utils.set_random_seed(arguments.seed)
@@ -111,6 +112,7 @@ if arguments.data:
     training, held_out = (list(read_dream(arguments.data / f"{n}.json")) for n in ("train", "dev"))
 else:
     training, held_out = (list(read_novels(TEXTS, held_out)) for held_out in (False, True))
+held_out = held_out[: arguments.held_out_limit]
 chosen = rng.permutation(len(training))[: arguments.limit]
 *texts, labels = zip(*(training[index] for index in chosen))
 *held_out_texts, held_out_labels = zip(*held_out)

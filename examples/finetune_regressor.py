@@ -43,6 +43,7 @@ parser.add_argument("--batch-size", type=int, default=32)
 parser.add_argument("--learning-rate", type=float, default=1e-3, help="for a base model 2e-5")
 parser.add_argument("--sequence-length", type=int, default=64)
 parser.add_argument("--limit", type=int, help="use so many training pairs only")
+parser.add_argument("--held-out-limit", type=int, help="evaluate on so many pairs only")
 parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 keras.utils.set_random_seed(arguments.seed)
@@ -93,6 +94,7 @@ if arguments.held_out:
 else:  # a group is a chapter or a line
     training = [row for row in rows if row[0] % HELD_OUT]
     held_out = [row for row in rows if not row[0] % HELD_OUT]
+held_out = held_out[: arguments.held_out_limit]
 if arguments.limit:
     training = [training[index] for index in random.permutation(len(training))[: arguments.limit]]
 _, first, second, numbers = map(list, zip(*training))

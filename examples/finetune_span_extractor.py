@@ -49,6 +49,7 @@ parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--learning-rate", type=float, default=1e-3, help="for a base model 3e-5")
 parser.add_argument("--sequence-length", type=int, default=256)
 parser.add_argument("--limit", type=int, help="use so many training questions only")
+parser.add_argument("--held-out-limit", type=int, help="and so many to evaluate on")
 parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 keras.utils.set_random_seed(arguments.seed)
@@ -103,8 +104,9 @@ def read_novels(directory):
 rows = list(read_squad(arguments.data) if arguments.data else read_novels(TEXTS))
 if arguments.answerable:
     rows = [row for row in rows if row[-1]]
-development = [row[1:] for row in rows if row[0] % EIGHTH == 0]
-held_out = [row[1:] for row in rows if row[0] % EIGHTH == EIGHTH // 2]
+most = arguments.held_out_limit
+development = [row[1:] for row in rows if row[0] % EIGHTH == 0][:most]
+held_out = [row[1:] for row in rows if row[0] % EIGHTH == EIGHTH // 2][:most]
 training = [row[1:] for row in rows if row[0] % EIGHTH not in (0, EIGHTH // 2)]
 chosen = rng.permutation(len(training))[: arguments.limit]
 questions, contexts, answers = zip(*(training[index] for index in chosen))

@@ -59,6 +59,7 @@ parser.add_argument("--batch-size", type=int, default=32)
 parser.add_argument("--learning-rate", type=float, default=1e-3, help="GPT-1 takes 6.25e-5")
 parser.add_argument("--sequence-length", type=int, default=64)
 parser.add_argument("--limit", type=int, help="use so many training texts only")
+parser.add_argument("--held-out-limit", type=int, help="evaluate on so many texts only")
 arguments = parser.parse_args()
 arguments.output.mkdir(parents=True, exist_ok=True)
 
@@ -98,6 +99,7 @@ if arguments.held_out:
 else:  # a group is a chapter or a line
     training = [row for row in rows if row[0] % HELD_OUT]
     held_out = [row for row in rows if not row[0] % HELD_OUT]
+held_out = held_out[: arguments.held_out_limit]
 if arguments.limit:
     chosen = np.random.default_rng(0).permutation(len(training))[: arguments.limit]
     training = [training[index] for index in chosen]

@@ -34,7 +34,6 @@ LEARNING_RATE = {"tiny": 2e-3, "small": 1e-3, "base": 6e-4}
 DROPOUT = {"tiny": 0.0, "small": 0.1, "base": 0.1}
 HELD_OUT = 0.05  # of the documents
 HELD_OUT_ROWS = 16  # in a batch
-HELD_OUT_BATCHES = 20  # that are evaluated
 REPORTS = 10  # evaluations, and checkpoints, in the course of training
 PROMPTS = ["The old man looked at his watch, and then", '"I do not know what you mean,"']
 MAX_LENGTH = 48  # of a prompt and what is written behind it, in tokens
@@ -52,6 +51,7 @@ parser.add_argument("--batch-size", type=int)
 parser.add_argument("--learning-rate", type=float)
 parser.add_argument("--output", type=Path, metavar="DIR", help="default: output/<system>")
 parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --output")
+parser.add_argument("--held-out-batches", type=int, default=20, help="that are evaluated")
 parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 size = arguments.size
@@ -95,7 +95,7 @@ print(f"A model with {model.count_params():,} parameters, at step {step:,} of {s
 examples = data.examples(training, model.objective, batch_size, arguments.seed, start=step)
 # Held-out rows are read in order; fewer batches where the held-out text is short.
 held_out_examples = data.examples(held_out, model.objective, HELD_OUT_ROWS, training=False)
-held_out_batches = min(HELD_OUT_BATCHES, held_out_examples.steps_per_epoch)
+held_out_batches = min(arguments.held_out_batches, held_out_examples.steps_per_epoch)
 
 # === What a model without context would reach ===
 

@@ -47,7 +47,6 @@ LEARNING_RATE = {"tiny": 1e-3, "small": 5e-4, "base": 1e-4}
 DROPOUT = {"tiny": 0.0, "small": 0.1, "base": 0.1}
 HELD_OUT = 0.05  # of the documents
 HELD_OUT_ROWS = 16  # in a batch
-HELD_OUT_BATCHES = 20  # that are evaluated
 REPORTS = 10  # evaluations, and checkpoints, in the course of training
 SENTENCES = [  # the mask is written as the tokenizer writes it
     "The old man looked at {} watch, and then he went out of the room.",
@@ -74,6 +73,8 @@ parser.add_argument("--batch-size", type=int)
 parser.add_argument("--learning-rate", type=float)
 parser.add_argument("--output", type=Path, metavar="DIR", help="default: output/<objective>")
 parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --output")
+parser.add_argument("--held-out-batches", type=int, default=20, help="that are evaluated")
+parser.add_argument("--held-out-limit", type=int, help="paragraphs whose author is asked")
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument(
     "--dialogue", action="store_true", help="ernie: of the texts what is quoted, turn by turn"
@@ -156,7 +157,7 @@ surprise = -np.log(counts / counts.sum())  # nats, by token
 def held_out_examples(objective):
     """Rows that are read in order, and how many batches of them are evaluated."""
     found = data.examples(held_out, objective, HELD_OUT_ROWS, training=False)
-    return found, min(HELD_OUT_BATCHES, found.steps_per_epoch)
+    return found, min(arguments.held_out_batches, found.steps_per_epoch)
 
 
 def unigram(examples, batches):
@@ -244,6 +245,7 @@ for path in texts:
     paragraphs = [" ".join(line.split()) for line in lines if len(line) >= 80]
     learned += [(text, AUTHORS[path.stem]) for n, text in enumerate(paragraphs) if n % 5]
     asked += [(text, AUTHORS[path.stem]) for text in paragraphs[::5]]
+asked = asked[: arguments.held_out_limit]
 rng = np.random.default_rng(arguments.seed)
 learned = [learned[index] for index in rng.permutation(len(learned))[:PARAGRAPHS]]
 names = sorted(set(AUTHORS.values()))

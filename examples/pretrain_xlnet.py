@@ -31,7 +31,6 @@ BATCH_SIZE = {"tiny": 16, "small": 16, "base": 32}
 LEARNING_RATE = {"tiny": 2e-3, "small": 5e-4, "base": 1e-4}
 DROPOUT = {"tiny": 0.0, "small": 0.1, "base": 0.1}
 HELD_OUT = 0.05  # of the documents
-HELD_OUT_BATCHES = 20  # that are evaluated
 REPORTS = 10  # evaluations, and checkpoints, in the course of training
 SENTENCE = "The old man looked at ___ watch, and then he went out of ___ room."
 ORDER = [1, 0]  # fill the second blank first
@@ -45,6 +44,7 @@ parser.add_argument("--steps", type=int, help="default: 600, 20,000 or 500,000 b
 parser.add_argument("--batch-size", type=int, help="default: 16, 16 or 32 by size")
 parser.add_argument("--output", type=Path, default=Path("output/xlnet"), metavar="DIR")
 parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --output")
+parser.add_argument("--held-out-batches", type=int, default=20, help="that are evaluated")
 parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 size, output = arguments.size, arguments.output
@@ -82,7 +82,7 @@ print(f"XLNet with {model.count_params():,} parameters, at step {step:,} of {ste
 examples = data.examples(training, model.objective, batch_size, arguments.seed, start=step)
 # Held-out rows are read in order; fewer rows where the held-out text is short.
 held_out_examples = data.examples(held_out, model.objective, 4, training=False)
-held_out_batches = min(HELD_OUT_BATCHES, held_out_examples.steps_per_epoch)
+held_out_batches = min(arguments.held_out_batches, held_out_examples.steps_per_epoch)
 
 # === What a model without context would reach ===
 

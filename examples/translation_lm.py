@@ -52,6 +52,7 @@ parser.add_argument("--steps", type=int)
 parser.add_argument("--batch-size", type=int)
 parser.add_argument("--learning-rate", type=float)
 parser.add_argument("--output", type=Path, default=Path("output/translation_lm"), metavar="DIR")
+parser.add_argument("--held-out-limit", type=int, default=MOST_HELD_OUT, help="of pairs")
 parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 size, output, languages = arguments.size, arguments.output, arguments.languages
@@ -70,7 +71,7 @@ lines = [
     for path in (arguments.sources, arguments.targets)
 ]
 order = np.random.default_rng(arguments.seed).permutation(len(lines[0]))
-number = min(MOST_HELD_OUT, max(HELD_OUT_ROWS, round(HELD_OUT * len(order))))
+number = min(arguments.held_out_limit, max(HELD_OUT_ROWS, round(HELD_OUT * len(order))))
 texts, learned, held_out = [], [], []  # files: of one language, of pairs
 for language, own in zip(languages, lines):
     if len(own) != len(order):
