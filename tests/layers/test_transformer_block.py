@@ -5,13 +5,13 @@ from keras import ops
 
 from keras_plm.layers import TransformerBlock, TwoStream
 
-rng = np.random.default_rng(0)
-CONTENT = rng.normal(size=(2, 5, 8)).astype("float32")
-QUERY = rng.normal(size=(2, 3, 8)).astype("float32")
-VISIBLE = rng.random((2, 5, 5)) < 0.6
+CONTENT = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
+QUERY = np.random.default_rng(1).normal(size=(2, 3, 8)).astype("float32")
+VISIBLE = np.random.default_rng(2).random((2, 5, 5)) < 0.6
 
 
 def made(**options):
+    rng = np.random.default_rng(3)
     large = keras.initializers.RandomNormal(stddev=0.5)
     block = TransformerBlock(2, 4, 16, kernel_initializer=large, **options)
     block.build(CONTENT.shape)
@@ -66,9 +66,31 @@ def test_two_streams_share_the_block(first):
     np.testing.assert_array_equal(ops.convert_to_numpy(query), ops.convert_to_numpy(expected))
 
 
+@pytest.mark.parametrize("silent", ["attention", "feedforward_output"])
+def test_dropout_works_on_each_sublayer_in_training_only(silent):
+    """With the other one silent, norms first: what is added is twice as large, or nothing."""
+    block = made(normalize_first=True, dropout=0.5)
+    for weight in getattr(block, silent).weights:
+        weight.assign(np.zeros(weight.shape))
+    added = ops.convert_to_numpy(block(CONTENT)) - CONTENT
+    trained = ops.convert_to_numpy(block(CONTENT, training=True)) - CONTENT
+    kept = trained != 0
+    assert 0.25 < kept.mean() < 0.75 and np.abs(added).min() > 1e-4
+    np.testing.assert_allclose(trained, 2 * added * kept, atol=1e-5)
+
+
+def test_attention_dropout_works_in_training_only():
+    plain, block = made(), made(attention_dropout=0.5)
+    block.set_weights(plain.get_weights())
+    expected = ops.convert_to_numpy(plain(CONTENT))
+    np.testing.assert_array_equal(ops.convert_to_numpy(block(CONTENT)), expected)
+    trained = ops.convert_to_numpy(block(CONTENT, training=True))
+    assert np.abs(trained - expected).max() > 0.01
+
+
 def test_remat_gives_the_same_gradients(gradient):
     """With dropout on, and for the bias too, which a closure would lose."""
-    bias = rng.normal(size=(1, 2, 5, 5)).astype("float32")
+    bias = np.random.default_rng(4).normal(size=(1, 2, 5, 5)).astype("float32")
     found = {}
     for remat in (False, True):
         keras.utils.set_random_seed(3)

@@ -8,10 +8,9 @@ from keras_plm.ops import content_visibility, query_visibility
 
 BATCH, LENGTH, MEMORY, PREDICTIONS, WIDTH, HEADS = 3, 5, 4, 3, 8, 2
 
-generator = np.random.default_rng(0)
-CONTENT = generator.normal(size=(BATCH, LENGTH, WIDTH)).astype("float32")
-QUERY = generator.normal(size=(BATCH, PREDICTIONS, WIDTH)).astype("float32")
-MEMORIES = generator.normal(size=(BATCH, MEMORY, WIDTH)).astype("float32")
+CONTENT = np.random.default_rng(0).normal(size=(BATCH, LENGTH, WIDTH)).astype("float32")
+QUERY = np.random.default_rng(1).normal(size=(BATCH, PREDICTIONS, WIDTH)).astype("float32")
+MEMORIES = np.random.default_rng(2).normal(size=(BATCH, MEMORY, WIDTH)).astype("float32")
 ORDER = np.array([[0, 2, 0, 1, 3], [1, 2, 3, 4, 5], [0, 0, 0, 1, 0]])
 TARGETS = np.array([[3, 1, 4], [0, 4, 4], [3, 0, 0]])  # unused slots, and rows that see nothing
 PADDING = np.array([[1, 1, 1, 1, 1], [0, 1, 1, 1, 1], [1, 1, 1, 1, 0]], bool)
@@ -185,6 +184,30 @@ def test_half_precision_is_near(policy):
         result = ops.convert_to_numpy(ops.cast(result, "float32"))
         assert np.isfinite(result).all()
         assert np.abs(result - reference).max() < 0.05 * np.abs(reference).max()
+
+
+@pytest.mark.parametrize("policy, digits", [("mixed_bfloat16", 8), ("mixed_float16", 11)])
+def test_softmax_is_computed_in_float32(policy, digits):
+    """Scores before their scaling, 240 and near it, are exact in half precision; after it not.
+
+    Kernels of zeros and ones hand them over, and the shares as the output.
+    """
+    attention = made(num_heads=1, segments=False, dtype=policy)
+    content = np.zeros((1, 3, WIDTH), "float32")
+    content[0, :, 0] = 1.0
+    content[0, :, 1] = [240.0, 236.0, 232.0]
+    content[0, :, 2:5] = np.eye(3)
+    kernels = {name: np.zeros((WIDTH, 1, 3)) for name in ("query", "key", "position")}
+    kernels["query"][0, 0, 0] = kernels["key"][1, 0, 0] = 1.0
+    kernels["value"] = kernels["attention_output"] = np.eye(WIDTH)[:, None, 2:5]
+    for weight in attention.weights:
+        name = weight.path.split("/")[-2]
+        weight.assign(kernels.get(name, np.zeros(weight.shape)))
+    table = RelativePositionEncoding(WIDTH, dtype=policy)(content)
+    output = ops.convert_to_numpy(ops.cast(attention(content, table), "float32"))
+    score = content[0, :, 1] / np.sqrt(3)
+    shares = np.exp(score - score.max()) / np.exp(score - score.max()).sum()
+    np.testing.assert_allclose(output[0, :, 2:5], [shares] * 3, rtol=2.0**-digits)
 
 
 def test_attention_dropout_only_in_training():
