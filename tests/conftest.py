@@ -1,14 +1,23 @@
-"""What every test file gets: a quiet backend, and random numbers and memory of its own."""
+"""What every test file gets: a quiet backend, random numbers and memory of its own, tiny models.
+
+What needs the package is imported in the fixtures: the tests of data and of objectives run without
+a backend.
+"""
 
 import gc
 import os
+import re
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # XLA takes seconds for every step that it compiles: it is on where a test is about it (`with_xla`).
 os.environ.setdefault("KERAS_PLM_JIT_COMPILE", "0")
+
+BOOK = Path(__file__).parent / "fixtures" / "botchan.txt"
 
 
 def pytest_report_header():
@@ -40,6 +49,39 @@ def freed_memory():
 def with_xla(monkeypatch):
     """Let XLA compile what asks for it, as it does for users by default."""
     monkeypatch.setenv("KERAS_PLM_JIT_COMPILE", "1")
+
+
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """Let JAX's XLA compile with little optimisation: half the time, for graphs that run once.
+
+    Not for tests that compare processes. On TensorFlow few tests use XLA.
+    """
+    import keras
+
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="session")
+def graph():
+    """Options of `compile` for a few steps: no XLA, unless JAX would crawl without it."""
+    import keras
+
+    return {"jit_compile": keras.backend.backend() == "jax"}
+
+
+@pytest.fixture(scope="session")
+def quick(graph):
+    """Options of `compile` for a single step: not even a graph where that takes longer."""
+    return graph if graph["jit_compile"] else {**graph, "run_eagerly": True}
 
 
 @pytest.fixture
@@ -83,3 +125,196 @@ def gradient(jitted):
         return keras.ops.convert_to_numpy(result)
 
     return gradient
+
+
+# === Tokenizers and corpora of one small book ===
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """A tokenizer with XLNet's pieces and rows."""
+    from keras_plm import data
+
+    return data.train_tokenizer([BOOK], vocabulary_size=300)
+
+
+@pytest.fixture(scope="session")
+def wordpiece():
+    """A tokenizer with BERT's pieces and rows."""
+    from keras_plm import data
+
+    return data.train_tokenizer([BOOK], vocabulary_size=300, model="wordpiece", lowercase=True)
+
+
+@pytest.fixture(scope="session")
+def byte_level():
+    """A tokenizer with RoBERTa's pieces and rows."""
+    from keras_plm import data
+
+    return data.train_tokenizer([BOOK], vocabulary_size=300, model="bpe")
+
+
+@pytest.fixture(scope="session")
+def tokenizers(tokenizer, wordpiece, byte_level):
+    """One of each kind, by the name of its layout."""
+    from keras_plm import data
+
+    return {
+        "xlnet": tokenizer,
+        "bert": wordpiece,
+        "roberta": byte_level,
+        "gpt": data.SubwordTokenizer(byte_level.model, {"eos": "</s>"}, layout="gpt"),
+        "xlm": data.SubwordTokenizer(
+            byte_level.model,
+            {"cls": "</s>", "sep": "</s>", "pad": "<pad>", "mask": "<mask>", "unk": "<unk>"},
+            layout="xlm",
+            languages={"en": 0, "fr": 2},
+        ),
+    }
+
+
+@pytest.fixture(scope="session")
+def gpt_transfer(tokenizers):
+    """A tokenizer with GPT-1's rows for the texts of tasks, `<s> A $ B <e>`."""
+    from keras_plm import data
+
+    return data.add_special_tokens(tokenizers["gpt"], data.TRANSFER_TOKENS, "gpt1_transfer")
+
+
+@pytest.fixture(scope="session")
+def corpus(tokenizer, tmp_path_factory):
+    """The book in XLNet's pieces."""
+    from keras_plm import data
+
+    directory = tmp_path_factory.mktemp("corpus") / "book"
+    return data.Corpus.build([BOOK], tokenizer, directory, num_workers=1)
+
+
+@pytest.fixture(scope="session")
+def corpora(tokenizers, tmp_path_factory):
+    """The book in each tokenizer's pieces, with spans; XLM's is "text" and its "translation"."""
+    from keras_plm import data
+
+    directory = tmp_path_factory.mktemp("corpora")
+    lines = [line for line in BOOK.read_text("utf-8").splitlines() if line.strip()]
+    for name, text in (("en", lines[::2]), ("fr", lines[1::2])):
+        (directory / name).write_text("\n".join(text[: len(lines) // 2]), "utf-8")
+    files = {name: ([BOOK], {}) for name in tokenizers}
+    english, french = directory / "en", directory / "fr"
+    languages = ["en", "fr", ("en", "fr")]
+    files["xlm"] = [english, french, (english, french)], {"languages": languages}
+    return {
+        name: data.Corpus.build(
+            paths,
+            tokenizers[name],
+            directory / name,
+            num_workers=1,
+            find_spans=names_in,
+            **options,
+        )
+        for name, (paths, options) in files.items()
+    }
+
+
+def names_in(sentence):
+    """The characters of what is written in capitals, such as "Red Shirt"."""
+    return [found.span() for found in re.finditer(r"\b[A-Z]\w+(?: [A-Z]\w+)*", sentence)]
+
+
+# === Tiny models ===
+
+
+@pytest.fixture(scope="session")
+def objective():
+    from keras_plm.objectives import PermutationModeling
+
+    return PermutationModeling(
+        sequence_length=24, reuse_length=8, num_predict=6, permutation_size=8
+    )
+
+
+@pytest.fixture(scope="session")
+def make_backbone(tokenizer):
+    """A function that makes a tiny backbone, of large weights so that what it reads matters."""
+    from keras_plm.backbones import XLNetBackbone
+
+    def make_backbone(**changes):
+        sizes = dict(num_layers=2, num_heads=2, hidden_dim=16, intermediate_dim=32)
+        options = dict(dropout=0.0, attention_dropout=0.0, initializer_range=0.3)
+        return XLNetBackbone(tokenizer.vocabulary_size, **{**sizes, **options, **changes})
+
+    return make_backbone
+
+
+@pytest.fixture(scope="session")
+def make_transformer():
+    """A function that makes a tiny TransformerBackbone, of large weights, for 64 tokens."""
+    from keras_plm.backbones import TransformerBackbone
+
+    def make_transformer(vocabulary_size, **changes):
+        sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
+        options = dict(dropout=0.0, attention_dropout=0.0, initializer_range=0.3)
+        options["max_sequence_length"] = 64
+        return TransformerBackbone(vocabulary_size, **{**sizes, **options, **changes})
+
+    return make_transformer
+
+
+@pytest.fixture(scope="session")
+def make_pretrainer(tokenizer, objective, make_backbone):
+    """A function that makes a tiny Pretrainer; `memory_length` gives it a memory."""
+    from keras_plm.tasks import Pretrainer, TextPreprocessor
+
+    def make_pretrainer(preprocessor=True, **changes):
+        backbone = make_backbone(**{"reuse_length": objective.reuse_length, **changes})
+        preprocessor = TextPreprocessor(tokenizer, 24) if preprocessor else None
+        return Pretrainer(backbone, objective, preprocessor)
+
+    return make_pretrainer
+
+
+@pytest.fixture(scope="session")
+def make_classifier(tokenizer, make_backbone):
+    """A function that makes a tiny TextClassifier."""
+    from keras_plm.tasks import TextClassifier, TextPreprocessor
+
+    def make_classifier(num_classes=2, sequence_length=16, dropout=0.0, **changes):
+        preprocessor = TextPreprocessor(tokenizer, sequence_length)
+        return TextClassifier(make_backbone(**changes), num_classes, preprocessor, dropout)
+
+    return make_classifier
+
+
+# === Looks at all of a model ===
+
+
+@pytest.fixture(scope="session")
+def values():
+    """A function that copies all of a model: weights, seeds, memory, optimizer."""
+    from keras import ops
+
+    def values(model):
+        variables = [*model.variables, *(model.optimizer.variables if model.optimizer else ())]
+        metrics = {id(variable) for variable in model.metrics_variables}
+        copies = {}
+        for variable in variables:
+            if id(variable) not in metrics:
+                number = sum(name.startswith(f"{variable.name} ") for name in copies)
+                value = np.array(ops.convert_to_numpy(variable.value))
+                copies[f"{variable.name} {number}"] = value
+        return copies
+
+    return values
+
+
+@pytest.fixture(scope="session")
+def same():
+    """A function that says whether two dicts of arrays are equal to the bit."""
+
+    def same(first, second):
+        assert first.keys() == second.keys()
+        different = [name for name in first if not np.array_equal(first[name], second[name])]
+        assert not different
+        return True
+
+    return same

@@ -1,6 +1,4 @@
-import re
 from dataclasses import replace
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -22,72 +20,7 @@ from keras_plm.objectives import (
 from keras_plm.presets import TRANSFORMER_SIZES
 from keras_plm.tasks import Pretrainer
 
-BOOK = Path(__file__).parent / "fixtures" / "botchan.txt"
-
-
-def names_in(sentence):
-    """The characters of what is written in capitals, such as "Red Shirt"."""
-    return [found.span() for found in re.finditer(r"\b[A-Z]\w+(?: [A-Z]\w+)*", sentence)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation():
-    """Let JAX's XLA compile with little optimisation, which takes half the time."""
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
-@pytest.fixture(scope="module")
-def tokenizers():
-    """One of each kind, by the name of its layout."""
-    byte_level = data.train_tokenizer([BOOK], 300, model="bpe")
-    return {
-        "xlnet": data.train_tokenizer([BOOK], vocabulary_size=300),
-        "bert": data.train_tokenizer([BOOK], 300, model="wordpiece", lowercase=True),
-        "roberta": byte_level,
-        "gpt": data.SubwordTokenizer(byte_level.model, {"eos": "</s>"}, layout="gpt"),
-        "xlm": data.SubwordTokenizer(
-            byte_level.model,
-            {"cls": "</s>", "sep": "</s>", "pad": "<pad>", "mask": "<mask>", "unk": "<unk>"},
-            layout="xlm",
-            languages={"en": 0, "fr": 2},
-        ),
-    }
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tokenizers):
-    return tokenizers["xlnet"]
-
-
-@pytest.fixture(scope="module")
-def wordpiece(tokenizers):
-    return tokenizers["bert"]
-
-
-@pytest.fixture(scope="module")
-def corpora(tokenizers, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("corpora")
-    lines = [line for line in BOOK.read_text("utf-8").splitlines() if line.strip()]
-    for name, text in (("en", lines[::2]), ("fr", lines[1::2])):  # text and "translations"
-        (directory / name).write_text("\n".join(text[: len(lines) // 2]), "utf-8")
-    files = {name: ([BOOK], {}) for name in tokenizers}
-    english, french = directory / "en", directory / "fr"
-    languages = ["en", "fr", ("en", "fr")]
-    files["xlm"] = [english, french, (english, french)], {"languages": languages}
-    return {
-        name: data.Corpus.build(
-            paths, tokenizers[name], directory / name, num_workers=1, find_spans=names_in, **options
-        )
-        for name, (paths, options) in files.items()
-    }
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 # === All systems ===

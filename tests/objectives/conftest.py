@@ -110,22 +110,6 @@ def make_text_rows():
 
 
 @pytest.fixture
-def quick_compilation():
-    """Let JAX's XLA compile with little optimisation, for graphs that run once."""
-    import keras
-
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
-@pytest.fixture
 def reach(gradient, quick_compilation):
     """A function that says on which tokens each row depends: whose gradient is not exactly 0.
 
