@@ -1,0 +1,978 @@
+"""What the tests catch: small mistakes in the package, each of which some test should notice.
+
+    python tests/mutants.py [names] [--fast] [--jobs 2] [--control] [--list]
+
+A mutant is one edit of one file of keras_plm, such as a programmer's slip: nothing breaks, but the
+results are silently wrong. It dies if a test of the few files listed beside it fails, and lives if
+all pass. `--fast` leaves out the tests marked slow; `--control` runs the listed files without any
+mutant: all must live. pytest's own options go into PYTEST_ADDOPTS.
+
+Keras and TensorFlow are imported once; each mutant has a forked process, which loads the one file
+from the edited text. No file is changed. What a test starts in a process of its own is not mutated.
+
+The exit code is 0 unless a mutant lived that is not in `SURVIVORS`, is stale (its old text is not
+in the file exactly once), or could not be judged: the package with it does not import, a test
+file cannot be collected, or it ran too long.
+"""
+
+import argparse
+import gc
+import importlib.machinery
+import importlib.util
+import linecache
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "keras_plm"
+LONGEST = 900  # seconds of one mutant
+NOT_IMPORTED = 100  # an exit code that pytest has not
+
+
+class Mutant(NamedTuple):
+    """One mistake: where it is, and who should notice it.
+
+    Args:
+        name: str.
+        file: str, relative to keras_plm.
+        old: str, which stands exactly once in the file.
+        new: str, what it becomes.
+        tests: tuple of str: files relative to tests, or node ids, the likeliest killer first.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple
+
+    @property
+    def path(self):
+        return PACKAGE / self.file
+
+    @property
+    def module(self):
+        return ".".join(["keras_plm", *Path(self.file).with_suffix("").parts])
+
+
+# Mutants that may live, and why.
+SURVIVORS = {}
+
+MUTANTS = (
+    # === ops ===
+    Mutant(
+        "query_sees_its_own_token",
+        "ops/visibility.py",
+        "gather_rows(order, target_positions) - 1",
+        "gather_rows(order, target_positions)",
+        ("ops/test_visibility.py",),
+    ),
+    Mutant(
+        "key_is_seen_one_step_too_long",
+        "ops/visibility.py",
+        "ops.less(step[:, :, None], until[:, None, :])",
+        "ops.less_equal(step[:, :, None], until[:, None, :])",
+        ("ops/test_visibility.py",),
+    ),
+    Mutant(
+        "window_is_one_wider",
+        "ops/visibility.py",
+        "ops.less(distance, window)",
+        "ops.less_equal(distance, window)",
+        ("ops/test_visibility.py",),
+    ),
+    Mutant(
+        "shift_takes_the_last_columns",
+        "ops/relative_position.py",
+        "shifted[:, :, :, :key_length]",
+        "shifted[:, :, :, -key_length:]",
+        ("ops/test_relative_position.py",),
+    ),
+    Mutant(
+        "gradient_of_a_column_that_was_not_read",
+        "ops/relative_position.py",
+        "to_column < key_length",
+        "to_column <= key_length",
+        ("ops/test_relative_position.py",),
+    ),
+    Mutant(
+        "wrong_sign_of_an_angle_sum",
+        "ops/factorised_position.py",
+        "even * sine - odd * cosine",
+        "even * sine + odd * cosine",
+        ("ops/test_factorised_position.py",),
+    ),
+    Mutant(
+        "grid_of_frequencies_too_coarse",
+        "ops/factorised_position.py",
+        "OVERSAMPLING = 1.3",
+        "OVERSAMPLING = 1.0",
+        ("ops/test_factorised_position.py",),
+    ),
+    Mutant(
+        "row_before_the_one_asked_for",
+        "ops/gathering.py",
+        "index = positions\n",
+        "index = positions - 1\n",
+        ("ops/test_gathering.py",),
+    ),
+    Mutant(
+        "attention_scaled_by_the_wrong_axis",
+        "ops/attention.py",
+        "query.shape[-1] ** -0.5",
+        "query.shape[-2] ** -0.5",
+        ("ops/test_attention.py",),
+    ),
+    Mutant(
+        "own_position_counts_as_right",
+        "ops/relative_buckets.py",
+        "distance > 0",
+        "distance >= 0",
+        ("ops/test_relative_buckets.py",),
+    ),
+    Mutant(
+        "summary_of_the_first_token_despite_padding",
+        "ops/summary_row.py",
+        "ops.where(real > 0, place, place - 2**20)",
+        "ops.where(real > 0, place, place)",
+        ("ops/test_summary_row.py",),
+    ),
+    # === layers ===
+    Mutant(
+        "scores_in_half_precision",
+        "layers/two_stream_attention.py",
+        'ops.cast(score, "float32") * self.key_dim**-0.5',
+        "score * self.key_dim**-0.5",
+        ("layers/test_two_stream_attention.py",),
+    ),
+    Mutant(
+        "biases_of_content_and_position_exchanged",
+        "layers/two_stream_attention.py",
+        "content_query, position_query, segment_query = self.biases(query)",
+        "position_query, content_query, segment_query = self.biases(query)",
+        ("layers/test_two_stream_attention.py",),
+    ),
+    Mutant(
+        "two_reads_replay_one_draw",
+        "layers/two_stream.py",
+        "compute(compute, 2, training",
+        "compute(compute, 1, training",
+        ("layers/test_two_stream.py", "layers/test_replayable_dropout.py"),
+    ),
+    Mutant(
+        "no_dropout_after_attention",
+        "layers/transformer_block.py",
+        "attended = self.attention_dropout(attended, training=training)",
+        "pass",
+        ("layers/test_transformer_block.py", "layers/test_replayable_dropout.py"),
+    ),
+    Mutant(
+        "no_dropout_after_feedforward",
+        "layers/transformer_block.py",
+        "self.feedforward_dropout(self.feedforward_output(hidden), training=training)",
+        "self.feedforward_output(hidden)",
+        ("layers/test_transformer_block.py", "layers/test_replayable_dropout.py"),
+    ),
+    Mutant(
+        "remat_draws_attention_dropout_anew",
+        "layers/transformer_block.py",
+        "[self.attention.dropout, self.attention_dropout, self.feedforward_dropout]",
+        "[self.attention_dropout, self.feedforward_dropout]",
+        ("layers/test_transformer_block.py", "layers/test_replayable_dropout.py"),
+    ),
+    Mutant(
+        "feedforward_starts_unscaled",
+        "layers/transformer_block.py",
+        "(self.output_initializer or self.kernel_initializer).clone()",
+        "self.kernel_initializer.clone()",
+        (
+            "layers/test_transformer_block.py",
+            "backbones/test_transformer.py::test_scaled_residuals",
+        ),
+    ),
+    Mutant(
+        "remat_draws_activation_dropout_anew",
+        "layers/transformer_xl_block.py",
+        "            self.activation_dropout,\n",
+        "",
+        ("layers/test_transformer_xl_block.py", "layers/test_replayable_dropout.py"),
+    ),
+    Mutant(
+        "no_residual_around_feedforward",
+        "layers/transformer_xl_block.py",
+        "self.feedforward_norm(rows + hidden)",
+        "self.feedforward_norm(hidden)",
+        ("layers/test_transformer_xl_block.py", "backbones/test_xlnet_parity.py"),
+    ),
+    Mutant(
+        "smaller_batch_gets_memory_of_others",
+        "layers/segment_memory.py",
+        "rows != state.shape[0]",
+        "rows > state.shape[0]",
+        ("layers/test_segment_memory.py",),
+    ),
+    Mutant(
+        "fresh_rows_keep_their_memory",
+        "layers/segment_memory.py",
+        "ops.where(fresh, ops.zeros_like(value), value)",
+        "ops.where(fresh, value, value)",
+        ("layers/test_segment_memory.py",),
+    ),
+    Mutant(
+        "segments_same_and_different_exchanged",
+        "layers/relative_segment_encoding.py",
+        "ops.cast(same - different,",
+        "ops.cast(different - same,",
+        ("layers/test_relative_segment_encoding.py",),
+    ),
+    Mutant(
+        "backward_rows_read_forward",
+        "layers/relative_position_encoding.py",
+        "[-sines, cosines]",
+        "[sines, cosines]",
+        ("layers/test_relative_position_encoding.py",),
+    ),
+    Mutant(
+        "clamped_distances_not_clamped",
+        "layers/relative_position_encoding.py",
+        "self.factorise and not self.clamp_length and not self.causal",
+        "self.factorise and not self.causal",
+        ("layers/test_relative_position_encoding.py",),
+    ),
+    Mutant(
+        "second_dropout_replays_the_first",
+        "layers/replayable_dropout.py",
+        "flat[index * draws : (index + 1) * draws]",
+        "flat[:draws]",
+        ("layers/test_replayable_dropout.py", "layers/test_transformer_xl_block.py"),
+    ),
+    Mutant(
+        "no_dropout_of_attention_weights",
+        "layers/projected_attention.py",
+        "not weights and not (training and self.dropout.rate > 0)",
+        "not weights",
+        ("layers/test_projected_attention.py", "layers/test_transformer_block.py"),
+    ),
+    Mutant(
+        "bias_of_rows_and_keys_exchanged",
+        "layers/relative_position_bias.py",
+        "ops.transpose(bias, (1, 0, 2, 3))",
+        "ops.transpose(bias, (1, 0, 3, 2))",
+        ("layers/test_relative_position_bias.py",),
+    ),
+    # === backbones ===
+    Mutant(
+        "window_without_the_row_itself",
+        "backbones/xlnet.py",
+        "memory_length + 1 if self.same_length",
+        "memory_length if self.same_length",
+        ("backbones/test_xlnet.py", "backbones/test_xlnet_parity.py"),
+    ),
+    Mutant(
+        "memory_of_block_outputs",
+        "backbones/xlnet.py",
+        "self._new_memory(memory, hidden_states[:-1])",
+        "self._new_memory(memory, hidden_states[1:])",
+        ("backbones/test_xlnet.py", "backbones/test_xlnet_parity.py"),
+    ),
+    Mutant(
+        "memory_beyond_the_reused_tokens",
+        "backbones/xlnet.py",
+        "slice(0, self.reuse_length or None)",
+        "slice(0, None)",
+        ("backbones/test_xlnet.py::test_new_memory",),
+    ),
+    Mutant(
+        "positions_of_roberta_from_0_without_a_mask",
+        "backbones/transformer.py",
+        "return index + FIRST_COUNTED",
+        "return index",
+        ("backbones/test_transformer.py",),
+    ),
+    Mutant(
+        "queries_see_mask_copies_for_ever",
+        "backbones/transformer.py",
+        "query_visibility(order, targets, padding_mask, window=window, until=until)",
+        "query_visibility(order, targets, padding_mask, window=window)",
+        ("backbones/test_transformer.py",),
+    ),
+    Mutant(
+        "query_rows_without_the_final_norm",
+        "backbones/transformer.py",
+        "query = query if query is None else self.final_norm(query)",
+        "pass",
+        ("backbones/test_transformer.py", "backbones/test_backbone.py"),
+    ),
+    Mutant(
+        "pooler_reads_padding",
+        "backbones/transformer.py",
+        "summary_row(content, padding_mask)",
+        "summary_row(content, None)",
+        (
+            "backbones/test_transformer.py",
+            "presets/test_transformer_checkpoint_parity.py",
+        ),
+    ),
+    # === heads ===
+    Mutant(
+        "first_token_predicted_from_padding",
+        "heads/auxiliary_lm_loss.py",
+        "real[:, 1:] * real[:, :-1]",
+        "real[:, 1:]",
+        ("heads/test_auxiliary_lm_loss.py",),
+    ),
+    Mutant(
+        "known_start_at_0_is_unknown",
+        "heads/beam_span_head.py",
+        "start_positions >= 0",
+        "start_positions > 0",
+        ("heads/test_beam_span_head.py",),
+    ),
+    Mutant(
+        "no_norm_before_the_vocabulary",
+        "heads/masked_lm_head.py",
+        "self.transform_norm(self.transform(rows))",
+        "self.transform(rows)",
+        ("heads/test_masked_lm_head.py",),
+    ),
+    Mutant(
+        "boundaries_left_and_right_exchanged",
+        "heads/span_boundary_head.py",
+        "[left, right, places]",
+        "[right, left, places]",
+        ("heads/test_span_boundary_head.py",),
+    ),
+    Mutant(
+        "no_dropout_before_the_classes",
+        "heads/summary_head.py",
+        "summary = self.dropout(summary, training=training)",
+        "pass",
+        ("heads/test_summary_head.py",),
+    ),
+    Mutant(
+        "ends_of_spans_are_starts",
+        "heads/span_head.py",
+        "logits[..., 1]",
+        "logits[..., 0]",
+        ("heads/test_span_head.py",),
+    ),
+    # === metrics ===
+    Mutant(
+        "neighbouring_entities_are_one",
+        "metrics/entity_f1.py",
+        "goes_on = goes_on & ops.logical_not(begins[:, 1:])",
+        "pass",
+        ("metrics/test_entity_f1.py",),
+    ),
+    Mutant(
+        "equal_numbers_take_the_first_rank",
+        "metrics/spearman_correlation.py",
+        "(first + last) / 2.0",
+        "first",
+        ("metrics/test_spearman_correlation.py",),
+    ),
+    Mutant(
+        "batches_merged_without_the_old_weight",
+        "metrics/pearson_correlation.py",
+        "shifts * old * share",
+        "shifts * share",
+        ("metrics/test_pearson_correlation.py",),
+    ),
+    Mutant(
+        "missed_counted_as_wrong",
+        "metrics/matthews_correlation.py",
+        "missed * wrongly",
+        "missed * missed",
+        ("metrics/test_matthews_correlation.py",),
+    ),
+    Mutant(
+        "threshold_between_equal_scores",
+        "metrics/squad.py",
+        "ordered[1:] > ordered[:-1]",
+        "ordered[1:] >= ordered[:-1]",
+        ("metrics/test_squad.py",),
+    ),
+    # === objectives ===
+    Mutant(
+        "second_part_sees_itself_early",
+        "objectives/permutation_modeling.py",
+        "part.start + (part.start > 0)",
+        "part.start",
+        ("objectives/test_permutation_modeling.py",),
+    ),
+    Mutant(
+        "special_tokens_are_targets",
+        "objectives/permutation_modeling.py",
+        'selected & ~batch["functional"]',
+        "selected",
+        ("objectives/test_permutation_modeling.py",),
+    ),
+    Mutant(
+        "corruption_takes_the_numbers_of_the_selection",
+        "objectives/masked_modeling.py",
+        "uniform[:, middle:]",
+        "uniform",
+        ("objectives/test_masked_modeling.py",),
+    ),
+    Mutant(
+        "rows_are_masked_in_place",
+        "objectives/masked_modeling.py",
+        'batch["token_ids"].copy()',
+        'batch["token_ids"]',
+        ("objectives/test_masked_modeling.py", "objectives/test_objective.py"),
+    ),
+    Mutant(
+        "random_tokens_too_rare",
+        "objectives/corruption.py",
+        "what < self.mask + self.random",
+        "what < self.random",
+        ("objectives/test_corruption.py",),
+    ),
+    Mutant(
+        "a_special_token_as_random_token",
+        "objectives/corruption.py",
+        'np.searchsorted(below, numbers, side="right")',
+        'np.searchsorted(below, numbers, side="left")',
+        ("objectives/test_corruption.py",),
+    ),
+    Mutant(
+        "number_of_masked_tokens_rounded_down",
+        "objectives/span_selection.py",
+        "np.ceil(self.rate * counts)",
+        "np.floor(self.rate * counts)",
+        ("objectives/test_span_selection.py",),
+    ),
+    Mutant(
+        "ngrams_overlap",
+        "objectives/ngram_selection.py",
+        "(end > word) & ~taken[members].any(axis=0)",
+        "(end > word)",
+        ("objectives/test_ngram_selection.py",),
+    ),
+    Mutant(
+        "number_of_words_always_rounded_down",
+        "objectives/random_selection.py",
+        "(rate * counts + uniform)",
+        "(rate * counts)",
+        ("objectives/test_random_selection.py",),
+    ),
+    Mutant(
+        "most_tokens_never_reached",
+        "objectives/random_selection.py",
+        "- before <= most",
+        "- before < most",
+        ("objectives/test_random_selection.py",),
+    ),
+    Mutant(
+        "tokens_behind_the_pair_are_targets",
+        "objectives/prefix_modeling.py",
+        'real & (batch["segment_ids"] == 1)',
+        'real & (batch["segment_ids"] >= 1)',
+        ("objectives/test_prefix_modeling.py",),
+    ),
+    Mutant(
+        "first_token_predicted_behind_padding",
+        "objectives/causal_modeling.py",
+        "real[:, 1:] & real[:, :-1]",
+        "real[:, 1:]",
+        ("objectives/test_causal_modeling.py",),
+    ),
+    Mutant(
+        "tokens_hidden_a_step_too_early",
+        "objectives/masked_permutation_modeling.py",
+        "np.full_like(order, self.num_predict + 1)",
+        "np.full_like(order, self.num_predict)",
+        ("objectives/test_masked_permutation_modeling.py",),
+    ),
+    Mutant(
+        "order_takes_the_numbers_of_the_selection",
+        "objectives/ordered_targets.py",
+        "uniform[:, own:]",
+        "uniform[:, :slots]",
+        (
+            "objectives/test_ordered_targets.py",
+            "objectives/test_random_order_masking.py",
+            "objectives/test_masked_permutation_modeling.py",
+        ),
+    ),
+    Mutant(
+        "share_of_short_rows_ignored",
+        "objectives/sentence_pair.py",
+        '"short_rate": self.short_rate',
+        '"short_rate": 0.1',
+        ("objectives/test_sentence_pair.py",),
+    ),
+    Mutant(
+        "numbers_of_a_row_depend_on_the_part",
+        "objectives/mixture.py",
+        "rng.random((num_rows, self.draws_per_row))",
+        "rng.random((num_rows, objective.draws_per_row))",
+        ("objectives/test_mixture.py", "data/test_examples.py"),
+    ),
+    Mutant(
+        "hidden_tokens_shown_by_another_objective",
+        "objectives/objective_sum.py",
+        "return x | hidden, y",
+        "return x, y",
+        ("objectives/test_objective_sum.py",),
+    ),
+    Mutant(
+        "longest_spans_have_no_boundary",
+        "objectives/span_boundary.py",
+        "(right - left - 1 <= longest)",
+        "(right - left - 1 < longest)",
+        ("objectives/test_span_boundary.py",),
+    ),
+    # === data ===
+    Mutant(
+        "last_full_row_dropped",
+        "data/packed_rows.py",
+        "stream.num_tokens - text_length + 1, text_length",
+        "stream.num_tokens - text_length, text_length",
+        ("data/test_packed_rows.py", "data/test_row_builders.py"),
+    ),
+    Mutant(
+        "rows_shuffled_as_the_documents",
+        "data/planned_rows.py",
+        "(self.seed, 1, number)",
+        "(self.seed, 0, number)",
+        ("data/test_planned_rows.py",),
+    ),
+    Mutant(
+        "batches_of_a_mixture_in_twins",
+        "data/mixture_rows.py",
+        "(seed, 4, step)",
+        "(seed, 4, step // 2)",
+        ("data/test_mixture_rows.py", "objectives/test_mixture.py"),
+    ),
+    Mutant(
+        "unused_sentences_are_lost",
+        "data/sentence_pair_rows.py",
+        'cut if is_false and negative == "random" else end',
+        "end",
+        ("data/test_sentence_pair_rows.py",),
+    ),
+    Mutant(
+        "false_pair_from_the_same_document",
+        "data/sentence_pair_rows.py",
+        "other += other >= documents",
+        "other += other > documents",
+        ("data/test_sentence_pair_rows.py",),
+    ),
+    Mutant(
+        "sentence_before_at_a_bound",
+        "data/stream.py",
+        'corpus_position, side="right") - 1',
+        'corpus_position, side="left") - 1',
+        ("data/test_stream.py",),
+    ),
+    Mutant(
+        "backward_rows_one_token_late",
+        "data/segment_pair.py",
+        "row_end - 1 - offset",
+        "row_end - offset",
+        ("data/test_segment_pair.py",),
+    ),
+    Mutant(
+        "end_of_a_language_dropped",
+        "data/language_rows.py",
+        "-(-(ends - begins) // text_length)",
+        "(ends - begins) // text_length",
+        ("data/test_language_rows.py",),
+    ),
+    Mutant(
+        "shards_draw_the_same_numbers",
+        "data/examples.py",
+        "bits.advance(self.rows.start * self.objective.draws_per_row)",
+        "pass",
+        ("data/test_examples.py",),
+    ),
+    Mutant(
+        "static_masks_drawn_anew",
+        "data/examples.py",
+        "return step % period if period else step",
+        "return step",
+        ("data/test_examples.py",),
+    ),
+    Mutant(
+        "held_out_document_in_training",
+        "data/corpus.py",
+        "np.sort(drawn[number:])",
+        "np.sort(drawn[number - 1 :])",
+        ("data/test_corpus.py",),
+    ),
+    Mutant(
+        "first_word_of_a_text_continues",
+        "data/row_rendering.py",
+        'batch["word_starts"][first] = True',
+        "pass",
+        ("data/test_row_rendering.py",),
+    ),
+    Mutant(
+        "token_of_the_next_document_drawn",
+        "data/token_sampling.py",
+        'number, side="right")',
+        'number, side="left")',
+        ("data/test_token_sampling.py",),
+    ),
+    Mutant(
+        "truncated_rows_one_token_short",
+        "data/truncation.py",
+        "np.cumsum(cut, axis=1) <= missing",
+        "np.cumsum(cut, axis=1) < missing",
+        ("data/test_truncation.py",),
+    ),
+    # === tasks ===
+    Mutant(
+        "checkpoint_is_a_step_behind",
+        "tasks/checkpoint.py",
+        "self.step_of_epoch + batch + 1",
+        "self.step_of_epoch + batch",
+        ("tasks/test_checkpoint.py",),
+    ),
+    Mutant(
+        "checkpoints_missed_by_several_steps_at_once",
+        "tasks/checkpoint.py",
+        "self.step // self.every > before // self.every",
+        "self.step % self.every == 0",
+        ("tasks/test_checkpoint.py",),
+    ),
+    Mutant(
+        "head_file_holds_the_embedding",
+        "tasks/heads_file.py",
+        "for v in head.weights if id(v) not in shared",
+        "for v in head.weights",
+        ("tasks/test_heads_file.py",),
+    ),
+    Mutant(
+        "null_score_of_the_last_window",
+        "tasks/span_decoding.py",
+        "min(null_score, null_scores.get(window.example, np.inf))",
+        "null_score",
+        ("tasks/test_span_decoding.py",),
+    ),
+    Mutant(
+        "threshold_itself_has_no_answer",
+        "tasks/span_decoding.py",
+        "null_score <= null_threshold",
+        "null_score < null_threshold",
+        ("tasks/test_span_decoding.py",),
+    ),
+    Mutant(
+        "answers_from_windows_that_see_less",
+        "tasks/span_decoding.py",
+        "possible &= window.owned[np.clip(starts, 0, length - 1)]",
+        "pass",
+        ("tasks/test_span_decoding.py",),
+    ),
+    Mutant(
+        "search_stops_on_a_short_hope",
+        "tasks/beam_search.py",
+        "self._score(ops.max(scores, axis=1), lengths[:, -1])",
+        "self._score(ops.max(scores, axis=1), lengths[:, 0])",
+        ("tasks/test_beam_search.py", "tasks/test_causal_sampling.py"),
+    ),
+    Mutant(
+        "beams_take_the_cache_of_other_texts",
+        "tasks/beam_search.py",
+        "parents + self.num_beams * ops.arange(batch)[:, None]",
+        "parents + ops.arange(batch)[:, None]",
+        ("tasks/test_beam_search.py", "tasks/test_causal_sampling.py"),
+    ),
+    Mutant(
+        "tokens_written_one_position_late",
+        "tasks/causal_sampling.py",
+        'cache["key_value"], last, index - 1, constants',
+        'cache["key_value"], last, index, constants',
+        ("tasks/test_causal_sampling.py",),
+    ),
+    Mutant(
+        "blank_reads_itself",
+        "tasks/permutation_sampling.py",
+        "ops.maximum(index - 1, 0)",
+        "index",
+        ("tasks/test_permutation_sampling.py",),
+    ),
+    Mutant(
+        "every_epoch_in_the_same_order",
+        "tasks/shuffled_batches.py",
+        "np.random.default_rng((self.seed, epoch))",
+        "np.random.default_rng(self.seed)",
+        ("tasks/test_shuffled_batches.py",),
+    ),
+    Mutant(
+        "rest_of_an_epoch_dropped",
+        "tasks/shuffled_batches.py",
+        "batches += [(rest, None)] * (len(rest) > 0)",
+        "pass",
+        ("tasks/test_shuffled_batches.py",),
+    ),
+    Mutant(
+        "loss_shrinks_with_unused_targets",
+        "tasks/target_training.py",
+        '"mean_with_sample_weight"',
+        '"sum_over_batch_size"',
+        ("tasks/test_target_training.py",),
+    ),
+    Mutant(
+        "layer_norms_decay",
+        "tasks/default_optimizer.py",
+        "(bias|beta|gamma)",
+        "(bias|beta)",
+        ("tasks/test_default_optimizer.py",),
+    ),
+    Mutant(
+        "class_id_beyond_the_classes",
+        "tasks/label_checks.py",
+        "y.max() >= num_classes",
+        "y.max() > num_classes",
+        ("tasks/test_label_checks.py", "tasks/test_text_classifier.py"),
+    ),
+    Mutant(
+        "shares_of_training_and_validation_exchanged",
+        "tasks/ready_data.py",
+        "int(count * (1.0 - share))",
+        "int(count * share)",
+        ("tasks/test_ready_data.py",),
+    ),
+    # === presets ===
+    Mutant(
+        "keys_and_values_of_mpnet_exchanged",
+        "presets/bert_weights.py",
+        'attn.k",\n    "block_{layer}/attention/value": "encoder.layer.{layer}.attention.attn.v",',
+        'attn.v",\n    "block_{layer}/attention/value": "encoder.layer.{layer}.attention.attn.k",',
+        ("presets/test_bert_weights.py", "presets/test_transformer_checkpoint_parity.py"),
+    ),
+    Mutant(
+        "transform_of_roberta_transposed",
+        "presets/bert_weights.py",
+        '*part_rows("transform", DENSE, "lm_head.dense")',
+        '*part_rows("transform", {"kernel": "OI", "bias": "O"}, "lm_head.dense")',
+        ("presets/test_bert_weights.py", "presets/test_transformer_checkpoint_parity.py"),
+    ),
+    Mutant(
+        "keys_and_values_of_gpt_exchanged",
+        "presets/transformer_weights.py",
+        '_FUSED = ("query", "key", "value")',
+        '_FUSED = ("query", "value", "key")',
+        ("presets/test_gpt_weights.py", "presets/test_transformer_checkpoint_parity.py"),
+    ),
+    Mutant(
+        "both_norms_of_gpt_are_the_second",
+        "presets/gpt_weights.py",
+        "transformer.h.{layer}.ln_1",
+        "transformer.h.{layer}.ln_2",
+        ("presets/test_gpt_weights.py", "presets/test_transformer_checkpoint_parity.py"),
+    ),
+    Mutant(
+        "keys_and_values_of_xlm_exchanged",
+        "presets/xlm_weights.py",
+        'k_lin",\n        "block_{layer}/attention/value": "transformer.attentions.{layer}.v_lin",',
+        'v_lin",\n        "block_{layer}/attention/value": "transformer.attentions.{layer}.k_lin",',
+        ("presets/test_xlm_weights.py", "presets/test_transformer_checkpoint_parity.py"),
+    ),
+    Mutant(
+        "biases_of_xlnet_exchanged",
+        "presets/xlnet_weights.py",
+        'biases/content_bias", "r_w_bias", "HK", "LHK"),\n'
+        '    _bias("block_{layer}/attention/biases/position_bias", "r_r_bias", "HK", "LHK"),',
+        'biases/content_bias", "r_r_bias", "HK", "LHK"),\n'
+        '    _bias("block_{layer}/attention/biases/position_bias", "r_w_bias", "HK", "LHK"),',
+        ("presets/test_xlnet_weights.py", "presets/test_xlnet_checkpoint_parity.py"),
+    ),
+    Mutant(
+        "every_layer_has_the_biases_of_the_first",
+        "presets/conversion.py",
+        '"3": self.part, "L": layer}',
+        '"3": self.part, "L": 0}',
+        ("presets/test_conversion.py", "presets/test_xlnet_checkpoint_parity.py"),
+    ),
+    Mutant(
+        "weights_that_are_not_finite",
+        "presets/safetensors_arrays.py",
+        "np.isfinite(array).all()",
+        "np.isfinite(array).any()",
+        ("presets/test_safetensors_arrays.py",),
+    ),
+    # === transfer ===
+    Mutant(
+        "decay_counted_from_step_0",
+        "transfer/warmup_polynomial_decay.py",
+        "/ (self.total_steps - self.warmup_steps)",
+        "/ self.total_steps",
+        ("transfer/test_warmup_polynomial_decay.py",),
+    ),
+)
+
+
+class Edited(importlib.machinery.SourceFileLoader):
+    """Finds and loads the one module of a mutant, from the edited text."""
+
+    def __init__(self, mutant):
+        super().__init__(mutant.module, str(mutant.path))
+        self.text = mutant.path.read_text("utf-8").replace(mutant.old, mutant.new)
+        # TensorFlow's AutoGraph compiles functions again, from the lines that this has.
+        lines = self.text.splitlines(keepends=True)
+        linecache.cache[self.path] = (len(self.text), None, lines, self.path)
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self.name:
+            return None
+        return importlib.util.spec_from_file_location(name, self.path, loader=self)
+
+    def get_code(self, fullname):
+        return compile(self.text, self.path, "exec", dont_inherit=True)
+
+
+class Job(NamedTuple):
+    """Test files to run in a process of their own, with a mutant or, as a control, without."""
+
+    name: str
+    tests: tuple
+    mutant: Mutant | None = None
+
+
+class Result(NamedTuple):
+    """What became of a job: "died", "lived" or "error", by which test, after how many seconds."""
+
+    verdict: str
+    killer: str
+    seconds: float
+    output: str
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", help="mutants to run; none: all")
+    parser.add_argument("--fast", action="store_true", help="without the tests marked slow")
+    parser.add_argument("--jobs", type=int, default=1, help="how many run at once")
+    parser.add_argument("--control", action="store_true", help="the test files without mutants")
+    parser.add_argument("--list", action="store_true", help="name the mutants, run nothing")
+    options = parser.parse_args()
+    unknown = set(options.names) - {mutant.name for mutant in MUTANTS}
+    if unknown:
+        parser.error(f"there is no mutant {sorted(unknown)}")
+    mutants = [one for one in MUTANTS if not options.names or one.name in options.names]
+    if options.list:
+        for mutant in mutants:
+            print(f"{mutant.file:42} {mutant.name}")
+        return 0
+    stale = [one for one in mutants if one.path.read_text("utf-8").count(one.old) != 1]
+    for mutant in stale:
+        print(f"STALE {mutant.name}: its old text is not in {mutant.file} exactly once")
+    if options.control:
+        tests = dict.fromkeys(test for mutant in mutants for test in mutant.tests)
+        jobs = [Job(test, (test,)) for test in tests]
+    else:
+        jobs = [Job(one.name, one.tests, one) for one in mutants if one not in stale]
+    load_libraries()
+    results = run(jobs, options.jobs, options.fast)
+    return report(jobs, results) or bool(stale)
+
+
+def load_libraries():
+    """Import what takes long, and nothing of keras_plm."""
+    sys.path[0] = str(ROOT)  # before an installed keras_plm; tests/ itself holds no modules
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name in ("numpy", "pytest", "tensorflow", "keras", "keras_hub"):
+        importlib.import_module(name)
+    assert "keras_plm" not in sys.modules
+    gc.collect()
+    gc.freeze()
+
+
+def run(jobs, most, fast):
+    """Run jobs, so many at once; returns a dict of name to `Result`."""
+    waiting, running, results = list(jobs), {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        while waiting or running:
+            while waiting and len(running) < most:
+                job, output = waiting.pop(0), Path(folder) / f"{len(waiting)}.txt"
+                sys.stdout.flush()
+                begin, process = time.perf_counter(), os.fork()
+                if not process:
+                    work(job, output, fast)
+                running[process] = job, output, begin
+            process, status = os.wait()
+            job, output, begin = running.pop(process)
+            code, seconds = os.waitstatus_to_exitcode(status), time.perf_counter() - begin
+            result = results[job.name] = judge(code, seconds, output.read_text("utf-8", "replace"))
+            print(f"{len(results):3} of {len(jobs)}  {result.verdict}  {job.name}", flush=True)
+            if result.verdict == "error":
+                print("\n".join(result.output.splitlines()[-20:]), flush=True)
+    return results
+
+
+def work(job, output, fast):
+    """Run a job in a forked process, which ends here."""
+    code = NOT_IMPORTED
+    try:
+        file = os.open(output, os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        signal.alarm(LONGEST)
+        sys.dont_write_bytecode = True
+        os.chdir(ROOT)
+        if job.mutant is not None:
+            sys.meta_path.insert(0, Edited(job.mutant))
+        package = importlib.import_module("keras_plm")
+        assert Path(package.__file__).parent == PACKAGE, package.__file__
+        if job.mutant is not None:
+            importlib.import_module(job.mutant.module)
+        code = sys.modules["pytest"].main(
+            # Not the options of pyproject.toml, which may start workers and leave out slow tests.
+            ["-o", "addopts=", "--strict-markers", "--import-mode=importlib", "--color=no"]
+            + ["-x", "-q", "--tb=short", "-p", "no:cacheprovider"]
+            + ["-c", str(ROOT / "pyproject.toml"), "--basetemp", str(output.with_suffix(""))]
+            + (["-m", "not slow"] if fast else [])
+            + [str(ROOT / "tests" / test) for test in job.tests]
+        )
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def judge(code, seconds, output):
+    """The `Result` of an exit code and what pytest wrote."""
+    failed = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    killer = failed[0].split(" ", 1)[1].split(" - ")[0].removeprefix("tests/") if failed else ""
+    if code in (0, 5):  # 5: `--fast` left no test
+        return Result("lived", "", seconds, output)
+    if code == 1 and "::" in killer:  # else a file could not be collected
+        return Result("died", killer, seconds, output)
+    why = "does not import" if code == NOT_IMPORTED else f"exit code {code}"
+    return Result("error", why, seconds, output)
+
+
+def report(jobs, results):
+    """Print the table and the sum; returns the exit code."""
+    print()
+    for job in jobs:
+        result = results[job.name]
+        file = job.mutant.file if job.mutant else ""
+        known = SURVIVORS.get(job.name, "") if result.verdict == "lived" else ""
+        print(
+            f"{job.name:46} {file:42} {result.verdict:6} {result.seconds:6.1f} s  "
+            f"{result.killer or known}"
+        )
+    verdicts = [result.verdict for result in results.values()]
+    if all(job.mutant is None for job in jobs):
+        print(f"{verdicts.count('lived')} of {len(jobs)} passed without a mutant")
+        return int(verdicts.count("lived") < len(jobs))
+    print(f"{verdicts.count('died')} of {len(jobs)} died")
+    lived = {name for name, result in results.items() if result.verdict == "lived"}
+    return int("error" in verdicts or bool(lived - set(SURVIVORS)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
