@@ -8,7 +8,8 @@ all pass. `--fast` leaves out the tests marked slow; `--control` runs the listed
 mutant: all must live. pytest's own options go into PYTEST_ADDOPTS.
 
 Keras and TensorFlow are imported once; each mutant has a forked process, which loads the one file
-from the edited text. No file is changed. What a test starts in a process of its own is not mutated.
+from an edited copy. keras_plm itself is not touched. What a test starts in a process of its own is
+not mutated.
 
 The exit code is 0 unless a mutant lived that is not in `SURVIVORS`, is stale (its old text is not
 in the file exactly once), or could not be judged: the package with it does not import, a test
@@ -19,7 +20,6 @@ import argparse
 import gc
 import importlib.machinery
 import importlib.util
-import linecache
 import os
 import signal
 import sys
@@ -812,14 +812,16 @@ MUTANTS = (
 
 
 class Edited(importlib.machinery.SourceFileLoader):
-    """Finds and loads the one module of a mutant, from the edited text."""
+    """Finds and loads the one module of a mutant, from a copy of its file.
 
-    def __init__(self, mutant):
+    The code has the name of the copy, where AutoGraph, which compiles functions again from the
+    text, finds what was edited.
+    """
+
+    def __init__(self, mutant, copy):
         super().__init__(mutant.module, str(mutant.path))
-        self.text = mutant.path.read_text("utf-8").replace(mutant.old, mutant.new)
-        # TensorFlow's AutoGraph compiles functions again, from the lines that this has.
-        lines = self.text.splitlines(keepends=True)
-        linecache.cache[self.path] = (len(self.text), None, lines, self.path)
+        self.copy = copy
+        copy.write_text(mutant.path.read_text("utf-8").replace(mutant.old, mutant.new), "utf-8")
 
     def find_spec(self, name, path=None, target=None):
         if name != self.name:
@@ -827,7 +829,7 @@ class Edited(importlib.machinery.SourceFileLoader):
         return importlib.util.spec_from_file_location(name, self.path, loader=self)
 
     def get_code(self, fullname):
-        return compile(self.text, self.path, "exec", dont_inherit=True)
+        return compile(self.copy.read_text("utf-8"), str(self.copy), "exec", dont_inherit=True)
 
 
 class Job(NamedTuple):
@@ -921,7 +923,7 @@ def work(job, output, fast):
         sys.dont_write_bytecode = True
         os.chdir(ROOT)
         if job.mutant is not None:
-            sys.meta_path.insert(0, Edited(job.mutant))
+            sys.meta_path.insert(0, Edited(job.mutant, output.with_suffix(".py")))
         package = importlib.import_module("keras_plm")
         assert Path(package.__file__).parent == PACKAGE, package.__file__
         if job.mutant is not None:
