@@ -62,9 +62,8 @@ Y = np.random.default_rng(1).normal(size=(3, 2, 8)).astype("float32")
 def trained(remat, jit, memory_length):
     """The weights after two steps with dropout, and the loss."""
     keras.utils.set_random_seed(3)
-    backbone = XLNetBackbone(
-        20, 1, 2, 8, 16, dropout=0.3, attention_dropout=0.3, remat=remat, initializer_range=0.3
-    )
+    rates = {"dropout": 0.3, "attention_dropout": 0.2, "activation_dropout": 0.4}
+    backbone = XLNetBackbone(20, 1, 2, 8, 16, remat=remat, initializer_range=0.3, **rates)
     backbone.train_query_rows(True)
     inputs = {name: keras.Input(v.shape[1:], dtype="int32", name=name) for name, v in X.items()}
     features, x = dict(inputs), dict(X)

@@ -63,8 +63,9 @@ def test_no_gradient_flows_through_the_update(gradient):
 def test_resize():
     memory = made()
     assert memory.resize(2, training=True) and not memory.resize(2, training=True)
-    with pytest.raises(ValueError, match="training.* 2 rows.* 3 rows.*forget"):
-        memory.resize(3, training=True)
+    for rows in (1, 3):
+        with pytest.raises(ValueError, match=f"training.* 2 rows.* {rows} rows.*forget"):
+            memory.resize(rows, training=True)
     memory.forget()
     assert memory.state(True) is None and not memory.weights
     assert memory.resize(3, training=True)
@@ -89,12 +90,13 @@ def test_no_state_yet():
         UpdateSegmentMemory(memory)(np.zeros(2), np.zeros(SHAPE), training=False)
 
 
-def test_another_batch_size():
-    with pytest.raises(ValueError, match="2 rows.*batch of 3 rows"):
-        written(1.0)(np.array([True] * 3), training=True)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_another_batch_size(rows):
     memory = written(1.0)
-    with pytest.raises(ValueError, match="2 rows.*batch of 3 rows"):
-        UpdateSegmentMemory(memory)(np.zeros(3), np.zeros((3, *SHAPE[1:])), training=True)
+    with pytest.raises(ValueError, match=f"2 rows.*batch of {rows} rows"):
+        memory(np.array([True] * rows), training=True)
+    with pytest.raises(ValueError, match=f"2 rows.*batch of {rows} rows"):
+        UpdateSegmentMemory(memory)(np.zeros(rows), np.zeros((rows, *SHAPE[1:])), training=True)
     assert (ops.convert_to_numpy(memory(CONTINUES, training=True)) == 1).all()
 
 
