@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from keras_plm.metrics import best_threshold, squad_scores
 from keras_plm.tasks import SpanWindow
 from keras_plm.tasks.span_decoding import decode_answers
 
@@ -80,7 +81,7 @@ def test_a_beam_keeps_ends_with_their_starts():
 
 
 def test_windows_are_merged():
-    """A span counts where its start has most context; the lowest null score counts."""
+    """A span counts where its start has most context."""
     windows = [
         window(0, 6, owned=[1, 1, 1, 1, 0, 0]),
         window(2, 8, owned=[0, 0, 1, 1, 1, 1]),
@@ -103,6 +104,32 @@ def test_windows_are_merged():
     silent, loud = decode_answers(windows, outputs, null_threshold=0.0)
     assert (silent.text, silent.start, silent.end) == ("", 0, 0) and silent.n_best
     assert loud.text == second.text == "zero"
+
+
+def test_the_lowest_null_score_of_the_windows_counts():
+    nulls = [3.0, -1.0, 2.0]  # neither the first nor the last is the lowest
+    spans = {"starts": [[(1, -0.5)]] * 3, "ends": [[[(1, 0.0)]]] * 3}
+    (answer,) = decode_answers([window()] * 3, beam(**spans, impossible=nulls))
+    assert answer.null_score == -1.0
+    rows = [logits((1, 4.0), (9, null)) for null in nulls]
+    (answer,) = decode_answers([window()] * 3, simple(rows, rows))
+    assert answer.null_score == 2 * -1.0 - 2 * 4.0
+
+
+def test_the_best_threshold_gives_the_f1_that_it_promised():
+    """The threshold is the null score of the last question that it lets answer."""
+    golds = [["zero"], ["zero one"], [], ["zero"], []]
+    nulls = [-2.0, 0.5, 1.5, 0.5, 3.0]
+    windows = [window(example=example) for example in range(len(golds))]
+    outputs = beam([[(1, -0.5)]] * 5, [[[(1, 0.0)]]] * 5, nulls)
+    answers = decode_answers(windows, outputs)
+    found = best_threshold([answer.null_score for answer in answers], golds, answers)
+    assert found["threshold"] == 0.5
+    answers = decode_answers(windows, outputs, null_threshold=found["threshold"])
+    assert [answer.text for answer in answers] == ["zero", "zero", "", "zero", ""]
+    exact_match, f1 = squad_scores(golds, answers)
+    assert f1.mean() == pytest.approx(found["f1"]) == pytest.approx((4 + 2 / 3) / 5)
+    assert exact_match.mean() == pytest.approx(found["exact_match"]) == pytest.approx(4 / 5)
 
 
 def test_no_span_at_all():
