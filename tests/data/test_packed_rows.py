@@ -117,6 +117,26 @@ def test_packed_rows_are_full(make_random_corpus):
     np.testing.assert_array_equal(batch["functional"], functional)
 
 
+@pytest.mark.parametrize("length", [2, 3, 4, 6, 12])
+def test_no_token_is_left_over_where_rows_divide_the_stream(length):
+    lengths = [4, 6]  # and a separator behind each document: 12 tokens
+    ids = np.arange(10, 20)
+    corpus = SimpleNamespace(
+        token_ids=ids,
+        word_starts=np.ones(10, bool),
+        sentence_offsets=np.cumsum([0, *lengths]),
+        document_offsets=np.cumsum([0, *lengths]),
+        documents=np.arange(2),
+        vocabulary_size=20,
+        special_token_ids={"cls": CLS, "sep": SEP, "pad": PAD, "eod": EOD},
+        layout="bert",
+    )
+    rows = make(packed_rows, corpus, length)
+    assert rows.steps_per_pass == 12 // length
+    stream = [10, 11, 12, 13, EOD, 14, 15, 16, 17, 18, 19, EOD]
+    assert texts_of(rows) == [stream[begin : begin + length] for begin in range(0, 12, length)]
+
+
 def test_passes_differ_in_what_stands_together(make_random_corpus):
     rows = make(packed_rows, make_random_corpus(15), 7, training=True)
     first, second = ({tuple(text) for text in texts_of(rows, number)} for number in (0, 1))

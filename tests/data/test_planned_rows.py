@@ -51,6 +51,31 @@ def test_training_is_shuffled_anew_in_every_pass(make_random_corpus):
     assert tokens_of(make_rows(corpus, seed=1), 1)[0].tolist() != passes[1]
 
 
+def test_rows_and_documents_are_shuffled_apart(make_random_corpus):
+    """With a row per document, the order of rows says nothing about the order of documents."""
+    documents, passes = 30, 20
+
+    def each_document(stream, text_length, rng):
+        ends = stream.sentence_bounds[stream.document_sentences[:, 1] + 1]
+        return RowTable(np.stack([ends - 1, ends], axis=1)[:, None])
+
+    orders = []
+
+    def select(corpus, order):
+        orders.append(order)
+        return order
+
+    corpus = make_random_corpus(documents)
+    rows = PlannedRows(corpus, 1, 0, True, False, 3, 1, each_document, select=select)
+    same = 0
+    for number in range(passes):
+        _, _, order = rows._passes(number)
+        assert sorted(order) == sorted(orders[-1]) == list(range(documents))
+        same += (order == orders[-1]).sum()
+    # By chance once in a pass: the places at which two orders agree are about Poisson.
+    assert same < passes + 5 * np.sqrt(passes)
+
+
 def test_every_pass_has_as_many_batches(make_random_corpus):
     rows = make_rows(make_random_corpus(5), batch_size=1)
     counts = [len(rows._passes(number)[2]) for number in range(12)]
