@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -28,6 +30,12 @@ def made(**options):
             **options,
         }
     )
+
+
+@functools.cache
+def shared():
+    """The backbone of tests that leave it as it is."""
+    return made()
 
 
 def encode(backbone, given, compiled={}):
@@ -112,7 +120,7 @@ def test_padding_reaches_nobody_but_itself(gradient):
 
 def test_a_target_does_not_depend_on_what_comes_later_in_the_order():
     """Teacher forcing is step by step: hiding the tokens still to be predicted changes nothing."""
-    backbone = made()
+    backbone = shared()
     whole = encode(backbone, features())["target_output"]
     for slot, target in enumerate(TARGETS):
         known = np.where(ORDER < ORDER[target], IDS, 0)[None]
@@ -144,7 +152,7 @@ def test_memory_gets_no_gradient_and_changes_the_output(gradient):
 
 
 def test_side_and_amount_of_padding_change_nothing():
-    backbone = made()
+    backbone = shared()
     plain = encode(backbone, features())
     lefts, rows = range(4), []
     for left in lefts:  # three tokens of padding: on the right, on both sides, on the left
@@ -166,7 +174,7 @@ def test_side_and_amount_of_padding_change_nothing():
 
 
 def test_batch_mates_change_nothing():
-    backbone = made()
+    backbone = shared()
     generator = np.random.default_rng(3)
     batch = {
         "token_ids": generator.integers(0, 40, (4, LENGTH)),
@@ -187,7 +195,7 @@ def test_batch_mates_change_nothing():
 def test_only_equality_of_segments_matters():
     segments = [[0, 0, 0, 1, 1, 2], [2, 2, 2, 0, 0, 1], [0, 0, 0, 0, 0, 0]]
     batch = {name: np.repeat(value, 3, axis=0) for name, value in features().items()}
-    encoded = encode(made(), {**batch, "segment_ids": np.array(segments)})
+    encoded = encode(shared(), {**batch, "segment_ids": np.array(segments)})
     for name in ("sequence_output", "target_output"):
         plain, renamed, one = encoded[name]
         np.testing.assert_array_equal(renamed, plain)
@@ -195,7 +203,7 @@ def test_only_equality_of_segments_matters():
 
 
 def test_missing_segments_are_all_zero():
-    backbone, zeros = made(), np.zeros((1, LENGTH), "int32")
+    backbone, zeros = shared(), np.zeros((1, LENGTH), "int32")
     explicit = encode(backbone, {"token_ids": IDS[None], "segment_ids": zeros})
     missing = encode(backbone, {"token_ids": IDS[None]})
     np.testing.assert_allclose(explicit["sequence_output"], missing["sequence_output"], atol=1e-6)
@@ -205,7 +213,7 @@ def test_segment_of_memory_is_zero():
     """With memory the labels count: 0 is the segment of what came before."""
     segments = [[0, 0, 0, 1, 1, 2], [1, 1, 1, 0, 0, 2]]
     batch = {"token_ids": IDS[None].repeat(2, 0), "segment_ids": np.array(segments)}
-    encoded = encode(made(), {**batch, "memory": random_memory(2).repeat(2, 0)})
+    encoded = encode(shared(), {**batch, "memory": random_memory(2).repeat(2, 0)})
     plain, swapped = encoded["sequence_output"]
     assert np.abs(swapped - plain).max() > 0.01
 
@@ -236,7 +244,7 @@ def test_content_stream_is_the_same_with_and_without_query_rows():
 
 
 def test_query_rows_do_not_know_of_each_other():
-    backbone = made()
+    backbone = shared()
     plain = encode(backbone, features())["target_output"]
     other_slots = np.array([[0, 3, 4, 0, 1, 0]])  # the same targets, and three unused slots
     encoded = encode(backbone, features(target_positions=other_slots))["target_output"]
@@ -249,7 +257,7 @@ def test_backward_rows_read_the_mirrored_text():
     mirrored = {name: value[:, ::-1] for name, value in rows.items()}
     mirrored["target_positions"] = LENGTH - 1 - TARGETS[None]
     batch = {name: np.concatenate([rows[name], mirrored[name], mirrored[name]]) for name in rows}
-    encoded = encode(made(), {**batch, "backward": np.array([False, True, False])})
+    encoded = encode(shared(), {**batch, "backward": np.array([False, True, False])})
     plain, turned, unturned = encoded["sequence_output"]
     np.testing.assert_allclose(turned[::-1], plain, atol=1e-5)
     assert np.abs(unturned[::-1] - plain).max() > 0.01
@@ -275,7 +283,7 @@ def test_new_memory(memory_length, reuse_length, given):
 
 
 def test_without_a_memory_length_none_is_handed_on():
-    assert "memory" not in encode(made(), {"token_ids": IDS[None], "memory": random_memory(3)})
+    assert "memory" not in encode(shared(), {"token_ids": IDS[None], "memory": random_memory(3)})
 
 
 BAD_FEATURES = {
@@ -290,7 +298,7 @@ BAD_FEATURES = {
 @pytest.mark.parametrize("given, message", BAD_FEATURES.values(), ids=BAD_FEATURES)
 def test_bad_features(given, message):
     with pytest.raises(ValueError, match=message):
-        made(num_layers=2).encode(given)
+        shared().encode(given)
 
 
 BAD_ARGUMENTS = [

@@ -3,10 +3,12 @@
 The reference outputs lie in tests/fixtures/xlnet_reference.npz; make_xlnet_reference.py beside it
 made them and says how. Batches of 4, and weights so large that the scores matter.
 
-Every case runs without jit and, because XLA takes seconds for each, a few with it;
-XLNET_PARITY=full in the environment runs all of them with it as well.
+XLA takes seconds for each case, and JAX without it too: so on TensorFlow every case runs without
+jit and one with it, on JAX every case with jit and one without it. XLNET_PARITY=full in the
+environment runs all of them both ways.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -27,21 +29,24 @@ SINGLE = [name for name in CASES if not name.startswith("segments")]
 RECURRENT = [name for name in CASES if name.startswith("segments")]
 WITH_GRADIENTS = sorted({key.split("/")[0] for key in REFERENCE if "/gradients/" in key})
 FEATURES = ("token_ids", "segment_ids", "padding_mask", "order", "target_positions", "backward")
-JIT = {
-    "content_backward_clamp_memory",
-    "two_streams_uni_permuted_memory",
-    "two_streams_backward_memory",
-    "segments_reuse_growing",
-}
+JAX = keras.backend.backend() == "jax"
+# The case that runs both ways; the other kind of running is that of all cases.
+BOTH_WAYS = {"content" if JAX else "two_streams_uni_permuted_memory"}
 if os.environ.get("XLNET_PARITY") == "full":
-    JIT = set(CASES)
+    BOTH_WAYS = set(CASES)
 
 
 def with_and_without_jit(cases):
     """Parametrise a test by case and jit."""
-    both = [(case, False) for case in cases] + [(case, True) for case in cases if case in JIT]
-    names = [f"{case}-{'jit' if jit else 'eager'}" for case, jit in both]
-    return pytest.mark.parametrize(("case", "jit"), both, ids=names)
+    runs = [(case, JAX, ()) for case in cases]
+    runs += [(case, not JAX, pytest.mark.slow) for case in cases if case in BOTH_WAYS]
+    return pytest.mark.parametrize(
+        ("case", "jit"),
+        [
+            pytest.param(case, jit, marks=marks, id=f"{case}-{'jit' if jit else 'eager'}")
+            for case, jit, marks in runs
+        ],
+    )
 
 
 # (the end of our weight's path, transformers' name below transformer., from theirs to ours)
@@ -79,9 +84,13 @@ def reference_of(path, prefix):
     raise AssertionError(f"no name in the reference for the weight {path}")
 
 
-def make_model(case):
-    """Backbone and head with the settings of a case and the weights of the reference."""
-    settings = CASES[case]
+def model_of(case):
+    """Backbone, head and the compiled `encode` of a case; cases of the same settings share them."""
+    return make_model(**CASES[case])
+
+
+@functools.cache
+def make_model(**settings):
     backbone = XLNetBackbone(
         **SIZES,
         dropout=0.0,
@@ -97,7 +106,7 @@ def make_model(case):
     backbone.train_query_rows(True)
     for weight in all_weights(backbone, head):
         weight.assign(reference_of(weight.path, "weights/"))
-    return backbone, head
+    return backbone, head, compiled(backbone.encode)
 
 
 def all_weights(backbone, head):
@@ -111,10 +120,8 @@ def features_of(prefix):
     return {name: REFERENCE[f"{prefix}/{name}"] for name in names}
 
 
-def compiled(function, jit):
-    """`function` of tensors as it is, or compiled by the backend."""
-    if not jit:
-        return function
+def compiled(function):
+    """A function of tensors compiled by the backend."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -124,11 +131,9 @@ def compiled(function, jit):
     return jax.jit(function)
 
 
-def run_encode(backbone, features, jit):
+def run(encode, features):
     """`encode` on numpy arrays: numpy arrays."""
-    encoded = compiled(backbone.encode, jit)(
-        {name: ops.convert_to_tensor(value) for name, value in features.items()}
-    )
+    encoded = encode({name: ops.convert_to_tensor(value) for name, value in features.items()})
     return {
         name: np.stack(value) if isinstance(value, list) else ops.convert_to_numpy(value)
         for name, value in encoded.items()
@@ -145,9 +150,9 @@ def assert_equal(ours, theirs, what):
 
 @with_and_without_jit(SINGLE)
 def test_one_segment(case, jit):
-    backbone, head = make_model(case)
+    backbone, head, encode = model_of(case)
     features = features_of(case)
-    encoded = run_encode(backbone, features, jit)
+    encoded = run(encode if jit else backbone.encode, features)
     real = features.get("padding_mask", np.ones_like(features["token_ids"], bool))
     theirs = REFERENCE[f"{case}/reference/hidden_states"]
     assert_equal(encoded["hidden_states"][:, real], theirs[:, real], "hidden_states")
@@ -162,12 +167,12 @@ def test_one_segment(case, jit):
 
 @with_and_without_jit(RECURRENT)
 def test_three_segments_with_memory(case, jit):
-    backbone, _ = make_model(case)
+    backbone, _, encode = model_of(case)
     memory = {}
     for index in range(3):
         prefix = f"{case}/{index}"
         features = {**features_of(prefix), **memory}
-        encoded = run_encode(backbone, features, jit)
+        encoded = run(encode if jit else backbone.encode, features)
         real = features.get("padding_mask", np.ones_like(features["token_ids"], bool))
         theirs = REFERENCE[f"{prefix}/reference/sequence_output"]
         assert_equal(encoded["sequence_output"][real], theirs[real], f"output of segment {index}")
@@ -178,7 +183,7 @@ def test_three_segments_with_memory(case, jit):
 
 @with_and_without_jit(WITH_GRADIENTS)
 def test_loss_and_gradients(case, jit):
-    backbone, head = make_model(case)
+    backbone, head, _ = model_of(case)
     features = {k: ops.convert_to_tensor(v) for k, v in features_of(case).items()}
     targets = REFERENCE[f"{case}/targets"]
     weights = REFERENCE[f"{case}/target_weights"]
@@ -206,7 +211,7 @@ def value_and_gradients(function, weights, jit):
                 value = function()
             return value, tape.gradient(value, [weight.value for weight in weights])
 
-        value, gradients = compiled(both, jit)()
+        value, gradients = (compiled(both) if jit else both)()
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
     else:
         import jax
@@ -216,6 +221,7 @@ def value_and_gradients(function, weights, jit):
                 return function()
 
         start = [weight.value for weight in weights]
-        value, gradients = compiled(jax.value_and_grad(stateless), jit)(start)
+        both = jax.value_and_grad(stateless)
+        value, gradients = (compiled(both) if jit else both)(start)
     named = zip(weights, gradients)
     return np.asarray(value), {weight.path: np.asarray(gradient) for weight, gradient in named}
