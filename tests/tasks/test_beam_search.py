@@ -19,7 +19,13 @@ def table():
     return (logits - np.log(np.exp(logits).sum(-1, keepdims=True))).astype("float32")
 
 
-def search(sampler, table, given, stops, jitted):
+@pytest.fixture
+def quick(jitted):
+    """A function that compiles another where it would crawl otherwise."""
+    return jitted if keras.backend.backend() == "jax" else lambda function: function
+
+
+def search(sampler, table, given, stops, compiled):
     """The best of some texts, each of which begins with tokens of its own, (B, P); -1: free."""
     given = np.asarray(given, "int32")
     start = int((given >= 0).all(axis=0).sum())
@@ -41,7 +47,7 @@ def search(sampler, table, given, stops, jitted):
         return sampler(next, prompt, cache, index, prompt >= 0, stops or None)
 
     arguments = ops.convert_to_tensor(given), ops.convert_to_tensor(start)
-    return keras.tree.map_structure(ops.convert_to_numpy, jitted(run)(*arguments))
+    return keras.tree.map_structure(ops.convert_to_numpy, compiled(run)(*arguments))
 
 
 def exhaustive(table, given, stops, alpha):
@@ -60,15 +66,35 @@ def exhaustive(table, given, stops, alpha):
     return sorted(found.items(), key=lambda pair: -pair[1])
 
 
+def plain_beams(table, given, stops, alpha, num_beams):
+    """The best texts of one row with their scores, by a loop that never ends early."""
+    alive, finished = [((), 0.0)], []
+    for length in range(1, given.count(-1) + 1):
+        longer = []
+        for text, total in alive:
+            before = [token for token in given if token >= 0] + list(text)
+            steps = enumerate(table[before[-2], before[-1]])
+            longer += [((*text, token), total + step) for token, step in steps]
+        longer = sorted(longer, key=lambda pair: -pair[1])[: (1 + len(stops)) * num_beams]
+        penalty = ((5 + length) / 6) ** alpha
+        alive = [pair for pair in longer if pair[0][-1] not in stops][:num_beams]
+        finished += [(text, total / penalty) for text, total in longer if text[-1] in stops]
+        finished = sorted(finished, key=lambda pair: -pair[1])[:num_beams]
+    finished += [(text, total / penalty) for text, total in alive]
+    return sorted(finished, key=lambda pair: -pair[1])[:num_beams]
+
+
 GIVEN = [[0, -1, -1, -1], [2, 1, STOP, -1]]
 
 
 @pytest.mark.parametrize(
-    "stops, alpha", [([STOP], 0.0), ([STOP], 0.6), ([STOP, 0], 3.0), ([], 0.6)], ids=str
+    "stops, alpha, jit",
+    [([STOP], 0.0, False), ([STOP], 0.6, True), ([STOP, 0], 3.0, False), ([], 0.6, False)],
+    ids=str,
 )
-def test_wide_beams_are_exhaustive_search(table, stops, alpha, jitted):
+def test_wide_beams_are_exhaustive_search(table, stops, alpha, jit, jitted, quick):
     sampler = BeamSearch(num_beams=64, length_penalty=alpha, num_results=8)
-    texts, scores = search(sampler, table, GIVEN, stops, jitted)
+    texts, scores = search(sampler, table, GIVEN, stops, jitted if jit else quick)
     assert texts.shape == (2, 8, SLOTS) and scores.shape == (2, 8)
     for row, (given, own, values) in enumerate(zip(GIVEN, texts, scores)):
         expected = exhaustive(table, given, stops, alpha)[:8]
@@ -81,28 +107,50 @@ def test_wide_beams_are_exhaustive_search(table, stops, alpha, jitted):
         assert (values[len(expected) :] < -1e8).all() and (len(expected) == 8 or row == 1)
 
 
-def test_a_length_penalty_prefers_longer_texts(table, jitted):
+PAIRS = list(itertools.product(range(VOCABULARY), repeat=2))
+
+
+@pytest.mark.parametrize(
+    "starts, num_beams, stops, alpha",
+    [(PAIRS, 2, [STOP], 1.0), (PAIRS, 3, [STOP, 0], 3.0), ([(0, STOP)], 2, [STOP], 3.0)],
+    ids=["one stop", "two stops", "one row"],
+)
+def test_few_beams_end_only_when_nothing_better_can_come(
+    table, starts, num_beams, stops, alpha, quick
+):
+    """With a length penalty, what is unfinished may yet be better than beams that are full."""
+    sampler = BeamSearch(num_beams, length_penalty=alpha, num_results=num_beams)
+    given = [[*start, -1, -1, -1, -1, -1] for start in starts]
+    texts, scores = search(sampler, table, given, stops, quick)
+    for row, own, values in zip(given, texts, scores):
+        expected = plain_beams(table, row, stops, alpha, num_beams)
+        found = [tuple(ids[ids >= 0].tolist()) for ids in own]
+        assert found == [(*row[:2], *text) for text, _ in expected]
+        np.testing.assert_allclose(values, [score for _, score in expected], rtol=1e-5)
+
+
+def test_a_length_penalty_prefers_longer_texts(table, quick):
     lengths = []
     for alpha in (0.0, 3.0):
         sampler = BeamSearch(num_beams=64, length_penalty=alpha)
-        (text,) = search(sampler, table, GIVEN[:1], [STOP], jitted)  # one result: no scores
+        (text,) = search(sampler, table, GIVEN[:1], [STOP], quick)  # one result: no scores
         ((best, _), *_) = exhaustive(table, GIVEN[0], [STOP], alpha)
         assert text.tolist() == [0, *best, *[-1] * (SLOTS - 1 - len(best))]
         lengths.append(len(best))
     assert lengths[0] < lengths[1]
 
 
-def test_one_beam_is_greedy(table, jitted):
-    (text,) = search(BeamSearch(num_beams=1), table, GIVEN[:1], [], jitted)
+def test_one_beam_is_greedy(table, quick):
+    (text,) = search(BeamSearch(num_beams=1), table, GIVEN[:1], [], quick)
     before = VOCABULARY
     for last, token in zip(text, text[1:]):
         assert token == table[before, last].argmax()
         before = last
 
 
-def test_more_beams_than_texts(table, jitted):
+def test_more_beams_than_texts(table, quick):
     sampler = BeamSearch(num_beams=9, num_results=9)
-    texts, scores = search(sampler, table, GIVEN, [STOP], jitted)
+    texts, scores = search(sampler, table, GIVEN, [STOP], quick)
     assert (scores[1, :4] > -100).all() and (scores[1, 4:] < -1e8).all()
     assert (np.diff(scores[0]) <= 0).all()
     assert len({tuple(text) for text in texts[0]}) == 9
