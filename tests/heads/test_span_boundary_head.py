@@ -7,12 +7,18 @@ from keras import ops
 
 from keras_plm.heads import SpanBoundaryHead
 
-random = np.random.default_rng(0)
 WIDTH, PLACES, VOCABULARY = 4, 3, 10
-ROWS = random.normal(size=(2, 6, WIDTH)).astype("float32")  # (B, T, D)
+ROWS = np.random.default_rng(0).normal(size=(2, 6, WIDTH)).astype("float32")  # (B, T, D)
 LEFT = np.array([[0, 0, 0], [2, 3, 0]])
 RIGHT = np.array([[3, 3, 0], [4, 5, 0]])
 OFFSETS = np.array([[0, 1, 0], [0, 5, 0]])  # the fifth place has no embedding of its own
+
+
+def fill(weights):
+    """Assign random numbers, the same in every test."""
+    random = np.random.default_rng(1)
+    for weight in weights:
+        weight.assign(random.normal(size=weight.shape))
 
 
 def made(**options):
@@ -22,8 +28,7 @@ def made(**options):
     embedding.build((None, None))
     head = SpanBoundaryHead(embedding, PLACES, 5, layer_norm_epsilon=1e-5, name="span_boundary")
     head.build((None, None, WIDTH), (None, None, WIDTH), (None, None))
-    for weight in head.weights:
-        weight.assign(random.normal(size=weight.shape))
+    fill(head.weights)
     return head
 
 
@@ -112,8 +117,7 @@ def test_shares_the_embedding_with_the_model_after_reload(tmp_path):
     model = keras.Model(
         inputs, head.read({"sequence_output": embedding(inputs["token_ids"])}, inputs)
     )
-    for weight in model.weights:
-        weight.assign(random.normal(size=weight.shape))
+    fill(model.weights)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert len(again.weights) == len(model.weights) == 11
