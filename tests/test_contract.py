@@ -1,0 +1,399 @@
+"""The contract of whole models: one table of every system and every task.
+
+A row of the table is a kind of model: a tiny one, and what a step of it eats. A column is a test.
+"""
+
+import inspect
+import json
+import logging
+import re
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Callable
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_plm import data, models, tasks
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+BATCH = 4
+TEXTS = ["the dog was red", "a fish", "I went to the boat of the red fish", "he was there"]
+PAIRS = (TEXTS, TEXTS[::-1])
+CHOICES = [["a dog", "two"], ["yes", "no"], ["the boat", "it was not"], ["a", "b"]]
+ANSWERS = [{"text": [text[:4]], "answer_start": [0]} for text in TEXTS[:3]] + [None]
+NAMES = ["O", "B-animal", "I-animal"]
+WORDS = [text.split() for text in TEXTS]
+TAGS = [[NAMES[(n + len(word)) % 3] for n, word in enumerate(words)] for words in WORDS]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of model.
+
+    Attributes:
+        of: the function of `models` or the class of `tasks` that it is about.
+        make: function of (tools, options of the backbone) that makes one without dropout.
+        batch: function of (tools, model, number): `Examples` from a batch on, or (x, y, weight).
+        logs: what a step tells; None: it is not looked at.
+        trained: whether it can be trained.
+        own_step: whether XLA compiles another step for it than for the rows before it.
+        quick_in_jax: whether JAX can run its step without XLA in seconds.
+    """
+
+    of: Callable
+    make: Callable
+    batch: Callable
+    logs: set | None = None
+    trained: bool = True
+    own_step: bool = False
+    quick_in_jax: bool = False
+
+
+# === Rows of systems ===
+
+
+def system(build, layout, own_step=False, **options):
+    """A row of a system, whose batches are of its objective."""
+    sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
+    options = dict(sequence_length=32, dropout=0.0, attention_dropout=0.0, **options)
+
+    def make(tools, **changes):
+        return build(tools.tokenizers[layout], "tiny", **{**sizes, **options, **changes})
+
+    def batch(tools, model, number):
+        return data.examples(tools.corpora[layout], model.objective, BATCH, start=number)
+
+    return Row(build, make, batch, own_step=own_step)
+
+
+SYSTEMS = {
+    "xlnet": system(models.xlnet, "xlnet", own_step=True, bidirectional=True, memory_length=6),
+    "bert": system(models.bert, "bert", own_step=True),
+    "bert_wwm": system(models.bert_wwm, "bert", static_passes=2),
+    "roberta": system(models.roberta, "roberta", own_step=True),
+    "spanbert": system(models.spanbert, "bert", own_step=True),
+    "ernie1": system(models.ernie1, "bert", dialogue=True),
+    "gpt1": system(models.gpt1, "gpt"),
+    "gpt2": system(models.gpt2, "gpt", own_step=True, documents_apart=True),
+    "gpt3": system(models.gpt3, "gpt", own_step=True, num_layers=2, window=[None, 8]),
+    "unilm": system(models.unilm, "bert", own_step=True),
+    "mpnet": system(models.mpnet, "bert", own_step=True),
+    "xlm": system(models.xlm, "xlm", own_step=True, objective="mlm_tlm"),
+    "xlm of causal rows": system(models.xlm, "xlm", objective="clm"),
+}
+
+
+# === Rows of tasks ===
+
+XLNET = ("xlnet", {"num_layers": 1})
+POOLER = ("bert", {"pooler": True, "num_tasks": 2})
+COUNTED = ("roberta", {"positions_from_padding": True, "num_segments": 1})
+SIX_SEGMENTS = ("bert", {"num_segments": 6})
+CAUSAL = {"causal": True, "num_segments": 0, "embedding_norm": False}
+GPT_1 = ("gpt1_transfer", CAUSAL)
+GPT_2 = ("gpt", {**CAUSAL, "normalize_first": True})
+
+
+def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **row):
+    """A row of a task over a kind of backbone; its batches are raw; of `targets` if x is None."""
+    layout, options = backbone
+
+    def make(tools, **changes):
+        tokenizer = tools.tokenizers[layout]
+        if layout == "xlnet":
+            below = tools.make_backbone(**options, **changes)
+        else:
+            below = tools.make_transformer(tokenizer.vocabulary_size, **options, **changes)
+        preprocessor = cls.preprocessor_class(tokenizer, length, **dict(preprocessing))
+        return cls(below, preprocessor=preprocessor, **arguments)
+
+    def batch(tools, model, number):
+        if x is None:
+            return targets(model, number)
+        return x, y, None if y is None else [1.0, 0.5, 2.0, 1.0 + number]
+
+    return Row(cls, make, batch, logs, **row)
+
+
+def targets(model, number):
+    """The features of texts, the first and the last token of each as targets."""
+    x = model.preprocessor.call(TEXTS)
+    real = [np.flatnonzero(own) for own in x["padding_mask"]]
+    x["target_positions"] = np.array([own[[0, -1]] for own in real], "int32")
+    x["order"] = np.maximum(np.cumsum(x["padding_mask"], axis=1) - 2, 0).astype("int32")
+    y = {"tokens": np.random.default_rng(number).integers(10, 300, (BATCH, 2))}
+    weight = {"tokens": np.array([[1, 1], [1, 0], [1, 1], [0, 1]], "float32")}
+    if not isinstance(model.output, dict):
+        y, weight = y["tokens"], weight["tokens"]
+    return model.keep_inputs(x), y, weight
+
+
+ACCURACY, SCORES = {"loss", "accuracy"}, {"loss", "mse", "pearson", "spearman"}
+TARGETS = ACCURACY | {"perplexity"}
+SPANS = {"loss", "start_loss", "start_accuracy", "end_loss", "end_accuracy"}
+BEAMS = SPANS | {"impossible_loss", "impossible_accuracy"}
+WINDOWS = {"max_question_length": 20, "stride": 16}
+LABELS, NUMBERS, NO_DROPOUT = [0, 2, 1, 1], [1.0, 0.0, 3.0, 2.5], {"dropout": 0.0}
+
+TASKS = {
+    "classifier": task(
+        *(tasks.TextClassifier, XLNET, TEXTS, LABELS, ACCURACY, {"num_classes": 3, **NO_DROPOUT}),
+        own_step=True,
+        quick_in_jax=True,
+    ),
+    "classifier of pairs": task(
+        *(tasks.TextClassifier, POOLER, PAIRS, LABELS, ACCURACY, {"num_classes": 3, **NO_DROPOUT}),
+        length=64,
+    ),
+    "classifier and language model": task(
+        *(tasks.TextClassifier, GPT_1, TEXTS, LABELS, ACCURACY),
+        {"num_classes": 3, "auxiliary_lm": 0.5, **NO_DROPOUT},
+    ),
+    "regressor": task(tasks.TextRegressor, XLNET, TEXTS, NUMBERS, SCORES, NO_DROPOUT),
+    "regressor of both orders": task(
+        *(tasks.TextRegressor, GPT_1, PAIRS, NUMBERS, SCORES),
+        {"both_orders": True, "auxiliary_lm": 0.25, "summarise": False, **NO_DROPOUT},
+        length=56,
+        own_step=True,
+    ),
+    "tagger": task(
+        *(tasks.TokenClassifier, XLNET, WORDS, TAGS, ACCURACY | {"entity_f1"}),
+        {"num_classes": 3, "class_names": NAMES, **NO_DROPOUT},
+        own_step=True,
+        quick_in_jax=True,
+    ),
+    "choice": task(
+        *(tasks.MultipleChoice, XLNET, (TEXTS, CHOICES), [0, 1, 1, 0], ACCURACY, NO_DROPOUT),
+        preprocessing={"max_choice_length": 12},
+        length=40,
+        own_step=True,
+    ),
+    "choice and language model": task(
+        *(tasks.MultipleChoice, GPT_1, (TEXTS, CHOICES), [0, 1, 1, 0], ACCURACY),
+        {"auxiliary_lm": 0.5, **NO_DROPOUT},
+        length=40,
+    ),
+    "spans": task(
+        *(tasks.SpanExtractor, COUNTED, (TEXTS, TEXTS), ANSWERS, SPANS, NO_DROPOUT, WINDOWS),
+        length=64,
+    ),
+    "beams of spans": task(
+        *(tasks.SpanExtractor, XLNET, (TEXTS, TEXTS), ANSWERS, BEAMS),
+        {"beam": True, "start_top": 3, "end_top": 2, **NO_DROPOUT},
+        WINDOWS,
+        length=64,
+        own_step=True,
+    ),
+    "masked tokens": task(tasks.MaskedLM, POOLER, None, None, TARGETS, {}),
+    "next tokens": task(tasks.CausalLM, GPT_2, None, None, TARGETS, {"use_bias": True}),
+    "tokens after a source": task(tasks.PrefixLM, SIX_SEGMENTS, None, None, TARGETS, {}),
+    "tokens in any order": task(tasks.PermutationLM, XLNET, None, None, {"loss", "perplexity"}, {}),
+    "vectors": task(
+        *(tasks.TextEmbedder, POOLER, TEXTS, None, None, {"layers": [0, 1], "pooling": "max"}),
+        trained=False,
+    ),
+}
+ROWS = {**SYSTEMS, **TASKS}
+
+
+def test_every_system_and_every_task_has_a_row():
+    systems = {
+        function
+        for name, function in inspect.getmembers(models, inspect.isfunction)
+        if function.__module__ == models.__name__ and not name.startswith("_")
+    }
+    classes = {getattr(tasks, name) for name in tasks.__all__}
+    classes = {one for one in classes if inspect.isclass(one) and issubclass(one, tasks.Task)}
+    assert {row.of for row in ROWS.values()} == systems | classes - {tasks.Task, tasks.Pretrainer}
+
+
+# === What all columns use ===
+
+
+@pytest.fixture(scope="session")
+def tools(tokenizers, gpt_transfer, corpora, make_backbone, make_transformer):
+    return SimpleNamespace(
+        tokenizers={**tokenizers, "gpt1_transfer": gpt_transfer},
+        corpora=corpora,
+        make_backbone=make_backbone,
+        make_transformer=make_transformer,
+    )
+
+
+def train(model, batch):
+    """What one step on a batch tells."""
+    if isinstance(batch, data.Examples):
+        history = model.fit(batch, steps_per_epoch=1, verbose=0).history
+        return {name: value for name, (value,) in history.items()}
+    return model.train_on_batch(*batch, return_dict=True)
+
+
+def outputs_of(model, batch):
+    """All outputs for a batch, by name."""
+    if isinstance(batch, data.Examples):
+        found = model.predict(batch, steps=1, verbose=0)
+    else:
+        found = model.predict(batch[0], batch_size=BATCH, verbose=0)
+    return found if isinstance(found, dict) else {"output": found}
+
+
+def weights_of(model):
+    """All that a file keeps: neither the seeds of dropout nor the state of a memory."""
+    return [one for one in model.weights if not re.search("seed|_state", one.path)]
+
+
+def copy_weights(old, new):
+    for one, other in zip(weights_of(old), weights_of(new), strict=True):
+        other.assign(np.array(ops.convert_to_numpy(one)))  # a copy: JAX gives its arrays away
+
+
+def forget(model):
+    """Drop the memory, if there is any, which no file keeps."""
+    if getattr(model, "memory", None) is not None:
+        model.memory.forget()
+
+
+def close(found, expected, **tolerance):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, err_msg=name, **tolerance)
+
+
+@pytest.fixture
+def state_of(values):
+    """A function that copies all of a model but the seeds of dropout."""
+    return lambda model: {
+        name: value for name, value in values(model).items() if "seed" not in name
+    }
+
+
+@pytest.fixture(scope="module")
+def made(request, tools, quick):
+    """A model of a row that no test trains: its biases are not 0, and its heads say something."""
+    keras.utils.set_random_seed(1)
+    row = ROWS[request.param]
+    model = row.make(tools)
+    compilation = model.get_compile_config()
+    random = np.random.default_rng(0)
+    for weight in weights_of(model):
+        weight.assign(ops.convert_to_numpy(weight) + random.normal(0, 0.1, weight.shape))
+    model.compile(**quick)
+    batch = row.batch(tools, model, 0)
+    outputs = outputs_of(model, batch)
+    return SimpleNamespace(row=row, model=model, batch=batch, outputs=outputs, by=compilation)
+
+
+def each(rows):
+    """The models of rows; pytest runs all columns of one before it makes the next."""
+    return pytest.mark.parametrize("made", rows, indirect=True)
+
+
+# === The columns ===
+
+
+@each(ROWS)
+def test_config_round_trip(made):
+    config = made.model.get_config()
+    written = json.dumps(config)
+    again = type(made.model).from_config(config)
+    assert json.dumps(config) == written
+    assert again.get_config() == config and again.settings() == made.model.settings()
+
+
+@each(ROWS)
+def test_xla_is_asked_for(made):
+    assert made.by["jit_compile"] is True
+
+
+@each(ROWS)
+def test_preset_round_trip(made, tmp_path, caplog, quick):
+    model, directory = made.model, str(tmp_path / "preset")
+    model.save_to_preset(directory)
+    with caplog.at_level(logging.WARNING, "keras_plm"):
+        again = type(model).from_preset(directory)
+    assert not caplog.records  # no head starts new
+    assert type(again) is type(model) and again.settings() == model.settings()
+    assert again.backbone.get_config() == model.backbone.get_config()
+    assert again.preprocessor.settings() == model.preprocessor.settings()
+    assert again.preprocessor.tokenizer.fingerprint == model.preprocessor.tokenizer.fingerprint
+    for old, new in zip(weights_of(model), weights_of(again), strict=True):
+        old, new = (ops.convert_to_numpy(weight) for weight in (old, new))
+        np.testing.assert_array_equal(new, old)
+    again.compile(**quick)
+    close(outputs_of(again, made.batch), made.outputs, rtol=1e-6, atol=1e-6)
+
+
+@each(ROWS)
+def test_mixed_precision(made, tools, quick):
+    """Outputs are float32, and less than 4 % of the largest from float32's: found is up to 2 %."""
+    half = made.row.make(tools, dtype="mixed_bfloat16")
+    copy_weights(made.model, half)
+    half.compile(**quick)
+    found = outputs_of(half, made.batch)
+    assert {name: value.dtype for name, value in found.items()} == {
+        name: value.dtype for name, value in made.outputs.items()
+    }
+    for name, value in made.outputs.items():
+        real = value > -1e9  # not masked
+        if value.dtype == "float32":
+            difference = np.abs(found[name] - value)[real].max()
+            assert difference < 0.04 * np.abs(value[real]).max(), name
+    assert {"float32"} == {weight.dtype for weight in weights_of(half)}
+    if made.row.trained:
+        assert np.isfinite(list(train(half, made.batch).values())).all()
+    if getattr(half, "memory", None) is not None:
+        assert half.memory.training_state.dtype == "bfloat16"
+
+
+@each(ROWS)
+def test_keras_file_goes_on_training(made, tools, tmp_path, state_of, same, quick):
+    row = made.row
+    model = row.make(tools)
+    if row.trained:
+        optimizer = keras.optimizers.AdamW(1e-2, weight_decay=0.5)
+        optimizer.exclude_from_weight_decay(var_names=["bias$", "gamma$"])
+        model.compile(optimizer, **quick)
+        logs = [train(model, made.batch) for _ in range(3)]
+        assert logs[-1]["loss"] < logs[0]["loss"]
+        assert row.logs in (None, set(logs[0]))
+        if row in SYSTEMS.values():
+            assert logs[0]["loss"] < 1.2 * len(model.heads) * np.log(300)
+    forget(model)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again) is type(model) and again.settings() == model.settings()
+    assert again.preprocessor.settings() == model.preprocessor.settings()
+    assert again.preprocessor.tokenizer.fingerprint == model.preprocessor.tokenizer.fingerprint
+    assert same(state_of(model), state_of(again))
+    assert same(*(outputs_of(one, made.batch) for one in (model, again)))
+    if row.trained:
+        following = row.batch(tools, model, 1)
+        logs = [train(one, following) for one in (model, again)]
+        assert logs[0] == logs[1]
+        assert same(state_of(model), state_of(again))
+
+
+@pytest.mark.slow
+@each([name for name, row in ROWS.items() if row.own_step])
+def test_xla_computes_the_same(made, tools, state_of, with_xla):
+    if keras.backend.backend() == "jax" and not made.row.quick_in_jax:
+        pytest.skip("JAX runs a step without XLA one operation at a time: two rows are enough")
+    model, ends = made.row.make(tools), []
+    following = made.row.batch(tools, model, 1)
+    for options in ({"jit_compile": True}, {"jit_compile": False, "run_eagerly": True}):
+        copy_weights(made.model, model)
+        model.compile(keras.optimizers.SGD(1.0), **options)
+        assert model.jit_compile == options["jit_compile"]
+        if getattr(model, "memory", None) is not None:
+            model.memory.forget()
+            model.memory.resize(BATCH, training=True)
+            state = model.memory.training_state
+            state.assign(np.random.default_rng(0).normal(size=state.shape))
+        ends.append((train(model, following), state_of(model)))
+    (logs, state), (expected_logs, expected_state) = ends
+    close(logs, expected_logs, rtol=1e-4, atol=1e-6)
+    close(state, expected_state, atol=1e-5)
