@@ -28,11 +28,22 @@ def docstrings():
                 yield f"{place}::{getattr(node, 'name', 'module')}", text
 
 
+# The examples that take over 3 s, by their class: each has several programs traced or compiled.
+SLOW = {"CausalLM", "PermutationLM"}
 EXAMPLES = [
-    pytest.param(name, code, id=f"{name}-{number}")
+    pytest.param(
+        name,
+        code,
+        id=f"{name}-{number}",
+        marks=[pytest.mark.slow] * (name.split("::")[1] in SLOW),
+    )
     for name, text in docstrings()
     for number, code in enumerate(FENCE.findall(text))
 ]
+
+
+def test_slow_examples_are_there():
+    assert SLOW <= {example.values[0].split("::")[1] for example in EXAMPLES}
 
 
 @pytest.mark.parametrize("name, code", EXAMPLES)

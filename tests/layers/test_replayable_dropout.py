@@ -59,7 +59,7 @@ X = {
 Y = np.random.default_rng(1).normal(size=(3, 2, 8)).astype("float32")
 
 
-def trained(remat, jit, memory_length):
+def trained(remat, compilation, memory_length):
     """The weights after two steps with dropout, and the loss."""
     keras.utils.set_random_seed(3)
     rates = {"dropout": 0.3, "attention_dropout": 0.2, "activation_dropout": 0.4}
@@ -72,27 +72,30 @@ def trained(remat, jit, memory_length):
         inputs["memory"] = features["memory"] = keras.Input(shape, name="memory")
         x["memory"] = np.random.default_rng(2).normal(size=(3, *shape)).astype("float32")
     model = keras.Model(inputs, backbone.encode(features)["target_output"])
-    model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse", jit_compile=jit)
+    model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse", **compilation)
     history = model.fit(x, Y, epochs=2, batch_size=3, shuffle=False, verbose=0).history
     return history["loss"], [ops.convert_to_numpy(weight) for weight in backbone.weights]
 
 
-@pytest.mark.parametrize("jit, memory_length", [(False, 0), (True, 4)])
-def test_remat_equals_no_remat_with_dropout(jit, memory_length):
+@pytest.mark.parametrize(
+    "jit, memory_length", [(False, 0), pytest.param(True, 4, marks=pytest.mark.slow)]
+)
+def test_remat_equals_no_remat_with_dropout(jit, memory_length, quick):
     """Weights after two steps: a mask that was drawn anew would give wrong gradients."""
-    loss, weights = trained(False, jit, memory_length)
-    loss_again, weights_again = trained(True, jit, memory_length)
+    compilation = {"jit_compile": True} if jit else quick
+    loss, weights = trained(False, compilation, memory_length)
+    loss_again, weights_again = trained(True, compilation, memory_length)
     np.testing.assert_allclose(loss_again, loss, rtol=1e-6)
     assert loss[0] != loss[1]
     for one, other in zip(weights_again, weights):
         np.testing.assert_allclose(one, other, atol=1e-6 * max(1, np.abs(other).max()))
 
 
-def test_remat_really_computes_again(monkeypatch):
+def test_remat_really_computes_again(monkeypatch, quick):
     """The test above would pass as well if `remat` did nothing."""
     calls = []
     remat = keras.remat
     monkeypatch.setattr(keras, "remat", lambda function: calls.append(1) or remat(function))
-    trained(True, False, 0)
+    trained(True, quick, 0)
     assert calls
     assert XLNetBackbone(20, 1, 2, 8, 16, remat=True).get_config()["remat"] is True

@@ -1,4 +1,4 @@
-"""A metric run over batches as a jitted training step runs it."""
+"""A metric run over batches."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,15 @@ import pytest
 
 @pytest.fixture
 def streamed(jitted):
-    """A function (metric, batches of arguments) -> result, with jitted updates and result."""
+    """A function (metric, batches of arguments) -> result.
+
+    Jitted on JAX, where it saves time; tests/test_parts_contract.py has each metric under jit.
+    """
     import keras
 
     def streamed(metric, batches):
         if keras.backend.backend() == "jax":
-            update = jitted(lambda state, *batch: metric.stateless_update_state(state, *batch))
+            update = jitted(metric.stateless_update_state)
             state = [variable.value for variable in metric.variables]
             for batch in batches:
                 state = update(state, *batch)
@@ -19,10 +22,9 @@ def streamed(jitted):
                 variable.assign(value)
             result = jitted(metric.stateless_result)(state)
         else:
-            update = jitted(lambda *batch: metric.update_state(*batch))
             for batch in batches:
-                update(*batch)
-            result = jitted(metric.result)()
+                metric.update_state(*batch)
+            result = metric.result()
         return float(np.array(keras.ops.convert_to_numpy(result)))
 
     return streamed

@@ -1,0 +1,668 @@
+"""The contract of heads, layers, metrics, objectives and their settings: one table of each.
+
+A row is a part with settings that are not its defaults, and what goes in. A column is a test.
+"""
+
+import inspect
+import json
+from dataclasses import dataclass
+from typing import Callable
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_plm import data, heads, layers, metrics, objectives
+from keras_plm.files import check_config
+from keras_plm.ops import content_visibility, query_visibility
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+# Sizes of which no two are equal: those of LENGTH and SLOTS are free in a model.
+BATCH, LENGTH, SLOTS, WIDTH, HEADS, KEY, VOCABULARY = 4, 6, 3, 8, 2, 5, 10
+
+
+def classes_of(package):
+    """The names of the public classes that can be made."""
+    public = {name: getattr(package, name) for name in package.__all__}
+    return {
+        name for name, one in public.items() if inspect.isclass(one) and not inspect.isabstract(one)
+    }
+
+
+def classes_in(rows):
+    """What the rows are about: the first word of their names."""
+    return {name.split()[0] for name in rows}
+
+
+def test_every_public_part_has_a_row():
+    assert classes_in(PARTS) == classes_of(heads) | classes_of(layers)
+    assert classes_in(METRICS) == classes_of(metrics)
+    assert classes_in(OBJECTIVES) | classes_in(SETTINGS) == classes_of(objectives)
+
+
+# === Rows of heads and layers ===
+
+
+@dataclass(frozen=True)
+class Row:
+    """A head or layer.
+
+    Attributes:
+        make: function of keyword arguments, such as a dtype, that makes one.
+        inputs: dict of arrays.
+        call: function of (layer, inputs), arrays or symbols. None: the layer takes them in order.
+        ready: function of (layer) that must come before a call with arrays.
+        float32: whether all float outputs are float32 under any policy.
+        near: how far half precision may be off, for the largest value of an output.
+    """
+
+    make: Callable
+    inputs: dict
+    call: Callable | None = None
+    ready: Callable = lambda layer: None
+    float32: bool = False
+    near: float = 0.03
+
+    def __call__(self, layer, inputs):
+        """The outputs, as a flat list."""
+        if not isinstance(next(iter(inputs.values())), keras.KerasTensor):
+            self.ready(layer)
+        called = self.call(layer, inputs) if self.call else layer(*inputs.values())
+        return [one for one in keras.tree.flatten(called) if one is not None]
+
+
+random = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return random.normal(size=shape).astype("float32")
+
+
+def large():
+    """An initializer of weights so large that scores matter."""
+    return keras.initializers.RandomNormal(stddev=0.5)
+
+
+def table(**options):
+    return keras.layers.ReversibleEmbedding(VOCABULARY, WIDTH, **options)
+
+
+ROWS, PER_HEAD = {"rows": normal(BATCH, LENGTH, WIDTH)}, normal(BATCH, LENGTH, HEADS, KEY)
+SLOT_ROWS, POOLED = normal(BATCH, SLOTS, WIDTH), {"pooled": normal(BATCH, WIDTH)}
+TOKENS = {"token_ids": random.integers(0, VOCABULARY, (BATCH, LENGTH)).astype("int32")}
+REAL = np.arange(LENGTH) < np.array([[LENGTH], [4], [2], [5]])
+TARGETS = np.array([[3, 1, 4], [0, 4, 4], [3, 0, 0], [5, 2, 1]], "int32")
+KEYS = np.tile(np.arange(LENGTH, dtype="int32"), (BATCH, 1))
+ORDER = np.array([[0, 2, 0, 1, 3, 0], [1, 2, 3, 4, 5, 6], [0] * 6, [0, 3, 2, 0, 0, 1]], "int32")
+SEES = ops.convert_to_numpy(content_visibility(ORDER, REAL))
+QUERY_SEES = ops.convert_to_numpy(query_visibility(ORDER, TARGETS, REAL))
+SAME = random.random((BATCH, LENGTH, LENGTH)) < 0.5
+BIAS = normal(1, HEADS, LENGTH, LENGTH)
+FRESH = np.array([True, False, True, False])
+
+BLOCK = dict(dropout=0.1, attention_dropout=0.2, layer_norm_epsilon=1e-6, remat=True)
+XL_BLOCK = dict(**BLOCK, activation_dropout=0.3, activation="gelu")
+STREAMS = {**ROWS, "query": SLOT_ROWS, "positions": TARGETS, "sees": SEES, "query_sees": QUERY_SEES}
+SPANS = dict(**ROWS, answer_mask=REAL, start_positions=np.array([5, -1, 1, -1], "int32"))
+EDGES = {"left": TARGETS, "right": (TARGETS + 4) % VOCABULARY, "offsets": TARGETS}
+
+
+def block(**options):
+    return layers.TransformerBlock(
+        *(HEADS, KEY, 16),
+        **BLOCK,
+        activation="relu",
+        normalize_first=True,
+        kernel_initializer=large(),
+        output_initializer=large(),
+        **options,
+    )
+
+
+def xl_block(biases=None, **options):
+    return layers.TransformerXLBlock(
+        *(HEADS, KEY, 16), **XL_BLOCK, biases=biases, kernel_initializer=large(), **options
+    )
+
+
+def distances(rows, **options):
+    return layers.RelativePositionEncoding(WIDTH, name="distances", **options)(rows)
+
+
+def with_two_streams(layer, given):
+    positions = distances(given["rows"], dtype=layer.dtype_policy)
+    return layer(
+        given["rows"],
+        given["query"],
+        shared={"position_encoding": positions},
+        content_own={"visible": given["sees"]},
+        query_own={"visible": given["query_sees"], "positions": given["positions"]},
+    )
+
+
+def with_two_kinds_of_rows(layer, given):
+    return layer(
+        given["rows"],
+        distances(given["rows"], dtype=layer.dtype_policy),
+        query=given["query"],
+        query_positions=given["positions"],
+        content_visible=given["sees"],
+        query_visible=given["query_sees"],
+    )
+
+
+def with_segments(layer, given):
+    positions = distances(given["rows"], dtype=layer.dtype_policy)
+    return layer(given["rows"], positions, visible=given["sees"], same_segment=given["same"])
+
+
+def with_tokens(layer, given):
+    """The table makes the rows too: the model holds it once."""
+    return layer(layer.token_embedding(given["token_ids"]))
+
+
+def with_edges(layer, given):
+    left, right = (layer.token_embedding(given[name]) for name in ("left", "right"))
+    return layer(left, right, given["offsets"])
+
+
+def with_a_loss(layer, given):
+    rows = layer.token_embedding(given["token_ids"])
+    return layer(rows[:, 0], rows, given["token_ids"], given["real"])
+
+
+def after_memory(layer, given):
+    memory = layer.memory(given["fresh"])
+    return layer(given["rows"], memory + 1.0)
+
+
+def with_maps(layer, given):
+    """The block alone and what it reads: the model holds it once."""
+    visible = given["sees"]
+    return layer.block(given["rows"], visible), layer(given["rows"], visible)
+
+
+def resize(layer):
+    getattr(layer, "memory", layer).forget()
+    getattr(layer, "memory", layer).resize(BATCH, training=False)
+
+
+LAYERS = {
+    "AttentionBiases": Row(
+        lambda **o: layers.AttentionBiases(HEADS, KEY, initializer=large(), **o),
+        {"query": PER_HEAD},
+    ),
+    "AttentionMaps": Row(
+        lambda **o: layers.AttentionMaps(block(**o)), {**ROWS, "sees": SEES}, with_maps
+    ),
+    "ChoicesToRows": Row(layers.ChoicesToRows, {"choices": normal(BATCH, 3, LENGTH)}),
+    "ChoicesToRows of masks": Row(layers.ChoicesToRows, {"choices": np.stack([REAL] * 3, 1)}),
+    "ProjectedAttention": Row(
+        lambda **o: layers.ProjectedAttention(
+            *(HEADS, KEY, 0.1), kernel_initializer=large(), output_initializer="zeros", **o
+        ),
+        {**ROWS, "sees": SEES, "bias": BIAS},
+        lambda layer, given: layer(given["rows"], given["sees"], bias=given["bias"]),
+    ),
+    "QueryRows": Row(
+        lambda **o: layers.QueryRows(layers.TokenAndQueryEmbedding(VOCABULARY, WIDTH, **o)),
+        {**TOKENS, "positions": TARGETS},
+        lambda layer, given: (layer.embedding(given["token_ids"]), layer(given["positions"])),
+    ),
+    "RelativePositionBias": Row(
+        lambda **o: layers.RelativePositionBias(
+            *(8, HEADS, 16), embeddings_initializer=large(), **o
+        ),
+        {"row_positions": TARGETS, "key_positions": KEYS},
+    ),
+    "RelativePositionEncoding": Row(
+        lambda **o: layers.RelativePositionEncoding(
+            *(WIDTH, True, 4), factorise=False, dropout=0.25, **o
+        ),
+        ROWS,
+        lambda layer, given: layer(given["rows"], memory_length=3, both_directions=True),
+    ),
+    "RelativePositionEncoding in factors": Row(
+        lambda **o: layers.RelativePositionEncoding(WIDTH, **o),
+        ROWS,
+        lambda layer, given: layer(given["rows"], memory_length=3),
+    ),
+    "RelativeSegmentEncoding": Row(
+        lambda **o: layers.RelativeSegmentEncoding(
+            *(HEADS, KEY, False), kernel_initializer=large(), **o
+        ),
+        {"query": PER_HEAD, "same": SAME},
+    ),
+    "ReplayableDropout": Row(lambda **o: layers.ReplayableDropout(0.3, **o), ROWS),
+    "RowsToChoices": Row(
+        layers.RowsToChoices,
+        {"scores": normal(BATCH * 3, 1), "choices": np.zeros((BATCH, 3, LENGTH), "int32")},
+    ),
+    "SegmentMemory": Row(
+        lambda **o: layers.SegmentMemory(HEADS, KEY, WIDTH, **o), {"fresh": FRESH}, ready=resize
+    ),
+    "TokenAndQueryEmbedding": Row(
+        lambda **o: layers.TokenAndQueryEmbedding(VOCABULARY, WIDTH, large(), **o), TOKENS
+    ),
+    "TransformerBlock": Row(
+        block,
+        {**ROWS, "sees": SEES, "bias": BIAS},
+        lambda layer, given: layer(given["rows"], given["sees"], bias=given["bias"]),
+    ),
+    "TransformerXLBlock": Row(xl_block, {**ROWS, "sees": SEES, "same": SAME}, with_segments),
+    "TransformerXLBlock without segments": Row(
+        lambda **o: xl_block(segments=False, **o),
+        ROWS,
+        lambda layer, given: layer(given["rows"], distances(given["rows"])),
+    ),
+    "TransformerXLBlock with given biases": Row(
+        lambda **o: xl_block(layers.AttentionBiases(HEADS, KEY, name="shared", **o), **o),
+        {**ROWS, "sees": SEES, "same": SAME},
+        with_segments,
+    ),
+    "TwoStream": Row(lambda **o: layers.TwoStream(xl_block(**o)), STREAMS, with_two_streams),
+    "TwoStreamAttention": Row(
+        lambda **o: layers.TwoStreamAttention(
+            *(HEADS, KEY), dropout=0.25, kernel_initializer=large(), **o
+        ),
+        STREAMS,
+        with_two_kinds_of_rows,
+    ),
+    "TwoStreamAttention without segments": Row(
+        lambda **o: layers.TwoStreamAttention(HEADS, KEY, segments=False, **o),
+        STREAMS,
+        with_two_kinds_of_rows,
+    ),
+    "UpdateSegmentMemory": Row(
+        lambda **o: layers.UpdateSegmentMemory(layers.SegmentMemory(HEADS, KEY, WIDTH, **o), **o),
+        {**ROWS, "fresh": FRESH},
+        after_memory,
+        ready=resize,
+    ),
+}
+HEADS_OF_MODELS = {
+    "AnswerClass": Row(
+        lambda **o: heads.AnswerClass(WIDTH, 0.3, large(), **o),
+        {**POOLED, "summary": normal(BATCH, WIDTH)},
+        float32=True,
+    ),
+    "AuxiliaryLMLoss": Row(
+        lambda **o: heads.AuxiliaryLMLoss(table(**o), 0.25, name="lm"),
+        {**TOKENS, "real": REAL},
+        with_a_loss,
+    ),
+    "BeamSpanHead": Row(
+        lambda **o: heads.BeamSpanHead(WIDTH, 4, 2, 0.3, 1e-5, large(), **o), SPANS, float32=True
+    ),
+    "EndLogits": Row(
+        lambda **o: heads.EndLogits(WIDTH, 1e-5, large(), **o),
+        {**ROWS, "starts": SLOT_ROWS},
+        float32=True,
+    ),
+    "MaskedLMHead": Row(
+        lambda **o: heads.MaskedLMHead(table(**o)), TOKENS, with_tokens, float32=True
+    ),
+    "MaskedLMHead with transform": Row(
+        lambda **o: heads.MaskedLMHead(table(**o), True, "relu", 1e-5, False, large()),
+        TOKENS,
+        with_tokens,
+        float32=True,
+    ),
+    "SentencePairHead": Row(lambda **o: heads.SentencePairHead(large(), **o), POOLED, float32=True),
+    "SpanBoundaryHead": Row(
+        lambda **o: heads.SpanBoundaryHead(table(**o), 3, 7, "relu", 1e-5, large()),
+        EDGES,
+        with_edges,
+        float32=True,
+    ),
+    "SpanHead": Row(
+        lambda **o: heads.SpanHead(large(), **o), {**ROWS, "answer_mask": REAL}, float32=True
+    ),
+    "SummaryHead": Row(
+        lambda **o: heads.SummaryHead(3, WIDTH, 0.2, kernel_initializer=large(), **o),
+        POOLED,
+        float32=True,
+    ),
+    "SummaryHead of a summary": Row(
+        lambda **o: heads.SummaryHead(3, WIDTH, summarise=False, **o), POOLED, float32=True
+    ),
+    "TokenHead": Row(lambda **o: heads.TokenHead(3, 0.2, large(), **o), ROWS, float32=True),
+}
+PARTS = {**LAYERS, **HEADS_OF_MODELS}
+parts = pytest.mark.parametrize("row", PARTS.values(), ids=PARTS)
+
+
+def to_numpy(tensors):
+    """Arrays, those of half precision in float32."""
+    return [
+        ops.convert_to_numpy(ops.cast(one, "float32") if is_float(one) else one) for one in tensors
+    ]
+
+
+def is_float(tensor):
+    return "float" in keras.backend.standardize_dtype(tensor.dtype)
+
+
+def made(row, **options):
+    """A layer that was called, so that it is built, with weights of which none is 0."""
+    layer = row.make(**options)
+    row(layer, row.inputs)
+    values = np.random.default_rng(1)
+    for weight in weights_of(layer):
+        weight.assign(values.normal(0, 0.5, weight.shape))
+    return layer
+
+
+def weights_of(layer):
+    """Without the seeds of dropout and the states of a memory."""
+    return [weight for weight in layer.weights if "state" not in weight.path.rsplit("/")[-1]]
+
+
+def assert_equal(found, expected):
+    for one, other in zip(to_numpy(found), to_numpy(expected), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# === Columns of heads and layers ===
+
+
+@parts
+def test_config_round_trip(row):
+    layer = made(row)
+    config = layer.get_config()
+    signature = inspect.signature(type(layer).__init__).parameters
+    assert set(signature) - {"self", "args", "kwargs"} <= set(config)
+    written = json.dumps(config)
+    again = type(layer).from_config(config)
+    assert json.dumps(config) == written  # `from_config` leaves its argument as it is
+    assert again.get_config() == config
+    row(again, row.inputs)
+    for weight, value in zip(weights_of(again), weights_of(layer), strict=True):
+        weight.assign(value)
+    assert_equal(row(again, row.inputs), row(layer, row.inputs))
+
+
+@parts
+def test_symbols_have_the_shapes_and_dtypes_of_arrays(row):
+    """None in a shape is what only an array says."""
+    layer = row.make()
+    symbols = {
+        name: keras.KerasTensor(value.shape, str(value.dtype)) for name, value in row.inputs.items()
+    }
+    arrays = row(layer, row.inputs)
+    for symbol, array in zip(row(row.make(), symbols), arrays, strict=True):
+        assert symbol.dtype == keras.backend.standardize_dtype(array.dtype)
+        assert len(symbol.shape) == len(array.shape)
+        known = zip(symbol.shape, array.shape)
+        assert all(size in (None, other) for size, other in known), symbol.shape
+
+
+@parts
+def test_files_of_a_model(row, tmp_path):
+    """Of free lengths; a part that stands at two places of the model is one after reload too."""
+    inputs = {
+        name: keras.Input(
+            [None if size in (LENGTH, SLOTS) else size for size in value.shape[1:]],
+            batch_size=1 if len(value) == 1 else None,
+            dtype=str(value.dtype),
+            name=name,
+        )
+        for name, value in row.inputs.items()
+    }
+    model = keras.Model(inputs, row(row.make(), inputs))
+
+    def outputs(model):
+        for one in model.layers:
+            if isinstance(one, layers.SegmentMemory):
+                resize(one)
+        return keras.tree.flatten(model(row.inputs))
+
+    values = np.random.default_rng(1)
+    for weight in weights_of(model):
+        weight.assign(values.normal(0, 0.5, weight.shape))
+    expected = outputs(model)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert len(weights_of(again)) == len(weights_of(model))
+    assert_equal(outputs(again), expected)
+    model.save_weights(tmp_path / "model.weights.h5")
+    for weight in weights_of(again):
+        weight.assign(weight * 0.0)
+    again.load_weights(tmp_path / "model.weights.h5")
+    assert_equal(outputs(again), expected)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@parts
+def test_half_precision_is_near(row, policy):
+    whole, half = made(row), made(row, dtype=policy)
+    assert half.compute_dtype == policy.removeprefix("mixed_")
+    outputs = row(half, row.inputs)
+    if row.float32:
+        assert {keras.backend.standardize_dtype(o.dtype) for o in outputs} <= {"float32", "int32"}
+    for found, expected in zip(to_numpy(outputs), to_numpy(row(whole, row.inputs)), strict=True):
+        assert np.isfinite(found).all()
+        if expected.dtype.kind == "f":
+            hidden = expected < -1e29  # what a mask left out
+            assert ((found < -1e29) == hidden).all()
+            found, expected = np.where(hidden, 0, found), np.where(hidden, 0, expected)
+            largest = np.abs(expected).max(initial=1)
+            np.testing.assert_allclose(found, expected, rtol=0, atol=row.near * largest)
+
+
+# === Metrics ===
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A metric and the batches that it sees: arguments of `update_state`."""
+
+    make: Callable
+    batches: list
+    compiled: bool = True
+
+
+NAMES = ["O", "B-a", "I-a", "B-b", "I-b"]
+
+
+def batches_of(*makers, sizes=(20, 20, 9)):
+    return [tuple(make(size) for make in makers) for size in sizes]
+
+
+def tags(size):
+    return random.integers(0, len(NAMES), (size, 5)).astype("int32")
+
+
+def weights(size):
+    return (random.random(size) < 0.7).astype("float32")
+
+
+def vector(size):
+    return normal(size)
+
+
+METRICS = {
+    "EntityF1": MetricRow(
+        lambda: metrics.EntityF1(NAMES, from_logits=False, name="f1"), batches_of(tags, tags)
+    ),
+    "MatthewsCorrelation": MetricRow(
+        lambda: metrics.MatthewsCorrelation(2, from_logits=False, name="mcc"),
+        batches_of(*[lambda size: random.integers(0, 2, size).astype("int32")] * 2, weights),
+    ),
+    "PearsonCorrelation": MetricRow(
+        lambda: metrics.PearsonCorrelation(name="r"), batches_of(vector, vector, weights)
+    ),
+    "SpearmanCorrelation": MetricRow(
+        lambda: metrics.SpearmanCorrelation(77, name="rank"), batches_of(vector, vector, weights)
+    ),
+    "SquadScore": MetricRow(
+        lambda: metrics.SquadScore(name="answers"),
+        [([["the old dog"], []], ["dog", ""]), ([["a cat"]], ["a cat"])],
+        compiled=False,  # it takes texts
+    ),
+}
+each_metric = pytest.mark.parametrize("row", METRICS.values(), ids=METRICS)
+
+
+@each_metric
+def test_config_of_a_metric(row):
+    metric = row.make()
+    config = keras.saving.serialize_keras_object(metric)
+    again = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
+    assert type(again) is type(metric) and again.get_config() == metric.get_config()
+    assert config["registered_name"] == f"keras_plm>{type(metric).__name__}"
+    signature = inspect.signature(type(metric).__init__).parameters
+    assert set(signature) - {"self", "kwargs"} <= set(metric.get_config())
+
+
+@each_metric
+def test_batches_under_jit_are_one_batch(row, jitted):
+    """And after a reset they are forgotten."""
+    whole, metric = row.make(), row.make()
+    if not row.compiled:
+        whole.update_state(*(sum(parts, []) for parts in zip(*row.batches)))
+        for batch in row.batches:
+            metric.update_state(*batch)
+        assert metric.result() == pytest.approx(whole.result())
+        assert 0 < metric.result()["exact_match"] < 1
+        return
+    whole.update_state(*(np.concatenate(parts) for parts in zip(*row.batches)))
+    expected = float(whole.result())
+    assert 0 < abs(expected) < 1
+    if keras.backend.backend() == "jax":
+        update = jitted(metric.stateless_update_state)
+        state = [variable.value for variable in metric.variables]
+        for batch in row.batches:
+            state = update(state, *batch)
+        result = jitted(metric.stateless_result)(state)
+        for variable, value in zip(metric.variables, state):
+            variable.assign(value)
+    else:
+        update = jitted(metric.update_state)
+        for batch in row.batches:
+            update(*batch)
+        result = jitted(metric.result)()
+    np.testing.assert_allclose(float(result), expected, atol=2e-6)
+    np.testing.assert_allclose(float(metric.result()), expected, atol=2e-6)
+    metric.reset_state()
+    assert not any(ops.convert_to_numpy(variable).any() for variable in metric.variables)
+
+
+# === Objectives, selections and corruptions ===
+
+MASKING = dict(sequence_length=32, num_predict=6)
+
+
+def masked(tokenizer, **settings):
+    return objectives.MaskedModeling.for_tokenizer(tokenizer, **{**MASKING, **settings})
+
+
+def pairs(tokenizer):
+    masking = masked(tokenizer, select=SETTINGS["RandomSelection"], rows="sentence_pair")
+    return objectives.ObjectiveSum((masking, objectives.SentencePair(32, short_rate=0.2)))
+
+
+SETTINGS = {
+    "Corruption": objectives.Corruption(0.6, 0.3, "span", "corpus"),
+    "NgramSelection": objectives.NgramSelection(2, 0.3, (0.7, 0.3), "token"),
+    "RandomSelection": objectives.RandomSelection("word", 0.2, "bernoulli"),
+    "SpanSelection": objectives.SpanSelection(0.3, 8, 0.2),
+}
+OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
+    "CausalModeling": (
+        "xlm",
+        lambda _: objectives.CausalModeling(32, "language_stream", False, True, True, 0.7),
+    ),
+    "MaskedModeling": (
+        "bert",
+        lambda tokenizer: masked(
+            tokenizer, select=SETTINGS["NgramSelection"], static_passes=2, transform=False
+        ),
+    ),
+    "MaskedModeling of spans": (
+        "bert",
+        lambda tokenizer: masked(
+            tokenizer,
+            select=SETTINGS["SpanSelection"],
+            corrupt=SETTINGS["Corruption"],
+            span_boundary=7,
+        ),
+    ),
+    "MaskedModeling of translations": (
+        "xlm",
+        lambda tokenizer: masked(
+            tokenizer,
+            rows="translation_pair",
+            languages=True,
+            positions=True,
+            language_exponent=0.3,
+        ),
+    ),
+    "MaskedPermutationModeling": (
+        "roberta",
+        lambda tokenizer: objectives.MaskedPermutationModeling(masked(tokenizer), 3),
+    ),
+    "Mixture": (
+        "bert",
+        lambda tokenizer: objectives.Mixture(
+            (masked(tokenizer, rows="packed", segments=True), pairs(tokenizer)), (1, 2.5)
+        ),
+    ),
+    "ObjectiveSum": ("bert", pairs),
+    "PermutationModeling": (
+        "xlnet",
+        lambda _: objectives.PermutationModeling(32, 16, 9, 16, 3, 5, 2, "word", True),
+    ),
+    "PrefixModeling": (
+        "bert",
+        lambda tokenizer: objectives.PrefixModeling(
+            masked(tokenizer, rows="sentence_pair"), "left_to_right", "masked_target", False
+        ),
+    ),
+    "RandomOrderMasking": (
+        "bert",
+        lambda tokenizer: objectives.RandomOrderMasking(masked(tokenizer)),
+    ),
+    "SentencePair": ("bert", lambda _: objectives.SentencePair(32, "swapped", 0.3)),
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_config_of_a_selection_or_corruption(setting):
+    config = setting.get_config()
+    written = json.dumps(config)
+    again = type(setting).from_config(json.loads(written))
+    assert again == setting and type(again) is type(setting)
+    type(setting).from_config(config)
+    assert json.dumps(config) == written
+
+
+@pytest.mark.parametrize("layout, make", OBJECTIVES.values(), ids=OBJECTIVES)
+def test_config_of_an_objective(layout, make, tokenizers):
+    objective = make(tokenizers[layout])
+    config = objective.get_config()
+    written = json.dumps(config)
+    check_config(json.loads(written))  # as a preset's configuration is checked
+    for cls in (objectives.Objective, type(objective)):
+        again = cls.from_config(json.loads(written))
+        assert again == objective and type(again) is type(objective)
+        assert hash(again) == hash(objective) and again.get_config() == config
+    type(objective).from_config(config)
+    assert json.dumps(config) == written
+
+
+@pytest.mark.parametrize("layout, make", OBJECTIVES.values(), ids=OBJECTIVES)
+def test_batches_of_an_objective_have_one_shape(layout, make, tokenizers, corpora):
+    objective = make(tokenizers[layout])
+    examples, described = data.examples(corpora[layout], objective, BATCH), []
+    for step in range(6):
+        batch = x, y, weight = examples.batch_at(step)
+        assert set(x) == set(objective.feature_names)
+        assert set(y) == set(weight) == set(objective.head_names)
+        for name, targets in y.items():
+            assert targets.shape[1:] == objective.target_shape(name) == weight[name].shape[1:]
+        described.append(keras.tree.map_structure(lambda one: (one.shape, str(one.dtype)), batch))
+    assert all(one == described[0] for one in described)
+    assert {dtype for part in described[0][0].values() for dtype in part[1:]} <= {"int32", "bool"}
