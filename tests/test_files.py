@@ -43,7 +43,7 @@ def test_atomic_directory_may_fill_an_empty_directory(tmp_path):
 def test_atomic_directory_leaves_the_old_one_on_any_exception(tmp_path, error):
     path = tmp_path / "result"
     write(path, "old")
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error), check=lambda caught: caught is error):
         with files.atomic_directory(path, "marker.json") as directory:
             (directory / "marker.json").write_text("new")
             raise error
@@ -197,7 +197,7 @@ def test_load_array(tmp_path):
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="array.npy"):
         files.load_array(path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="missing.npy"):
         files.load_array(tmp_path / "missing.npy")
 
 

@@ -247,10 +247,12 @@ def test_a_kill_while_saving_keeps_the_older_one(model, saved, values, same, mon
     with pytest.raises(OSError, match="No space"):
         callback.save()
     monkeypatch.undo()
-    monkeypatch.setattr(
-        checkpoint, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
-    )
-    with pytest.raises(KeyboardInterrupt):
+
+    def stopped(*_):
+        raise KeyboardInterrupt("Ctrl-C")
+
+    monkeypatch.setattr(checkpoint, "write_json", stopped)
+    with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
         callback.save()
     monkeypatch.undo()
     assert [path.name for path in Path(saved).parent.iterdir()] == ["checkpoint"]

@@ -219,9 +219,9 @@ def test_missing_files(file, pretrained, tmp_path):
 
 
 def test_no_preset(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no preset .*nowhere"):
         Pretrainer.from_preset(str(tmp_path / "nowhere"))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no file 'config.json'"):
         Pretrainer.from_preset(str(tmp_path))
 
 
@@ -263,52 +263,56 @@ def set_in(*path, value):
     return change
 
 
+LAMBDA = {"class_name": "Lambda", "config": {}}
+OBJECTIVE = ["settings", "objective"]
+
+
 @pytest.mark.parametrize(
-    "file, path, value",
+    "file, path, value, message",
     [
-        ("config.json", ["class_name"], "Lambda"),
-        ("config.json", ["registered_name"], "builtins>eval"),
-        ("config.json", ["config"], None),
-        ("config.json", ["config", "num_layers"], 10**9),
-        ("config.json", ["config", "num_layers"], -1),
-        ("config.json", ["config", "hidden_dim"], 10**15),
-        ("config.json", ["config", "activation"], "../../evil"),
-        ("config.json", ["config", "activation"], {"class_name": "Lambda", "config": {}}),
-        ("config.json", ["config", "name"], "/etc/passwd"),
-        ("config.json", ["config", "dtype"], {"class_name": "Lambda", "config": {}}),
-        ("config.json", ["config", "more"], 1),
-        ("task.json", ["settings"], None),
-        ("task.json", ["settings", "objective"], None),
-        ("task.json", ["settings", "objective", "class"], "Lambda"),
-        ("task.json", ["settings", "objective", "num_predict"], 10**12),
-        ("task.json", ["settings", "objective", "num_predict"], "6"),
-        ("task.json", ["settings", "objective", "span_unit"], "https://x"),
-        ("task.json", ["settings", "objective", "more"], 1),
-        ("preprocessor.json", ["class"], "Lambda"),
-        ("preprocessor.json", ["sequence_length"], 10**12),
-        ("tokenizer.json", ["class"], "Lambda"),
-        ("tokenizer.json", ["fingerprint"], "0" * 64),
+        ("config.json", ["class_name"], "Lambda", "a preset of the class .* Expected one of"),
+        ("config.json", ["registered_name"], "builtins>eval", "of the class 'builtins>eval'"),
+        ("config.json", ["config"], None, "config.json has no `config` object"),
+        ("config.json", ["config", "num_layers"], 10**9, r"'num_layers'\] must be within"),
+        ("config.json", ["config", "num_layers"], -1, "at least 1. Received: num_layers=-1"),
+        ("config.json", ["config", "hidden_dim"], 10**15, r"'hidden_dim'\] must be within"),
+        ("config.json", ["config", "activation"], "../../evil", "not be a path or a URL.*evil"),
+        ("config.json", ["config", "activation"], LAMBDA, "An activation is given by its name"),
+        ("config.json", ["config", "name"], "/etc/passwd", "not be a path or a URL.*passwd"),
+        ("config.json", ["config", "dtype"], LAMBDA, "Not a dtype policy"),
+        ("config.json", ["config", "more"], 1, r"XLNetBackbone has no arguments \['more'\]"),
+        ("task.json", ["settings"], None, "task.json has no `settings` object"),
+        ("task.json", OBJECTIVE, None, "must be a dict. Received: config=None"),
+        ("task.json", [*OBJECTIVE, "class"], "Lambda", "Unknown objective.*class='Lambda'"),
+        ("task.json", [*OBJECTIVE, "num_predict"], 10**12, r"'num_predict'\] must be within"),
+        ("task.json", [*OBJECTIVE, "num_predict"], "6", "an integer >= 1. Received: num_predict"),
+        ("task.json", [*OBJECTIVE, "span_unit"], "https://x", "not be a path or a URL.*https://x"),
+        ("task.json", [*OBJECTIVE, "more"], 1, r"missing \[\], unknown \['more'\]"),
+        ("preprocessor.json", ["class"], "Lambda", "json does not describe a TextPreprocessor"),
+        ("preprocessor.json", ["sequence_length"], 10**12, r"'sequence_length'\] must be within"),
+        ("tokenizer.json", ["class"], "Lambda", "a tokenizer of one of.*class='Lambda'"),
+        ("tokenizer.json", ["fingerprint"], "0" * 64, "vocabulary in .* is not the one that"),
     ],
 )
-def test_edited_pretrainer(file, path, value, edited):
-    with pytest.raises(ValueError):
+def test_edited_pretrainer(file, path, value, message, edited):
+    with pytest.raises(ValueError, match=message):
         Pretrainer.from_preset(edited(file, set_in(*path, value=value)))
 
 
 @pytest.mark.parametrize(
-    "path, value",
+    "path, value, message",
     [
-        (["settings"], [1, 2]),
-        (["settings", "num_classes"], 10**9),
-        (["settings", "num_classes"], "3"),
-        (["settings", "num_classes"], None),
-        (["settings", "dropout"], 7.0),
-        (["settings", "more"], 1),
-        (["settings", "backbone"], "x"),
+        (["settings"], [1, 2], "task.json has no `settings` object"),
+        (["settings", "num_classes"], 10**9, r"'num_classes'\] must be within"),
+        (["settings", "num_classes"], "3", "`num_classes` must be an integer.*Received: '3'"),
+        (["settings", "num_classes"], None, "`num_classes` must be an integer.*Received: None"),
+        (["settings", "dropout"], 7.0, "between 0 and 1. Received: rate=7.0"),
+        (["settings", "more"], 1, r"TextClassifier has no settings \['more'\]"),
+        (["settings", "backbone"], "x", r"TextClassifier has no settings \['backbone'\]"),
     ],
 )
-def test_edited_classifier(path, value, edited, finetuned):
-    with pytest.raises(ValueError):
+def test_edited_classifier(path, value, message, edited, finetuned):
+    with pytest.raises(ValueError, match=message):
         TextClassifier.from_preset(edited("task.json", set_in(*path, value=value), finetuned))
 
 
@@ -332,9 +336,9 @@ def test_a_kill_while_saving(error, step, pretrainer, classifier, tmp_path, monk
         raise error
 
     monkeypatch.setattr(task_preset, step, fail)
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error), check=lambda caught: caught is error):
         classifier.save_to_preset(str(directory))
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error), check=lambda caught: caught is error):
         classifier.save_to_preset(str(tmp_path / "other"))
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["preset"]

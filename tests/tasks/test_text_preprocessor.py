@@ -170,7 +170,7 @@ def test_edited_settings(preprocessor, tmp_path, changes):
 
 
 def test_missing_and_foreign_files(preprocessor, other_tokenizer, tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no preset .*nowhere"):
         TextPreprocessor.from_preset(str(tmp_path / "nowhere"))
     directory = str(tmp_path / "preset")
     preprocessor.save_to_preset(directory)

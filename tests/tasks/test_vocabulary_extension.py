@@ -181,7 +181,7 @@ def test_what_cannot_be_extended(masked_lm, wordpiece, make_transformer, tmp_pat
     assert (new / "notes.txt").read_text() == "mine"
     backbone = make_transformer(wordpiece.vocabulary_size)
     backbone.save_to_preset(str(tmp_path / "bare"))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no file 'tokenizer.json'"):
         extend_vocabulary(str(tmp_path / "bare"), NEW, str(tmp_path / "other"))
 
 
