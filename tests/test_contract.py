@@ -284,7 +284,7 @@ def made(request, tools, quick):
     model.compile(**quick)
     batch = row.batch(tools, model, 0)
     outputs = outputs_of(model, batch)
-    return SimpleNamespace(row=row, model=model, batch=batch, outputs=outputs, by=compilation)
+    return SimpleNamespace(row=row, model=model, batch=batch, outputs=outputs, asked=compilation)
 
 
 def each(rows):
@@ -306,7 +306,7 @@ def test_config_round_trip(made):
 
 @each(ROWS)
 def test_xla_is_asked_for(made):
-    assert made.by["jit_compile"] is True
+    assert made.asked["jit_compile"] is True
 
 
 @each(ROWS)

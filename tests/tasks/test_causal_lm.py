@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_plm.backbones import XLNetBackbone
 from keras_plm.objectives import CausalModeling
-from keras_plm.tasks import BeamSearch, CausalLM, Pretrainer, TextClassifier, TextPreprocessor
+from keras_plm.tasks import BeamSearch, CausalLM, Pretrainer, TextPreprocessor
 
 PROMPTS = ["the dog was", "I went to the boat and"]
 GPT = {"num_segments": 0, "embedding_norm": False, "normalize_first": True, "causal": True}
@@ -141,20 +141,6 @@ def test_learns_from_features(make_transformer, graph):
         model.fit(["a text"], verbose=0)
 
 
-def test_presets(model, tmp_path, caplog, quick):
-    model.save_to_preset(str(tmp_path / "preset"))
-    with caplog.at_level(logging.WARNING, "keras_plm"):
-        again = CausalLM.from_preset(str(tmp_path / "preset"))
-    assert not caplog.records
-    again.compile(**quick)
-    expected = model.score(PROMPTS)
-    for one, other in zip(again.score(PROMPTS), expected):
-        np.testing.assert_allclose(one.tokens, other.tokens, rtol=1e-5)
-    classifier = TextClassifier.from_preset(str(tmp_path / "preset"), num_classes=2)
-    weights = model.backbone.get_weights()
-    assert all(map(np.array_equal, weights, classifier.backbone.get_weights()))
-
-
 def test_the_preset_of_a_pretrainer_brings_its_head(make_transformer, byte_level, tmp_path, caplog):
     objective = CausalModeling(sequence_length=16, documents_apart=False, output_bias=True)
     preprocessor = TextPreprocessor(byte_level, 16)
@@ -168,18 +154,6 @@ def test_the_preset_of_a_pretrainer_brings_its_head(make_transformer, byte_level
         model = CausalLM.from_preset(str(tmp_path / "preset"))
     assert not caplog.records and not model.transform
     np.testing.assert_array_equal(ops.convert_to_numpy(model.heads["tokens"].bias), bias)
-
-
-def test_keras_file(make_transformer, byte_level, tmp_path, quick):
-    options = {**GPT, "dtype": "mixed_bfloat16"}
-    backbone = make_transformer(byte_level.vocabulary_size, **options)
-    model = CausalLM(backbone, TextPreprocessor(byte_level, 16), use_bias=True)
-    model.compile(**quick)
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(again) is CausalLM and again.settings() == model.settings()
-    texts = [one.generate(PROMPTS[:1], 8, "greedy") for one in (model, again)]
-    assert texts[0] == texts[1]
 
 
 def test_wrong_input(plain, model, make_transformer):

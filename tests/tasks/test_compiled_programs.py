@@ -1,9 +1,10 @@
 import keras
 import keras_hub
 import numpy as np
+import pytest
 from keras import ops
 
-from keras_plm.tasks.compiled_programs import PROGRAMS_KEPT, CompiledPrograms
+from keras_plm.tasks.compiled_programs import PROGRAMS_KEPT, CompiledPrograms, xla_is_allowed
 
 
 def made(**options):
@@ -68,3 +69,49 @@ def test_the_oldest_programs_are_forgotten():
         result = programs.run((number,), lambda x: ops.add(x, 1), None, np.zeros(1))
         assert result == 1
     assert len(programs._compiled) <= PROGRAMS_KEPT
+
+
+@pytest.mark.parametrize("value, allowed", [("0", False), ("1", True), (None, True)])
+def test_xla_is_turned_off_by_the_environment(value, allowed, make_classifier, monkeypatch):
+    """On TensorFlow only, and what is saved stays what was asked for."""
+    monkeypatch.delenv("KERAS_PLM_JIT_COMPILE")
+    if value is not None:
+        monkeypatch.setenv("KERAS_PLM_JIT_COMPILE", value)
+    allowed = allowed or keras.backend.backend() == "jax"
+    assert xla_is_allowed() == allowed
+    model = make_classifier(num_layers=1)
+    assert model.jit_compile == allowed  # by the default compilation
+    model.compile("sgd", jit_compile=True)
+    assert model.jit_compile == allowed
+    assert model.get_compile_config()["jit_compile"] is True
+    model.compile("sgd", jit_compile=False)
+    assert not model.jit_compile and model.get_compile_config()["jit_compile"] is False
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a matter of tf.function")
+@pytest.mark.parametrize("value", ["0", "1"])
+def test_steps_and_programs_are_compiled_as_the_environment_says(
+    value, make_classifier, monkeypatch
+):
+    import tensorflow as tf
+
+    monkeypatch.setenv("KERAS_PLM_JIT_COMPILE", value)
+    model, asked, function = make_classifier(num_layers=1), [], tf.function
+
+    def spy(*arguments, jit_compile=None, **options):
+        asked.append(bool(jit_compile))
+        return function(*arguments, **options)  # without XLA, which would take seconds
+
+    monkeypatch.setattr(tf, "function", spy)
+    model.make_train_function()
+    assert any(asked) == (value == "1")
+    asked.clear()
+    CompiledPrograms(made()).run(("f",), lambda x: x, None, np.ones(1))
+    assert asked == [value == "1"]
+
+
+@pytest.mark.parametrize("value", ["no", "", "2"])
+def test_a_bad_value_of_the_environment_is_refused(value, monkeypatch):
+    monkeypatch.setenv("KERAS_PLM_JIT_COMPILE", value)
+    with pytest.raises(ValueError, match=f"KERAS_PLM_JIT_COMPILE must be 0 or 1.*{value!r}"):
+        xla_is_allowed()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_plm.tasks import MaskedLM, TextClassifier, TextPreprocessor
+from keras_plm.tasks import MaskedLM, TextPreprocessor
 
 TEXTS = ["the dog was red", "a fish", "I went to the boat"]
 MASKED = ["the [MASK] was red", "[MASK] fish [MASK]"]
@@ -96,19 +96,6 @@ def test_learns_from_features(make_transformer, wordpiece, graph):
         model.fit(TEXTS, verbose=0)
 
 
-def test_presets(model, tmp_path, caplog, quick):
-    model.save_to_preset(str(tmp_path / "preset"))
-    with caplog.at_level(logging.WARNING, "keras_plm"):
-        again = MaskedLM.from_preset(str(tmp_path / "preset"), sequence_length=32)
-    assert not caplog.records
-    again.compile(**quick)
-    expected = model.score(TEXTS[:1], batch_size=4)
-    np.testing.assert_allclose(again.score(TEXTS[:1], batch_size=4), expected, rtol=1e-5)
-    classifier = TextClassifier.from_preset(str(tmp_path / "preset"), num_classes=2)
-    weights = model.backbone.get_weights()
-    assert all(map(np.array_equal, weights, classifier.backbone.get_weights()))
-
-
 def test_a_head_without_transform_is_found_by_what_it_is(make_transformer, tmp_path, caplog):
     """The preset of another task says how its head was made."""
     plain = MaskedLM(make_transformer(20), None, False, "relu", use_bias=False)
@@ -122,21 +109,6 @@ def test_a_head_without_transform_is_found_by_what_it_is(make_transformer, tmp_p
     assert not caplog.records
     expected = {"transform": False, "head_activation": "relu", "use_bias": False}
     assert again.settings() == expected
-
-
-def test_keras_file(make_transformer, wordpiece, tmp_path, quick):
-    model = MaskedLM(
-        make_transformer(wordpiece.vocabulary_size, dtype="mixed_bfloat16"),
-        TextPreprocessor(wordpiece, 16),
-    )
-    model.compile(**quick)
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(again) is MaskedLM and again.settings() == model.settings()
-    x, _, _ = features_of(model, TEXTS)
-    got, expected = again.predict_on_batch(x)["tokens"], model.predict_on_batch(x)["tokens"]
-    assert got.dtype == "float32"
-    np.testing.assert_allclose(got, expected)
 
 
 def test_backbones_that_predict_otherwise(make_backbone, make_transformer):

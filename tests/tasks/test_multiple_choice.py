@@ -127,18 +127,3 @@ def test_from_a_pretrainer(make_pretrainer, tmp_path, caplog):
     assert "start new: ['choice']" in caplog.text
     weights = pretrainer.backbone.get_weights()
     assert all(map(np.array_equal, weights, model.backbone.get_weights()))
-
-
-def test_keras_file_and_mixed_precision(make_backbone, tokenizer, tmp_path, quick):
-    backbone = make_backbone(num_layers=1, dtype="mixed_bfloat16")
-    model = MultipleChoice(backbone, ChoicePreprocessor(tokenizer, 24, 12))
-    assert model.jit_compile and model.output.dtype == "float32"
-    model.compile(**quick)
-    x = tuple(part[:4] for part in X)
-    logs = model.train_on_batch(x, LABELS[:4], return_dict=True)
-    assert np.isfinite(logs["loss"])
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(again) is MultipleChoice and again.preprocessor.max_choice_length == 12
-    x = model.preprocessor(x)
-    np.testing.assert_allclose(again.predict_on_batch(x), model.predict_on_batch(x), atol=1e-6)

@@ -51,14 +51,6 @@ def test_learns_to_stop(make_transformer, wordpiece, graph):
         model.fit(["a text"], verbose=0)
 
 
-def test_presets(model, tmp_path, quick):
-    model.save_to_preset(str(tmp_path / "preset"))
-    again = PrefixLM.from_preset(str(tmp_path / "preset"))
-    again.compile(**quick)
-    assert again.settings() == model.settings()
-    assert again.generate(SOURCES, 5) == model.generate(SOURCES, 5)
-
-
 def test_wrong_input(model, make_transformer):
     with pytest.raises(ValueError, match="leaves 59 for a source .* source 0 with"):
         model.generate(["the dog was red " * 20], 5)

@@ -170,28 +170,6 @@ def test_it_learns(make_model, graph):
     assert sum(moved) >= len(model.trainable_weights)
 
 
-def test_xla_computes_the_same(model, graph):
-    batch, start = batch_of(model, 5), model.get_weights()
-    logs = []
-    for jit in (True, False):
-        model.set_weights(start)
-        model.compile(keras.optimizers.SGD(0.1), jit_compile=jit)
-        logs.append(model.train_on_batch(*batch, return_dict=True))
-    np.testing.assert_allclose(list(logs[0].values()), list(logs[1].values()), rtol=1e-4)
-    model.set_weights(start)
-    model.compile(keras.optimizers.SGD(0.1), **graph)
-
-
-def test_mixed_precision(make_model):
-    model = make_model(dtype="mixed_bfloat16")
-    batch = batch_of(model, 6)
-    logs = [model.train_on_batch(*batch, return_dict=True) for _ in range(2)]
-    assert all(np.isfinite(list(one.values())).all() for one in logs)
-    assert {name: tensor.dtype for name, tensor in model.output.items()} == dict.fromkeys(
-        HEADS, "float32"
-    )
-
-
 # === Bad input ===
 
 
@@ -234,49 +212,23 @@ def test_bad_targets(model, values, same):
 # === Presets and files ===
 
 
-def test_preset_round_trip(make_model, tmp_path, caplog, quick):
+def test_the_preset_serves_other_tasks(make_model, tmp_path, caplog, quick):
     model = make_model(compilation=quick)
-    model.train_on_batch(*batch_of(model, 7))
     for weight in model.trainable_weights:  # biases too
         weight.assign(weight + np.random.default_rng(0).normal(size=weight.shape))
     directory = str(tmp_path / "preset")
     model.save_to_preset(directory)
 
-    again = Pretrainer.from_preset(directory)
-    assert again.objective == model.objective and type(again.objective) is ObjectiveSum
-    again.compile(keras.optimizers.SGD(0.1), **quick)
-    batch = batch_of(model, 8)
-    logs = [one.train_on_batch(*batch, return_dict=True) for one in (model, again)]
-    assert logs[0] == logs[1]
-    for old, new in zip(model.trainable_weights, again.trainable_weights, strict=True):
-        np.testing.assert_array_equal(to_numpy(new.value), to_numpy(old.value), old.path)
-    assert not caplog.records
-
     masked = MaskedLM.from_preset(directory)
     assert not caplog.records  # its head was there
+    masked.compile(**quick)
+    batch = batch_of(model, 8)
     x = {name: batch[0][name] for name in masked.input_names_of_task()}
-    logits = Pretrainer.from_preset(directory).predict_on_batch(batch[0])["tokens"]
+    logits = model.predict_on_batch(batch[0])["tokens"]
     np.testing.assert_allclose(masked.predict_on_batch(x)["tokens"], logits, atol=1e-5)
 
     classifier = TextClassifier.from_preset(directory, num_classes=2)
     assert "new" in caplog.text
-    for old, new in zip(again.backbone.weights, classifier.backbone.weights, strict=True):
-        assert old.shape == new.shape
+    for old, new in zip(model.backbone.weights, classifier.backbone.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(new.value), to_numpy(old.value), old.path)
     assert classifier.backbone.pooler and classifier.preprocessor.sequence_length == LENGTH
-
-
-def test_keras_file_goes_on_training(make_model, tmp_path, values, same, quick):
-    model = make_model(compilation=quick, dropout=0.0)
-    model.compile(keras.optimizers.Adam(1e-2), **quick)
-    model.train_on_batch(*batch_of(model, 9))
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(again) is Pretrainer and again.objective == model.objective
-    batch = batch_of(model, 10)
-    logs = [one.train_on_batch(*batch, return_dict=True) for one in (model, again)]
-    assert logs[0] == logs[1]
-
-    def seedless(one):
-        return {name: value for name, value in values(one).items() if "seed" not in name}
-
-    assert same(seedless(model), seedless(again))

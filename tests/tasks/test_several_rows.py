@@ -85,7 +85,7 @@ def test_both_orders_are_added_before_the_linear_layer(similarity, backbone, gpt
     assert np.abs(orders[0] - orders[1]).max() > 1e-3  # 100 times the tolerance
 
 
-def test_training_features_and_presets(similarity, tmp_path, quick, caplog):
+def test_training_and_features(similarity):
     pairs, scores = (FIRST, SECOND), [1.0, 2.0, 0.5]
     history = similarity.fit(pairs, scores, batch_size=2, validation_split=0.4, verbose=0)
     assert np.isfinite(history.history["val_loss"]).all()
@@ -93,11 +93,6 @@ def test_training_features_and_presets(similarity, tmp_path, quick, caplog):
     assert x["token_ids"].shape == (3, 2, 40)
     expected = similarity.predict(pairs, verbose=0)
     np.testing.assert_array_equal(similarity.predict(x, verbose=0), expected)
-    similarity.save_to_preset(str(tmp_path / "preset"))
-    again = TextRegressor.from_preset(str(tmp_path / "preset"))
-    assert not caplog.records and again.both_orders
-    again.compile(**quick)
-    np.testing.assert_allclose(again.predict(pairs, verbose=0), expected, atol=1e-6)
 
 
 def test_wrong_input(similarity):

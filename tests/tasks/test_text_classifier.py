@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_plm.tasks import TextClassifier, TextPreprocessor
+from keras_plm.tasks import TextClassifier
 
 BATCH = 4
 ANIMALS, HOUSES = "dog cat bird fish horse".split(), "door room window roof wall".split()
@@ -305,20 +305,12 @@ def test_the_query_vector_is_frozen(make_classifier, make_pretrainer):
     assert len(model.trainable_variables) == len(free.trainable_variables) - 2 + 4
 
 
-def test_default_compilation(make_classifier):
+def test_default_compilation(make_classifier, with_xla):
     model = make_classifier(num_layers=1)
     assert model.jit_compile
     model.optimizer.build(model.trainable_variables)
     free = {v.name for v in model.trainable_variables if not model.optimizer._use_weight_decay(v)}
     assert free == {"bias", "beta", "gamma", "content_bias", "position_bias", "segment_bias"}
-
-
-def test_mixed_precision(make_classifier, quick):
-    model = make_classifier(num_layers=1, dtype="mixed_bfloat16", dropout=0.1)
-    model.compile(**quick)
-    history = model.fit(TEXTS[:4], LABELS[:4], batch_size=BATCH, verbose=0)
-    assert np.isfinite(history.history["loss"]).all()
-    assert model.output.dtype == "float32" and model.trainable_variables[0].dtype == "float32"
 
 
 def test_head_reads_the_last_token(make_classifier):
@@ -328,23 +320,3 @@ def test_head_reads_the_last_token(make_classifier):
     rows = model.backbone.encode(x)["sequence_output"][:, -1]
     np.testing.assert_allclose(to_numpy(model.heads["label"](rows)), to_numpy(model(x)), atol=1e-5)
     assert (x["token_ids"][:, -1] == model.preprocessor.tokenizer.cls_token_id).all()
-
-
-def test_keras_file_goes_on_training(make_classifier, tmp_path, quick, values, same):
-    model = make_classifier(num_layers=1, num_classes=3, dropout=0.0)
-    optimizer = keras.optimizers.AdamW(1e-2, weight_decay=0.5)
-    optimizer.exclude_from_weight_decay(var_names=["bias$", "gamma$"])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, **quick)
-    model.train_on_batch(TEXTS[:4], LABELS[:4])
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(again) is TextClassifier and again.num_classes == 3
-    assert isinstance(again.preprocessor, TextPreprocessor)
-    for one in (model, again):
-        one.train_on_batch(TEXTS[4:8], LABELS[4:8])
-    arrays = [
-        {name: value for name, value in values(one).items() if "seed" not in name}
-        for one in (model, again)
-    ]
-    assert same(*arrays)

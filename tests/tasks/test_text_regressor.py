@@ -100,21 +100,3 @@ def test_from_a_pretrainer(make_pretrainer, tmp_path, caplog):
     assert "start new: ['score']" in caplog.text
     weights = pretrainer.backbone.get_weights()
     assert all(map(np.array_equal, weights, model.backbone.get_weights()))
-
-
-def test_keras_file_and_mixed_precision(make_backbone, tokenizer, tmp_path, quick):
-    backbone = make_backbone(num_layers=1, dtype="mixed_bfloat16")
-    model = TextRegressor(backbone, TextPreprocessor(tokenizer, 16))
-    assert model.jit_compile and model.output.dtype == "float32"
-    model.compile(**quick)
-    logs = model.train_on_batch(TEXTS[:4], SCORES[:4], return_dict=True)
-    assert all(np.isfinite(value) for value in logs.values())
-    assert set(logs) == {"loss", "mse", "pearson", "spearman"}
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(again) is TextRegressor
-    np.testing.assert_allclose(
-        again.predict_on_batch(again.preprocessor(TEXTS[:4])),
-        model.predict_on_batch(model.preprocessor(TEXTS[:4])),
-        atol=1e-6,
-    )

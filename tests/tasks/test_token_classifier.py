@@ -191,17 +191,3 @@ def test_from_a_pretrainer(make_pretrainer, tmp_path, caplog):
     weights = pretrainer.backbone.get_weights()
     assert all(map(np.array_equal, weights, model.backbone.get_weights()))
     assert model.preprocessor.sequence_length == pretrainer.preprocessor.sequence_length
-
-
-def test_keras_file_and_mixed_precision(make_backbone, tokenizer, tmp_path, quick):
-    backbone = make_backbone(num_layers=1, dtype="mixed_bfloat16")
-    model = TokenClassifier(backbone, 3, WordPreprocessor(tokenizer, 24), class_names=NAMES)
-    assert model.jit_compile and model.output.dtype == "float32"
-    model.compile(**quick)
-    logs = model.train_on_batch(TEXTS[:4], LABELS[:4], return_dict=True)
-    assert np.isfinite(logs["loss"]) and set(logs) == {"loss", "accuracy", "entity_f1"}
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(again) is TokenClassifier and again.class_names == NAMES
-    x = model.preprocessor(TEXTS[:4])
-    np.testing.assert_allclose(again.predict_on_batch(x), model.predict_on_batch(x), atol=1e-6)
