@@ -1,6 +1,6 @@
 """weights_file.py: crafted, damaged and foreign weights files are refused unread."""
 
-import time
+import re
 
 import h5py
 import keras
@@ -22,11 +22,12 @@ def test_check_weights_file_reports_everything_at_once(tmp_path):
     shapes = {name: shape for name, (shape, _) in found.items()}
     weights_file.check_weights_file(path, shapes)
     other = {"layers/dense/vars/0": (4, 5), "layers/dense/vars/1": (3,), "layers/new/vars/0": (7,)}
-    with pytest.raises(ValueError) as error:
+    message = (
+        "1 missing: layers/new/vars/0; 1 unexpected: vars/0; 1 of another shape: "
+        "layers/dense/vars/0 (expected (4, 5), received (4, 3)). Use"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
         weights_file.check_weights_file(path, other)
-    message = str(error.value)
-    assert "1 missing: layers/new/vars/0" in message and "1 unexpected: vars/0" in message
-    assert "layers/dense/vars/0 (expected (4, 5), received (4, 3))" in message
 
 
 def craft(path, kind):
@@ -69,13 +70,13 @@ def craft(path, kind):
     "soft link;external link;second hard link;cycle;external storage;virtual;gzip;bomb;"
     "declared without data;strings;null space;named type".split(";"),
 )
-def test_crafted_weights_files_are_refused(tmp_path, kind):
+def test_crafted_weights_files_are_refused_unread(tmp_path, kind, monkeypatch):
     path = tmp_path / "model.weights.h5"
     craft(path, kind)
-    start = time.perf_counter()
+    for reading in ("__getitem__", "__array__", "read_direct", "astype", "__iter__"):
+        monkeypatch.setattr(h5py.Dataset, reading, lambda *_, **__: pytest.fail("an array is read"))
     with pytest.raises(ValueError, match="not a usable weights file: .(good|bad|group/root)."):
         weights_file.check_weights_file(path, {"good": (4,), "bad": (4,)})
-    assert time.perf_counter() - start < 5
 
 
 def test_truncated_weights_files_are_refused(tmp_path):
