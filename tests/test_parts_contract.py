@@ -42,6 +42,29 @@ def test_every_public_part_has_a_row():
     assert classes_in(OBJECTIVES) | classes_in(SETTINGS) == classes_of(objectives)
 
 
+def changed_from_default(default, value):
+    """Whether a value of a config says something else than a default."""
+    if isinstance(value, dict) and isinstance(default, str):
+        default = keras.initializers.serialize(keras.initializers.get(default))
+    if hasattr(default, "get_config"):
+        default = default.get_config()
+    return value != (list(default) if isinstance(default, tuple) else default)
+
+
+def test_some_row_changes_every_default(tokenizers):
+    """Else a config that forgets an argument would come back the same."""
+    made = {name: row.make() for name, row in {**PARTS, **METRICS}.items()}
+    made |= {name: make(tokenizers[layout]) for name, (layout, make) in OBJECTIVES.items()}
+    unchanged = {}
+    for name, one in {**made, **SETTINGS}.items():
+        config, own = one.get_config(), vars(type(one)).get("__init__", lambda: None)
+        for parameter in inspect.signature(own).parameters.values():
+            if parameter.default is not parameter.empty and parameter.name != "dtype":
+                changed = changed_from_default(parameter.default, config[parameter.name])
+                unchanged.setdefault((name.split()[0], parameter.name), []).append(changed)
+    assert not [argument for argument, rows in unchanged.items() if not any(rows)]
+
+
 # === Rows of heads and layers ===
 
 
@@ -56,6 +79,7 @@ class Row:
         ready: function of (layer) that must come before a call with arrays.
         float32: whether all float outputs are float32 under any policy.
         near: how far half precision may be off, for the largest value of an output.
+        graph: whether it can stand in a graph by itself.
     """
 
     make: Callable
@@ -64,13 +88,18 @@ class Row:
     ready: Callable = lambda layer: None
     float32: bool = False
     near: float = 0.03
+    graph: bool = True
+
+    def outputs(self, layer, inputs):
+        """The outputs, as the layer gives them."""
+        if not isinstance(next(iter(inputs.values())), keras.KerasTensor):
+            self.ready(layer)
+        return self.call(layer, inputs) if self.call else layer(*inputs.values())
 
     def __call__(self, layer, inputs):
         """The outputs, as a flat list."""
-        if not isinstance(next(iter(inputs.values())), keras.KerasTensor):
-            self.ready(layer)
-        called = self.call(layer, inputs) if self.call else layer(*inputs.values())
-        return [one for one in keras.tree.flatten(called) if one is not None]
+        outputs = keras.tree.flatten(self.outputs(layer, inputs))
+        return [one for one in outputs if one is not None]
 
 
 random = np.random.default_rng(0)
@@ -132,8 +161,9 @@ def distances(rows, **options):
 
 
 def with_two_streams(layer, given):
+    """And the block alone: the model holds it once."""
     positions = distances(given["rows"], dtype=layer.dtype_policy)
-    return layer(
+    return layer.block(given["rows"], positions), *layer(
         given["rows"],
         given["query"],
         shared={"position_encoding": positions},
@@ -156,6 +186,11 @@ def with_two_kinds_of_rows(layer, given):
 def with_segments(layer, given):
     positions = distances(given["rows"], dtype=layer.dtype_policy)
     return layer(given["rows"], positions, visible=given["sees"], same_segment=given["same"])
+
+
+def with_biases(layer, given):
+    """They stand beside the block too: the model holds them once."""
+    return layer.attention.biases(given["query"]), with_segments(layer, given)
 
 
 def with_tokens(layer, given):
@@ -193,6 +228,11 @@ LAYERS = {
     "AttentionBiases": Row(
         lambda **o: layers.AttentionBiases(HEADS, KEY, initializer=large(), **o),
         {"query": PER_HEAD},
+    ),
+    "AttentionBiases without segments": Row(
+        lambda **o: layers.AttentionBiases(HEADS, KEY, segments=False, **o),
+        {"query": PER_HEAD},
+        graph=False,  # its third output is None, which Keras's graphs do not have
     ),
     "AttentionMaps": Row(
         lambda **o: layers.AttentionMaps(block(**o)), {**ROWS, "sees": SEES}, with_maps
@@ -251,6 +291,9 @@ LAYERS = {
         {**ROWS, "sees": SEES, "bias": BIAS},
         lambda layer, given: layer(given["rows"], given["sees"], bias=given["bias"]),
     ),
+    "TransformerBlock of defaults": Row(
+        lambda **o: layers.TransformerBlock(HEADS, KEY, 16, **o), ROWS
+    ),
     "TransformerXLBlock": Row(xl_block, {**ROWS, "sees": SEES, "same": SAME}, with_segments),
     "TransformerXLBlock without segments": Row(
         lambda **o: xl_block(segments=False, **o),
@@ -258,9 +301,19 @@ LAYERS = {
         lambda layer, given: layer(given["rows"], distances(given["rows"])),
     ),
     "TransformerXLBlock with given biases": Row(
-        lambda **o: xl_block(layers.AttentionBiases(HEADS, KEY, name="shared", **o), **o),
-        {**ROWS, "sees": SEES, "same": SAME},
-        with_segments,
+        lambda **o: xl_block(layers.AttentionBiases(HEADS, KEY, **o), **o),
+        {**ROWS, "sees": SEES, "same": SAME, "query": PER_HEAD},
+        with_biases,
+    ),
+    "TwoStreamAttention with given biases": Row(
+        lambda **o: layers.TwoStreamAttention(
+            HEADS, KEY, biases=layers.AttentionBiases(HEADS, KEY, **o), **o
+        ),
+        {**STREAMS, "per_head": PER_HEAD},
+        lambda layer, given: (
+            layer.biases(given["per_head"]),
+            with_two_kinds_of_rows(layer, given),
+        ),
     ),
     "TwoStream": Row(lambda **o: layers.TwoStream(xl_block(**o)), STREAMS, with_two_streams),
     "TwoStreamAttention": Row(
@@ -332,6 +385,8 @@ HEADS_OF_MODELS = {
 }
 PARTS = {**LAYERS, **HEADS_OF_MODELS}
 parts = pytest.mark.parametrize("row", PARTS.values(), ids=PARTS)
+IN_GRAPHS = {name: row for name, row in PARTS.items() if row.graph}
+in_graphs = pytest.mark.parametrize("row", IN_GRAPHS.values(), ids=IN_GRAPHS)
 
 
 def to_numpy(tensors):
@@ -384,22 +439,23 @@ def test_config_round_trip(row):
     assert_equal(row(again, row.inputs), row(layer, row.inputs))
 
 
-@parts
+@in_graphs
 def test_symbols_have_the_shapes_and_dtypes_of_arrays(row):
     """None in a shape is what only an array says."""
     layer = row.make()
     symbols = {
         name: keras.KerasTensor(value.shape, str(value.dtype)) for name, value in row.inputs.items()
     }
-    arrays = row(layer, row.inputs)
-    for symbol, array in zip(row(row.make(), symbols), arrays, strict=True):
+    arrays, symbols = row.outputs(layer, row.inputs), row.outputs(row.make(), symbols)
+    keras.tree.assert_same_structure(symbols, arrays)
+    for symbol, array in zip(*map(keras.tree.flatten, (symbols, arrays)), strict=True):
         assert symbol.dtype == keras.backend.standardize_dtype(array.dtype)
         assert len(symbol.shape) == len(array.shape)
         known = zip(symbol.shape, array.shape)
         assert all(size in (None, other) for size, other in known), symbol.shape
 
 
-@parts
+@in_graphs
 def test_files_of_a_model(row, tmp_path):
     """Of free lengths; a part that stands at two places of the model is one after reload too."""
     inputs = {
@@ -438,7 +494,9 @@ def test_files_of_a_model(row, tmp_path):
 @parts
 def test_half_precision_is_near(row, policy):
     whole, half = made(row), made(row, dtype=policy)
-    assert half.compute_dtype == policy.removeprefix("mixed_")
+    again = type(half).from_config(half.get_config())
+    for one in (*half._flatten_layers(), *again._flatten_layers()):
+        assert one.dtype_policy.name == policy, one.path
     outputs = row(half, row.inputs)
     if row.float32:
         assert {keras.backend.standardize_dtype(o.dtype) for o in outputs} <= {"float32", "int32"}
@@ -578,7 +636,11 @@ OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
     "MaskedModeling": (
         "bert",
         lambda tokenizer: masked(
-            tokenizer, select=SETTINGS["NgramSelection"], static_passes=2, transform=False
+            tokenizer,
+            segments=True,
+            select=SETTINGS["NgramSelection"],
+            static_passes=2,
+            transform=False,
         ),
     ),
     "MaskedModeling of spans": (
