@@ -52,6 +52,12 @@ def test_padding_is_no_target_and_predicts_nothing(embedding, gradient):
     np.testing.assert_allclose(ops.convert_to_numpy(layer.losses[0]), by_hand(), rtol=1e-5)
 
 
+def test_the_loss_of_half_precision_is_float32():
+    layer = AuxiliaryLMLoss(keras.layers.ReversibleEmbedding(7, 4, dtype="mixed_float16"), 1.0)
+    layer(ROWS[:, -1], ROWS, IDS, REAL)
+    assert keras.backend.standardize_dtype(layer.losses[0].dtype) == "float32"
+
+
 def test_padding_at_the_left(embedding):
     layer = AuxiliaryLMLoss(embedding, 1.0)
     layer(ROWS[:, -1], ROWS[:, ::-1], IDS[:, ::-1], REAL[:, ::-1])
@@ -59,9 +65,3 @@ def test_padding_at_the_left(embedding):
     expected = np.log(np.exp(logits[1]).sum()) - logits[1, 2]
     layer(ROWS[:1, -1], ROWS[1:2, ::-1], IDS[1:2, ::-1], REAL[1:2, ::-1])
     np.testing.assert_allclose(ops.convert_to_numpy(layer.losses[0]), expected, rtol=1e-5)
-
-
-def test_config(embedding):
-    layer = AuxiliaryLMLoss(embedding, 0.25, name="lm")
-    again = AuxiliaryLMLoss.from_config(layer.get_config())
-    assert (again.weight, again.name, again.token_embedding.input_dim) == (0.25, "lm", 7)

@@ -28,12 +28,3 @@ def test_the_row_stands_before_the_start():
     hidden = np.tanh(np.concatenate([ROWS[1, 4], ROWS[1, 1]]) @ kernel)
     hidden = (hidden - hidden.mean()) / np.sqrt(hidden.var() + 1e-3)
     np.testing.assert_allclose(got, (hidden @ out)[0], atol=1e-5)
-
-
-def test_spec_and_config():
-    layer = EndLogits(HIDDEN, layer_norm_epsilon=1e-5, name="end_logits")
-    rows = keras.Input((None, WIDTH))
-    output = layer(rows, rows)
-    assert output.shape == (None, None, None) and output.dtype == "float32"
-    again = EndLogits.from_config(layer.get_config())
-    assert again.get_config() == layer.get_config() and again.layer_norm_epsilon == 1e-5

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -25,15 +24,3 @@ def test_reads_the_pooled_output():
     np.testing.assert_array_equal(*(ops.convert_to_numpy(x) for x in (logits, head(ROWS))))
     with pytest.raises(ValueError, match=r"pooler=True. Received.*\['sequence_output'\]"):
         head.read({"sequence_output": ROWS}, {})
-
-
-def test_logits_are_float32():
-    head = SentencePairHead(dtype="mixed_bfloat16")
-    assert keras.backend.standardize_dtype(head(ROWS).dtype) == "float32"
-    symbolic = head(keras.Input((4,)))
-    assert symbolic.dtype == "float32" and symbolic.shape == (None, 2)
-
-
-def test_config_round_trip():
-    config = SentencePairHead(kernel_initializer="he_normal", name="sentence_pair").get_config()
-    assert SentencePairHead.from_config(config).get_config() == config

@@ -93,50 +93,6 @@ def test_it_reads_edges_and_places_alone(gradient):
     assert np.abs(logits[0, 0] - logits[0, 1]).max() > 0.01  # same edges, other places
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_logits_are_float32(policy):
-    head = made(dtype=policy)
-    logits = read(head)
-    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
-    expected = by_hand(head)
-    np.testing.assert_allclose(
-        ops.convert_to_numpy(logits), expected, atol=0.03 * np.abs(expected).max()
-    )
-    rows = keras.Input((None, WIDTH))
-    symbolic = head(rows, rows, keras.Input((None,), dtype="int32"))
-    assert symbolic.dtype == "float32" and symbolic.shape == (None, None, VOCABULARY)
-
-
-def test_shares_the_embedding_with_the_model_after_reload(tmp_path):
-    inputs = {
-        name: keras.Input((None,), dtype="int32", name=name)
-        for name in ("token_ids", "left_positions", "right_positions", "span_offsets")
-    }
-    embedding = keras.layers.ReversibleEmbedding(VOCABULARY, WIDTH)
-    head = SpanBoundaryHead(embedding, PLACES, 5)
-    model = keras.Model(
-        inputs, head.read({"sequence_output": embedding(inputs["token_ids"])}, inputs)
-    )
-    fill(model.weights)
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert len(again.weights) == len(model.weights) == 11
-    x = {"token_ids": np.arange(6)[None] + [[0], [3]], "left_positions": LEFT}
-    x = {**x, "right_positions": RIGHT, "span_offsets": OFFSETS}
-    np.testing.assert_array_equal(*(ops.convert_to_numpy(one(x)) for one in (model, again)))
-
-
-def test_config_round_trip():
-    options = {"max_length": 7, "position_dim": 6, "activation": "relu", "layer_norm_epsilon": 1e-5}
-    embedding = keras.layers.ReversibleEmbedding(VOCABULARY, WIDTH)
-    head = SpanBoundaryHead(embedding, kernel_initializer="he_normal", **options)
-    config = head.get_config()
-    copy = dict(config)
-    assert SpanBoundaryHead.from_config(config).get_config() == config == copy
-    assert {name: config[name] for name in options} == options
-    assert head.output_head.token_embedding is embedding
-
-
 def test_defaults_of_the_paper_and_bad_sizes():
     embedding = keras.layers.ReversibleEmbedding(VOCABULARY, WIDTH)
     head = SpanBoundaryHead(embedding)

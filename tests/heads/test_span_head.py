@@ -26,22 +26,6 @@ def test_equals_two_products():
         assert (got[~MASK] < -1e29).all()
 
 
-def test_mixed_precision_gives_float32():
-    outputs = SpanHead(dtype="mixed_float16")(ROWS, MASK)
-    for value in outputs.values():
-        value = ops.convert_to_numpy(value)
-        assert value.dtype == np.float32 and np.isfinite(value).all()
-
-
-def test_symbolic_and_config():
-    rows, mask = keras.Input((None, WIDTH)), keras.Input((None,), dtype="bool")
-    outputs = SpanHead()(rows, mask)
-    assert {n: o.shape for n, o in outputs.items()} == {"start": (None, None), "end": (None, None)}
-    head = SpanHead(kernel_initializer=keras.initializers.RandomNormal(stddev=0.3), name="span")
-    again = SpanHead.from_config(head.get_config())
-    assert again.kernel_initializer.stddev == 0.3 and again.name == "span"
-
-
 def test_masked_logits_of_a_beam():
     logits = np.ones((BATCH, 2, LENGTH), "float16")
     got = ops.convert_to_numpy(masked_logits(logits, MASK[:, None]))

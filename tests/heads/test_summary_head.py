@@ -38,33 +38,10 @@ def test_the_two_kernels_start_differently():
     assert not np.array_equal(first, second)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "bfloat16"])
-def test_logits_are_float32(dtype):
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16"])
+def test_logits_of_half_rows_are_float32(dtype):
     head = SummaryHead(num_classes=2, hidden_dim=4, dtype=dtype)
-    rows = ops.ones((3, 4), "bfloat16" if dtype != "float32" else "float32")
-    assert keras.backend.standardize_dtype(head(rows).dtype) == "float32"
-    symbolic = head(keras.Input((4,)))
-    assert symbolic.dtype == "float32" and symbolic.shape == (None, 2)
-
-
-def test_config_round_trip():
-    head = SummaryHead(3, 4, dropout=0.2, kernel_initializer="he_normal", name="label")
-    config = head.get_config()
-    again = SummaryHead.from_config(config)
-    assert again.get_config() == config
-    assert again.dropout.rate == 0.2 and again.name == "label"
-
-
-def test_weights_round_trip(tmp_path):
-    def build():
-        rows = keras.Input((4,))
-        return keras.Model(rows, SummaryHead(3, 4)(rows))
-
-    first, second = build(), build()
-    first.save_weights(tmp_path / "head.weights.h5")
-    second.load_weights(tmp_path / "head.weights.h5")
-    rows = np.ones((2, 4), "float32")
-    np.testing.assert_array_equal(to_numpy(first(rows)), to_numpy(second(rows)))
+    assert keras.backend.standardize_dtype(head(ops.ones((3, 4), "bfloat16")).dtype) == "float32"
 
 
 def test_a_pooled_vector_is_not_summarised_again():
@@ -73,6 +50,3 @@ def test_a_pooled_vector_is_not_summarised_again():
     logits = to_numpy(head(rows))
     np.testing.assert_allclose(logits, rows @ to_numpy(head.logits.kernel.value), atol=1e-6)
     assert {weight.path for weight in head.weights} == {"label/logits/kernel", "label/logits/bias"}
-    config = head.get_config()
-    assert config["summarise"] is False
-    assert SummaryHead.from_config(config).get_config() == config

@@ -1,6 +1,4 @@
-import keras
 import numpy as np
-import pytest
 from keras import ops
 
 from keras_plm.heads import TokenHead
@@ -26,16 +24,3 @@ def test_dropout_only_in_training():
     np.testing.assert_array_equal(to_numpy(head(ROWS)), to_numpy(head(ROWS)))
     moving = [to_numpy(head(ROWS, training=True)) for _ in range(2)]
     assert not np.array_equal(*moving)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_logits_are_float32(dtype):
-    head = TokenHead(2, dtype=dtype)
-    assert keras.backend.standardize_dtype(head(ROWS).dtype) == "float32"
-    symbolic = head(keras.Input((None, 4)))
-    assert symbolic.dtype == "float32" and symbolic.shape == (None, None, 2)
-
-
-def test_config_round_trip():
-    config = TokenHead(3, dropout=0.2, kernel_initializer="he_normal", name="x").get_config()
-    assert TokenHead.from_config(config).get_config() == config

@@ -22,14 +22,3 @@ def test_is_the_block_and_what_its_rows_read():
     assert weights.shape == (2, 2, 5, 5)
     np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
     assert (np.triu(weights[0, 0], 1) == 0).all()
-
-
-def test_one_block_in_two_graphs_reloads(tmp_path):
-    content = keras.Input((5, 8))
-    block = made()
-    model = keras.Model(content, [block(content), *AttentionMaps(block)(content)])
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert len(again.weights) == len(model.weights) == len(block.weights)
-    for before, after in zip(model(CONTENT), again(CONTENT)):
-        np.testing.assert_array_equal(ops.convert_to_numpy(before), ops.convert_to_numpy(after))

@@ -22,8 +22,3 @@ def test_free_lengths_and_dtypes():
         assert RowsToChoices()(keras.Input((1,)), x).shape == (None, None)
     mask = ChoicesToRows(dtype="mixed_bfloat16")(np.ones((1, 2, 3), bool))
     assert keras.backend.standardize_dtype(mask.dtype) == "bool"
-
-
-def test_config():
-    config = ChoicesToRows(name="rows").get_config()
-    assert ChoicesToRows.from_config(config).name == "rows"

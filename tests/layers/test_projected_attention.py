@@ -1,6 +1,5 @@
 import keras
 import numpy as np
-import pytest
 from keras import ops
 
 from keras_plm.layers import ProjectedAttention
@@ -65,9 +64,3 @@ def test_dropout_is_drawn_in_training_only():
     assert np.abs(first - second).max() > 0.01
     same = [ops.convert_to_numpy(layer(CONTENT)) for _ in range(2)]
     np.testing.assert_array_equal(*same)
-
-
-@pytest.mark.parametrize("last", [None, "zeros"])
-def test_config_makes_the_same_layer(last):
-    layer = made(dropout=0.1, output_initializer=last)
-    assert ProjectedAttention.from_config(layer.get_config()).get_config() == layer.get_config()

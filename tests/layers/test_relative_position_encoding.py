@@ -126,12 +126,6 @@ def test_what_does_not_factorise(options):
     assert rows.shape == (0, 0)
 
 
-def test_config():
-    layer = RelativePositionEncoding(8, causal=True, clamp_length=4, dropout=0.25)
-    again = RelativePositionEncoding.from_config(layer.get_config())
-    assert again.get_config() == layer.get_config()
-
-
 def test_bad_arguments():
     with pytest.raises(ValueError, match="even.*hidden_dim=7"):
         RelativePositionEncoding(7)

@@ -67,9 +67,3 @@ def test_dtype(policy):
     term = ops.convert_to_numpy(ops.cast(term, "float32"))
     assert layer.compute_dtype == policy.removeprefix("mixed_")
     np.testing.assert_allclose(term, reference, atol=tolerance)
-
-
-def test_config():
-    layer = made()
-    again = RelativeSegmentEncoding.from_config(layer.get_config())
-    assert again.get_config() == layer.get_config()

@@ -171,13 +171,3 @@ def test_states_are_saved_with_nothing(tmp_path):
     memory.resize(4, training=False)
     outputs = again.predict([np.ones((4, 1)), np.array([False] * 4)], batch_size=4, verbose=0)
     np.testing.assert_allclose(outputs[:, 0], 1)
-
-
-def test_config():
-    memory = made()
-    again = SegmentMemory.from_config(memory.get_config())
-    assert again.get_config() == memory.get_config()
-    config = UpdateSegmentMemory(memory).get_config()
-    copy = dict(config)
-    UpdateSegmentMemory.from_config(config)
-    assert config == copy

@@ -57,13 +57,3 @@ def test_output_matrix_is_the_table():
     logits = ops.convert_to_numpy(embedding.token_embedding(rows, reverse=True))
     table = ops.convert_to_numpy(embedding.token_embedding.embeddings)
     np.testing.assert_allclose(logits, rows @ table.T, atol=1e-6)
-
-
-def test_config():
-    embedding = made(embeddings_initializer="random_normal", dtype="mixed_bfloat16")
-    again = TokenAndQueryEmbedding.from_config(embedding.get_config())
-    assert again.token_embedding.dtype_policy.name == "mixed_bfloat16"
-    first, second = embedding.get_config(), again.get_config()
-    for config in (first, second):
-        config["embeddings_initializer"] = config["embeddings_initializer"]["class_name"]
-    assert first == second

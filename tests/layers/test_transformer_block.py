@@ -107,10 +107,3 @@ def test_remat_gives_the_same_gradients(gradient):
         found[remat] = ops.convert_to_numpy(gradient(loss, values))
     np.testing.assert_allclose(found[True], found[False], atol=1e-5)
     assert np.abs(found[True][80:]).max() > 1e-4
-
-
-@pytest.mark.parametrize("last", [None, "zeros"])
-def test_config_makes_the_same_block(last):
-    options = dict(attention_dropout=0.2, normalize_first=True, output_initializer=last)
-    block = made(dropout=0.1, remat=True, **options)
-    assert TransformerBlock.from_config(block.get_config()).get_config() == block.get_config()

@@ -78,28 +78,3 @@ def test_every_dropout_works_in_training_only():
         np.testing.assert_array_equal(ops.convert_to_numpy(block(CONTENT, table)), expected)
         trained = ops.convert_to_numpy(block(CONTENT, table, training=True))
         assert np.abs(trained - expected).max() > 0.01, rate
-
-
-def test_config():
-    block = made(
-        segments=False,
-        dropout=0.1,
-        attention_dropout=0.2,
-        activation_dropout=0.3,
-        activation="gelu",
-        layer_norm_epsilon=1e-6,
-    )
-    again = TransformerXLBlock.from_config(block.get_config())
-    assert again.get_config() == block.get_config()
-
-
-def test_alone_in_a_model(tmp_path):
-    inputs = keras.Input((None, WIDTH))
-    table = RelativePositionEncoding(WIDTH)(inputs)
-    model = keras.Model(inputs, made(dropout=0.1)(inputs, table))
-    path = tmp_path / "model.keras"
-    model.save(path)
-    again = keras.saving.load_model(path)
-    np.testing.assert_array_equal(
-        ops.convert_to_numpy(model(CONTENT)), ops.convert_to_numpy(again(CONTENT))
-    )

@@ -88,29 +88,3 @@ def test_dropout_draws_twice():
     )
     difference = ops.convert_to_numpy(content) - ops.convert_to_numpy(query)
     assert np.abs(difference).max() > 0.01
-
-
-def test_one_block_in_two_graphs_reloads(tmp_path):
-    """The block alone in one branch, with query rows in the other: one set of weights."""
-    content, query = keras.Input((LENGTH, WIDTH)), keras.Input((PREDICTIONS, WIDTH))
-    positions = keras.Input((PREDICTIONS,), dtype="int32")
-    table = RelativePositionEncoding(WIDTH)(content)
-    block = made()
-    two_stream = TwoStream(block)(
-        content, query, {"position_encoding": table}, query_own={"positions": positions}
-    )
-    outputs = [block(content, table), *two_stream]
-    model = keras.Model([content, query, positions], outputs)
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert len(again.weights) == len(model.weights) == len(block.weights)
-    inputs = [CONTENT, QUERY, TARGETS]
-    for before, after in zip(model(inputs), again(inputs)):
-        np.testing.assert_array_equal(ops.convert_to_numpy(before), ops.convert_to_numpy(after))
-
-
-def test_from_config_leaves_the_config_as_it_is():
-    config = TwoStream(made()).get_config()
-    copy = dict(config)
-    TwoStream.from_config(config)
-    assert config == copy

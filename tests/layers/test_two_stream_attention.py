@@ -217,9 +217,3 @@ def test_attention_dropout_only_in_training():
     np.testing.assert_array_equal(ops.convert_to_numpy(first), ops.convert_to_numpy(second))
     trained = ops.convert_to_numpy(attention(CONTENT, table, training=True))
     assert np.abs(trained - ops.convert_to_numpy(first)).max() > 0.01
-
-
-def test_config():
-    attention = made(dropout=0.25)
-    again = TwoStreamAttention.from_config(attention.get_config())
-    assert again.get_config() == attention.get_config()

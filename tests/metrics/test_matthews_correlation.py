@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
@@ -62,13 +61,6 @@ def test_nothing_and_reset():
     metric.reset_state()
     metric.update_state([0, 1], [0, 1])
     assert float(metric.result()) == pytest.approx(1)
-
-
-def test_config():
-    metric = keras.saving.deserialize_keras_object(
-        keras.saving.serialize_keras_object(MatthewsCorrelation(4, False, name="mcc"))
-    )
-    assert (metric.num_classes, metric.from_logits, metric.name) == (4, False, "mcc")
 
 
 @pytest.mark.parametrize("num_classes", [1, 2.0, None])

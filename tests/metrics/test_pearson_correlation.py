@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 from scipy import stats
@@ -50,10 +49,3 @@ def test_nothing_constant_and_reset():
 def test_never_broadcasts(shapes):
     with pytest.raises(ValueError, match="Received"):
         PearsonCorrelation().update_state(*(np.ones(shape, "float32") for shape in shapes))
-
-
-def test_is_not_the_metric_of_keras():
-    assert keras.saving.get_registered_name(PearsonCorrelation) == "keras_plm>PearsonCorrelation"
-    config = keras.saving.serialize_keras_object(PearsonCorrelation(name="r"))
-    again = keras.saving.deserialize_keras_object(config)
-    assert type(again) is PearsonCorrelation and again.name == "r"

@@ -1,7 +1,6 @@
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -97,8 +96,3 @@ def test_bad_null_scores(null_scores):
         best_threshold(null_scores, [["a"], ["b"]], ["a", "b"])
     with pytest.raises(ValueError, match="`score` must be"):
         best_threshold([1.0], [["a"]], ["a"], score="em")
-
-
-def test_config():
-    score = keras.metrics.deserialize(keras.metrics.serialize(SquadScore(name="dev")))
-    assert type(score) is SquadScore and score.name == "dev"

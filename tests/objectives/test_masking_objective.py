@@ -9,7 +9,6 @@ from keras_plm.objectives import (
     Corruption,
     MaskedModeling,
     MaskedPermutationModeling,
-    Objective,
     PrefixModeling,
     RandomOrderMasking,
     RandomSelection,
@@ -49,13 +48,6 @@ def test_what_comes_from_the_masking(objective):
     assert objective.num_predict == MASKING.num_predict == 5
     assert objective.static_passes == 3 and objective.samples_per_row == 5
     assert objective.target_shape("tokens") == (5,) and objective.hides
-
-
-@each
-def test_configs(objective):
-    again = Objective.from_config(objective.get_config())
-    assert again == objective and hash(again) == hash(objective)
-    assert objective.get_config()["masking"]["class"] == "MaskedModeling"
 
 
 @each

@@ -1,11 +1,9 @@
 """What all selections share: counts, settings, slices, rows without tokens, bad input."""
 
-import json
-
 import numpy as np
 import pytest
 
-from keras_plm.objectives import NgramSelection, RandomSelection, Selection, SpanSelection
+from keras_plm.objectives import NgramSelection, RandomSelection, SpanSelection
 from keras_plm.objectives.selection import ROWS_AT_ONCE, exact_count
 
 SELECTIONS = [
@@ -82,11 +80,6 @@ def test_rate_1_selects_everything(select):
     }
     units = select(batch, np.random.default_rng(2).random((5, select.draws(12))), 12)
     assert (units[:, 1:] > 0).all()
-
-
-@all_selections
-def test_settings_travel_as_json(select):
-    assert Selection.from_config(json.loads(json.dumps(select.get_config()))) == select
 
 
 @pytest.mark.parametrize("kind", [RandomSelection, NgramSelection, SpanSelection])
