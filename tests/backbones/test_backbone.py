@@ -28,16 +28,15 @@ BACKBONES = {
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-generator = np.random.default_rng(0)
 TEXTS = {
-    "token_ids": generator.integers(0, 40, (4, 6)).astype("int32"),
+    "token_ids": np.random.default_rng(0).integers(0, 40, (4, 6)).astype("int32"),
     "padding_mask": np.arange(6) >= np.array([[0], [2], [0], [5]]),
-    "segment_ids": generator.integers(0, 3, (4, 6)).astype("int32"),
+    "segment_ids": np.random.default_rng(1).integers(0, 3, (4, 6)).astype("int32"),
 }
 TARGETS = {
     **TEXTS,
-    "order": generator.integers(0, 5, (4, 6)).astype("int32"),
-    "target_positions": generator.integers(0, 6, (4, 2)).astype("int32"),
+    "order": np.random.default_rng(2).integers(0, 5, (4, 6)).astype("int32"),
+    "target_positions": np.random.default_rng(3).integers(0, 6, (4, 2)).astype("int32"),
 }
 
 

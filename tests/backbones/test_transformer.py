@@ -11,8 +11,7 @@ LENGTH, WIDTH = 6, 8
 # Context 0, 2, 5; predicted in the order 4, 1, 3.
 ORDER = np.array([0, 2, 0, 3, 1, 0], "int32")
 TARGETS = np.array([4, 1, 3], "int32")
-rng = np.random.default_rng(0)
-IDS = rng.permutation(29)[:LENGTH].astype("int32") + 1
+IDS = np.random.default_rng(0).permutation(29)[:LENGTH].astype("int32") + 1
 
 # One row per column of systems: what differs between them.
 SYSTEMS = {

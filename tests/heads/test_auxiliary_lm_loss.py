@@ -5,9 +5,8 @@ from keras import ops
 
 from keras_plm.heads import AuxiliaryLMLoss
 
-rng = np.random.default_rng(0)
-TABLE = rng.normal(size=(7, 4)).astype("float32")
-ROWS = rng.normal(size=(3, 5, 4)).astype("float32")
+TABLE = np.random.default_rng(0).normal(size=(7, 4)).astype("float32")
+ROWS = np.random.default_rng(1).normal(size=(3, 5, 4)).astype("float32")
 IDS = np.array([[3, 1, 4, 1, 5], [2, 6, 0, 0, 0], [1, 0, 0, 0, 0]], "int32")
 REAL = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]], "bool")
 

@@ -5,9 +5,8 @@ from keras import ops
 from keras_plm.heads import BeamSpanHead
 
 BATCH, LENGTH, WIDTH, STARTS, ENDS = 4, 7, 8, 3, 2
-RANDOM = np.random.default_rng(0)
-ROWS = RANDOM.normal(size=(BATCH, LENGTH, WIDTH)).astype("float32")
-MASK = RANDOM.random((BATCH, LENGTH)) < 0.7
+ROWS = np.random.default_rng(0).normal(size=(BATCH, LENGTH, WIDTH)).astype("float32")
+MASK = np.random.default_rng(1).random((BATCH, LENGTH)) < 0.7
 MASK[:, -1] = True
 MASK[0] = [False] * 5 + [True] * 2  # fewer positions than the beam has starts
 GOLD = np.array([5, -1, 6, -1], "int32")

@@ -4,8 +4,7 @@ from keras import ops
 
 from keras_plm.layers import AttentionMaps, TransformerBlock
 
-rng = np.random.default_rng(0)
-CONTENT = rng.normal(size=(2, 5, 8)).astype("float32")
+CONTENT = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
 
 
 def made():

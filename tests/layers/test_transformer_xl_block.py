@@ -8,11 +8,10 @@ from keras_plm.ops import content_visibility
 
 BATCH, LENGTH, MEMORY, WIDTH = 2, 5, 3, 8
 
-generator = np.random.default_rng(0)
-CONTENT = generator.normal(size=(BATCH, LENGTH, WIDTH)).astype("float32")
-MEMORIES = generator.normal(size=(BATCH, MEMORY, WIDTH)).astype("float32")
+CONTENT = np.random.default_rng(0).normal(size=(BATCH, LENGTH, WIDTH)).astype("float32")
+MEMORIES = np.random.default_rng(1).normal(size=(BATCH, MEMORY, WIDTH)).astype("float32")
 ORDER = np.array([[0, 2, 0, 1, 3], [1, 2, 3, 4, 5]])
-SAME = generator.random((BATCH, LENGTH, MEMORY + LENGTH)) < 0.5
+SAME = np.random.default_rng(2).random((BATCH, LENGTH, MEMORY + LENGTH)) < 0.5
 
 
 def made(**options):

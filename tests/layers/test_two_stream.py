@@ -7,10 +7,9 @@ from keras_plm.ops import content_visibility, query_visibility
 
 BATCH, LENGTH, MEMORY, PREDICTIONS, WIDTH = 2, 5, 3, 2, 8
 
-generator = np.random.default_rng(0)
-CONTENT = generator.normal(size=(BATCH, LENGTH, WIDTH)).astype("float32")
-QUERY = generator.normal(size=(BATCH, PREDICTIONS, WIDTH)).astype("float32")
-MEMORIES = generator.normal(size=(BATCH, MEMORY, WIDTH)).astype("float32")
+CONTENT = np.random.default_rng(0).normal(size=(BATCH, LENGTH, WIDTH)).astype("float32")
+QUERY = np.random.default_rng(1).normal(size=(BATCH, PREDICTIONS, WIDTH)).astype("float32")
+MEMORIES = np.random.default_rng(2).normal(size=(BATCH, MEMORY, WIDTH)).astype("float32")
 ORDER = np.array([[0, 2, 0, 1, 3], [1, 2, 3, 4, 5]], "int32")
 TARGETS = np.array([[3, 1], [4, 2]], "int32")
 

@@ -5,9 +5,9 @@ from keras import ops
 from keras_plm.ops import attend, attention_weights
 
 BATCH, ROWS, HEADS, WIDTH = 2, 4, 3, 5
-rng = np.random.default_rng(0)
-QUERY, KEY, VALUE = rng.normal(size=(3, BATCH, ROWS, HEADS, WIDTH)).astype("float32")
-BIAS = rng.normal(size=(1, HEADS, ROWS, ROWS)).astype("float32")
+READING = np.random.default_rng(0).normal(size=(3, BATCH, ROWS, HEADS, WIDTH))
+QUERY, KEY, VALUE = READING.astype("float32")
+BIAS = np.random.default_rng(1).normal(size=(1, HEADS, ROWS, ROWS)).astype("float32")
 PADDING = np.array([[True, True, True, False], [False, True, True, True]])
 CAUSAL = np.tril(np.ones((ROWS, ROWS), bool))
 

@@ -4,8 +4,7 @@ from keras import ops
 
 from keras_plm.tasks.target_training import target_losses, target_metrics
 
-rng = np.random.default_rng(0)
-LOGITS = rng.normal(size=(2, 3, 5)).astype("float32")
+LOGITS = np.random.default_rng(0).normal(size=(2, 3, 5)).astype("float32")
 TARGETS = np.array([[1, 4, 0], [2, 0, 0]])
 WEIGHTS = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]], "float32")  # unused slots count nothing
 
