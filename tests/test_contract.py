@@ -92,6 +92,7 @@ SYSTEMS = {
 XLNET = ("xlnet", {"num_layers": 1})
 POOLER = ("bert", {"pooler": True, "num_tasks": 2})
 COUNTED = ("roberta", {"positions_from_padding": True, "num_segments": 1})
+PLAIN = ("bert", {})
 SIX_SEGMENTS = ("bert", {"num_segments": 6})
 CAUSAL = {"causal": True, "num_segments": 0, "embedding_norm": False}
 GPT_1 = ("gpt1_transfer", CAUSAL)
@@ -188,7 +189,7 @@ TASKS = {
         length=64,
         own_step=True,
     ),
-    "masked tokens": task(tasks.MaskedLM, POOLER, None, None, TARGETS, {}),
+    "masked tokens": task(tasks.MaskedLM, PLAIN, None, None, TARGETS, {}),
     "next tokens": task(tasks.CausalLM, GPT_2, None, None, TARGETS, {"use_bias": True}),
     "tokens after a source": task(tasks.PrefixLM, SIX_SEGMENTS, None, None, TARGETS, {}),
     "tokens in any order": task(tasks.PermutationLM, XLNET, None, None, {"loss", "perplexity"}, {}),

@@ -71,6 +71,7 @@ if __name__ == "__main__":
 '''
 
 
+@pytest.mark.slow
 def test_a_new_process_goes_on_to_the_bit(corpus, tokenizer, tmp_path, monkeypatch):
     """8 steps in two epochs of 4 equal 3, a kill, and 5 more in a fresh process."""
     script = tmp_path / "run.py"

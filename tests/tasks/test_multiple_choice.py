@@ -34,6 +34,7 @@ def chooser(make_backbone, tokenizer, graph):
     return model
 
 
+@pytest.mark.slow
 def test_learns_which_choice(chooser):
     chooser.fit(*questions(96), batch_size=BATCH, epochs=7, verbose=0)
     x, labels = questions(64, seed=1)

@@ -52,10 +52,10 @@ class Watch(keras.callbacks.Callback):
 # === Memory ===
 
 
-def test_memory_under_fit(make_pretrainer, corpus, objective, change_batches, jitted, graph):
+def test_memory_under_fit(make_pretrainer, corpus, objective, change_batches, jitted, quick):
     """Training across the end of a pass, with rows that start anew, and validation in between."""
     model = make_pretrainer(memory_length=MEMORY)
-    model.compile(keras.optimizers.SGD(0.0), **graph)
+    model.compile(keras.optimizers.SGD(0.0), **quick)
 
     def second_row_starts_anew(step, batch):
         x, y, weight = batch
@@ -241,6 +241,7 @@ def test_weight_decay_leaves_norms_and_biases_alone(make_pretrainer):
     assert "tokens/bias" in free
 
 
+@pytest.mark.slow
 def test_learns(make_pretrainer, corpus, objective, graph):
     model = make_pretrainer(num_layers=1, initializer_range=0.05)
     model.compile(keras.optimizers.Adam(1e-2), **graph)

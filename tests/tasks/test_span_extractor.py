@@ -59,6 +59,7 @@ def extractors(make_extractor, graph):
 both = pytest.mark.parametrize("beam", [False, True], ids=["simple", "beam"])
 
 
+@pytest.mark.slow
 @both
 def test_learns_to_find_a_marked_word(beam, make_extractor, graph):
     model = make_extractor(beam, hidden_dim=32, initializer_range=0.1)

@@ -42,6 +42,7 @@ def classifier(make_classifier, graph):
     return model
 
 
+@pytest.mark.slow
 def test_learns_from_raw_strings(classifier):
     history = classifier.fit(
         TEXTS,

@@ -34,6 +34,7 @@ def regressor(make_backbone, tokenizer, graph):
     return model
 
 
+@pytest.mark.slow
 def test_learns_from_raw_strings(regressor):
     regressor.fit(TEXTS, SCORES, batch_size=BATCH, epochs=10, verbose=0)
     texts, scores = scored_texts(32, seed=1)

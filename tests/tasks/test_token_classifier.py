@@ -43,6 +43,7 @@ def tagger(make_backbone, tokenizer, graph):
     return model
 
 
+@pytest.mark.slow
 def test_learns_from_words(tagger):
     tagger.fit(*tagged_texts(64), batch_size=BATCH, epochs=15, verbose=0)
     texts, labels = tagged_texts(32, seed=1)
