@@ -81,20 +81,6 @@ MUTANTS = (
         ("ops/test_visibility.py",),
     ),
     Mutant(
-        "window_is_one_wider",
-        "ops/visibility.py",
-        "ops.less(distance, window)",
-        "ops.less_equal(distance, window)",
-        ("ops/test_visibility.py",),
-    ),
-    Mutant(
-        "shift_takes_the_last_columns",
-        "ops/relative_position.py",
-        "shifted[:, :, :, :key_length]",
-        "shifted[:, :, :, -key_length:]",
-        ("ops/test_relative_position.py",),
-    ),
-    Mutant(
         "gradient_of_a_column_that_was_not_read",
         "ops/relative_position.py",
         "to_column < key_length",
@@ -106,13 +92,6 @@ MUTANTS = (
         "ops/factorised_position.py",
         "even * sine - odd * cosine",
         "even * sine + odd * cosine",
-        ("ops/test_factorised_position.py",),
-    ),
-    Mutant(
-        "grid_of_frequencies_too_coarse",
-        "ops/factorised_position.py",
-        "OVERSAMPLING = 1.3",
-        "OVERSAMPLING = 1.0",
         ("ops/test_factorised_position.py",),
     ),
     Mutant(
@@ -128,13 +107,6 @@ MUTANTS = (
         "query.shape[-1] ** -0.5",
         "query.shape[-2] ** -0.5",
         ("ops/test_attention.py",),
-    ),
-    Mutant(
-        "own_position_counts_as_right",
-        "ops/relative_buckets.py",
-        "distance > 0",
-        "distance >= 0",
-        ("ops/test_relative_buckets.py",),
     ),
     Mutant(
         "summary_of_the_first_token_despite_padding",
@@ -180,13 +152,6 @@ MUTANTS = (
         ("layers/test_transformer_block.py", "layers/test_replayable_dropout.py"),
     ),
     Mutant(
-        "remat_draws_attention_dropout_anew",
-        "layers/transformer_block.py",
-        "[self.attention.dropout, self.attention_dropout, self.feedforward_dropout]",
-        "[self.attention_dropout, self.feedforward_dropout]",
-        ("layers/test_transformer_block.py", "layers/test_replayable_dropout.py"),
-    ),
-    Mutant(
         "feedforward_starts_unscaled",
         "layers/transformer_block.py",
         "(self.output_initializer or self.kernel_initializer).clone()",
@@ -202,13 +167,6 @@ MUTANTS = (
         "            self.activation_dropout,\n",
         "",
         ("layers/test_transformer_xl_block.py", "layers/test_replayable_dropout.py"),
-    ),
-    Mutant(
-        "no_residual_around_feedforward",
-        "layers/transformer_xl_block.py",
-        "self.feedforward_norm(rows + hidden)",
-        "self.feedforward_norm(hidden)",
-        ("layers/test_transformer_xl_block.py", "backbones/test_xlnet_parity.py"),
     ),
     Mutant(
         "smaller_batch_gets_memory_of_others",
@@ -272,7 +230,7 @@ MUTANTS = (
         "backbones/xlnet.py",
         "memory_length + 1 if self.same_length",
         "memory_length if self.same_length",
-        ("backbones/test_xlnet.py", "backbones/test_xlnet_parity.py"),
+        ("presets/test_xlnet_checkpoint_parity.py",),
     ),
     Mutant(
         "memory_of_block_outputs",
@@ -293,31 +251,28 @@ MUTANTS = (
         "backbones/transformer.py",
         "return index + FIRST_COUNTED",
         "return index",
-        ("backbones/test_transformer.py",),
+        ("backbones/test_transformer_decoding.py",),
     ),
     Mutant(
         "queries_see_mask_copies_for_ever",
         "backbones/transformer.py",
         "query_visibility(order, targets, padding_mask, window=window, until=until)",
         "query_visibility(order, targets, padding_mask, window=window)",
-        ("backbones/test_transformer.py",),
+        ("objectives/test_masked_permutation_modeling.py",),
     ),
     Mutant(
         "query_rows_without_the_final_norm",
         "backbones/transformer.py",
         "query = query if query is None else self.final_norm(query)",
         "pass",
-        ("backbones/test_transformer.py", "backbones/test_backbone.py"),
+        ("backbones/test_transformer.py",),
     ),
     Mutant(
         "pooler_reads_padding",
         "backbones/transformer.py",
         "summary_row(content, padding_mask)",
         "summary_row(content, None)",
-        (
-            "backbones/test_transformer.py",
-            "presets/test_transformer_checkpoint_parity.py",
-        ),
+        ("backbones/test_transformer.py", "backbones/test_backbone.py"),
     ),
     # === heads ===
     Mutant(
@@ -335,13 +290,6 @@ MUTANTS = (
         ("heads/test_beam_span_head.py",),
     ),
     Mutant(
-        "no_norm_before_the_vocabulary",
-        "heads/masked_lm_head.py",
-        "self.transform_norm(self.transform(rows))",
-        "self.transform(rows)",
-        ("heads/test_masked_lm_head.py",),
-    ),
-    Mutant(
         "boundaries_left_and_right_exchanged",
         "heads/span_boundary_head.py",
         "[left, right, places]",
@@ -354,13 +302,6 @@ MUTANTS = (
         "summary = self.dropout(summary, training=training)",
         "pass",
         ("heads/test_summary_head.py",),
-    ),
-    Mutant(
-        "ends_of_spans_are_starts",
-        "heads/span_head.py",
-        "logits[..., 1]",
-        "logits[..., 0]",
-        ("heads/test_span_head.py",),
     ),
     # === metrics ===
     Mutant(
@@ -385,13 +326,6 @@ MUTANTS = (
         ("metrics/test_pearson_correlation.py",),
     ),
     Mutant(
-        "missed_counted_as_wrong",
-        "metrics/matthews_correlation.py",
-        "missed * wrongly",
-        "missed * missed",
-        ("metrics/test_matthews_correlation.py",),
-    ),
-    Mutant(
         "threshold_between_equal_scores",
         "metrics/squad.py",
         "ordered[1:] > ordered[:-1]",
@@ -407,13 +341,6 @@ MUTANTS = (
         ("objectives/test_permutation_modeling.py",),
     ),
     Mutant(
-        "special_tokens_are_targets",
-        "objectives/permutation_modeling.py",
-        'selected & ~batch["functional"]',
-        "selected",
-        ("objectives/test_permutation_modeling.py",),
-    ),
-    Mutant(
         "corruption_takes_the_numbers_of_the_selection",
         "objectives/masked_modeling.py",
         "uniform[:, middle:]",
@@ -426,13 +353,6 @@ MUTANTS = (
         'batch["token_ids"].copy()',
         'batch["token_ids"]',
         ("objectives/test_masked_modeling.py", "objectives/test_objective.py"),
-    ),
-    Mutant(
-        "random_tokens_too_rare",
-        "objectives/corruption.py",
-        "what < self.mask + self.random",
-        "what < self.random",
-        ("objectives/test_corruption.py",),
     ),
     Mutant(
         "a_special_token_as_random_token",
@@ -460,13 +380,6 @@ MUTANTS = (
         "objectives/random_selection.py",
         "(rate * counts + uniform)",
         "(rate * counts)",
-        ("objectives/test_random_selection.py",),
-    ),
-    Mutant(
-        "most_tokens_never_reached",
-        "objectives/random_selection.py",
-        "- before <= most",
-        "- before < most",
         ("objectives/test_random_selection.py",),
     ),
     Mutant(
@@ -500,13 +413,6 @@ MUTANTS = (
             "objectives/test_random_order_masking.py",
             "objectives/test_masked_permutation_modeling.py",
         ),
-    ),
-    Mutant(
-        "share_of_short_rows_ignored",
-        "objectives/sentence_pair.py",
-        '"short_rate": self.short_rate',
-        '"short_rate": 0.1',
-        ("objectives/test_sentence_pair.py",),
     ),
     Mutant(
         "numbers_of_a_row_depend_on_the_part",
