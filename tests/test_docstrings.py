@@ -13,6 +13,8 @@ import pytest
 
 import keras_plm
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 PACKAGE = Path(keras_plm.__file__).parent
 FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)

@@ -62,6 +62,11 @@ def relative_attention(
     return result
 
 
+@pytest.fixture(autouse=True, scope="module")
+def every_compilation_is_quick(quick_compilation):
+    """On JAX most tests compile many small operations once."""
+
+
 @pytest.fixture
 def reference_attention():
     return relative_attention
