@@ -251,6 +251,33 @@ def test_hidden_states_end_in_the_output():
         np.testing.assert_array_equal(found["hidden_states"][-1], found["sequence_output"])
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_pooler_reads_the_first_real_token(side):
+    backbone = shared("bert")
+    given = features(backbone, rows=3)
+    lengths = np.array([[LENGTH], [4], [1]])
+    places = np.arange(LENGTH)
+    mask = places < lengths if side == "right" else places >= LENGTH - lengths
+    found = encode(backbone, {**given, "padding_mask": mask})
+    first = found["sequence_output"][np.arange(3), mask.argmax(axis=1)]  # (B, D)
+    kernel, bias = (ops.convert_to_numpy(w) for w in backbone.pooler_layer.weights)
+    np.testing.assert_allclose(found["pooled_output"], np.tanh(first @ kernel + bias), atol=1e-5)
+
+
+def test_query_rows_get_the_final_norm():
+    backbone = made("mpnet", normalize_first=True)
+    given = {
+        **features(backbone),
+        "order": ORDER[None],
+        "target_positions": TARGETS[None],
+        "target_token_ids": np.array([[59, 58, 57]], "int32"),
+    }
+    found = encode(backbone, given)
+    for rows in (found["sequence_output"], found["target_output"]):  # gamma is 1, beta 0
+        np.testing.assert_allclose(rows.mean(axis=-1), 0, atol=1e-5)
+        np.testing.assert_allclose(rows.std(axis=-1), 1, atol=1e-3)
+
+
 # === Contract ===
 
 

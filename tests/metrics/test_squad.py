@@ -66,6 +66,14 @@ def test_silence_and_speech_can_both_be_best():
     assert always == {"threshold": 2.0, "f1": 1.0, "exact_match": 1.0}
 
 
+def test_no_threshold_lies_between_equal_scores():
+    """To answer the right one alone would be best, and no threshold does that."""
+    found = best_threshold([1.0, 1.0], [["dog"], []], ["a dog", "a cat"])
+    assert found["f1"] == found["exact_match"] == 0.5
+    found = best_threshold([1.0, 1.0, 2.0], [["dog"], [], ["cow"]], ["a dog", "a cat", "a cow"])
+    assert found["threshold"] == 2.0 and found["f1"] == pytest.approx(2 / 3)
+
+
 def test_forms_of_answers():
     class Found:
         text = "The  Dog!"

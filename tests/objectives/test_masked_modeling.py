@@ -117,6 +117,36 @@ def test_literal_example():
     assert (batch["token_ids"] == before).all()
 
 
+def test_no_number_decides_what_is_hidden_and_how(monkeypatch):
+    """The first numbers of a row are the selection's, all others the corruption's."""
+    given = {}
+    corrupt = Corruption.__call__
+
+    def recorded(self, tokens, units, uniform, *others):
+        given["corruption"] = uniform[0].tolist()
+        return corrupt(self, tokens, units, uniform, *others)
+
+    def select(self, batch, uniform, most):
+        given["selection"] = uniform[0].tolist()
+        return batch["units"]
+
+    monkeypatch.setattr(Corruption, "__call__", recorded)
+    monkeypatch.setattr(GivenSelection, "__call__", select)
+    monkeypatch.setattr(GivenSelection, "draws", lambda self, length: 3)
+    objective = MaskedModeling(**IDS, select=GivenSelection(), sequence_length=4, num_predict=2)
+    numbers = np.arange(objective.draws_per_row) / 10
+    batch = {
+        "token_ids": np.array([[1, 10, 11, 2]], "int32"),
+        "padding_mask": np.ones((1, 4), bool),
+        "functional": np.array([[1, 0, 0, 1]], bool),
+        "word_starts": np.ones((1, 4), bool),
+        "units": np.array([[0, 1, 0, 0]], "int32"),
+    }
+    objective(batch, Numbers(numbers))
+    assert given["selection"] == numbers[:3].tolist()
+    assert given["corruption"] == numbers[3:].tolist() and len(numbers) > 3
+
+
 @pytest.mark.parametrize("select", SELECTIONS, ids=str)
 def test_what_every_selection_promises(select):
     objective = MaskedModeling(**IDS, select=select, sequence_length=32, segments=True)
