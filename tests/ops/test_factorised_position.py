@@ -52,17 +52,19 @@ def test_equals_the_shift_at_all_rows(hidden_dim, length, memory_length, jitted)
     )
 
 
-def test_few_features_serve_many_distances():
+@pytest.mark.parametrize(
+    "hidden_dim, length, memory_length, features",
+    [
+        (256, 256, 0, 90),
+        (256, 512, 0, 110),
+        pytest.param(768, 512, 384, 248, marks=pytest.mark.slow),
+    ],
+)
+def test_few_features_serve_many_distances(hidden_dim, length, memory_length, features):
     """The figures of docs/performance.md."""
-    count = {
-        (256, 256, 0): 90,
-        (256, 512, 0): 110,
-        (768, 512, 384): 248,
-    }
-    for (hidden_dim, length, memory_length), features in count.items():
-        basis = position_basis(hidden_dim, length, length + memory_length)
-        assert basis.keys.shape == (length + memory_length, features)
-        assert np.abs(basis.coefficients).max() < 4  # no error is amplified
+    basis = position_basis(hidden_dim, length, length + memory_length)
+    assert basis.keys.shape == (length + memory_length, features)
+    assert np.abs(basis.coefficients).max() < 4  # no error is amplified
 
 
 def test_frequencies_are_the_papers():
