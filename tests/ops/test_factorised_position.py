@@ -54,11 +54,7 @@ def test_equals_the_shift_at_all_rows(hidden_dim, length, memory_length, jitted)
 
 @pytest.mark.parametrize(
     "hidden_dim, length, memory_length, features",
-    [
-        (256, 256, 0, 90),
-        (256, 512, 0, 110),
-        pytest.param(768, 512, 384, 248, marks=pytest.mark.slow),
-    ],
+    [(256, 256, 0, 90), (256, 512, 0, 110), (768, 512, 384, 248)],
 )
 def test_few_features_serve_many_distances(hidden_dim, length, memory_length, features):
     """The figures of docs/performance.md."""
