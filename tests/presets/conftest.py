@@ -14,19 +14,8 @@ make_weights, padded = WEIGHTS["make_weights"], WEIGHTS["padded"]
 
 
 @pytest.fixture(autouse=True, scope="module")
-def quick_compilation():
-    """Let JAX's XLA compile with little optimisation, which takes half the time."""
-    import keras
-
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+def every_compilation_is_quick(quick_compilation):
+    """On JAX most tests compile many small operations once."""
 
 
 @pytest.fixture(scope="session")
