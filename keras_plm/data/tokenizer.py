@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_plm.data.text_columns import column_items
 from keras_plm.data.tokenizer_files import (
     TOKENIZER_FILE,
     read_preset_tokenizer,
@@ -323,16 +324,14 @@ class Tokenizer(abc.ABC):
     @staticmethod
     def _checked_texts(text):
         """The texts as a list, each of them checked."""
-        texts = [text] if isinstance(text, str) else text
-        if not isinstance(texts, (list, tuple)):
-            texts = list(texts) if hasattr(texts, "__iter__") else [texts]
+        texts = [text] if isinstance(text, str) else column_items(text, "text", "strings")
         for one in texts:
             if not isinstance(one, str) or not one.isascii() and _has_surrogates(one):
                 raise TypeError(
                     "text must be a string or a list of strings that can be written in UTF-8. "
                     f"Received: {one!r:.100}"
                 )
-        return list(texts)
+        return texts
 
 
 def _has_surrogates(text):

@@ -8,6 +8,7 @@ import sentencepiece
 from keras_plm.data.case_and_accents import without_case_and_accents
 from keras_plm.data.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.data.subword_tokenizer import SubwordTokenizer
+from keras_plm.data.text_columns import column_items
 from keras_plm.data.tokenizers_json import piece_entry
 
 # Scripts whose words have no spaces between them: Thai to Khmer, Japanese, Chinese.
@@ -43,9 +44,7 @@ def extend_tokenizer(tokenizer, new_tokens):
     Example: with the pieces `co` and `##vid` a tokenizer learns "covid", whose old ids are those
     two.
     """
-    if isinstance(new_tokens, str) or not hasattr(new_tokens, "__iter__"):
-        raise TypeError(f"new_tokens must be a list of strings. Received: {new_tokens!r:.100}")
-    new_tokens = list(new_tokens)
+    new_tokens = column_items(new_tokens, "new_tokens", "strings")
     if not new_tokens:
         raise ValueError("new_tokens must have a token at least. Received: []")
     old_ids, seen = [], {}

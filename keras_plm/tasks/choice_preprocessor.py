@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from keras_plm.tasks.preprocessor import Preprocessor, checked_texts
+from keras_plm.data.text_columns import column_items, text_list
+from keras_plm.tasks.preprocessor import Preprocessor
 
 LARGEST_CHOICE = 128  # run_race.py: max_qa_length
 
@@ -123,8 +124,8 @@ def _checked_parts(x):
             "`x` must be a tuple (contexts, choices) or (contexts, questions, choices). "
             f"Received: {what}."
         )
-    contexts, choices = checked_texts(x[0], "Contexts"), _checked_choices(x[-1])
-    questions = [None] * len(contexts) if len(x) == 2 else checked_texts(x[1], "Questions")
+    contexts, choices = text_list(x[0], "Contexts"), _checked_choices(x[-1])
+    questions = [None] * len(contexts) if len(x) == 2 else text_list(x[1], "Questions")
     if not len(contexts) == len(questions) == len(choices):
         raise ValueError(
             "There must be a context, a question (if any) and a list of choices per example. "
@@ -138,19 +139,12 @@ def _checked_choices(choices):
     """A list of lists of strings, all of the same length."""
     if isinstance(choices, np.ndarray):
         choices = choices.tolist()
-    if not isinstance(choices, (list, tuple)) or not choices:
-        raise TypeError(
-            "Choices must be a list of lists of texts. "
-            f"Received: {type(choices).__name__} {choices!r:.80}."
-        )
+    choices = column_items(choices, "Choices", "lists of texts")
+    if not choices:
+        raise TypeError("Choices must be a list of lists of texts. Received: an empty list.")
     checked = []
     for number, own in enumerate(choices):
-        if not isinstance(own, (list, tuple)):
-            raise TypeError(
-                "Choices must be a list of lists of texts, or one array (N, C) of them. "
-                f"Received: example {number} has {type(own).__name__} {own!r:.80}."
-            )
-        checked.append(checked_texts(own, f"The choices of example {number}"))
+        checked.append(text_list(own, f"The choices of example {number}"))
         if len(own) < 2 or len(own) != len(choices[0]):
             raise ValueError(
                 "Every example must have the same number of choices, at least 2. Received: "

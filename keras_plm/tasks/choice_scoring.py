@@ -17,6 +17,7 @@ import numpy as np
 from keras import ops
 
 from keras_plm.backbones.transformer_decoding import CHUNK, empty_cache, read_tokens
+from keras_plm.data.text_columns import column_items
 from keras_plm.tasks.causal_sampling import batches_of
 from keras_plm.tasks.sampling import log_likelihood_of_rows
 
@@ -54,8 +55,7 @@ def encoded_choices(text, choices, number):
         TypeError: if they are neither texts nor ids.
         ValueError: if there are not N, one list is empty, or a choice has no tokens.
     """
-    if isinstance(choices, (str, bytes)) or not hasattr(choices, "__len__"):
-        raise TypeError(f"`choices` must be a list of lists. Received: {choices!r:.80}.")
+    choices = column_items(choices, "`choices`", "lists of choices")
     if len(choices) != number:
         raise ValueError(
             "There must be one list of choices for each prompt. "

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_plm.tasks.preprocessor import checked_texts
+from keras_plm.data.text_columns import text_list
 
 
 def rows_with_masks(preprocessor, texts):
@@ -25,7 +25,7 @@ def rows_with_masks(preprocessor, texts):
     """
     tokenizer = preprocessor.tokenizer
     mask, mask_id = tokenizer.mask_token, tokenizer.mask_token_id
-    texts = checked_texts(texts, "`texts`")
+    texts = text_list(texts, "`texts`")
     ids = []
     for index, text in enumerate(texts):
         *before, last = text.split(mask)

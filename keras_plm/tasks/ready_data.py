@@ -1,9 +1,12 @@
 """What a task is given to train on, made ready and checked before Keras sees it."""
 
 import types
+from collections.abc import Set
 
 import keras
 import numpy as np
+
+from keras_plm.data.text_columns import column_items, is_column
 
 
 def prepare(task, x, y=None, sample_weight=None, labelled=True):
@@ -28,9 +31,12 @@ def prepare(task, x, y=None, sample_weight=None, labelled=True):
     """
     if isinstance(x, types.GeneratorType):
         return _checked_batches(task, x, labelled), y, sample_weight
-    if isinstance(x, (dict, list, tuple)) or not hasattr(x, "__iter__") or hasattr(x, "shape"):
+    given = isinstance(x, (dict, list, tuple, str, bytes, Set)) or not hasattr(x, "__iter__")
+    if given or hasattr(x, "shape") or is_column(x):
         batch = task.preprocess_samples(x, y, sample_weight)
-        x, y, sample_weight = map(_as_array, keras.utils.unpack_x_y_sample_weight(batch))
+        x, *labels = keras.utils.unpack_x_y_sample_weight(batch)
+        x = np.asarray(x) if isinstance(x, (list, tuple)) else x
+        y, sample_weight = map(_as_array, labels)
         batch = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
         check(task, batch, labelled)
         return x, y, sample_weight
@@ -169,4 +175,9 @@ def _first(batches):
 
 
 def _as_array(value):
-    return np.asarray(value) if isinstance(value, (list, tuple)) else value
+    """Labels or weights as an array, whatever column they are; features and None as they are."""
+    if isinstance(value, (list, tuple)):
+        return np.asarray(value)
+    if value is None or isinstance(value, dict) or hasattr(value, "shape"):
+        return value
+    return np.asarray(column_items(value, "Labels and weights", "numbers"))

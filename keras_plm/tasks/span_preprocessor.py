@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_plm.tasks.preprocessor import Preprocessor, checked_texts
+from keras_plm.data.text_columns import column_items, text_list
+from keras_plm.tasks.preprocessor import Preprocessor
 
 LARGEST_QUESTION, LARGEST_STRIDE = 64, 128  # run_squad.py: max_query_length, doc_stride
 
@@ -178,7 +179,7 @@ class SpanPreprocessor(Preprocessor):
             ValueError: naming the question whose answer is not in its context.
         """
         examples = {window.example: window for window in windows}
-        answers = list(answers) if hasattr(answers, "__iter__") else [answers]
+        answers = column_items(answers, "Answers", "answers")
         if len(answers) != len(examples):
             raise ValueError(
                 "There must be one answer per question, None where there is none. "
@@ -202,7 +203,7 @@ class SpanPreprocessor(Preprocessor):
                 "`x` must be a pair (tuple) of two lists, questions and contexts. "
                 f"Received: {what}."
             )
-        pair = [checked_texts(one, name) for one, name in zip(x, ("Questions", "Contexts"))]
+        pair = [text_list(one, name) for one, name in zip(x, ("Questions", "Contexts"))]
         if len(pair[0]) != len(pair[1]):
             raise ValueError(
                 "There must be one context per question. "

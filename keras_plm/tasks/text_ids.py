@@ -1,8 +1,10 @@
 """From texts with blanks to ids, and back."""
 
+import numpy as np
+
+from keras_plm.data.text_columns import column_items, text_list
 from keras_plm.data.vocabulary_extension import TRANSFER_TOKENS
 from keras_plm.tasks.permutation_canvas import BLANK, checked_ids
-from keras_plm.tasks.preprocessor import checked_texts
 
 NEVER_TARGETS = ("unk", "bos", "eos", "cls", "sep", "pad", "mask", "eod", *TRANSFER_TOKENS)
 
@@ -40,9 +42,11 @@ class TextIds:
             TypeError: if they are neither.
             ValueError: if there are none, or strings without a tokenizer.
         """
+        if not isinstance(texts, np.ndarray) or texts.ndim != 2:  # rows of ids, of one length
+            texts = column_items(texts, what, "texts, or of lists of ids")
         if _are_ids(texts):
             return checked_ids(texts, self.vocabulary_size, blank is not None, what), False
-        texts = checked_texts(texts, what, allow_empty=True)
+        texts = text_list(texts, what, allow_empty=True)
         if self.tokenizer is None:
             raise ValueError(
                 f"Without a preprocessor {what} must be lists of ids. Received: {texts[0]!r:.80}."
@@ -128,6 +132,7 @@ class TextIds:
             tuple of int.
         """
         if not isinstance(forbidden, str):
+            forbidden = column_items(forbidden, "`forbidden_token_ids`", "ids")
             forbidden = checked_ids([forbidden], self.vocabulary_size, what="forbidden ids")[0]
         elif forbidden != "auto":
             raise ValueError(
@@ -157,7 +162,8 @@ class TextIds:
             if stop != "auto":
                 raise ValueError(f"`stop_token_ids` must be ids or 'auto'. Received: {stop!r}.")
             return tuple(self.end)
-        return tuple(checked_ids([stop or ()], self.vocabulary_size, what="stop ids")[0])
+        stop = () if stop is None else column_items(stop, "`stop_token_ids`", "ids")
+        return tuple(checked_ids([stop], self.vocabulary_size, what="stop ids")[0])
 
     def _encode_around(self, parts):
         """The ids of the parts of a text, with a blank between each two."""
@@ -179,7 +185,5 @@ class TextIds:
 
 def _are_ids(texts):
     """Whether the first row, if there is one, is not a string."""
-    if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):
-        return False
     first = next(iter(texts), "")
     return hasattr(first, "__iter__") and not isinstance(first, (str, bytes))

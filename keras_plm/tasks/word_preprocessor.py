@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_plm.data.text_columns import column_items
 from keras_plm.tasks.preprocessor import Preprocessor
 
 
@@ -117,12 +118,7 @@ class WordPreprocessor(Preprocessor):
 
 def _checked_words(texts):
     """The texts as a list of lists of words."""
-    if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):
-        raise TypeError(
-            "`x` must be a list of texts, each a list of words. "
-            f"Received: {type(texts).__name__} {texts!r:.80}."
-        )
-    texts = list(texts)
+    texts = column_items(texts, "`x`", "texts, each a list of words")
     if not texts:
         raise ValueError("`x` holds no texts. Received: an empty list.")
     for row, text in enumerate(texts):

@@ -154,7 +154,7 @@ def test_texts(model, byte_level):
         ([[1] * 88], [[[1], [2] * 3]], {}, ValueError, "for 90 tokens.*88 tokens.*choice with 3"),
         ([[1]], [[[12]]], {}, ValueError, r"choices of prompt 0 .*\[0, 12\)"),
         ([[1]], ["yes"], {}, TypeError, "choices of prompt 0 must be a list of texts"),
-        ([[1]], "yes", {}, TypeError, "`choices` must be a list of lists. Received: 'yes'"),
+        ([[1]], "yes", {}, TypeError, "`choices` must be a list of lists of choices.*'yes'"),
         ([[1]], [[[1]]], {"normalize": "bytes"}, ValueError, "`normalize` must be one of"),
         ([[1]], [[[1]]], {"batch_size": 0}, ValueError, "`batch_size` must be at least 1"),
         (

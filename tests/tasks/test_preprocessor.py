@@ -3,8 +3,9 @@ import inspect
 import pytest
 
 from keras_plm.data import SubwordTokenizer
+from keras_plm.data.text_columns import text_list
 from keras_plm.tasks import TextPreprocessor, WordPreprocessor
-from keras_plm.tasks.preprocessor import Preprocessor, checked_texts, preprocessor_arguments
+from keras_plm.tasks.preprocessor import Preprocessor, preprocessor_arguments
 
 
 def test_it_knows_its_arguments():
@@ -35,13 +36,13 @@ def test_another_preprocessors_preset_gives_tokenizer_and_length(tokenizer, tmp_
 
 
 def test_texts_are_checked():
-    assert checked_texts([b"a", "b"]) == ["a", "b"]
+    assert text_list([b"a", "b"]) == ["a", "b"]
     with pytest.raises(TypeError, match="`questions` must be a list of texts"):
-        checked_texts("one", what="`questions`")
+        text_list("one", what="`questions`")
     with pytest.raises(ValueError, match="`questions` holds no texts"):
-        checked_texts([], what="`questions`")
+        text_list([], what="`questions`")
     with pytest.raises(ValueError, match="must be UTF-8"):
-        checked_texts([b"\xff"])
+        text_list([b"\xff"])
 
 
 def test_rows_follow_the_layout(wordpiece, byte_level):

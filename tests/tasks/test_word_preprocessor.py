@@ -58,7 +58,7 @@ def test_values_at_words(preprocessor):
 @pytest.mark.parametrize(
     "x, error, message",
     [
-        ("one text", TypeError, "each a list of words. Received: str"),
+        ("one text", TypeError, "each a list of words. Received one text"),
         (["one text"], TypeError, "Every text must be a list of words.*text 0 is str"),
         ([["a"], "b"], TypeError, "text 1 is str"),
         ([np.array(["a"])], TypeError, "text 0 is ndarray"),
