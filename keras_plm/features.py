@@ -113,6 +113,13 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
         except ValueError as error:
             raise ValueError(f"Feature {name!r} must be a rectangular array: {error}") from error
         _check_feature(name, value, lengths)
+    if "padding_mask" in x:
+        empty = np.flatnonzero(~np.asarray(x["padding_mask"]).any(axis=-1))
+        if len(empty):
+            raise ValueError(
+                "Every row must have a real token, or there is nothing to read. Remove such rows. "
+                f"Received: a `padding_mask` of False alone in the rows {empty[:5].tolist()}."
+            )
     known = {"vocabulary_size": vocabulary_size, "sequence_length": lengths.get("T")}
     for name, bound in _BOUNDED.items():
         if name in x and known[bound] is not None:

@@ -59,6 +59,10 @@ BAD = {
     "order is bools": (dict(order=IDS > 0), "'order'.*int32.*bool"),
     "ids lack an axis": (dict(token_ids=IDS[0]), r"'token_ids'.*\(B, T\).*\(4,\)"),
     "fresh has an axis too many": (dict(fresh=IDS[:, :1] > 0), r"'fresh'.*\(B\).*\(2, 1\)"),
+    "a row without a token": (
+        dict(padding_mask=np.arange(BATCH)[:, None] * np.ones(LENGTH) > 0),
+        r"Every row must have a real token.*in the rows \[0\]",
+    ),
     "mask is longer": (dict(padding_mask=np.ones((BATCH, 5), bool)), r"'padding_mask'.*T = 4"),
     "order is shorter": (dict(order=IDS[:, :3]), r"'order'.*T = 4.*\(2, 3\)"),
     "segments of another batch": (dict(segment_ids=IDS[:1]), "'segment_ids'.*B = 2"),

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def check_weights(sample_weight, count, rows="text"):
-    """Refuse weights that are not one finite number of at least 0 per row.
+    """Refuse weights that are not one finite number of at least 0 per row, or all of them 0.
 
     Args:
         sample_weight: array, or None: no weights.
@@ -21,6 +21,51 @@ def check_weights(sample_weight, count, rows="text"):
         raise ValueError(
             f"There must be a weight of at least 0 per {rows}. "
             f"Received: {weight.shape} for {count} {rows}s, {weight.ravel()[:5].tolist()}."
+        )
+    if not weight.any():
+        raise ValueError(
+            f"The weights must not all be 0: without a {rows} that counts there is no loss. "
+            f"Received: {count} weights of 0."
+        )
+
+
+def check_class_weight(class_weight, num_classes=None):
+    """Refuse weights of classes that `fit` cannot use: Keras would train on NaN, or on nothing.
+
+    Args:
+        class_weight: dict of int to float, or None: no weights. A class that is not there counts 1.
+        num_classes: int or None. How many classes there are, where a task knows.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    if class_weight is None:
+        return
+    if not isinstance(class_weight, dict):
+        raise ValueError(
+            "`class_weight` must be a dict of a class's number to its weight. "
+            f"Received: {class_weight!r:.100}."
+        )
+    most = float("inf") if num_classes is None else num_classes
+    unknown = [
+        one
+        for one in class_weight
+        if not isinstance(one, (int, np.integer)) or isinstance(one, bool) or not 0 <= one < most
+    ]
+    if unknown:
+        raise ValueError(
+            f"`class_weight` must be of classes in [0, {most}). Received: {unknown[:5]!r}."
+        )
+    weights = np.asarray(list(class_weight.values()))
+    if weights.ndim != 1 or not numbers(weights) or weights.size and weights.min() < 0:
+        raise ValueError(
+            "The weights of classes must be finite numbers of at least 0. "
+            f"Received: {class_weight!r:.200}."
+        )
+    if len(weights) == num_classes and not weights.any():
+        raise ValueError(
+            "The weights of classes must not all be 0: there would be no loss. "
+            f"Received: {class_weight!r:.200}."
         )
 
 

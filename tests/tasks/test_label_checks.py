@@ -3,6 +3,7 @@ import pytest
 
 from keras_plm.tasks.label_checks import (
     check_class_ids,
+    check_class_weight,
     check_targets,
     check_weights,
     numbers,
@@ -81,3 +82,47 @@ def test_targets_of_several_heads():
     ):
         with pytest.raises(ValueError, match=message):
             check(**bad)
+
+
+@pytest.mark.parametrize(
+    "class_weight, message",
+    [
+        ([1.0, 2.0], "must be a dict"),
+        ({"cat": 1.0}, r"of classes in \[0, 3\). Received: \['cat'\]"),
+        ({3: 1.0}, r"Received: \[3\]"),
+        ({-1: 1.0}, r"Received: \[-1\]"),
+        ({True: 1.0}, r"Received: \[True\]"),
+        ({0: float("nan")}, "finite numbers of at least 0"),
+        ({0: -1.0}, "finite numbers of at least 0"),
+        ({0: "2"}, "finite numbers of at least 0"),
+        ({0: [1.0]}, "finite numbers of at least 0"),
+        ({0: 0.0, 1: 0, 2: 0.0}, "must not all be 0"),
+    ],
+)
+def test_class_weights_that_cannot_be_used(class_weight, message):
+    with pytest.raises(ValueError, match=message):
+        check_class_weight(class_weight, 3)
+
+
+def test_class_weights_that_can_be_used():
+    for class_weight in (None, {}, {0: 0.0, 2: 5}, {np.int64(1): np.float32(0.5)}):
+        check_class_weight(class_weight, 3)
+    check_class_weight({70: 2.0})  # of a task that does not know how many classes there are
+
+
+def test_weights_of_0_alone():
+    with pytest.raises(ValueError, match="must not all be 0.*Received: 3 weights of 0"):
+        check_weights(np.zeros(3), 3)
+    check_weights(np.array([0.0, 1.0, 0.0]), 3)
+
+
+def test_a_task_asks_before_it_trains(make_classifier, quick, values, same):
+    model = make_classifier(num_layers=1)
+    model.compile(**quick)
+    before = values(model)
+    for method in (model.fit, model.train_on_batch):
+        with pytest.raises(ValueError, match="finite numbers of at least 0"):
+            method(["a boat", "a fish"], np.array([0, 1]), class_weight={0: float("nan")})
+        with pytest.raises(ValueError, match="must not all be 0"):
+            method(["a boat", "a fish"], np.array([0, 1]), sample_weight=np.zeros(2))
+    assert same(values(model), before)
