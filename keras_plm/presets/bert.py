@@ -130,6 +130,7 @@ def read_head_settings(config, shapes):
     activations = GOOGLE_ACTIVATIONS if google else BERT_CONFIG.activations
     return {
         "transform": True,
+        "use_bias": True,
         "head_activation": read_choice(config, "hidden_act", activations, "gelu"),
         **read_classes(
             config,

@@ -78,6 +78,7 @@ def read_head_settings(config, shapes):
     """
     return {
         "transform": True,
+        "use_bias": True,
         "head_activation": "gelu",
         **read_classes(
             config,

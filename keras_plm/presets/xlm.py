@@ -109,7 +109,7 @@ def read_head_settings(config, shapes):
         dict of arguments that a task may take.
     """
     classes = read_classes(config, shapes, ("classifier.weight",), ("dropout",))
-    return {"transform": False, **classes}
+    return {"transform": False, "use_bias": True, **classes}
 
 
 XLM = System(

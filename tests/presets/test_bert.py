@@ -100,7 +100,7 @@ def test_settings_of_heads(transformer_cases):
         shapes = {name: tuple(shape) for name, shape in content["shapes"].items()}
         return read_head_settings(content["config"], shapes)
 
-    plain = {"transform": True, "head_activation": "gelu"}
+    plain = {"transform": True, "use_bias": True, "head_activation": "gelu"}
     assert settings("bert_masked") == {**plain, "head_activation": "relu"}
     assert settings("bert_span") == {**plain, "beam": False}
     found = settings("bert_words")

@@ -57,5 +57,5 @@ def test_settings_of_heads(transformer_cases):
     assert content["config"]["hidden_act"] == "relu"
     shapes = {name: tuple(shape) for name, shape in content["shapes"].items()}
     found = read_head_settings(content["config"], shapes)
-    assert found == {"transform": True, "head_activation": "gelu"}
+    assert found == {"transform": True, "use_bias": True, "head_activation": "gelu"}
     assert read_head_settings({}, {"classifier.out_proj.weight": (5, 4)})["num_classes"] == 5

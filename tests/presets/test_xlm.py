@@ -50,4 +50,4 @@ def test_there_and_back():
 
 
 def test_settings_of_heads():
-    assert read_head_settings({}, {}) == {"transform": False}
+    assert read_head_settings({}, {}) == {"transform": False, "use_bias": True}

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_plm import models, presets
 from keras_plm.backbones import XLNetBackbone
 from keras_plm.objectives import CausalModeling
+from keras_plm.presets.released_checkpoint import SYSTEMS
 from keras_plm.tasks import BeamSearch, CausalLM, Pretrainer, TextPreprocessor
 
 PROMPTS = ["the dog was", "I went to the boat and"]
@@ -154,6 +156,29 @@ def test_the_preset_of_a_pretrainer_brings_its_head(make_transformer, byte_level
         model = CausalLM.from_preset(str(tmp_path / "preset"))
     assert not caplog.records and not model.transform
     np.testing.assert_array_equal(ops.convert_to_numpy(model.heads["tokens"].bias), bias)
+
+
+def test_a_causal_xlm_keeps_its_output_bias(tokenizers, tmp_path, caplog, quick):
+    """Another family's head must not fill in what XLM's config leaves unsaid."""
+    sizes = dict(sequence_length=16, num_layers=1, num_heads=2, hidden_dim=16)
+    tokenizer = tokenizers["xlm"]
+    pretrainer = models.xlm(tokenizer, "tiny", objective="clm", intermediate_dim=64, **sizes)
+    bias = np.linspace(-1, 1, tokenizer.vocabulary_size).astype("float32")
+    pretrainer.heads["tokens"].bias.assign(bias)
+    presets.export_huggingface(pretrainer, tmp_path / "theirs")
+    with caplog.at_level(logging.WARNING, "keras_plm"):
+        model = CausalLM.from_preset(tmp_path / "theirs", language="en", sequence_length=16)
+    assert not caplog.records and model.use_bias and not model.transform
+    np.testing.assert_array_equal(ops.convert_to_numpy(model.heads["tokens"].bias), bias)
+
+
+@pytest.mark.parametrize(
+    "system", [one for one in SYSTEMS if "Transformer" in one.class_name], ids=lambda one: one.name
+)
+def test_every_family_says_all_of_its_head(system):
+    said = system.read_head_settings({}, {})
+    assert {"transform", "use_bias"} <= said.keys()
+    assert not said["transform"] or said["head_activation"]
 
 
 def test_wrong_input(plain, model, make_transformer):
