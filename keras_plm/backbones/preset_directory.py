@@ -48,7 +48,7 @@ def read_backbone(preset, classes, load_weights=True, **overrides):
     if checkpoint is None:
         return _read_own(directory, classes, load_weights, overrides)
     cls = _one_of(classes, checkpoint.class_name, directory)
-    arguments = {**checkpoint.arguments, **overrides}
+    arguments = {**_with_global_policy(checkpoint.arguments), **overrides}
     _check_names(cls, arguments)
     if not load_weights:
         return cls(**arguments)
@@ -71,14 +71,35 @@ def _read_own(directory, classes, load_weights, overrides):
     registered = config.get("registered_name", name)
     cls = _one_of(classes, name if registered == f"keras_plm>{name}" else registered, directory)
     _check_names(cls, {**arguments, **overrides})
-    if dtype is not None:
-        arguments["dtype"] = read_dtype_policy(dtype)
+    saved_policy = read_dtype_policy("float32" if dtype is None else dtype)
+    arguments["dtype"] = saved_policy
+    arguments = {**_with_global_policy(arguments), **overrides}
     if load_weights:
         _check_size(arguments, files.file_inside(directory, WEIGHTS_FILE))
-    backbone = cls(**{**arguments, **overrides})
+    backbone = cls(**arguments)
     if load_weights:
-        weights_file.read_weights(backbone, files.file_inside(directory, WEIGHTS_FILE))
+        path = files.file_inside(directory, WEIGHTS_FILE)
+        now = keras.dtype_policies.get(arguments["dtype"])
+        serialize = keras.dtype_policies.serialize
+        converts_floats = serialize(now) != serialize(saved_policy)
+        weights_file.read_weights(backbone, path, converts_floats)
     return backbone
+
+
+def _with_global_policy(arguments):
+    """The arguments of a file, but in the global dtype policy if one was set.
+
+    Keras's own float32 cannot be told from one that was set. Quantized weights keep their policy:
+    they are integers, which is no matter of taste.
+    """
+    policy = keras.config.dtype_policy()
+    saved = keras.dtype_policies.get(arguments.get("dtype", "float32"))
+    policies = [saved]
+    if isinstance(saved, keras.dtype_policies.DTypePolicyMap):
+        policies = [saved.default_policy, *saved.values()]
+    if policy.name == "float32" or any(one.quantization_mode for one in policies):
+        return arguments
+    return {**arguments, "dtype": policy}
 
 
 def _one_of(classes, name, directory):

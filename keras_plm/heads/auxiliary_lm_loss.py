@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_plm.heads.masked_lm_head import MaskedLMHead
+from keras_plm.layers.float_policy import float_policy
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -47,7 +48,7 @@ class AuxiliaryLMLoss(keras.layers.Layer):
     """
 
     def __init__(self, token_embedding, weight=0.5, **kwargs):
-        kwargs.setdefault("dtype", token_embedding.dtype_policy)
+        kwargs.setdefault("dtype", float_policy(token_embedding.dtype_policy))
         super().__init__(**kwargs)
         self.token_embedding = token_embedding
         self.weight = weight

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_plm.layers.activation import get_activation
+from keras_plm.layers.float_policy import float_policy
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -57,7 +58,7 @@ class MaskedLMHead(keras.layers.Layer):
         kernel_initializer="glorot_uniform",
         **kwargs,
     ):
-        kwargs.setdefault("dtype", token_embedding.dtype_policy)
+        kwargs.setdefault("dtype", float_policy(token_embedding.dtype_policy))
         super().__init__(**kwargs)
         self.token_embedding = token_embedding
         self.activation = activation

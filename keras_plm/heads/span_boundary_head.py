@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_plm.heads.masked_lm_head import MaskedLMHead
 from keras_plm.layers.activation import get_activation
+from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import gather_rows
 
 
@@ -65,7 +66,7 @@ class SpanBoundaryHead(keras.layers.Layer):
         kernel_initializer="glorot_uniform",
         **kwargs,
     ):
-        kwargs.setdefault("dtype", token_embedding.dtype_policy)
+        kwargs.setdefault("dtype", float_policy(token_embedding.dtype_policy))
         super().__init__(**kwargs)
         if max_length < 1 or position_dim < 1:
             raise ValueError(

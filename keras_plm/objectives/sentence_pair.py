@@ -108,9 +108,13 @@ class SentencePair(Objective):
                 f"with pooler=True. Received: {type(backbone).__name__} with pooler=False"
             )
         from keras_plm.heads import SentencePairHead
+        from keras_plm.layers.float_policy import float_policy
 
-        initializer = initializer_of_heads(backbone)
-        head = SentencePairHead(kernel_initializer=initializer, name="sentence_pair")
+        head = SentencePairHead(
+            kernel_initializer=initializer_of_heads(backbone),
+            dtype=float_policy(backbone.dtype_policy),
+            name="sentence_pair",
+        )
         return {"sentence_pair": head}
 
     def __call__(self, batch, rng):

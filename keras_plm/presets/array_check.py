@@ -1,7 +1,7 @@
 """Comparing what a file of weights holds with what a model needs, before anything is read."""
 
 
-def check_arrays(path, expected, found, optional=(), known=()):
+def check_arrays(path, expected, found, optional=(), known=(), dtypes=None):
     """Refuse a file whose arrays are not those that a model needs, in one message.
 
     Args:
@@ -10,9 +10,12 @@ def check_arrays(path, expected, found, optional=(), known=()):
         found: dict of str to tuple. The shapes that the file has.
         optional: names that may be missing.
         known: names that may be there.
+        dtypes: dict of str to pairs (data type needed, data type found) of arrays, or None: they
+            are not compared.
 
     Raises:
-        ValueError: naming all missing, unexpected and misshapen arrays.
+        ValueError: naming all missing, unexpected and misshapen arrays, and those of another data
+            type.
     """
     misshapen = [
         f"{name} (expected {tuple(expected[name])}, received {tuple(found[name])})"
@@ -23,6 +26,11 @@ def check_arrays(path, expected, found, optional=(), known=()):
         "missing": sorted(expected.keys() - found.keys() - set(optional)),
         "unexpected": sorted(found.keys() - expected.keys() - set(known)),
         "of another shape": misshapen,
+        "of another data type": [
+            f"{name} (expected {needed}, received {received})"
+            for name, (needed, received) in sorted((dtypes or {}).items())
+            if needed != received
+        ],
     }
     if any(problems.values()):
         report = "; ".join(

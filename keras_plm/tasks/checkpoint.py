@@ -2,6 +2,7 @@
 
 import json
 import os
+import types
 
 import keras
 import numpy as np
@@ -67,17 +68,23 @@ class Checkpoint(keras.callbacks.Callback):
     def save(self):
         """Save the checkpoint of this step."""
         model = self.model  # on JAX this brings the variables up to date
-        arrays = {
-            f"{kind}/{index:05d}": _to_numpy(variable)
-            for kind, variables in _state(model).items()
-            for index, variable in enumerate(variables)
-        }
+        named = _named(_state(model))
+        arrays = {name: _to_numpy(variable) for name, variable in named.items()}
         for purpose, state in _memories(model).items():
             if state is not None:
                 arrays[f"memory/{purpose}"] = _to_numpy(state)
+        bad = sorted(name for name, array in arrays.items() if not np.isfinite(array).all())
+        if bad:
+            paths = [named[name].path if name in named else name for name in bad]
+            raise ValueError(
+                f"Step {self.step} was not saved, as values are not finite; the checkpoint before "
+                f"it in {self.directory} stays. Go back to it, lower the learning rate, or look "
+                f"for bad data. Received: {paths[:20]}."
+            )
         with files.atomic_directory(self.directory, CHECKPOINT_FILE) as directory:
             save_file(arrays, os.path.join(directory, STATE_FILE))
-            write_json(os.path.join(directory, CHECKPOINT_FILE), {"format": 1, "step": self.step})
+            description = {"format": 1, "step": self.step, "dtypes": _other_dtypes(named, arrays)}
+            write_json(os.path.join(directory, CHECKPOINT_FILE), description)
 
 
 def resume(model, directory):
@@ -100,8 +107,9 @@ def resume(model, directory):
     if not os.path.isdir(directory):
         return 0
     description = files.read_json(files.file_inside(directory, CHECKPOINT_FILE))
-    step = description.get("step")
-    if description.get("format") != 1 or not isinstance(step, int) or not 0 <= step < 2**53:
+    step, dtypes = description.get("step"), description.get("dtypes")
+    known = description.get("format") == 1 and isinstance(dtypes, (dict, types.NoneType))
+    if not known or not isinstance(step, int) or not 0 <= step < 2**53:
         raise ValueError(
             f"{directory} is not a checkpoint that can be read: {json.dumps(description)[:200]}."
         )
@@ -121,15 +129,13 @@ def resume(model, directory):
                 f"{directory} is the checkpoint of another model: its memory of {purpose} has "
                 f"the shape {value.shape}, this model's {expected}. Build the model as it was."
             )
-    variables = {
-        f"{kind}/{index:05d}": variable
-        for kind, ones in _state(model).items()
-        for index, variable in enumerate(ones)
-    }
+    variables = _named(_state(model))
     wrong = sorted(set(arrays) ^ set(variables)) + [
-        f"{name} {arrays[name].shape} for {variables[name].path} {tuple(variables[name].shape)}"
+        f"{name} {arrays[name].shape} {arrays[name].dtype} for {variables[name].path} "
+        f"{tuple(variables[name].shape)} {variables[name].dtype}"
         for name in sorted(set(arrays) & set(variables))
         if arrays[name].shape != tuple(variables[name].shape)
+        or not _same_dtype(arrays[name], variables[name], dtypes, name)
     ]
     if wrong:
         raise ValueError(
@@ -151,6 +157,29 @@ def _state(model):
         "model": [v for v in model.variables if id(v) not in left_out],
         "optimizer": model.optimizer.variables,
     }
+
+
+def _named(state):
+    """The variables of a state by the names of their arrays."""
+    return {
+        f"{kind}/{index:05d}": variable
+        for kind, variables in state.items()
+        for index, variable in enumerate(variables)
+    }
+
+
+def _other_dtypes(named, arrays):
+    """The data types of the variables that numpy has not, by name."""
+    dtypes = {name: keras.backend.standardize_dtype(v.dtype) for name, v in named.items()}
+    return {name: dtype for name, dtype in dtypes.items() if dtype != arrays[name].dtype.name}
+
+
+def _same_dtype(array, variable, dtypes, name):
+    """Whether an array was saved of a variable of this data type."""
+    needed = keras.backend.standardize_dtype(variable.dtype)
+    if dtypes is None and array.dtype.kind == "f" and "float" in needed:
+        return needed == array.dtype.name or needed not in ("float16", "float32", "float64")
+    return needed == (dtypes or {}).get(name, array.dtype.name)
 
 
 def _memories(model):

@@ -5,25 +5,48 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from keras_plm.backbones.weights_file import is_float
+from keras_plm.tasks.quantized_layers import inner_layers
+
 
 def write_heads(path, heads, backbone):
     """Write the weights of heads that are not the backbone's.
+
+    Floats are written as float32, integers of quantized layers as they are; what LoRA added to a
+    kernel becomes a part of it, as in Keras's own files.
 
     Args:
         path: str. The file.
         heads: dict of str to layer.
         backbone: the backbone, whose weights (a tied embedding) are left out.
+
     """
-    arrays = {
-        key: np.array(keras.ops.convert_to_numpy(variable.value), "float32", order="C")
-        for head in heads.values()
-        for key, variable in _own_variables(head, backbone)
-    }
+    arrays = {}
+    for head in heads.values():
+        arrays.update({key: _to_numpy(v) for key, v in _own_variables(head, backbone)})
+        for _, layer in inner_layers(head):
+            if getattr(layer, "lora_enabled", False):
+                _merge_lora(arrays, layer)
     save_file(arrays, path)
 
 
+def _to_numpy(variable):
+    dtype = "float32" if is_float(variable) else variable.dtype
+    return np.array(keras.ops.convert_to_numpy(variable.value), dtype, order="C")
+
+
+def _merge_lora(arrays, layer):
+    """Make what LoRA adds to the kernel of a layer a part of it, among its arrays."""
+    keys = {variable.name: variable.path for variable in layer.variables}
+    for name in [name for name in keys if name.startswith("lora_") and name.endswith("_a")]:
+        kernel = name.removeprefix("lora_").removesuffix("_a")
+        first, second = (arrays.pop(keys[f"lora_{kernel}_{side}"]) for side in "ab")
+        scale = layer.lora_alpha / layer.lora_rank
+        arrays[keys[kernel]] += scale * np.matmul(first, second)
+
+
 def read_heads(path, heads, backbone):
-    """Read the weights of the heads that the file has in the right shapes.
+    """Read the weights of the heads that the file has in the right shapes and kinds.
 
     Args:
         path: str. The file.
@@ -34,8 +57,8 @@ def read_heads(path, heads, backbone):
         list of str: the heads that the file has not, or has in other shapes; they are unchanged.
 
     Raises:
-        ValueError: if the file is damaged, or holds anything but finite floats; all heads are
-            unchanged.
+        ValueError: if the file is damaged, or holds floats that are not finite, or other numbers
+            than a weight needs; all heads are unchanged.
     """
     new, values = [], []
     try:
@@ -48,7 +71,12 @@ def read_heads(path, heads, backbone):
                     continue
                 for key, variable in own:
                     value = file.get_tensor(key)
-                    if value.dtype.kind != "f" or not np.isfinite(value).all():
+                    needed = "floats" if is_float(variable) else variable.dtype
+                    if (value.dtype.kind == "f") != is_float(variable) or (
+                        value.dtype.kind != "f" and value.dtype.name != needed
+                    ):
+                        raise ValueError(f"{key!r} must hold {needed}, and holds {value.dtype}.")
+                    if value.dtype.kind == "f" and not np.isfinite(value).all():
                         raise ValueError(f"{key!r} holds values that are no finite floats.")
                     values.append((variable, value))
     except (ValueError, TypeError, OSError, SafetensorError) as error:

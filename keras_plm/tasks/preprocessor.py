@@ -8,6 +8,7 @@ import keras_hub
 import numpy as np
 
 from keras_plm import files, presets
+from keras_plm.data.text_columns import refuse_empty, text_list
 from keras_plm.data.tokenizer import Tokenizer
 from keras_plm.files import write_json
 
@@ -54,6 +55,9 @@ class Preprocessor(keras_hub.models.Preprocessor):
         if tokenizer is not None and language is not None:
             self._language_id()
 
+    def quantize(self, *args, **kwargs):
+        """Do nothing: there are no weights, and `quantize` of a task asks every layer."""
+
     def settings(self):
         """The constructor arguments beside the tokenizer, as plain JSON values."""
         given = {"language": self.language, "pre_split": self.pre_split}
@@ -69,7 +73,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
         """The ids of texts, each of at least one.
 
         Args:
-            texts: list of str, or what else `checked_texts` takes.
+            texts: list of str, or what else `keras_plm.data.text_columns.text_list` takes.
             what: str. What they are, for the message.
 
         Returns:
@@ -79,9 +83,9 @@ class Preprocessor(keras_hub.models.Preprocessor):
             TypeError: if there is anything but strings.
             ValueError: if there are no texts, or one is empty or of characters without any ids.
         """
-        texts = checked_texts(texts, what)
+        texts = text_list(texts, what)
         ids = self.tokenizer.encode(texts)
-        _refuse_empty(texts, ids, what)
+        refuse_empty(texts, ids, what)
         return ids
 
     def pair_row(self, first, second=None):
@@ -283,48 +287,3 @@ def preprocessor_arguments(cls):
     """
     names = inspect.signature(cls.__init__).parameters
     return [name for name in names if name not in ("self", "tokenizer", "kwargs")]
-
-
-def checked_texts(texts, what="`x`", allow_empty=False):
-    """A list of strings from a list, array or tensor of texts.
-
-    Args:
-        texts: list of str or of UTF-8 bytes, numpy array or tensor of strings.
-        what: str. What they are, for the message.
-        allow_empty: bool. Whether a text may be empty, or nothing but whitespace.
-
-    Returns:
-        list of str.
-
-    Raises:
-        TypeError: if there is anything but strings.
-        ValueError: if there are none, or bytes that are no UTF-8, or one is empty.
-    """
-    if isinstance(texts, (str, bytes)):
-        raise TypeError(f"{what} must be a list of texts. Received one text: {texts!r:.80}.")
-    texts = getattr(texts, "numpy", lambda: texts)()
-    if not hasattr(texts, "__iter__"):
-        raise TypeError(f"{what} must be a list of texts. Received: {texts!r:.80}.")
-    texts = texts.tolist() if isinstance(texts, np.ndarray) else list(texts)
-    try:
-        texts = [text.decode("utf-8") if isinstance(text, bytes) else text for text in texts]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"Texts of bytes must be UTF-8: {error}.") from error
-    if not texts:
-        raise ValueError(f"{what} holds no texts. Received: an empty list.")
-    if not all(isinstance(text, str) for text in texts):
-        wrong = next(text for text in texts if not isinstance(text, str))
-        raise TypeError(f"Every text must be a string. Received: {wrong!r:.80}.")
-    if not allow_empty:
-        _refuse_empty(texts, [text.strip() for text in texts], what)
-    return texts
-
-
-def _refuse_empty(texts, contents, what):
-    """Name the first text without any content, if there is one."""
-    row = next((row for row, content in enumerate(contents) if not content), None)
-    if row is not None:
-        raise ValueError(
-            f"{what} has an empty text in row {row}: there is nothing to read. Remove such rows. "
-            f"Received: {texts[row]!r:.80}."
-        )

@@ -3,6 +3,7 @@
 import keras
 
 from keras_plm.heads import SummaryHead
+from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import summary_row
 
 
@@ -63,6 +64,6 @@ def summary_head(backbone, num_classes, dropout, name, summarise=None):
         dropout=dropout,
         summarise=not backbone.pooler if summarise is None else summarise,
         kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
-        dtype=backbone.dtype_policy,
+        dtype=float_policy(backbone.dtype_policy),
         name=name,
     )

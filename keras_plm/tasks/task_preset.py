@@ -9,6 +9,7 @@ from keras_plm.backbones import Backbone
 from keras_plm.files import write_json
 from keras_plm.tasks.heads_file import read_checkpoint_heads, read_heads, write_heads
 from keras_plm.tasks.preprocessor import PREPROCESSOR_FILE, preprocessor_arguments
+from keras_plm.tasks.quantized_layers import quantize_layers, quantized_layers
 
 TASK_FILE = "task.json"
 HEADS_FILE = "heads.safetensors"
@@ -27,10 +28,12 @@ def write_task(task, directory):
     if task.preprocessor is not None:
         task.preprocessor.write_preset(directory)
     write_heads(os.path.join(directory, HEADS_FILE), task.heads, task.backbone)
+    quantized = quantized_layers(task.heads)
     description = {
         "class": type(task).__name__,
         "settings": task.settings(),
         "heads": {name: _plain_settings(head) for name, head in task.heads.items()},
+        **({"quantized_layers": quantized} if quantized else {}),
     }
     write_json(os.path.join(directory, TASK_FILE), description)
 
@@ -84,6 +87,8 @@ def read_task(cls, preset, load_weights=True, **kwargs):
             f"`{cls.__name__}.from_preset(preset, {missing[0]}=...)`."
         )
     task = cls(backbone, **arguments)
+    if checkpoint is None and load_weights and files.has_entry(preset, TASK_FILE):
+        _quantize_heads(task, preset)
     new = []
     if load_weights and checkpoint is not None:
         new = read_checkpoint_heads(checkpoint, task.heads, backbone)
@@ -132,6 +137,15 @@ def _read_settings(cls, preset):
     if names is not None:  # names of classes may be anything, such as "." or "I/O"
         settings["class_names"] = names
     return cls.read_settings(settings)
+
+
+def _quantize_heads(task, preset):
+    """Quantize the heads of a new task as those of its preset are; values come afterwards."""
+    saved = files.read_json(files.file_inside(preset, TASK_FILE)).get("quantized_layers", {})
+    try:
+        quantize_layers(task.heads, saved)
+    except ValueError as error:
+        raise ValueError(f"{preset}/{TASK_FILE}: {error}") from error
 
 
 def _plain_settings(head):

@@ -258,12 +258,12 @@ def test_bad_weights_of_a_quantized_preset(tmp_path):
     quantized.save_to_preset(tmp_path / "whole")
     preset = tmp_path / "preset"
     for change, message in (
-        (edit(remove), r"missing are.*\[\(20, 8\)\]"),
+        (edit(remove), r"missing are.*\[\(\(20, 8\), 'int8'\)\]"),
         (
             lambda preset: replace_table(preset, data=np.zeros((21, 8), "int8")),
-            r"missing are.*\[\(20, 8\)\], unexpected are \[\(21, 8\)\]",
+            r"missing are.*\[\(\(20, 8\), 'int8'\)\], unexpected are \[\(\(21, 8\), 'int8'\)\]",
         ),
-        (edit(add), r"unexpected are \[\(3,\)\]"),
+        (edit(add), r"unexpected are \[\(\(3,\), 'float64'\)\]"),
         (edit(set_value_of_norm), "not finite"),
     ):
         shutil.rmtree(preset, ignore_errors=True)
@@ -362,3 +362,21 @@ def test_dtype_policies(name):
 def test_no_dtype_policies(value):
     with pytest.raises(ValueError, match="dtype policy|dtype"):
         read_dtype_policy(value)
+
+
+def policy_of(preset, **arguments):
+    return XLNetBackbone.from_preset(preset, **arguments).dtype_policy.name
+
+
+def test_an_argument_wins_over_the_global_policy_and_that_over_the_file(tmp_path):
+    XLNetBackbone(**SMALL).save_to_preset(tmp_path / "whole")
+    XLNetBackbone(**SMALL, dtype="bfloat16").save_to_preset(tmp_path / "half")
+    assert policy_of(tmp_path / "whole") == "float32" and policy_of(tmp_path / "half") == "bfloat16"
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        for preset in ("whole", "half"):
+            assert policy_of(tmp_path / preset) == "mixed_bfloat16"
+            assert policy_of(tmp_path / preset, dtype="float32") == "float32"
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -19,15 +19,42 @@ def test_check_weights_file_reports_everything_at_once(tmp_path):
         file.create_group("layers/input/vars")
     found = weights_file.describe_weights_file(path)
     assert found["vars/0"] == ((), np.dtype("int64"))
-    shapes = {name: shape for name, (shape, _) in found.items()}
-    weights_file.check_weights_file(path, shapes)
-    other = {"layers/dense/vars/0": (4, 5), "layers/dense/vars/1": (3,), "layers/new/vars/0": (7,)}
+    weights_file.check_weights_file(path, found)
+    single, double = np.dtype("float32"), np.dtype("float64")
+    other = {
+        "layers/dense/vars/0": ((4, 5), single),
+        "layers/dense/vars/1": ((3,), double),
+        "layers/new/vars/0": ((7,), single),
+    }
     message = (
         "1 missing: layers/new/vars/0; 1 unexpected: vars/0; 1 of another shape: "
-        "layers/dense/vars/0 (expected (4, 5), received (4, 3)). Use"
+        "layers/dense/vars/0 (expected (4, 5), received (4, 3)); 1 of another data type: "
+        "layers/dense/vars/1 (expected float64, received float32). Use"
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         weights_file.check_weights_file(path, other)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int32", "int8", "bool"])
+def test_another_data_type_is_refused(dtype, tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    path = tmp_path / "model.weights.h5"
+    model.save_weights(path)
+    with h5py.File(path, "r+") as file:
+        kernel = file["layers/dense/vars/0"][()]
+        del file["layers/dense/vars/0"]
+        file["layers/dense/vars/0"] = kernel.astype(dtype)
+    before = model.get_weights()
+    message = rf"vars/0 \(expected float32, received {dtype}\)"
+    with pytest.raises(ValueError, match=message):
+        weights_file.read_weights(model, path)
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+    if dtype.startswith("float"):  # in a model that was asked for in another precision
+        weights_file.read_weights(model, path, converts_floats=True)
+        np.testing.assert_allclose(model.get_weights()[0], kernel, atol=1e-3)
+    else:
+        with pytest.raises(ValueError, match=f"received {dtype}"):
+            weights_file.read_weights(model, path, converts_floats=True)
 
 
 def craft(path, kind):

@@ -207,9 +207,22 @@ def one_missing(path):
     save_file(arrays, path)
 
 
+def as_integers(path):
+    arrays = load_file(path)
+    name = next(name for name in sorted(arrays) if arrays[name].ndim == 2)
+    arrays[name] = arrays[name].astype("int32")
+    save_file(arrays, path)
+
+
 @pytest.mark.parametrize(
     "file, damage, message",
     [
+        ("state.safetensors", as_integers, r"another model.*int32 for .*float32"),
+        (
+            "checkpoint.json",
+            lambda p: p.write_text('{"format": 1, "step": 3, "dtypes": []}'),
+            "not a checkpoint",
+        ),
         ("state.safetensors", cut_short, "is damaged"),
         ("state.safetensors", no_tensors, "is damaged"),
         ("state.safetensors", Path.unlink, "is damaged.*no file"),
@@ -232,6 +245,42 @@ def test_a_damaged_checkpoint(model, saved, file, damage, message, values, same)
     with pytest.raises(ValueError, match=message):
         resume(model, saved)
     assert same(values(model), before)
+
+
+def test_half_precision_is_not_taken_for_single(make_pretrainer, tmp_path, values, same):
+    half = make_pretrainer(num_layers=1, dtype="bfloat16")
+    whole = make_pretrainer(num_layers=1)
+    for model in (half, whole):
+        model.compile("adam")
+        model.optimizer.build(model.trainable_variables)
+    fill(half, 3)
+    callback = Checkpoint(str(tmp_path / "checkpoint"))
+    callback.set_model(half)
+    callback.save()
+    expected, before = values(half), values(whole)
+    with pytest.raises(ValueError, match="another model.*float32"):
+        resume(whole, tmp_path / "checkpoint")
+    assert same(values(whole), before)
+    fill(half, 4)
+    resume(half, tmp_path / "checkpoint")
+    assert same(values(half), expected)
+
+
+@pytest.mark.parametrize("where", ["weight", "optimizer", "memory"])
+def test_what_is_not_finite_is_not_saved(where, model, saved, values, same):
+    expected = values(model)
+    variable = {
+        "weight": model.trainable_weights[0],
+        "optimizer": model.optimizer.variables[-1],
+        "memory": model.memory.training_state,
+    }[where]
+    variable.assign(np.where(np.arange(variable.shape[-1]) == 1, np.nan, variable))
+    callback = Checkpoint(saved, start=9)
+    callback.set_model(model)
+    name = "memory/training" if where == "memory" else variable.path
+    with pytest.raises(ValueError, match=rf"Step 9 was not saved.*\['{name}'\]"):
+        callback.save()
+    assert resume(model, saved) == 7 and same(values(model), expected)
 
 
 def test_a_kill_while_saving_keeps_the_older_one(model, saved, values, same, monkeypatch):
