@@ -9,6 +9,8 @@ import keras_hub
 
 from keras_plm import files
 from keras_plm.backbones import preset_directory
+from keras_plm.backbones.quantization import check_saveable
+from keras_plm.layers.float_policy import float_policy
 
 
 class Backbone(keras_hub.models.Backbone):
@@ -40,6 +42,20 @@ class Backbone(keras_hub.models.Backbone):
             raise ValueError(f"{type(self).__name__} has no arguments {unknown}.")
         super().__init__(*args, **kwargs)
 
+    def get_config(self):
+        """The name, and the policies of quantized layers and of all others.
+
+        Not KerasHub's: Keras serialises a map without a default by taking the names of the live
+        layers' policies away.
+        """
+        policy = self.dtype_policy
+        layers = [layer for layer in self._flatten_layers() if layer.quantization_mode is not None]
+        if layers:
+            policies = {layer.path: layer.dtype_policy for layer in layers}
+            policy = keras.dtype_policies.DTypePolicyMap(float_policy(policy), policies)
+        dtype = keras.dtype_policies.serialize(policy)
+        return {"name": self.name, "trainable": self.trainable, "dtype": dtype}
+
     def encode(self, features):
         """Run the forward pass on the features that are present.
 
@@ -60,15 +76,25 @@ class Backbone(keras_hub.models.Backbone):
         """Set free, or freeze, the weights that only query rows use. Most backbones have none.
 
         Args:
-            trainable: bool.
+            trainable: bool; or None, as at first: tasks with query rows train them, and in other
+                models they are frozen.
         """
+
+    @property
+    def query_weights(self):
+        """The weights that only query rows use, and that were not frozen; a list."""
+        return []
 
     def write_preset(self, directory):
         """Write config and weights into a directory that is there.
 
         Args:
             directory: str.
+
+        Raises:
+            ValueError: see `keras_plm.backbones.quantization.check_saveable`.
         """
+        check_saveable(self)
         config = keras.saving.serialize_keras_object(self)
         for key in ("build_config", "compile_config"):
             config.pop(key, None)
@@ -78,6 +104,16 @@ class Backbone(keras_hub.models.Backbone):
             self.save_weights(os.path.join(directory, preset_directory.WEIGHTS_FILE))
         finally:
             self.optimizer = optimizer
+
+    def save(self, *args, **kwargs):
+        """Save a `.keras` file; see `keras.Model.save` and `write_preset`."""
+        check_saveable(self)
+        return super().save(*args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        """Export the forward pass; see `keras.Model.export` and `write_preset`."""
+        check_saveable(self)
+        return super().export(*args, **kwargs)
 
     def save_to_preset(self, preset_dir):
         """Save config and weights to a directory, whole or not at all.

@@ -310,9 +310,14 @@ class XLNetBackbone(Backbone):
         """Set free, or freeze, the vector that query rows start from.
 
         Args:
-            trainable: bool.
+            trainable: bool; or None: see `Backbone.train_query_rows`.
         """
         self.embedding.train_query_vector(trainable)
+
+    @property
+    def query_weights(self):
+        """The vector that query rows start from, as a list; empty if it was frozen."""
+        return [] if self.embedding.query_vector_is_frozen else [self.embedding.query_vector]
 
     def _memory_length(self, memory):
         """M of the memory that was given."""

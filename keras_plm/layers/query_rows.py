@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_plm.layers.float_policy import float_policy
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class QueryRows(keras.layers.Layer):
@@ -19,7 +21,7 @@ class QueryRows(keras.layers.Layer):
     """
 
     def __init__(self, embedding, **kwargs):
-        kwargs.setdefault("dtype", embedding.dtype_policy)
+        kwargs.setdefault("dtype", float_policy(embedding.dtype_policy))
         super().__init__(**kwargs)
         self.embedding = embedding
 

@@ -58,27 +58,33 @@ class TokenAndQueryEmbedding(keras.layers.Layer):
             initializer=self.embeddings_initializer.clone(),
         )
         # Frozen only now: TensorFlow's tape watches what was made trainable, for ever.
-        self.train_query_vector(False)
+        self.train_query_vector(None)
 
     def train_query_vector(self, trainable):
         """Set free, or freeze, the vector that query rows start from.
 
         Args:
-            trainable: bool.
+            trainable: bool; or None, as it is at first: a task with query rows trains it, in any
+                other model it is frozen.
         """
-        self._query_vector_is_free = bool(trainable)
-        self.query_vector.trainable = self.trainable and self._query_vector_is_free
+        self._trains_query_vector = trainable
+        self.query_vector.trainable = self.trainable and bool(trainable)
+
+    @property
+    def query_vector_is_frozen(self):
+        """Whether the query vector must not be trained, not even by a task with query rows."""
+        return not self.trainable or self._trains_query_vector is False
 
     @property
     def trainable(self):
-        """Whether the layer is trained; the query vector only after `train_query_vector`."""
+        """Whether the layer is trained; for the query vector see `train_query_vector`."""
         return self._trainable
 
     @trainable.setter
     def trainable(self, value):
         keras.layers.Layer.trainable.fset(self, value)
         if self.built:
-            self.train_query_vector(self._query_vector_is_free)
+            self.train_query_vector(self._trains_query_vector)
 
     def call(self, token_ids):
         return self.token_embedding(token_ids)

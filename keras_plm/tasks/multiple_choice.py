@@ -72,7 +72,6 @@ class MultipleChoice(Task):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        backbone.train_query_rows(False)
         head = summary_head(backbone, 1, dropout, "choice", summarise)
         self.heads = {"choice": head}
 

@@ -83,6 +83,8 @@ class PermutationLM(Task):
     Source: XLNet, arXiv:1906.08237, sections 2.2 and 2.3.
     """
 
+    trains_query_rows = True
+
     def __init__(self, backbone, preprocessor=None, **kwargs):
         if not isinstance(backbone, XLNetBackbone):
             raise TypeError(
@@ -98,7 +100,6 @@ class PermutationLM(Task):
         self._programs = PermutationPrograms(self)
         self.backbone = backbone
         self.preprocessor = preprocessor
-        backbone.train_query_rows(True)
         self.heads = {"tokens": MaskedLMHead(backbone.token_embedding, name="tokens")}
 
         # === Functional model ===

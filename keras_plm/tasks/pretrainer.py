@@ -5,6 +5,7 @@ import keras
 from keras_plm import features as contract
 from keras_plm.data.examples import Examples
 from keras_plm.layers import SegmentMemory, UpdateSegmentMemory
+from keras_plm.layers.float_policy import float_policy
 from keras_plm.objectives import Objective
 from keras_plm.tasks import ready_data
 from keras_plm.tasks.default_optimizer import default_optimizer
@@ -44,6 +45,8 @@ class Pretrainer(Task):
     Transformer-XL, arXiv:1901.02860, section 3.2.
     """
 
+    trains_query_rows = True
+
     def __init__(self, backbone, objective, preprocessor=None, **kwargs):
         # === Layers ===
         self.backbone = backbone
@@ -68,10 +71,9 @@ class Pretrainer(Task):
                 backbone.num_layers,
                 backbone.memory_length,
                 backbone.hidden_dim,
-                dtype=backbone.dtype_policy,
+                dtype=float_policy(backbone.dtype_policy),
                 name="memory",
             )
-        backbone.train_query_rows(True)
 
         # === Functional model ===
         inputs = {name: _input(name) for name in objective.feature_names}

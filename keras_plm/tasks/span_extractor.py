@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_plm.heads import BeamSpanHead, SpanHead
+from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import summary_row
 from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_weights
@@ -87,10 +88,9 @@ class SpanExtractor(Task):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        backbone.train_query_rows(False)
         options = dict(
             kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
-            dtype=backbone.dtype_policy,
+            dtype=float_policy(backbone.dtype_policy),
             name="span",
         )
         if beam:

@@ -11,8 +11,12 @@ import numpy as np
 from keras_plm import features as contract
 from keras_plm import files
 from keras_plm.backbones.preset_directory import CONFIG_FILE
+from keras_plm.backbones.quantization import check_saveable
 from keras_plm.tasks import ready_data, task_preset
 from keras_plm.tasks.compiled_programs import xla_is_allowed
+from keras_plm.tasks.decay_exclusions import exclude_from_weight_decay, weight_decay_exclusions
+from keras_plm.tasks.label_checks import check_class_weight
+from keras_plm.tasks.quantized_layers import quantize_layers, quantized_layers
 from keras_plm.tasks.shuffled_batches import ShuffledBatches
 from keras_plm.tasks.tensorflow_batches import fed
 from keras_plm.tasks.text_preprocessor import TextPreprocessor
@@ -27,9 +31,11 @@ class Task(keras_hub.models.Task):
 
     Attributes:
         preprocessor_class: class of the `Preprocessor` that makes its features from strings.
+        trains_query_rows: bool. Whether its graph has query rows, whose weights it then trains.
     """
 
     preprocessor_class = TextPreprocessor
+    trains_query_rows = False
 
     def __init__(self, *args, **kwargs):
         unknown = sorted(set(kwargs) - {"inputs", "outputs", "name", "trainable", "compile"})
@@ -119,6 +125,35 @@ class Task(keras_hub.models.Task):
         names = set(self.input_names_of_task())
         return {name: value for name, value in features.items() if name in names}
 
+    # === Weights ===
+
+    # A backbone may be shared: which of its weights are trained is said here, and not by a change
+    # of the backbone.
+
+    @property
+    def trainable_variables(self):
+        return [v for v in self.variables if self._trains(v)]
+
+    @property
+    def non_trainable_variables(self):
+        return [v for v in self.variables if not self._trains(v)]
+
+    @property
+    def trainable_weights(self):
+        return [v for v in self.weights if self._trains(v)]
+
+    @property
+    def non_trainable_weights(self):
+        return [v for v in self.weights if not self._trains(v)]
+
+    def _trains(self, variable):
+        """Whether a variable is trained: weights of query rows if there are any, and only then."""
+        if any(variable is one for one in self.backbone.query_weights):
+            return self.trainable and self.trains_query_rows
+        return self.trainable and variable.trainable
+
+    # === Compilation ===
+
     def compile(self, *args, **kwargs):
         """Set up training; see `keras.Model.compile`."""
         self._compile_metrics = None  # Keras would keep those of an earlier compilation
@@ -129,8 +164,9 @@ class Task(keras_hub.models.Task):
     def get_compile_config(self):
         """What `compile_from_config` takes; Keras's own forgets what weight decay leaves out."""
         config = super().get_compile_config()
-        pattern = getattr(self.optimizer, "_exclude_from_weight_decay_pattern", None)
-        return {**config, "no_weight_decay": pattern and pattern.pattern} if config else config
+        if not config:
+            return config
+        return {**config, "no_weight_decay": weight_decay_exclusions(self)}
 
     def compile_from_config(self, config):
         """Compile as a saved model was compiled, its optimizer ready to be loaded."""
@@ -138,12 +174,16 @@ class Task(keras_hub.models.Task):
         no_weight_decay = config.pop("no_weight_decay", None)
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
-            if no_weight_decay:
-                self.optimizer.exclude_from_weight_decay(var_names=[no_weight_decay])
+            exclude_from_weight_decay(self, no_weight_decay)
             self._build_optimizer()
 
     def get_config(self):
-        return {**super().get_config(), **self.settings()}
+        quantized = quantized_layers(self.heads) if getattr(self, "heads", None) else {}
+        return {
+            **super().get_config(),
+            **self.settings(),
+            **({"quantized_layers": quantized} if quantized else {}),
+        }
 
     @classmethod
     def from_config(cls, config):
@@ -152,16 +192,33 @@ class Task(keras_hub.models.Task):
             name: keras.saving.deserialize_keras_object(config.pop(name))
             for name in ("backbone", "preprocessor")
         }
-        return cls(**parts, name=config.pop("name"), **cls.read_settings(config))
+        quantized = config.pop("quantized_layers", {})
+        task = cls(**parts, name=config.pop("name"), **cls.read_settings(config))
+        quantize_layers(task.heads, quantized)
+        return task
 
     # === Presets ===
+
+    def save(self, *args, **kwargs):
+        """Save a `.keras` file; see `keras.Model.save` and `write_preset`."""
+        check_saveable(self)
+        return super().save(*args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        """Export the forward pass; see `keras.Model.export` and `write_preset`."""
+        check_saveable(self)
+        return super().export(*args, **kwargs)
 
     def write_preset(self, directory):
         """Write backbone, tokenizer, heads and settings into a directory that is there.
 
         Args:
             directory: str.
+
+        Raises:
+            ValueError: see `keras_plm.backbones.quantization.check_saveable`.
         """
+        check_saveable(self)
         task_preset.write_task(self, directory)
 
     def save_to_preset(self, preset_dir):
@@ -257,6 +314,7 @@ class Task(keras_hub.models.Task):
         Raises:
             ValueError: if the first batch is not what the model takes; the model is unchanged.
         """
+        check_class_weight(kw.get("class_weight"), getattr(self, "num_classes", None))
         x, y, sample_weight = self._prepare(x, y, sample_weight)
         trainer = self._trainer(x)
         validation_data = ready_data.prepare_validation(
@@ -323,6 +381,7 @@ class Task(keras_hub.models.Task):
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kw):
         """Train on one batch of lists or features; see `keras.Model.train_on_batch`."""
+        check_class_weight(kw.get("class_weight"), getattr(self, "num_classes", None))
         batch = self._prepare(x, y, sample_weight)
         self._build_optimizer()
         return keras.Model.train_on_batch(self, *batch, **kw)

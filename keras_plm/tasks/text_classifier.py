@@ -85,7 +85,6 @@ class TextClassifier(Task):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        backbone.train_query_rows(False)
         head = summary_head(backbone, int(num_classes), dropout, "label", summarise)
         self.heads = {"label": head}
 

@@ -78,7 +78,6 @@ class TextRegressor(Task):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        backbone.train_query_rows(False)
         head = summary_head(backbone, 1, dropout, "score", summarise)
         self.heads = {"score": head}
 

@@ -5,7 +5,9 @@ import logging
 import keras
 import numpy as np
 
+from keras_plm.data.text_columns import column_items
 from keras_plm.heads import TokenHead
+from keras_plm.layers.float_policy import float_policy
 from keras_plm.metrics import EntityF1
 from keras_plm.metrics.entity_f1 import is_bio
 from keras_plm.tasks.default_optimizer import default_optimizer
@@ -84,12 +86,11 @@ class TokenClassifier(Task):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        backbone.train_query_rows(False)
         head = TokenHead(
             int(num_classes),
             dropout=dropout,
             kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
-            dtype=backbone.dtype_policy,
+            dtype=float_policy(backbone.dtype_policy),
             name="token_label",
         )
         self.heads = {"token_label": head}
@@ -150,7 +151,7 @@ class TokenClassifier(Task):
         """
         if self.preprocessor is None:
             raise ValueError("Words need a preprocessor. Received: preprocessor=None.")
-        texts = list(texts) if hasattr(texts, "__iter__") and not isinstance(texts, str) else texts
+        texts = column_items(texts, "`texts`", "texts, each a list of words")
         features, positions = self.preprocessor.features_and_words(texts)
         features = self.keep_inputs(features)
         logits = self.predict(features, batch_size=batch_size, **kwargs)  # (N, T, C)
@@ -183,7 +184,7 @@ class TokenClassifier(Task):
         Raises:
             TypeError, ValueError: see the class.
         """
-        x = list(x) if hasattr(x, "__iter__") and not isinstance(x, str) else x
+        x = column_items(x, "`x`", "texts, each a list of words")
         features, positions = self.preprocessor.features_and_words(x)
         if y is None:
             return features, None, None
@@ -201,7 +202,9 @@ class TokenClassifier(Task):
         """Labels as lists of numbers."""
         numbers_of = {name: number for number, name in enumerate(self.class_names or ())}
         rows = []
-        for row, own in enumerate(labels if hasattr(labels, "__iter__") else [labels]):
+        if hasattr(labels, "__len__"):
+            labels = column_items(labels, "`y`", "lists of labels")
+        for row, own in enumerate(labels if hasattr(labels, "__len__") else [labels]):
             names = [name for name in own if isinstance(name, str)] if np.ndim(own) else []
             if names and self.class_names is None:
                 raise ValueError(
