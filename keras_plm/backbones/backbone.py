@@ -107,7 +107,7 @@ class Backbone(keras_hub.models.Backbone):
 
     def save(self, *args, **kwargs):
         """Save a `.keras` file; see `keras.Model.save` and `write_preset`."""
-        check_saveable(self)
+        check_saveable(self, with_optimizer=True)
         return super().save(*args, **kwargs)
 
     def export(self, *args, **kwargs):

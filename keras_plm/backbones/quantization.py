@@ -5,11 +5,12 @@ from keras_plm.backbones.weights_file import check_finite
 MODES = ("int8", "int4", "float8")
 
 
-def check_saveable(model):
+def check_saveable(model, with_optimizer=False):
     """Refuse to save a model whose files would be another model, or that no reader would take.
 
     Args:
-        model: built Keras model.
+        model: built Keras model or layer.
+        with_optimizer: bool. Whether the state of its optimizer is saved as well.
 
     Raises:
         ValueError: if a layer is quantized in a way that a file cannot say, or quantized and has
@@ -22,11 +23,8 @@ def check_saveable(model):
                 "quantized anew: save a checkpoint (`tasks.Checkpoint`), which keeps both as they "
                 f"are. Received: {layer.quantization_mode!r}."
             )
-    variables = [*model.weights]
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None:
-        variables += optimizer.variables
-    check_finite(variables)
+    optimizer = model.optimizer if with_optimizer else None
+    check_finite([*model.weights, *(optimizer.variables if optimizer is not None else ())])
 
 
 def saved_mode(layer):

@@ -5,6 +5,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from keras_plm.backbones.quantization import check_saveable
 from keras_plm.backbones.weights_file import is_float
 from keras_plm.tasks.quantized_layers import inner_layers
 
@@ -20,9 +21,12 @@ def write_heads(path, heads, backbone):
         heads: dict of str to layer.
         backbone: the backbone, whose weights (a tied embedding) are left out.
 
+    Raises:
+        ValueError: see `keras_plm.backbones.quantization.check_saveable`.
     """
     arrays = {}
     for head in heads.values():
+        check_saveable(head)
         arrays.update({key: _to_numpy(v) for key, v in _own_variables(head, backbone)})
         for _, layer in inner_layers(head):
             if getattr(layer, "lora_enabled", False):

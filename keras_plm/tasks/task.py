@@ -201,7 +201,7 @@ class Task(keras_hub.models.Task):
 
     def save(self, *args, **kwargs):
         """Save a `.keras` file; see `keras.Model.save` and `write_preset`."""
-        check_saveable(self)
+        check_saveable(self, with_optimizer=True)
         return super().save(*args, **kwargs)
 
     def export(self, *args, **kwargs):
@@ -218,7 +218,6 @@ class Task(keras_hub.models.Task):
         Raises:
             ValueError: see `keras_plm.backbones.quantization.check_saveable`.
         """
-        check_saveable(self)
         task_preset.write_task(self, directory)
 
     def save_to_preset(self, preset_dir):
