@@ -23,7 +23,7 @@ def check_saveable(model, with_optimizer=False):
                 "quantized anew: save a checkpoint (`tasks.Checkpoint`), which keeps both as they "
                 f"are. Received: {layer.quantization_mode!r}."
             )
-    optimizer = model.optimizer if with_optimizer else None
+    optimizer = getattr(model, "optimizer", None) if with_optimizer else None
     check_finite([*model.weights, *(optimizer.variables if optimizer is not None else ())])
 
 

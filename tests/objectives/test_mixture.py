@@ -105,7 +105,10 @@ def test_settings_for_the_rows():
 def test_heads_once_each():
     keras = pytest.importorskip("keras")
     backbone = SimpleNamespace(
-        token_embedding=keras.layers.ReversibleEmbedding(50, 4), pooler=True, activation="gelu"
+        dtype_policy=keras.DTypePolicy("float32"),
+        token_embedding=keras.layers.ReversibleEmbedding(50, 4),
+        pooler=True,
+        activation="gelu",
     )
     assert tuple(MIXTURE.heads(backbone)) == ("tokens", "sentence_pair")
 

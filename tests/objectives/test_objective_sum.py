@@ -89,7 +89,10 @@ def test_shards(select):
 def test_heads_of_all():
     keras = pytest.importorskip("keras")
     backbone = SimpleNamespace(
-        token_embedding=keras.layers.ReversibleEmbedding(50, 4), pooler=True, activation="gelu"
+        dtype_policy=keras.DTypePolicy("float32"),
+        token_embedding=keras.layers.ReversibleEmbedding(50, 4),
+        pooler=True,
+        activation="gelu",
     )
     heads = ObjectiveSum((MASKED, PAIR)).heads(backbone)
     assert {name: head.name for name, head in heads.items()} == {

@@ -2,10 +2,13 @@
 
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
 from keras_plm.objectives import SentencePair
+
+FLOATS = {"dtype_policy": keras.DTypePolicy("float32")}
 
 
 def make_batch():
@@ -46,7 +49,7 @@ def test_head_needs_a_pooler():
     for backbone in (SimpleNamespace(pooler=False), SimpleNamespace()):
         with pytest.raises(ValueError, match="no pooler. Make it with pooler=True"):
             SentencePair().heads(backbone)
-    heads = SentencePair().heads(SimpleNamespace(pooler=True, initializer_range=0.03))
+    heads = SentencePair().heads(SimpleNamespace(**FLOATS, pooler=True, initializer_range=0.03))
     assert heads["sentence_pair"].name == "sentence_pair"
     assert heads["sentence_pair"].kernel_initializer.stddev == 0.03
 
