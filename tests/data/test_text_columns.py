@@ -108,3 +108,9 @@ def test_columns_are_told_from_datasets():
     assert is_column(Column([b"a"]))
     batches = Column([({"token_ids": [[1]]}, [0])])  # as a `PyDataset`
     assert not is_column(batches) and not is_column(Column([])) and not is_column(iter(TEXTS))
+    assert not is_column({"token_ids": [[1]]})
+    parts = Table("column_names", train=TEXTS)  # as a `DatasetDict`, which has columns by part
+    parts.column_names = {"train": ["text"]}
+    assert not is_column(parts)
+    with pytest.raises(TypeError, match="must be a list of texts"):
+        text_list(parts)
