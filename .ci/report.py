@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 FLOORS = Path(__file__).parent / "coverage.json"  # percent of the branches of a room, at least
+SLACK = 0.3  # percent: a few branches of a large room depend on timing
 
 
 def minutes_of_parts(directory):
@@ -61,7 +62,7 @@ def main(directory):
     print("Branches that the tests of TensorFlow took, and the least that is asked, in percent:")
     for room, percent in found.items():
         print(f"{percent:6.1f}  {floors.get(room, 0.0):6.1f}  {room}")
-    lower = [room for room, floor in floors.items() if found.get(room, 0.0) < floor]
+    lower = [room for room, floor in floors.items() if found.get(room, 0.0) < floor - SLACK]
     if lower:
         raise SystemExit(f"Fewer branches than before are tested in {lower}: see {FLOORS.name}.")
 
