@@ -76,9 +76,8 @@ def read_heads(path, heads, backbone):
                 for key, variable in own:
                     value = file.get_tensor(key)
                     needed = "floats" if is_float(variable) else variable.dtype
-                    if (value.dtype.kind == "f") != is_float(variable) or (
-                        value.dtype.kind != "f" and value.dtype.name != needed
-                    ):
+                    held = "floats" if value.dtype.kind == "f" else value.dtype.name
+                    if held != needed:
                         raise ValueError(f"{key!r} must hold {needed}, and holds {value.dtype}.")
                     if value.dtype.kind == "f" and not np.isfinite(value).all():
                         raise ValueError(f"{key!r} holds values that are no finite floats.")

@@ -128,10 +128,7 @@ def _read_settings(cls, preset):
     names = settings.pop("class_names", None) if isinstance(settings, dict) else None
     files.check_config(saved)
     if saved.get("class") != cls.__name__:
-        heads = saved.get("heads", {})
-        if not isinstance(heads, dict) or not all(isinstance(h, dict) for h in heads.values()):
-            raise ValueError(f"{preset}/{TASK_FILE} has no `heads` object of objects.")
-        return cls.settings_of_heads(heads)
+        return cls.settings_of_heads(_saved_heads(saved, preset))
     if not isinstance(settings, dict):
         raise ValueError(f"{preset}/{TASK_FILE} has no `settings` object.")
     if names is not None:  # names of classes may be anything, such as "." or "I/O"
@@ -139,11 +136,28 @@ def _read_settings(cls, preset):
     return cls.read_settings(settings)
 
 
+def _saved_heads(saved, preset):
+    """The plain settings of the heads that a preset has, by name."""
+    heads = saved.get("heads", {})
+    if not isinstance(heads, dict) or not all(isinstance(h, dict) for h in heads.values()):
+        raise ValueError(f"{preset}/{TASK_FILE} has no `heads` object of objects.")
+    return heads
+
+
 def _quantize_heads(task, preset):
-    """Quantize the heads of a new task as those of its preset are; values come afterwards."""
-    saved = files.read_json(files.file_inside(preset, TASK_FILE)).get("quantized_layers", {})
+    """Quantize the heads of a new task as those of its preset are; values come afterwards.
+
+    A head made otherwise, such as for another number of classes, starts new and is to be trained.
+    """
+    saved = files.read_json(files.file_inside(preset, TASK_FILE))
+    made = _saved_heads(saved, preset)
+    heads = {
+        name: head
+        for name, head in task.heads.items()
+        if {**_plain_settings(head), "dropout": None} == {**made.get(name, {}), "dropout": None}
+    }
     try:
-        quantize_layers(task.heads, saved)
+        quantize_layers(heads, saved.get("quantized_layers", {}))
     except ValueError as error:
         raise ValueError(f"{preset}/{TASK_FILE}: {error}") from error
 

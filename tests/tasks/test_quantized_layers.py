@@ -119,6 +119,27 @@ def test_integers_where_floats_belong_are_refused(make, tmp_path):
         TextClassifier.from_preset(tmp_path / "preset")
 
 
+def test_a_head_that_starts_new_is_not_quantized(make, tmp_path):
+    model = make()
+    model.quantize("int8")
+    model.save_to_preset(tmp_path / "preset")
+    other = TextClassifier.from_preset(tmp_path / "preset", num_classes=5)
+    assert quantized_layers(other.heads) == {}
+    assert {weight.dtype for weight in other.heads["label"].weights} == {"float32"}
+    again = TextClassifier.from_preset(tmp_path / "preset", dropout=0.3)
+    assert quantized_layers(again.heads) == quantized_layers(model.heads)
+    np.testing.assert_array_equal(logits(again), logits(model))
+
+
+@pytest.mark.parametrize("heads", [3, {"label": 3}])
+def test_heads_without_settings(heads, make, tmp_path):
+    make().save_to_preset(tmp_path / "preset")
+    path = tmp_path / "preset" / "task.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "heads": heads}))
+    with pytest.raises(ValueError, match="no `heads` object of objects"):
+        TextClassifier.from_preset(tmp_path / "preset")
+
+
 @pytest.mark.parametrize(
     "saved, message",
     [
