@@ -15,6 +15,7 @@ from keras_plm.backbones.quantization import check_saveable
 from keras_plm.tasks import ready_data, task_preset
 from keras_plm.tasks.compiled_programs import xla_is_allowed
 from keras_plm.tasks.decay_exclusions import exclude_from_weight_decay, weight_decay_exclusions
+from keras_plm.tasks.finite_guard import SKIPPED, FiniteGuard, StopAfterSkips
 from keras_plm.tasks.label_checks import check_class_weight
 from keras_plm.tasks.quantized_layers import quantize_layers, quantized_layers
 from keras_plm.tasks.shuffled_batches import ShuffledBatches
@@ -154,25 +155,49 @@ class Task(keras_hub.models.Task):
 
     # === Compilation ===
 
-    def compile(self, *args, **kwargs):
-        """Set up training; see `keras.Model.compile`."""
+    def compile(self, *args, skip_non_finite=10, **kwargs):
+        """Set up training; see `keras.Model.compile`.
+
+        Args:
+            args: arguments of `keras.Model.compile`.
+            skip_non_finite: int or None. A batch whose loss, or a gradient of which, is not finite
+                is skipped: it leaves weights, optimizer, memory and metrics as they were, and is
+                counted in the logs, as `skipped_batches`. After so many in a row `fit` ends with
+                a `FloatingPointError`. None: there is no guard.
+            kwargs: arguments of `keras.Model.compile`.
+        """
         self._compile_metrics = None  # Keras would keep those of an earlier compilation
+        self._guard = None if skip_non_finite is None else FiniteGuard(skip_non_finite)
         super().compile(*args, **kwargs)
         if not xla_is_allowed():  # what is saved keeps what was asked for
             self.jit_compile = False
+
+    @property
+    def metrics(self):
+        guard = getattr(self, "_guard", None)
+        return super().metrics if guard is None else [*super().metrics, guard.skipped]
+
+    def get_metrics_result(self):
+        """The values of the metrics; what the guard counts belongs to training alone."""
+        logs = super().get_metrics_result()
+        logs.pop(SKIPPED, None)
+        return logs
 
     def get_compile_config(self):
         """What `compile_from_config` takes; Keras's own forgets what weight decay leaves out."""
         config = super().get_compile_config()
         if not config:
             return config
-        return {**config, "no_weight_decay": weight_decay_exclusions(self)}
+        limit = None if self._guard is None else self._guard.limit
+        exclusions = weight_decay_exclusions(self)
+        return {**config, "no_weight_decay": exclusions, "skip_non_finite": limit}
 
     def compile_from_config(self, config):
         """Compile as a saved model was compiled, its optimizer ready to be loaded."""
         config = dict(config)
         no_weight_decay = config.pop("no_weight_decay", None)
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        guard = {name: config.pop(name) for name in ("skip_non_finite",) if name in config}
+        self.compile(**guard, **keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
             exclude_from_weight_decay(self, no_weight_decay)
             self._build_optimizer()
@@ -340,6 +365,12 @@ class Task(keras_hub.models.Task):
             x = ShuffledBatches(arrays, batch_size or 32, length_buckets, cut_left)
             kw.update(shuffle=False, steps_per_epoch=kw.get("steps_per_epoch") or x.num_steps)
             y = sample_weight = batch_size = None
+        if self._guard is not None:
+            stop, callbacks = StopAfterSkips(self._guard.limit), kw.get("callbacks") or []
+            if isinstance(callbacks, keras.callbacks.CallbackList):
+                callbacks.callbacks.append(stop)
+            else:
+                kw["callbacks"] = [stop, *keras.tree.flatten(callbacks)]
         self._build_optimizer()
         with weights_kept(self):
             return trainer.fit(
@@ -378,12 +409,32 @@ class Task(keras_hub.models.Task):
             outputs = self._trainer(x).predict(self, x=fed(x), batch_size=batch_size, **kw)
         return outputs if count is None else keras.tree.map_structure(lambda o: o[:count], outputs)
 
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss of a batch; see `keras.Model.compute_loss`."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        if self._guard is None or not training or loss is None:
+            return loss
+        return self._guard.judged(self, loss)
+
+    def train_step(self, *arguments):
+        """Take one step; see `keras.Model.train_step`, whose arguments the backend decides."""
+        step = super().train_step
+        if self._guard is None:
+            return step(*arguments)
+        jax = keras.backend.backend() == "jax"
+        guarded = self._guard.jax_step if jax else self._guard.tensorflow_step
+        return guarded(self, step, *arguments)
+
     def train_on_batch(self, x, y=None, sample_weight=None, **kw):
         """Train on one batch of lists or features; see `keras.Model.train_on_batch`."""
         check_class_weight(kw.get("class_weight"), getattr(self, "num_classes", None))
         batch = self._prepare(x, y, sample_weight)
         self._build_optimizer()
-        return keras.Model.train_on_batch(self, *batch, **kw)
+        return_dict = kw.pop("return_dict", False)
+        logs = keras.Model.train_on_batch(self, *batch, return_dict=True, **kw)
+        if return_dict:
+            return logs
+        return self._flatten_metrics_in_order({k: v for k, v in logs.items() if k != SKIPPED})
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kw):
         """Evaluate on one batch of lists or features; see `keras.Model.test_on_batch`."""

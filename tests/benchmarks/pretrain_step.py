@@ -8,7 +8,9 @@ On a CPU the model has 4 layers of width 256, 4 heads, feed-forward 1024, vocabu
 cases are T 256 (B 8, P 43), T 512 (B 4, P 85) and T 256 with 128 tokens of memory. On a GPU it has
 the base size (12 layers, 768, 12 heads, 3072, V 32000), T 512, P 85, B 32, without memory and with
 384 tokens of it, in bfloat16. `content` is our step without the query stream: the same targets are
-predicted from their content rows. `remat` computes blocks again in the backward pass.
+predicted from their content rows. `remat` computes blocks again in the backward pass. `unguarded`
+trains without the guard against what is not finite (`skip_non_finite=None`); `twin` is the same as
+`unguarded` in another process, whose ratio to it says how far two equal engines can differ.
 
 Each engine is a process of its own; on a CPU with one compute thread on one core. The parent gives
 them turns, so that whatever else the machine does hits all alike. Figures are medians over rounds
@@ -41,10 +43,14 @@ ENGINES = {  # name: (backend, kind, title)
     "tensorflow": ("tensorflow", "ours", "ours, TensorFlow jit"),
     "tensorflow_content": ("tensorflow", "content", "ours without queries, TensorFlow jit"),
     "tensorflow_remat": ("tensorflow", "remat", "ours with remat, TensorFlow jit"),
+    "tensorflow_unguarded": ("tensorflow", "unguarded", "ours without a guard, TensorFlow jit"),
+    "tensorflow_twin": ("tensorflow", "twin", "the same again, TensorFlow jit"),
     "tensorflow_naive": ("tensorflow", "naive", "naive port, TensorFlow jit"),
     "jax": ("jax", "ours", "ours, JAX jit"),
     "jax_content": ("jax", "content", "ours without queries, JAX jit"),
     "jax_remat": ("jax", "remat", "ours with remat, JAX jit"),
+    "jax_unguarded": ("jax", "unguarded", "ours without a guard, JAX jit"),
+    "jax_twin": ("jax", "twin", "the same again, JAX jit"),
     "jax_naive": ("jax", "naive", "naive port, JAX jit"),
     "torch": ("torch", "eager", "transformers, torch eager"),
     "torch_compile": ("torch", "compile", "transformers, torch.compile"),
@@ -58,7 +64,7 @@ CASES = {  # device: {case: (settings, kinds of engines)}
     "cpu": {
         "256": (
             dict(sequence_length=256, batch_size=8, num_predict=43, memory_length=0, **SMALL),
-            (*KINDS, "content", "compile"),
+            (*KINDS, "content", "compile", "unguarded", "twin"),
         ),
         "512": (
             dict(sequence_length=512, batch_size=4, num_predict=85, memory_length=0, **SMALL),
@@ -66,7 +72,7 @@ CASES = {  # device: {case: (settings, kinds of engines)}
         ),
         "256_memory128": (
             dict(sequence_length=256, batch_size=8, num_predict=43, memory_length=128, **SMALL),
-            KINDS,
+            (*KINDS, "unguarded", "twin"),
         ),
     },
     "gpu": {
@@ -106,6 +112,9 @@ def comparisons(case):
         yield f"{backend}_vs_eager", ours, "torch", "time"
         yield f"{backend}_vs_compile", ours, "torch_compile", "time"
         yield f"{backend}_vs_naive_{case}", ours, f"{backend}_naive", "time"
+        yield f"{backend}_guard_{case}", ours, f"{backend}_unguarded", "time"
+        yield f"{backend}_twin_{case}", f"{backend}_twin", f"{backend}_unguarded", "time"
+        yield f"{backend}_guard_memory_{case}", ours, f"{backend}_unguarded", "memory"
         yield f"{backend}_query_vs_content", ours, f"{backend}_content", "time"
         yield f"{backend}_memory_vs_naive_{case}", ours, f"{backend}_naive", "memory"
         yield f"{backend}_remat_time_{case}", f"{backend}_remat", ours, "time"

@@ -130,7 +130,8 @@ def make_pretrainer(settings, objective):
     from keras_plm.tasks import Pretrainer
 
     model = Pretrainer(make_backbone(settings), objective)
-    model.compile(optimizer=keras.optimizers.AdamW(1e-4))
+    guard = {"skip_non_finite": None} if settings["kind"] in ("unguarded", "twin") else {}
+    model.compile(optimizer=keras.optimizers.AdamW(1e-4), **guard)
     if model.memory is not None:  # as Pretrainer.fit does, which takes a Corpus's examples only
         model.memory.resize(settings["batch_size"], training=True)
     return model
