@@ -299,8 +299,8 @@ MUTANTS = (
     Mutant(
         "no_dropout_before_the_classes",
         "heads/summary_head.py",
-        "summary = self.dropout(summary, training=training)",
-        "pass",
+        "self.dropout(self._activate(summary), training=training)",
+        "self._activate(summary)",
         ("heads/test_summary_head.py",),
     ),
     # === metrics ===
