@@ -153,12 +153,13 @@ def write_summary(task, head):
     """
     pooling, activation = summary_of(task, head)
     theirs = {ours: name for name, ours in reversed(ACTIVATIONS.items())}
-    if pooling == "pooler" or activation not in {*theirs, "linear"}:
+    theirs["linear"] = ""  # null is refused by transformers 5's config of XLNet
+    if pooling == "pooler" or activation not in theirs:
         raise ValueError(
             "transformers' summary of a text is the first or last token or the mean, with one of "
-            f"the activations {sorted(theirs)} or none. Received: {pooling!r} with {activation!r}."
+            f"the activations {sorted(theirs)}. Received: {pooling!r} with {activation!r}."
         )
-    return {"summary_type": pooling, "summary_activation": theirs.get(activation)}
+    return {"summary_type": pooling, "summary_activation": theirs[activation]}
 
 
 def summary_of(task, head):

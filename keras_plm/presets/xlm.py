@@ -166,7 +166,7 @@ def write_head_config(task, head, weights):
     if head == "choice":  # as many labels as the summary is wide
         width = {"logits/kernel": weights["summary/kernel"]}
         config = write_class_config(None, head, width) | write_summary(task, head)
-    elif config["summary_activation"] is not None:
+    elif config["summary_activation"]:
         raise ValueError(
             "An activation before the logits is an activation of the logits there. "
             f"Received: summary_activation={task.summary_activation!r}."

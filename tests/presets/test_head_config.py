@@ -108,7 +108,7 @@ def test_what_a_task_reads_of_a_text():
 def test_configs_of_summaries():
     config = write_summary(task_of("mean", activation="gelu_tanh"), "label")
     assert config == {"summary_type": "mean", "summary_activation": "gelu_new"}
-    assert write_summary(task_of(), "label")["summary_activation"] is None
+    assert write_summary(task_of(), "label")["summary_activation"] == ""
     for wrong in (task_of(pooler=True), task_of(activation="elu")):
         with pytest.raises(ValueError, match="summary of a text is .* Received"):
             write_summary(wrong, "label")
