@@ -9,6 +9,8 @@ from keras_plm.backbones.quantization import check_saveable
 from keras_plm.backbones.weights_file import is_float
 from keras_plm.tasks.quantized_layers import inner_layers
 
+WEIGHTS = ("kernel", "bias", "gamma", "beta")
+
 
 def write_heads(path, heads, backbone):
     """Write the weights of heads that are not the backbone's.
@@ -58,8 +60,8 @@ def read_heads(path, heads, backbone):
         backbone: the backbone of the heads.
 
     Returns:
-        dict of the heads that the file has not, or has in other shapes, to a str: why; they are
-        unchanged.
+        dict of the heads that the file has not, or has with other weights, to a str: why; they
+        are unchanged.
 
     Raises:
         ValueError: if the file is damaged, or holds floats that are not finite, or other numbers
@@ -71,7 +73,7 @@ def read_heads(path, heads, backbone):
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
             for name, head in heads.items():
                 own = _own_variables(head, backbone)
-                new |= {name: why for why in _differences(own, shapes)[:1]}
+                new |= {name: why for why in _differences(head.name, own, shapes)[:1]}
                 if name in new:
                     continue
                 for key, variable in own:
@@ -90,15 +92,21 @@ def read_heads(path, heads, backbone):
     return new
 
 
-def _differences(own, shapes):
-    """What a file lacks of a head's weights, or has in another shape."""
+def _differences(head, own, shapes):
+    """What a file lacks of a head's weights, has in another shape, or has beside them."""
+    keys = {key for key, _ in own}
+    more = [  # what quantization adds is not asked here
+        key
+        for key in shapes
+        if key.startswith(f"{head}/") and key.rsplit("/", 1)[-1] in WEIGHTS and key not in keys
+    ]
     return [
         f"{key!r} has the shape {shapes[key]} there, here {tuple(variable.shape)}"
         if key in shapes
         else f"the preset has no {key!r}"
         for key, variable in own
         if shapes.get(key) != tuple(variable.shape)
-    ]
+    ] + [f"the preset has {key!r}, this head has not" for key in more]
 
 
 def read_checkpoint_heads(checkpoint, heads, backbone):

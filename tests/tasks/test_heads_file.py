@@ -59,6 +59,9 @@ def test_missing_and_misshapen_heads_are_left_alone(tmp_path):
     before = [to_numpy(variable.value) for variable in wider["label"].weights]
     assert "has the shape" in read_heads(path, wider, other)["label"]
     after = [to_numpy(variable.value) for variable in wider["label"].weights]
+    for options in (dict(use_bias=False), dict(summarise=False)):  # all that it has is there
+        other, less = made(seed=1, **options)
+        assert "this head has not" in read_heads(path, less, other)["label"]
     assert all(np.array_equal(a, b) for a, b in zip(before, after))
 
 
