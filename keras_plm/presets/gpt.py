@@ -16,7 +16,7 @@ from keras_plm.presets.gpt_weights import (
     gpt2_rows,
     gpt_rows,
 )
-from keras_plm.presets.head_config import check_summary, other_head, read_summary
+from keras_plm.presets.head_config import LOGITS_AT_ONCE, check_summary, other_head, read_summary
 from keras_plm.presets.transformer_config import (
     TransformerConfig,
     check_four_times,
@@ -155,9 +155,7 @@ def _other_head(architectures, config, head):
     """See `System.other_head`; only the head of choices has a summary that the config describes."""
     other = other_head(architectures, config, head)
     if other is None and head == "choice":
-        check_summary(
-            config, summary_activation=None, summary_proj_to_labels=True, summary_use_proj=True
-        )
+        check_summary(config, **LOGITS_AT_ONCE)
     return other
 
 

@@ -6,6 +6,12 @@ from keras_plm.presets.config_values import ACTIVATIONS
 # classifiers give none, is the last token.
 POOLINGS = {"first": "first", "last": "last", "mean": "mean", "cls_index": "last"}
 SUMMARY_ACTIVATIONS = {**ACTIVATIONS, "": "linear", None: "linear"}
+# Where one layer makes the logits of the token's vector, and an activation would be theirs.
+LOGITS_AT_ONCE = {
+    "summary_activation": (None, ""),
+    "summary_proj_to_labels": (True,),
+    "summary_use_proj": (True,),
+}
 MULTI_LABEL = "multi_label_classification"
 REGRESSION = "regression"
 
@@ -95,7 +101,7 @@ def check_summary(config, **required):
 
     Args:
         config: dict.
-        required: settings that can have one value only.
+        required: the values that other settings can have, or these when they can have fewer.
 
     Returns:
         None.
@@ -106,7 +112,7 @@ def check_summary(config, **required):
     known = {
         "summary_type": list(POOLINGS),
         "summary_activation": list(SUMMARY_ACTIVATIONS),
-        **{key: [value] for key, value in required.items()},
+        **{key: list(values) for key, values in required.items()},
     }
     for key, values in known.items():
         if key in config and config[key] not in values:

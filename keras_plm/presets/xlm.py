@@ -7,6 +7,7 @@ from keras_plm.presets import tokenizer_format
 from keras_plm.presets.config_values import read_number
 from keras_plm.presets.conversion import System
 from keras_plm.presets.head_config import (
+    LOGITS_AT_ONCE,
     check_summary,
     other_head,
     read_summary,
@@ -138,11 +139,9 @@ def _other_head(config, head):
     """See `System.other_head`; the layer that gives logits at once has no activation here."""
     other = other_head(ARCHITECTURES, config, head)
     if other is None and head in ("label", "score"):
-        check_summary(
-            config, summary_activation=None, summary_proj_to_labels=True, summary_use_proj=True
-        )
+        check_summary(config, **LOGITS_AT_ONCE)
     elif other is None and head == "choice":
-        check_summary(config, summary_proj_to_labels=True, summary_use_proj=True)
+        check_summary(config, summary_proj_to_labels=(True,), summary_use_proj=(True,))
     return other
 
 

@@ -80,10 +80,12 @@ def test_summaries():
     unknown = {"summary_type": "attn", "summary_activation": ["tanh"]}
     assert read_summary(unknown, "first", "tanh") == {}
     check_summary({})
-    check_summary({"summary_type": "mean", "summary_activation": "gelu_new", "other": 1}, other=1)
+    check_summary(
+        {"summary_type": "mean", "summary_activation": "gelu_new", "other": 1}, other=(1,)
+    )
     for key, value in {**unknown, "other": 2}.items():
         with pytest.raises(ValueError, match=f"A head with {key}=.*it must be one of"):
-            check_summary({key: value}, other=1)
+            check_summary({key: value}, other=(1, 3))
 
 
 def task_of(pooling=None, pooler=False, summary=None, activation=None, both_orders=False):
