@@ -28,7 +28,7 @@ class MultipleChoice(Task):
             beside that of the task; 0: none. GPT-1 takes 0.5. The backbone must be causal; see
             `keras_plm.heads.AuxiliaryLMLoss`. It counts every choice as 1, whatever its weight.
         summarise: bool or None. Whether a dense layer with tanh stands before the logits; None:
-            unless the backbone has a pooler. GPT-1 has none: False.
+            unless the pooled output of a backbone is read. GPT-1 has none: False.
         pooling: str or None. What stands for a row: the output at the "first" or "last" real
             token, or the "mean" of those at all real tokens. None: the pooled output, or the
             token that `backbone.summary_row` names.

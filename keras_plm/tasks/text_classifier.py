@@ -27,12 +27,12 @@ from keras_plm.tasks.task_graph import summary_head, text_inputs, text_summary
 class TextClassifier(Task):
     """Classifies texts, or pairs of texts, by the vector that stands for each.
 
+    That is the pooled output of a backbone with a pooler, else the output at the first real token
+    (BERT's CLS) or the last one (XLNet's CLS; the last token of a causal backbone).
+
     Labels are numbers of classes or, where `class_names` are given, names. With `multi_label` a
     text has any number of classes: its label is a row of C numbers, 1 for each of its classes, or
     a list of their names.
-
-    That is the pooled output of a backbone with a pooler, else the output at the first real token
-    (BERT's CLS) or the last one (XLNet's CLS; the last token of a causal backbone).
 
     Args:
         backbone: a backbone of this package.
@@ -43,7 +43,7 @@ class TextClassifier(Task):
             beside that of the task; 0: none. GPT-1 takes 0.5. The backbone must be causal; see
             `keras_plm.heads.AuxiliaryLMLoss`. It counts every text as 1, whatever its weight.
         summarise: bool or None. Whether a dense layer with tanh stands before the logits; None:
-            unless the backbone has a pooler. GPT-1 has none: False.
+            unless the pooled output of a backbone is read. GPT-1 has none: False.
         both_orders: bool. Whether of pairs both orders are read, A B and B A, and their vectors
             added: the order of a pair, such as of two questions, makes no difference then.
         pooling: str or None. What stands for a text: the output at the "first" or "last" real

@@ -32,7 +32,7 @@ class TextRegressor(Task):
             beside that of the task; 0: none. GPT-1 takes 0.5. The backbone must be causal; see
             `keras_plm.heads.AuxiliaryLMLoss`. It counts every text as 1, whatever its weight.
         summarise: bool or None. Whether a dense layer with tanh stands before the number; None:
-            unless the backbone has a pooler. GPT-1 has none: False.
+            unless the pooled output of a backbone is read. GPT-1 has none: False.
         both_orders: bool. Whether of pairs both orders are read, A B and B A, and their vectors
             added: the order of a pair, such as of two questions, makes no difference then.
         pooling: str or None. What stands for a text: the output at the "first" or "last" real
