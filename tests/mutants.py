@@ -299,8 +299,8 @@ MUTANTS = (
     Mutant(
         "no_dropout_before_the_classes",
         "heads/summary_head.py",
-        "summary = self.dropout(summary, training=training)",
-        "pass",
+        "self.dropout(self._activate(summary), training=training)",
+        "self._activate(summary)",
         ("heads/test_summary_head.py",),
     ),
     # === metrics ===
@@ -641,6 +641,20 @@ MUTANTS = (
         ("tasks/test_label_checks.py", "tasks/test_text_classifier.py"),
     ),
     Mutant(
+        "mean_of_padding_too",
+        "tasks/task_graph.py",
+        'real = ops.cast(padding_mask, "float32")',
+        'real = 0 * ops.cast(padding_mask, "float32") + 1',
+        ("tasks/test_task_graph.py",),
+    ),
+    Mutant(
+        "half_is_the_threshold_of_logits",
+        "tasks/text_classifier.py",
+        "threshold=0.0",
+        "threshold=0.5",
+        ("tasks/test_text_classifier.py::test_several_classes_at_once",),
+    ),
+    Mutant(
         "shares_of_training_and_validation_exchanged",
         "tasks/ready_data.py",
         "int(count * (1.0 - share))",
@@ -682,6 +696,27 @@ MUTANTS = (
         'k_lin",\n        "block_{layer}/attention/value": "transformer.attentions.{layer}.v_lin",',
         'v_lin",\n        "block_{layer}/attention/value": "transformer.attentions.{layer}.k_lin",',
         ("presets/test_xlm_weights.py", "presets/test_transformer_checkpoint_parity.py"),
+    ),
+    Mutant(
+        "classifiers_of_gpt_have_a_bias",
+        "presets/gpt_weights.py",
+        'SCORE = part_rows("logits", {"kernel": "IO"}, "score")',
+        'SCORE = part_rows("logits", DENSE, "score")',
+        ("presets/test_gpt_weights.py",),
+    ),
+    Mutant(
+        "index_without_an_index_is_the_first_token",
+        "presets/head_config.py",
+        '"cls_index": "last"',
+        '"cls_index": "first"',
+        ("presets/test_head_config.py", "presets/test_checkpoint_heads.py"),
+    ),
+    Mutant(
+        "numbers_are_taken_for_classes",
+        "presets/head_config.py",
+        '"label": REGRESSION',
+        '"label": ""',
+        ("presets/test_head_config.py", "presets/test_checkpoint_heads.py"),
     ),
     Mutant(
         "biases_of_xlnet_exchanged",

@@ -27,6 +27,7 @@ CHOICES = [["a dog", "two"], ["yes", "no"], ["the boat", "it was not"], ["a", "b
 ANSWERS = [{"text": [text[:4]], "answer_start": [0]} for text in TEXTS[:3]] + [None]
 NAMES = ["O", "B-animal", "I-animal"]
 WORDS = [text.split() for text in TEXTS]
+MANY = [[NAMES[0], NAMES[2]], [], [NAMES[1]], NAMES]
 TAGS = [[NAMES[(n + len(word)) % 3] for n, word in enumerate(words)] for words in WORDS]
 
 
@@ -151,6 +152,15 @@ TASKS = {
         *(tasks.TextClassifier, POOLER, PAIRS, LABELS, ACCURACY, {"num_classes": 3, **NO_DROPOUT}),
         length=64,
     ),
+    "classifier of several classes": task(
+        *(tasks.TextClassifier, GPT_2, TEXTS, MANY, ACCURACY),
+        {
+            **{"num_classes": 3, "class_names": NAMES, "multi_label": True, "pooling": "mean"},
+            **{"summarise": False, "summary_activation": "relu", "logits_bias": False},
+            **NO_DROPOUT,
+        },
+        own_step=True,
+    ),
     "classifier and language model": task(
         *(tasks.TextClassifier, GPT_1, TEXTS, LABELS, ACCURACY),
         {"num_classes": 3, "auxiliary_lm": 0.5, **NO_DROPOUT},
@@ -176,7 +186,7 @@ TASKS = {
     ),
     "choice and language model": task(
         *(tasks.MultipleChoice, GPT_1, (TEXTS, CHOICES), [0, 1, 1, 0], ACCURACY),
-        {"auxiliary_lm": 0.5, **NO_DROPOUT},
+        {"auxiliary_lm": 0.5, "pooling": "first", "summary_dim": 5, **NO_DROPOUT},
         length=40,
     ),
     "spans": task(

@@ -381,6 +381,13 @@ HEADS_OF_MODELS = {
     "SummaryHead of a summary": Row(
         lambda **o: heads.SummaryHead(3, WIDTH, summarise=False, **o), POOLED, float32=True
     ),
+    "SummaryHead without a bias": Row(
+        lambda **o: heads.SummaryHead(
+            3, WIDTH, summarise=False, activation="gelu_tanh", use_bias=False, **o
+        ),
+        POOLED,
+        float32=True,
+    ),
     "TokenHead": Row(lambda **o: heads.TokenHead(3, 0.2, large(), **o), ROWS, float32=True),
 }
 PARTS = {**LAYERS, **HEADS_OF_MODELS}

@@ -2,12 +2,15 @@
 
 import keras
 
+from keras_plm.layers.activation import get_activation
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class SummaryHead(keras.layers.Layer):
     """Logits from the vector that stands for a text: dense, tanh, dropout, dense.
 
     A backbone with a pooler has made the summary itself: then only dropout and dense are left.
+    Fine-tuned checkpoints of XLNet, XLM and GPT leave out, or replace, one part or another.
 
     Args:
         num_classes: int. How many logits.
@@ -15,6 +18,10 @@ class SummaryHead(keras.layers.Layer):
         dropout: float. Dropout rate of the summary.
         summarise: bool. Whether the first dense layer is there; False for a pooled output.
         kernel_initializer: initializer of the kernels.
+        activation: str or None. The activation of the summary: "gelu" (erf), "gelu_tanh", or a
+            name that Keras knows, such as "linear" (none). None: tanh behind the first dense
+            layer, nothing without it.
+        use_bias: bool. Whether the logits have a bias.
 
     Call arguments:
         inputs: tensor of shape (B, D), the output at the token that stands for the text, or the
@@ -22,6 +29,9 @@ class SummaryHead(keras.layers.Layer):
 
     Returns:
         Tensor of shape (B, num_classes), float32.
+
+    Raises:
+        ValueError: if the activation is unknown.
 
     Example:
     ```python
@@ -33,7 +43,8 @@ class SummaryHead(keras.layers.Layer):
     ```
 
     Source: the released `modeling.py` of XLNet (`summarize_sequence`, then the task's logits);
-    without the summary the released `run_classifier.py` of BERT (`create_model`).
+    without the summary the released `run_classifier.py` of BERT (`create_model`); other
+    activations and no bias: transformers' `XLNetSequenceSummary`, `GPT2ForSequenceClassification`.
     """
 
     def __init__(
@@ -43,17 +54,21 @@ class SummaryHead(keras.layers.Layer):
         dropout=0.1,
         summarise=True,
         kernel_initializer="glorot_uniform",
+        activation=None,
+        use_bias=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.hidden_dim = hidden_dim
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.activation = activation
+        self.use_bias = use_bias
+        self._activate = get_activation(activation or ("tanh" if summarise else "linear"))
         self.summary = None
         if summarise:
             self.summary = keras.layers.Dense(
                 hidden_dim,
-                activation="tanh",
                 kernel_initializer=self.kernel_initializer.clone(),
                 dtype=self.dtype_policy,
                 name="summary",
@@ -61,6 +76,7 @@ class SummaryHead(keras.layers.Layer):
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.logits = keras.layers.Dense(
             num_classes,
+            use_bias=use_bias,
             kernel_initializer=self.kernel_initializer.clone(),
             dtype=self.dtype_policy,
             name="logits",
@@ -73,7 +89,7 @@ class SummaryHead(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         summary = inputs if self.summary is None else self.summary(inputs)  # (B, D)
-        summary = self.dropout(summary, training=training)
+        summary = self.dropout(self._activate(summary), training=training)
         return keras.ops.cast(self.logits(summary), "float32")  # (B, num_classes)
 
     def compute_output_spec(self, inputs, training=None):
@@ -87,4 +103,6 @@ class SummaryHead(keras.layers.Layer):
             "dropout": self.dropout.rate,
             "summarise": self.summary is not None,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "activation": self.activation,
+            "use_bias": self.use_bias,
         }

@@ -10,10 +10,10 @@ from keras_plm.presets import tokenizer_format
 from keras_plm.presets.bert_weights import BERT_HEADS, bert_copies, bert_rows, ernie_rows
 from keras_plm.presets.config_values import read_choice
 from keras_plm.presets.conversion import System
+from keras_plm.presets.head_config import other_head
 from keras_plm.presets.transformer_config import (
     TransformerConfig,
     has_pooler,
-    is_head_of,
     read_classes,
     read_count,
     write_heads,
@@ -74,6 +74,8 @@ ARCHITECTURES = {
     ("token_label",): "ForTokenClassification",
     ("span",): "ForQuestionAnswering",
 }
+# What the classifiers of texts read: the pooled output, as it is.
+SUMMARY = {head: ("pooler", "linear") for head in ("label", "score", "choice")}
 
 
 def _read(table, config, arrays):
@@ -153,8 +155,8 @@ BERT = System(
     read_hugging_face=functools.partial(_read, BERT_CONFIG),
     write_hugging_face=functools.partial(_write, BERT_CONFIG),
     read_head_settings=read_head_settings,
-    check_head=functools.partial(is_head_of, ARCHITECTURES),
-    write_head_config=write_heads("classifier_dropout"),
+    other_head=functools.partial(other_head, ARCHITECTURES),
+    write_head_config=write_heads("classifier_dropout", summary=SUMMARY),
     architectures=ARCHITECTURES,
     tokenizer=tokenizer_format.BERT,
     tensorflow_config="bert_config.json",
@@ -176,8 +178,8 @@ ERNIE = System(
     read_hugging_face=functools.partial(_read, ERNIE_CONFIG),
     write_hugging_face=functools.partial(_write, ERNIE_CONFIG),
     read_head_settings=read_head_settings,
-    check_head=functools.partial(is_head_of, ARCHITECTURES),
-    write_head_config=write_heads("classifier_dropout"),
+    other_head=functools.partial(other_head, ARCHITECTURES),
+    write_head_config=write_heads("classifier_dropout", summary=SUMMARY),
     architectures=ARCHITECTURES,
     tokenizer=tokenizer_format.BERT,
     old_names=OLD_NAMES,

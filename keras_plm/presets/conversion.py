@@ -135,8 +135,9 @@ class System:
         read_hugging_face: function of (config, arrays): constructor arguments and notes.
         write_hugging_face: function of constructor arguments: the config and notes.
         read_head_settings: function of (config, shapes): arguments of tasks.
-        check_head: function of (Hugging Face config, head name): False if what the checkpoint has
-            under the names of this head is another; raises if ours cannot compute it.
+        other_head: function of (Hugging Face config, head name): None, or a str: which other head
+            it is that the checkpoint has under the names of this one; raises if it is this one,
+            but ours cannot compute it.
         write_head_config: function of (task, head name, head weights): config of the head.
         architectures: dict of the sorted names of a model's heads to what the name of its class
             in transformers ends with.
@@ -162,7 +163,7 @@ class System:
     read_hugging_face: Callable
     write_hugging_face: Callable
     read_head_settings: Callable
-    check_head: Callable
+    other_head: Callable
     write_head_config: Callable
     architectures: dict
     tokenizer: Any

@@ -6,6 +6,7 @@ Source: transformers' `OpenAIGPTModel` and `GPT2Model`; OpenAI's released GPT-2 
 import functools
 
 from keras_plm.presets import tokenizer_format
+from keras_plm.presets.config_values import read_number
 from keras_plm.presets.conversion import System
 from keras_plm.presets.gpt_weights import (
     GPT2_COPIES,
@@ -15,10 +16,10 @@ from keras_plm.presets.gpt_weights import (
     gpt2_rows,
     gpt_rows,
 )
+from keras_plm.presets.head_config import LOGITS_AT_ONCE, check_summary, other_head, read_summary
 from keras_plm.presets.transformer_config import (
     TransformerConfig,
     check_four_times,
-    is_head_of,
     read_classes,
     read_count,
     write_heads,
@@ -59,12 +60,20 @@ GPT2_CONFIG = TransformerConfig(
     },
 )
 IGNORED = r"position_ids|h\.\d+\.attn\.(masked_)?bias"
-GPT_ARCHITECTURES = {("tokens",): "LMHeadModel"}
-GPT2_ARCHITECTURES = {
+# The model with two heads has one of choices beside the language model's, which is tied.
+GPT_ARCHITECTURES = {
     ("tokens",): "LMHeadModel",
+    ("label",): "ForSequenceClassification",
+    ("score",): "ForSequenceClassification",
+    ("choice",): "DoubleHeadsModel",
+    ("choice", "tokens"): "DoubleHeadsModel",
+}
+GPT2_ARCHITECTURES = {
+    **GPT_ARCHITECTURES,
     ("token_label",): "ForTokenClassification",
     ("span",): "ForQuestionAnswering",
 }
+SUMMARY = {head: ("last", "linear") for head in ("label", "score", "choice")}
 
 
 def _read(table, config, arrays):
@@ -130,10 +139,42 @@ def read_head_settings(config, shapes):
     classes = read_classes(
         config,
         shapes,
-        ("classifier.weight",),
+        ("score.weight", "classifier.weight"),
         ("classifier_dropout", "hidden_dropout", "resid_pdrop"),
     )
-    return {"transform": False, "use_bias": False, **classes}
+    settings = {"transform": False, "use_bias": False, **classes}
+    if "score.weight" in shapes:
+        settings |= {"summarise": False, "logits_bias": False, "dropout": 0.0}
+    if "multiple_choice_head.summary.weight" in shapes:
+        rate = read_number(config, "summary_first_dropout", 0.1)
+        settings |= {"summarise": False, "dropout": rate, **read_summary(config, "cls_index", None)}
+    return settings
+
+
+def _other_head(architectures, config, head):
+    """See `System.other_head`; only the head of choices has a summary that the config describes."""
+    other = other_head(architectures, config, head)
+    if other is None and head == "choice":
+        check_summary(config, **LOGITS_AT_ONCE)
+    return other
+
+
+def _write_heads(dropout_name, pad_is_last):
+    """Make the function that says in a config what a head is; see `System.write_head_config`."""
+    write = write_heads(dropout_name, summary=SUMMARY)
+
+    def write_head_config(task, head, weights):
+        config = write(task, head, weights)
+        if head == "choice":
+            rate = float(getattr(task, "dropout", 0.1))
+            return {"summary_type": "cls_index", "summary_first_dropout": rate}
+        if head in ("label", "score"):  # by which transformers finds the last token
+            tokenizer = getattr(getattr(task, "preprocessor", None), "tokenizer", None)
+            pad = task.backbone.vocabulary_size - 1 if pad_is_last else 0
+            config["pad_token_id"] = getattr(tokenizer, "pad_token_id", pad)
+        return config
+
+    return write_head_config
 
 
 GPT = System(
@@ -148,8 +189,8 @@ GPT = System(
     read_hugging_face=functools.partial(_read, GPT_CONFIG),
     write_hugging_face=functools.partial(_write, GPT_CONFIG),
     read_head_settings=read_head_settings,
-    check_head=functools.partial(is_head_of, GPT_ARCHITECTURES),
-    write_head_config=write_heads(None),
+    other_head=functools.partial(_other_head, GPT_ARCHITECTURES),
+    write_head_config=_write_heads(None, pad_is_last=False),
     architectures=GPT_ARCHITECTURES,
     tokenizer=tokenizer_format.GPT,
     ignored=IGNORED,
@@ -166,8 +207,8 @@ GPT2 = System(
     read_hugging_face=functools.partial(_read, GPT2_CONFIG),
     write_hugging_face=functools.partial(_write, GPT2_CONFIG),
     read_head_settings=read_head_settings,
-    check_head=functools.partial(is_head_of, GPT2_ARCHITECTURES),
-    write_head_config=write_heads("classifier_dropout"),
+    other_head=functools.partial(_other_head, GPT2_ARCHITECTURES),
+    write_head_config=_write_heads("classifier_dropout", pad_is_last=True),
     architectures=GPT2_ARCHITECTURES,
     tokenizer=tokenizer_format.GPT2,
     tensorflow_config="hparams.json",

@@ -41,9 +41,15 @@ gpt2_rows = transformer_rows(
     GPT2_NAMES, CONV1D, {part: _openai(name) for part, name in GPT2_NAMES.items()}, OPENAI
 )
 NO_WEIGHTS = ((),)  # one table without a line: the head has the embedding and nothing else
-GPT_HEADS = {"tokens": NO_WEIGHTS}
-GPT2_HEADS = {
+SCORE = part_rows("logits", {"kernel": "IO"}, "score")
+GPT_HEADS = {
     "tokens": NO_WEIGHTS,
+    "label": SCORE,
+    "score": SCORE,
+    "choice": part_rows("logits", DENSE, "multiple_choice_head.summary"),
+}
+GPT2_HEADS = {
+    **GPT_HEADS,
     "token_label": part_rows("logits", DENSE, "classifier"),
     "span": part_rows("logits", DENSE, "qa_outputs"),
 }

@@ -68,8 +68,8 @@ class KerasHubCheckpoint:
         )
 
     def head_weights(self, heads):
-        """No heads: KerasHub's are not read."""
-        return {}
+        """No heads; and for each why: KerasHub's are not read."""
+        return {}, {head: "heads of KerasHub are not read" for head in heads}
 
     def settings(self):
         """No settings of tasks."""

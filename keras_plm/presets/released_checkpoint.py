@@ -97,21 +97,22 @@ class ReleasedCheckpoint:
 
         Returns:
             dict of a head's name to a dict of path to float32 array, without the heads that the
-            checkpoint has not.
+            checkpoint has not; and a dict of these to a str: why.
 
         Raises:
             ValueError: if a head computes something else than ours, or has weights of its own
                 where ours shares them with the backbone, or values that are not finite.
         """
         found = {head: self._head_names(head, shapes) for head, shapes in heads.items()}
-        return {
+        values = {
             head: {
                 row.ours: row.view(self.arrays.read(name), heads[head][row.ours], self.form)
                 for row, name in names.items()
             }
             for head, names in found.items()
-            if names is not None
+            if isinstance(names, dict)
         }
+        return values, {head: why for head, why in found.items() if isinstance(why, str)}
 
     def settings(self):
         """What the checkpoint says about its task, as arguments that a task may take."""
@@ -136,21 +137,32 @@ class ReleasedCheckpoint:
                 yield path, one.row.view(array, one.own_shape, self.form, one.layer)
 
     def _head_names(self, head, shapes):
-        """For each row of the table that fits, the name of its array; None if none fits."""
-        for table in self.system.head_tables(head):
-            if {row.ours for row in table} != shapes.keys():
-                continue
-            names = {row: self._find(getattr(row, self.form)) for row in table}
-            if all(
-                name and self.arrays.shapes[name] == row.stored_shape(shapes[row.ours], self.form)
-                for row, name in names.items()
-            ):
-                if self.form == HUGGING_FACE:
-                    if not self.system.check_head(self.config, head):
-                        return None
-                    self._check_tied(head)
-                return names
-        return None
+        """For each row of the head's table the name of its array; or why it has not this head."""
+        tables = self.system.head_tables(head)
+        if not tables:
+            return f"no {self.system.name} has such a head there"
+        found = [{row: self._find(getattr(row, self.form)) for row in table} for table in tables]
+        whole = [names for names in found if all(names.values())]
+        if not whole:
+            own = [names for names in found if {row.ours for row in names} == shapes.keys()]
+            missing = [getattr(r, self.form) for r, name in (own or found)[0].items() if not name]
+            return f"the checkpoint has no {missing}"
+        names = whole[0]  # of forms of which one holds the other the larger one comes first
+        other = self.form == HUGGING_FACE and names and self.system.other_head(self.config, head)
+        if other:
+            return other
+        if {row.ours for row in names} != shapes.keys():
+            return (
+                f"its weights there are {sorted(row.ours for row in names)}, those of this task "
+                f"{sorted(shapes)}"
+            )
+        for row, name in names.items():
+            needed = row.stored_shape(shapes[row.ours], self.form)
+            if self.arrays.shapes[name] != needed:
+                return f"{name!r} has the shape {self.arrays.shapes[name]} there, here {needed}"
+        if self.form == HUGGING_FACE:
+            self._check_tied(head)
+        return names
 
     def _check_tied(self, head):
         """Refuse a copy of a shared weight that is not equal to it."""

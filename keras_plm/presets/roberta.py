@@ -8,10 +8,10 @@ import functools
 from keras_plm.presets import bert, tokenizer_format
 from keras_plm.presets.bert_weights import ROBERTA_HEADS, mpnet_rows, roberta_copies, roberta_rows
 from keras_plm.presets.conversion import System
+from keras_plm.presets.head_config import other_head
 from keras_plm.presets.transformer_config import (
     TransformerConfig,
     has_pooler,
-    is_head_of,
     read_classes,
     read_count,
     write_heads,
@@ -47,6 +47,8 @@ POOLERS = ("roberta.pooler.dense.weight", "mpnet.pooler.dense.weight")
 ARCHITECTURES = {
     heads: name for heads, name in bert.ARCHITECTURES.items() if "sentence_pair" not in heads
 }
+# The classifiers have a dense layer of their own, where choices take the pooled output.
+SUMMARY = {**bert.SUMMARY, "label": ("first", "tanh"), "score": ("first", "tanh")}
 
 
 def _read(table, pooler, config, arrays):
@@ -101,8 +103,8 @@ ROBERTA = System(
     read_hugging_face=functools.partial(_read, ROBERTA_CONFIG, False),
     write_hugging_face=functools.partial(_write, ROBERTA_CONFIG),
     read_head_settings=read_head_settings,
-    check_head=functools.partial(is_head_of, ARCHITECTURES),
-    write_head_config=write_heads("classifier_dropout", "gelu"),
+    other_head=functools.partial(other_head, ARCHITECTURES),
+    write_head_config=write_heads("classifier_dropout", "gelu", SUMMARY),
     architectures=ARCHITECTURES,
     tokenizer=tokenizer_format.ROBERTA,
     old_names=bert.OLD_NAMES,
@@ -121,8 +123,8 @@ MPNET = System(
     read_hugging_face=functools.partial(_read, MPNET_CONFIG, True),
     write_hugging_face=functools.partial(_write, MPNET_CONFIG),
     read_head_settings=read_head_settings,
-    check_head=functools.partial(is_head_of, ARCHITECTURES),
-    write_head_config=write_heads(None, "gelu"),
+    other_head=functools.partial(other_head, ARCHITECTURES),
+    write_head_config=write_heads(None, "gelu", SUMMARY),
     architectures=ARCHITECTURES,
     tokenizer=tokenizer_format.MPNET,
     old_names=bert.OLD_NAMES,

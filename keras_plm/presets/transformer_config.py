@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from keras_plm.presets.config_values import (
     ACTIVATIONS,
     read_choice,
-    read_class_names,
     read_number,
     read_sizes,
     write_choice,
+)
+from keras_plm.presets.head_config import (
+    read_class_names,
+    read_problem_type,
+    summary_of,
     write_class_config,
 )
 
@@ -188,24 +192,6 @@ def has_pooler(arrays, names, default):
         return default
 
 
-def is_head_of(architectures, config, head):
-    """Whether the head of a checkpoint is ours, as far as its architecture says it.
-
-    The classifiers of texts, tokens and choices have the same names in one system.
-
-    Args:
-        architectures: dict, see `System.architectures`.
-        config: dict, the Hugging Face config.
-        head: str. The name of our head.
-    """
-    said = config.get("architectures")
-    said = [name for name in said if isinstance(name, str)] if isinstance(said, list) else []
-    kinds = set(architectures.values())
-    known = {kind for name in said for kind in kinds if name.endswith(kind)}
-    own = {kind for heads, kind in architectures.items() if head in heads}
-    return not known or bool(known & own)
-
-
 def read_classes(config, shapes, kernels, dropout_names):
     """What a checkpoint says about the classes that it was fine-tuned for.
 
@@ -216,13 +202,15 @@ def read_classes(config, shapes, kernels, dropout_names):
         dropout_names: the names of the dropout rate before it; the first that is there is taken.
 
     Returns:
-        dict of arguments that a task may take.
+        dict of arguments that a task may take. One class is none: it is a number or a choice.
     """
     settings = {}
     for name in kernels:
         if len(shapes.get(name, ())) == 2:
-            settings["num_classes"] = shapes[name][0]
-            settings |= read_class_names(config, settings["num_classes"])
+            if shapes[name][0] > 1:
+                settings["num_classes"] = shapes[name][0]
+                settings |= read_class_names(config, settings["num_classes"])
+                settings |= read_problem_type(config)
             for key in dropout_names:
                 if config.get(key) is not None:
                     settings["dropout"] = read_number(config, key, 0.1)
@@ -233,13 +221,14 @@ def read_classes(config, shapes, kernels, dropout_names):
     return settings
 
 
-def write_heads(dropout_name, activation=None):
+def write_heads(dropout_name, activation=None, summary=None):
     """Make the function that says in a config what a head is.
 
     Args:
         dropout_name: str or None. Their name of the dropout rate before a classifier.
         activation: str or None. The activation of their masked-LM head's transform; None: that of
             the backbone.
+        summary: dict of a head to what it reads of a text in transformers, as `summary_of` says it.
 
     Returns:
         function, see `System.write_head_config`. It raises ValueError for a head that they would
@@ -256,6 +245,12 @@ def write_heads(dropout_name, activation=None):
                 )
         if head not in ("label", "score", "choice", "token_label"):
             return {}
+        theirs = (summary or {}).get(head)
+        if theirs is not None and summary_of(task, head) != theirs:
+            raise ValueError(
+                f"The head {head!r} of such a model reads {theirs} in transformers, which is where "
+                f"it looks, and the activation behind it. Received: {summary_of(task, head)}."
+            )
         config = write_class_config(task, head, weights)
         rate = getattr(task, "dropout", None)
         if dropout_name and rate is not None:

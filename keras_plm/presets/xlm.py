@@ -3,14 +3,20 @@
 Source: transformers' `XLMModel`.
 """
 
-import functools
-
 from keras_plm.presets import tokenizer_format
+from keras_plm.presets.config_values import read_number
 from keras_plm.presets.conversion import System
+from keras_plm.presets.head_config import (
+    LOGITS_AT_ONCE,
+    check_summary,
+    other_head,
+    read_summary,
+    write_class_config,
+    write_summary,
+)
 from keras_plm.presets.transformer_config import (
     TransformerConfig,
     check_four_times,
-    is_head_of,
     read_classes,
     read_count,
     write_heads,
@@ -41,6 +47,9 @@ XLM_CONFIG = TransformerConfig(
 )
 ARCHITECTURES = {
     ("tokens",): "WithLMHeadModel",
+    ("label",): "ForSequenceClassification",
+    ("score",): "ForSequenceClassification",
+    ("choice",): "ForMultipleChoice",
     ("token_label",): "ForTokenClassification",
     ("span",): "ForQuestionAnsweringSimple",
 }
@@ -108,8 +117,61 @@ def read_head_settings(config, shapes):
     Returns:
         dict of arguments that a task may take.
     """
-    classes = read_classes(config, shapes, ("classifier.weight",), ("dropout",))
-    return {"transform": False, "use_bias": True, **classes}
+    settings = {"transform": False, "use_bias": True}
+    summary = shapes.get("sequence_summary.summary.weight")
+    if summary is None:
+        return settings | read_classes(config, shapes, ("classifier.weight",), ("dropout",))
+    choices = "logits_proj.weight" in shapes
+    if choices:
+        settings["summary_dim"] = summary[0]
+    else:
+        settings |= read_classes(config, shapes, ("sequence_summary.summary.weight",), ())
+    rate = read_number(config, "summary_first_dropout", 0.1)
+    return {
+        **settings,
+        "summarise": choices,
+        "dropout": rate,
+        **read_summary(config, "first", None),
+    }
+
+
+def _other_head(config, head):
+    """See `System.other_head`; the layer that gives logits at once has no activation here."""
+    other = other_head(ARCHITECTURES, config, head)
+    if other is None and head in ("label", "score"):
+        check_summary(config, **LOGITS_AT_ONCE)
+    elif other is None and head == "choice":
+        check_summary(config, summary_proj_to_labels=(True,), summary_use_proj=(True,))
+    return other
+
+
+def write_head_config(task, head, weights):
+    """What a Hugging Face config says about a head.
+
+    Args:
+        task: the task, for its `class_names` and other settings, as far as it has them.
+        head: str. The head's name.
+        weights: dict of the path below the head to array.
+
+    Returns:
+        dict.
+
+    Raises:
+        ValueError: if the head reads something that transformers' does not.
+    """
+    if head not in ("label", "score", "choice"):
+        return write_heads(None)(task, head, weights)
+    config = write_class_config(task, head, weights) | write_summary(task, head)
+    if head == "choice":  # as many labels as the summary is wide
+        width = {"logits/kernel": weights["summary/kernel"]}
+        config = write_class_config(None, head, width) | write_summary(task, head)
+    elif config["summary_activation"]:
+        raise ValueError(
+            "An activation before the logits is an activation of the logits there. "
+            f"Received: summary_activation={task.summary_activation!r}."
+        )
+    rate = float(getattr(task, "dropout", 0.1))
+    return {**config, "summary_proj_to_labels": True, "summary_first_dropout": rate}
 
 
 XLM = System(
@@ -124,9 +186,10 @@ XLM = System(
     read_hugging_face=read_hugging_face,
     write_hugging_face=write_hugging_face,
     read_head_settings=read_head_settings,
-    check_head=functools.partial(is_head_of, ARCHITECTURES),
-    write_head_config=write_heads(None),
+    other_head=_other_head,
+    write_head_config=write_head_config,
     architectures=ARCHITECTURES,
     tokenizer=tokenizer_format.XLM,
     ignored=r"position_ids",
+    spare=("qa_outputs.*",),  # of the head of answers with beams, which no task has for XLM
 )

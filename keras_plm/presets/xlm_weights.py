@@ -19,8 +19,16 @@ xlm_rows = transformer_rows(
         "block_{layer}/feedforward_norm": "transformer.layer_norm2.{layer}",
     }
 )
+SUMMARY = "sequence_summary.summary"  # to the classes at once; of choices, to a second layer
+LABELS = part_rows("logits", DENSE, SUMMARY)
 XLM_HEADS = {
     "tokens": (Row("bias", "V", "pred_layer.proj.bias"),),
+    "label": LABELS,
+    "score": LABELS,
+    "choice": (
+        *part_rows("summary", DENSE, SUMMARY),
+        *part_rows("logits", DENSE, "logits_proj"),
+    ),
     "token_label": part_rows("logits", DENSE, "classifier"),
     "span": part_rows("logits", DENSE, "qa_outputs"),
 }

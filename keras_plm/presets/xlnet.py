@@ -4,13 +4,20 @@ from keras_plm.presets import tokenizer_format
 from keras_plm.presets.config_values import (
     ACTIVATIONS,
     read_choice,
-    read_class_names,
     read_number,
     read_sizes,
     write_choice,
-    write_class_config,
 )
 from keras_plm.presets.conversion import System
+from keras_plm.presets.head_config import (
+    check_summary,
+    other_head,
+    read_class_names,
+    read_problem_type,
+    read_summary,
+    write_class_config,
+    write_summary,
+)
 from keras_plm.presets.xlnet_weights import HEADS, TIED, TIED_BIASES, rows, sizes
 
 SIZES = {
@@ -146,8 +153,13 @@ def read_head_settings(config, shapes):
             settings["num_classes"] = shape[0]
         elif name.startswith("model/classification_") and name.endswith("/logit/kernel"):
             settings["num_classes"] = shape[-1]
-    settings |= read_class_names(config, settings.get("num_classes"))
-    if "sequence_summary.summary.weight" in shapes:
+    if settings.get("num_classes") == 1:  # a number or a choice
+        del settings["num_classes"]
+    if settings:
+        settings |= read_class_names(config, settings["num_classes"]) | read_problem_type(config)
+    if "logits_proj.weight" in shapes:
+        settings |= read_summary(config, "last", "tanh")
+        settings["summarise"] = bool(config.get("summary_use_proj", True))
         settings["dropout"] = read_number(config, "summary_last_dropout", 0.1, (int, float))
     if "answer_class.dense_0.weight" in shapes or "answer_class/dense_0/kernel" in shapes:
         settings["beam"] = True
@@ -158,31 +170,22 @@ def read_head_settings(config, shapes):
     return settings
 
 
-SUMMARY_CONFIG = {"summary_type": "last", "summary_use_proj": True, "summary_activation": "tanh"}
+ARCHITECTURES = {
+    ("tokens",): "LMHeadModel",
+    ("label",): "ForSequenceClassification",
+    ("score",): "ForSequenceClassification",
+    ("choice",): "ForMultipleChoice",
+    ("token_label",): "ForTokenClassification",
+    ("span",): "ForQuestionAnsweringSimple",
+}
 
 
-def check_head(config, head):
-    """Refuse a head that computes something else than ours of that name.
-
-    Args:
-        config: dict, the Hugging Face config.
-        head: str. The name of our head.
-
-    Returns:
-        True.
-
-    Raises:
-        ValueError: naming the setting.
-    """
-    if head not in ("label", "score", "choice"):
-        return True
-    for key, value in SUMMARY_CONFIG.items():
-        if config.get(key, value) != value:
-            raise ValueError(
-                f"A head with {key}={config[key]!r} is not supported: it must be {value!r}. Load "
-                "the backbone alone, and make a task with a new head."
-            )
-    return True
+def _other_head(config, head):
+    """See `System.other_head`."""
+    other = other_head(ARCHITECTURES, config, head)
+    if other is None and head in ("label", "score", "choice"):
+        check_summary(config)
+    return other
 
 
 def write_head_config(task, head, weights):
@@ -195,6 +198,9 @@ def write_head_config(task, head, weights):
 
     Returns:
         dict.
+
+    Raises:
+        ValueError: if the head reads something that transformers' does not.
     """
     if head == "tokens":
         return {}
@@ -206,9 +212,14 @@ def write_head_config(task, head, weights):
             "architectures": ["XLNetForQuestionAnswering"],
             **{theirs: getattr(task, ours) for theirs, ours in tops.items() if hasattr(task, ours)},
         }
-    dropout = float(getattr(task, "dropout", 0.1))
-    config = {**SUMMARY_CONFIG, "summary_last_dropout": dropout}
-    return {**write_class_config(task, head, weights), **config}
+    if head == "token_label":
+        return write_class_config(task, head, weights)
+    return {
+        **write_class_config(task, head, weights),
+        **write_summary(task, head),
+        "summary_use_proj": "summary/kernel" in weights,
+        "summary_last_dropout": float(getattr(task, "dropout", 0.1)),
+    }
 
 
 def _read_sizes(config, names):
@@ -243,14 +254,7 @@ XLNET = System(
     rows=rows,
     sizes=sizes,
     heads=HEADS,
-    architectures={
-        ("tokens",): "LMHeadModel",
-        ("label",): "ForSequenceClassification",
-        ("score",): "ForSequenceClassification",
-        ("choice",): "ForMultipleChoice",
-        ("token_label",): "ForTokenClassification",
-        ("span",): "ForQuestionAnsweringSimple",
-    },
+    architectures=ARCHITECTURES,
     tied=TIED,
     tensorflow_config="xlnet_config.json",
     tensorflow_checkpoint="xlnet_model.ckpt",
@@ -258,7 +262,7 @@ XLNET = System(
     read_tensorflow=read_tensorflow,
     write_hugging_face=write_hugging_face,
     read_head_settings=read_head_settings,
-    check_head=check_head,
+    other_head=_other_head,
     write_head_config=write_head_config,
     tokenizer=tokenizer_format.XLNET,
 )

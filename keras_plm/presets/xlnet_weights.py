@@ -105,11 +105,12 @@ BEAM = (
     *_dense(("answer_class/dense_0", "answer_class.dense_0", "answer_class/dense_0")),
     *_dense(("answer_class/dense_1", "answer_class.dense_1", "answer_class/dense_1"), bias=False),
 )
+LOGITS = _dense(("logits", "logits_proj", None))  # without a summary: transformers' alone
 HEADS = {
     "tokens": (Row("bias", "V", "lm_loss.bias", "model/lm_loss/bias"),),
-    "label": CLASSES,
-    "score": CLASSES,
-    "choice": CHOICES,
+    "label": (CLASSES, LOGITS),
+    "score": (CLASSES, LOGITS),
+    "choice": (CHOICES, LOGITS),
     "token_label": _dense(("logits", "classifier", None)),
     "span": (_dense(("logits", "qa_outputs", None)), BEAM),
 }

@@ -9,6 +9,8 @@ from keras_plm.backbones.quantization import check_saveable
 from keras_plm.backbones.weights_file import is_float
 from keras_plm.tasks.quantized_layers import inner_layers
 
+WEIGHTS = ("kernel", "bias", "gamma", "beta")
+
 
 def write_heads(path, heads, backbone):
     """Write the weights of heads that are not the backbone's.
@@ -58,20 +60,21 @@ def read_heads(path, heads, backbone):
         backbone: the backbone of the heads.
 
     Returns:
-        list of str: the heads that the file has not, or has in other shapes; they are unchanged.
+        dict of the heads that the file has not, or has with other weights, to a str: why; they
+        are unchanged.
 
     Raises:
         ValueError: if the file is damaged, or holds floats that are not finite, or other numbers
             than a weight needs; all heads are unchanged.
     """
-    new, values = [], []
+    new, values = {}, []
     try:
         with safe_open(path, framework="numpy") as file:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
             for name, head in heads.items():
                 own = _own_variables(head, backbone)
-                if any(shapes.get(key) != tuple(variable.shape) for key, variable in own):
-                    new.append(name)
+                new |= {name: why for why in _differences(head.name, own, shapes)[:1]}
+                if name in new:
                     continue
                 for key, variable in own:
                     value = file.get_tensor(key)
@@ -86,7 +89,24 @@ def read_heads(path, heads, backbone):
         raise ValueError(f"{path} is not a usable file of heads: {error}") from error
     for variable, value in values:
         variable.assign(value)
-    return sorted(new)
+    return new
+
+
+def _differences(head, own, shapes):
+    """What a file lacks of a head's weights, has in another shape, or has beside them."""
+    keys = {key for key, _ in own}
+    more = [  # what quantization adds is not asked here
+        key
+        for key in shapes
+        if key.startswith(f"{head}/") and key.rsplit("/", 1)[-1] in WEIGHTS and key not in keys
+    ]
+    return [
+        f"{key!r} has the shape {shapes[key]} there, here {tuple(variable.shape)}"
+        if key in shapes
+        else f"the preset has no {key!r}"
+        for key, variable in own
+        if shapes.get(key) != tuple(variable.shape)
+    ] + [f"the preset has {key!r}, this head has not" for key in more]
 
 
 def read_checkpoint_heads(checkpoint, heads, backbone):
@@ -98,7 +118,7 @@ def read_checkpoint_heads(checkpoint, heads, backbone):
         backbone: the backbone of the heads.
 
     Returns:
-        list of str: the heads that the checkpoint has not; they are unchanged.
+        dict of the heads that the checkpoint has not to a str: why; they are unchanged.
 
     Raises:
         ValueError: see `ReleasedCheckpoint.head_weights`; all heads are unchanged.
@@ -114,11 +134,11 @@ def read_checkpoint_heads(checkpoint, heads, backbone):
         name: {path: tuple(variable.shape) for path, variable in own.items()}
         for name, own in variables.items()
     }
-    values = checkpoint.head_weights(shapes)
+    values, new = checkpoint.head_weights(shapes)
     for name, arrays in values.items():
         for path, array in arrays.items():
             variables[name][path].assign(array)
-    return sorted(heads.keys() - values.keys())
+    return new
 
 
 def _own_variables(head, backbone):

@@ -28,7 +28,16 @@ class MultipleChoice(Task):
             beside that of the task; 0: none. GPT-1 takes 0.5. The backbone must be causal; see
             `keras_plm.heads.AuxiliaryLMLoss`. It counts every choice as 1, whatever its weight.
         summarise: bool or None. Whether a dense layer with tanh stands before the logits; None:
-            unless the backbone has a pooler. GPT-1 has none: False.
+            unless the pooled output of a backbone is read. GPT-1 has none: False.
+        pooling: str or None. What stands for a row: the output at the "first" or "last" real
+            token, or the "mean" of those at all real tokens. None: the pooled output, or the
+            token that `backbone.summary_row` names.
+        summary_activation: str or None. Another activation of the summary than tanh, such as
+            "linear" (none); without the dense layer there is none unless it is named.
+        logits_bias: bool. Whether the logits have a bias; those of GPT's classifiers in
+            transformers have none.
+        summary_dim: int or None. The width of the dense layer; None: that of the backbone. In
+            transformers XLM's is `num_labels`.
 
     Call arguments:
         inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
@@ -67,18 +76,32 @@ class MultipleChoice(Task):
         dropout=0.1,
         auxiliary_lm=0.0,
         summarise=None,
+        pooling=None,
+        summary_activation=None,
+        logits_bias=True,
+        summary_dim=None,
         **kwargs,
     ):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        head = summary_head(backbone, 1, dropout, "choice", summarise)
+        head = summary_head(
+            backbone,
+            1,
+            dropout,
+            "choice",
+            summarise,
+            pooling,
+            summary_activation,
+            logits_bias,
+            summary_dim,
+        )
         self.heads = {"choice": head}
 
         # === Functional model ===
         inputs, rows = inputs_of_several(backbone)
         encoded = backbone.encode(rows)
-        summary = text_summary(backbone, encoded, rows["padding_mask"])  # (B * C, D)
+        summary = text_summary(backbone, encoded, rows["padding_mask"], pooling)  # (B * C, D)
         summary = with_auxiliary_loss(summary, auxiliary_lm, backbone, encoded, rows)
         scores = head(summary)  # (B * C, 1)
         outputs = RowsToChoices(name="scores")(scores, inputs["token_ids"])  # (B, C)
@@ -88,6 +111,10 @@ class MultipleChoice(Task):
         self.dropout = dropout
         self.auxiliary_lm = float(auxiliary_lm)
         self.summarise = summarise
+        self.pooling = pooling
+        self.summary_activation = summary_activation
+        self.logits_bias = logits_bias
+        self.summary_dim = summary_dim
 
     def compile(self, optimizer="auto", loss="auto", metrics="auto", jit_compile=True, **kwargs):
         """Set up training; see `keras.Model.compile`.
@@ -123,4 +150,8 @@ class MultipleChoice(Task):
             "dropout": self.dropout,
             "auxiliary_lm": self.auxiliary_lm,
             "summarise": self.summarise,
+            "pooling": self.pooling,
+            "summary_activation": self.summary_activation,
+            "logits_bias": self.logits_bias,
+            "summary_dim": self.summary_dim,
         }

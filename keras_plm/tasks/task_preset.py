@@ -89,16 +89,29 @@ def read_task(cls, preset, load_weights=True, **kwargs):
     task = cls(backbone, **arguments)
     if checkpoint is None and load_weights and files.has_entry(preset, TASK_FILE):
         _quantize_heads(task, preset)
-    new = []
+    new = {}
     if load_weights and checkpoint is not None:
         new = read_checkpoint_heads(checkpoint, task.heads, backbone)
     elif load_weights and files.has_entry(preset, HEADS_FILE):
         new = read_heads(files.file_inside(preset, HEADS_FILE), task.heads, backbone)
     elif load_weights:
-        new = sorted(task.heads)
+        new = {name: "the preset has no heads" for name in task.heads}
     if new:
-        logger.warning("%s: heads that the preset has not start new: %s", cls.__name__, new)
+        reasons = "; ".join(f"{name}: {why}" for name, why in sorted(new.items()))
+        message = "%s: heads that the preset has not start new: %s (%s)"
+        logger.warning(message, cls.__name__, sorted(new), reasons)
+    _say_other_activation(task, saved, arguments)
     return task
+
+
+def _say_other_activation(task, saved, arguments):
+    """Say it where a head over the vocabulary is not what the checkpoint says, and nobody asked."""
+    head, theirs = task.heads.get("tokens"), saved.get("head_activation")
+    if theirs is None or "head_activation" in arguments or getattr(head, "transform", None) is None:
+        return
+    if head.activation != theirs:
+        message = "%s: the head 'tokens' has the activation %r there, here %r: its logits differ."
+        logger.warning(message, type(task).__name__, theirs, head.activation)
 
 
 def constructor_arguments(cls):
@@ -154,7 +167,8 @@ def _quantize_heads(task, preset):
     heads = {
         name: head
         for name, head in task.heads.items()
-        if {**_plain_settings(head), "dropout": None} == {**made.get(name, {}), "dropout": None}
+        if {**_plain_settings(head), "dropout": None}
+        == {**_defaults(head), **made.get(name, {}), "dropout": None}
     }
     try:
         quantize_layers(heads, saved.get("quantized_layers", {}))
@@ -164,5 +178,16 @@ def _quantize_heads(task, preset):
 
 def _plain_settings(head):
     """What a head was made with, as far as it is numbers and words."""
-    config = {**head.get_config(), "name": None, "trainable": None, "dtype": None}
-    return {n: value for n, value in config.items() if isinstance(value, (bool, int, float, str))}
+    return _plain({**head.get_config(), "name": None, "trainable": None, "dtype": None})
+
+
+def _defaults(head):
+    """What a head is made with that says nothing else, as an older preset says nothing."""
+    parameters = inspect.signature(type(head).__init__).parameters.values()
+    known = _plain_settings(head)
+    return {n: v for n, v in _plain({p.name: p.default for p in parameters}).items() if n in known}
+
+
+def _plain(settings):
+    """Of settings those that are numbers and words."""
+    return {n: value for n, value in settings.items() if isinstance(value, (bool, int, float, str))}

@@ -5,7 +5,14 @@ import numpy as np
 
 from keras_plm.tasks.auxiliary_loss import with_auxiliary_loss
 from keras_plm.tasks.default_optimizer import default_optimizer
-from keras_plm.tasks.label_checks import check_class_ids, check_weights
+from keras_plm.tasks.label_checks import (
+    check_class_ids,
+    check_class_names,
+    check_multi_hot,
+    check_weights,
+    class_ids_of_names,
+    multi_hot,
+)
 from keras_plm.tasks.several_rows import (
     checked_rows,
     in_both_orders,
@@ -23,18 +30,32 @@ class TextClassifier(Task):
     That is the pooled output of a backbone with a pooler, else the output at the first real token
     (BERT's CLS) or the last one (XLNet's CLS; the last token of a causal backbone).
 
+    Labels are numbers of classes or, where `class_names` are given, names. With `multi_label` a
+    text has any number of classes: its label is a row of C numbers, 1 for each of its classes, or
+    a list of their names.
+
     Args:
         backbone: a backbone of this package.
-        num_classes: int. How many classes.
+        num_classes: int. How many classes C.
         preprocessor: `TextPreprocessor` or None: then features are given, not strings.
         dropout: float. Dropout rate before the logits.
         auxiliary_lm: float. The weight of the loss of a language model over the texts themselves,
             beside that of the task; 0: none. GPT-1 takes 0.5. The backbone must be causal; see
             `keras_plm.heads.AuxiliaryLMLoss`. It counts every text as 1, whatever its weight.
         summarise: bool or None. Whether a dense layer with tanh stands before the logits; None:
-            unless the backbone has a pooler. GPT-1 has none: False.
+            unless the pooled output of a backbone is read. GPT-1 has none: False.
         both_orders: bool. Whether of pairs both orders are read, A B and B A, and their vectors
             added: the order of a pair, such as of two questions, makes no difference then.
+        pooling: str or None. What stands for a text: the output at the "first" or "last" real
+            token, or the "mean" of those at all real tokens. None: the pooled output, or the
+            token that the backbone names, as said above.
+        summary_activation: str or None. Another activation of the summary than tanh, such as
+            "linear" (none); without the dense layer there is none unless it is named.
+        logits_bias: bool. Whether the logits have a bias; those of GPT's classifiers in
+            transformers have none.
+        class_names: list of C str, or None. The names of the classes, such as `["no", "yes"]`.
+        multi_label: bool. Whether the classes do not exclude each other: each logit then stands
+            for a yes or no of its own.
 
     Call arguments:
         inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
@@ -44,8 +65,8 @@ class TextClassifier(Task):
         Tensor of shape (B, num_classes): logits.
 
     Raises:
-        ValueError: if `num_classes` is below 2, a label is out of range, or another argument is
-            not what it should be.
+        ValueError: if `num_classes` is below 2, a label is out of range or has an unknown name,
+            or another argument is not what it should be.
 
     Example:
     ```python
@@ -75,17 +96,33 @@ class TextClassifier(Task):
         auxiliary_lm=0.0,
         summarise=None,
         both_orders=False,
+        pooling=None,
+        summary_activation=None,
+        logits_bias=True,
+        class_names=None,
+        multi_label=False,
         **kwargs,
     ):
         if not isinstance(num_classes, (int, np.integer)) or num_classes < 2:
             raise ValueError(
                 f"`num_classes` must be an integer of at least 2. Received: {num_classes!r}."
             )
+        if not isinstance(multi_label, bool):
+            raise ValueError(f"`multi_label` must be True or False. Received: {multi_label!r}.")
 
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        head = summary_head(backbone, int(num_classes), dropout, "label", summarise)
+        head = summary_head(
+            backbone,
+            int(num_classes),
+            dropout,
+            "label",
+            summarise,
+            pooling,
+            summary_activation,
+            logits_bias,
+        )
         self.heads = {"label": head}
 
         # === Functional model ===
@@ -93,11 +130,13 @@ class TextClassifier(Task):
         if both_orders:
             inputs, rows = inputs_of_several(backbone, 2)
         encoded = backbone.encode(rows)
-        summary = text_summary(backbone, encoded, rows["padding_mask"])  # (B, D)
+        summary = text_summary(backbone, encoded, rows["padding_mask"], pooling)  # (B, D)
         summary = with_auxiliary_loss(summary, auxiliary_lm, backbone, encoded, rows)
         if both_orders:
             summary = sum_of_several(summary, 2)
         outputs = head(summary)  # (B, num_classes)
+        self.class_names = check_class_names(class_names, num_classes)
+        self.multi_label = multi_label  # before `compile`, which needs it
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
@@ -105,6 +144,9 @@ class TextClassifier(Task):
         self.dropout = dropout
         self.auxiliary_lm = float(auxiliary_lm)
         self.summarise = summarise
+        self.pooling = pooling
+        self.summary_activation = summary_activation
+        self.logits_bias = logits_bias
         self.both_orders = bool(both_orders)
 
     def compile(self, optimizer="auto", loss="auto", metrics="auto", jit_compile=True, **kwargs):
@@ -113,17 +155,30 @@ class TextClassifier(Task):
         Args:
             optimizer: "auto": AdamW with learning rate 5e-5 and weight decay 0.01, gradients
                 clipped to a global norm of 1.
-            loss: "auto": sparse categorical cross-entropy on logits.
-            metrics: "auto": accuracy.
+            loss: "auto": sparse categorical cross-entropy on logits; with `multi_label` binary
+                cross-entropy.
+            metrics: "auto": accuracy; with `multi_label` that of all C yes or no.
             jit_compile: bool or "auto". Whether XLA compiles the step.
         """
         if optimizer == "auto":
             optimizer = default_optimizer()
         if loss == "auto":
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            if self.multi_label:
+                loss = keras.losses.BinaryCrossentropy(from_logits=True)
         if metrics == "auto":
             metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+            if self.multi_label:  # a logit above 0 is a yes
+                metrics = [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
         super().compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile, **kwargs)
+
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        """As every task does; names of classes become numbers, several of them a row of 0 and 1."""
+        if self.multi_label:
+            y = multi_hot(y, self.class_names)
+        elif self.class_names is not None:
+            y = class_ids_of_names(y, self.class_names)
+        return super().preprocess_samples(x, y, sample_weight)
 
     def features_and_labels(self, x, y, sample_weight):
         if not self.both_orders:
@@ -135,11 +190,12 @@ class TextClassifier(Task):
         super().check_x(checked_rows(x, 2) if self.both_orders else x)
 
     def check_y(self, x, y, sample_weight):
-        """Refuse labels that are not class numbers: JAX would give them a silent loss of 0."""
+        """Refuse labels that are no class numbers, or no rows of 0 to 1 with `multi_label`."""
         count = len(x["token_ids"])
         check_weights(sample_weight, count)
         if y is not None:
-            check_class_ids(y, count, self.num_classes)
+            check = check_multi_hot if self.multi_label else check_class_ids
+            check(y, count, self.num_classes)
 
     def settings(self):
         return {
@@ -147,5 +203,10 @@ class TextClassifier(Task):
             "dropout": self.dropout,
             "auxiliary_lm": self.auxiliary_lm,
             "summarise": self.summarise,
+            "pooling": self.pooling,
+            "summary_activation": self.summary_activation,
+            "logits_bias": self.logits_bias,
             "both_orders": self.both_orders,
+            "class_names": None if self.class_names is None else list(self.class_names),
+            "multi_label": self.multi_label,
         }

@@ -32,9 +32,15 @@ class TextRegressor(Task):
             beside that of the task; 0: none. GPT-1 takes 0.5. The backbone must be causal; see
             `keras_plm.heads.AuxiliaryLMLoss`. It counts every text as 1, whatever its weight.
         summarise: bool or None. Whether a dense layer with tanh stands before the number; None:
-            unless the backbone has a pooler. GPT-1 has none: False.
+            unless the pooled output of a backbone is read. GPT-1 has none: False.
         both_orders: bool. Whether of pairs both orders are read, A B and B A, and their vectors
             added: the order of a pair, such as of two questions, makes no difference then.
+        pooling: str or None. What stands for a text: the output at the "first" or "last" real
+            token, or the "mean" of those at all real tokens. None: the pooled output, or the
+            token that `backbone.summary_row` names.
+        summary_activation: str or None. Another activation of the summary than tanh, such as
+            "linear" (none); without the dense layer there is none unless it is named.
+        logits_bias: bool. Whether a bias is added to the number; GPT's in transformers has none.
 
     Call arguments:
         inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
@@ -73,12 +79,24 @@ class TextRegressor(Task):
         auxiliary_lm=0.0,
         summarise=None,
         both_orders=False,
+        pooling=None,
+        summary_activation=None,
+        logits_bias=True,
         **kwargs,
     ):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        head = summary_head(backbone, 1, dropout, "score", summarise)
+        head = summary_head(
+            backbone,
+            1,
+            dropout,
+            "score",
+            summarise,
+            pooling,
+            summary_activation,
+            logits_bias,
+        )
         self.heads = {"score": head}
 
         # === Functional model ===
@@ -86,7 +104,7 @@ class TextRegressor(Task):
         if both_orders:
             inputs, rows = inputs_of_several(backbone, 2)
         encoded = backbone.encode(rows)
-        summary = text_summary(backbone, encoded, rows["padding_mask"])  # (B, D)
+        summary = text_summary(backbone, encoded, rows["padding_mask"], pooling)  # (B, D)
         summary = with_auxiliary_loss(summary, auxiliary_lm, backbone, encoded, rows)
         if both_orders:
             summary = sum_of_several(summary, 2)
@@ -97,6 +115,9 @@ class TextRegressor(Task):
         self.dropout = dropout
         self.auxiliary_lm = float(auxiliary_lm)
         self.summarise = summarise
+        self.pooling = pooling
+        self.summary_activation = summary_activation
+        self.logits_bias = logits_bias
         self.both_orders = bool(both_orders)
 
     def compile(self, optimizer="auto", loss="auto", metrics="auto", jit_compile=True, **kwargs):
@@ -163,5 +184,8 @@ class TextRegressor(Task):
             "dropout": self.dropout,
             "auxiliary_lm": self.auxiliary_lm,
             "summarise": self.summarise,
+            "pooling": self.pooling,
+            "summary_activation": self.summary_activation,
+            "logits_bias": self.logits_bias,
             "both_orders": self.both_orders,
         }

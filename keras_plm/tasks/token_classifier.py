@@ -11,7 +11,7 @@ from keras_plm.layers.float_policy import float_policy
 from keras_plm.metrics import EntityF1
 from keras_plm.metrics.entity_f1 import is_bio
 from keras_plm.tasks.default_optimizer import default_optimizer
-from keras_plm.tasks.label_checks import numbers
+from keras_plm.tasks.label_checks import check_class_names, numbers
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.word_preprocessor import WordPreprocessor
@@ -74,14 +74,7 @@ class TokenClassifier(Task):
             raise ValueError(
                 f"`num_classes` must be an integer of at least 2. Received: {num_classes!r}."
             )
-        if class_names is not None:
-            class_names = list(class_names)
-            text = all(isinstance(name, str) for name in class_names)
-            if not text or not len(set(class_names)) == len(class_names) == num_classes:
-                raise ValueError(
-                    f"`class_names` must be {num_classes} different strings, as `num_classes` "
-                    f"says. Received: {class_names!r:.200}."
-                )
+        class_names = check_class_names(class_names, num_classes)
 
         # === Layers ===
         self.backbone = backbone

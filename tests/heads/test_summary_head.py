@@ -50,3 +50,26 @@ def test_a_pooled_vector_is_not_summarised_again():
     logits = to_numpy(head(rows))
     np.testing.assert_allclose(logits, rows @ to_numpy(head.logits.kernel.value), atol=1e-6)
     assert {weight.path for weight in head.weights} == {"label/logits/kernel", "label/logits/bias"}
+
+
+def test_other_activations_and_no_bias():
+    rows = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
+    for activation, function in (("relu", lambda x: np.maximum(x, 0)), ("linear", lambda x: x)):
+        for summarise in (True, False):
+            head = SummaryHead(3, 4, 0.0, summarise, activation=activation, use_bias=False)
+            logits = to_numpy(head(rows))
+            summary = rows
+            if summarise:
+                summary = rows @ to_numpy(head.summary.kernel.value)
+            expected = function(summary) @ to_numpy(head.logits.kernel.value)
+            np.testing.assert_allclose(logits, expected, atol=1e-5)
+            assert head.logits.bias is None
+    with pytest.raises(ValueError, match="activation"):
+        SummaryHead(3, 4, activation=3)
+
+
+def test_configs_of_before_are_those_of_the_first_head():
+    head = SummaryHead(3, 4)
+    config = head.get_config()
+    del config["activation"], config["use_bias"]
+    assert SummaryHead.from_config(config).get_config() == head.get_config()

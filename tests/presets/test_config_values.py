@@ -3,11 +3,9 @@ import pytest
 from keras_plm.presets.config_values import (
     ACTIVATIONS,
     read_choice,
-    read_class_names,
     read_number,
     read_sizes,
     write_choice,
-    write_class_config,
 )
 
 
@@ -38,23 +36,3 @@ def test_numbers():
             read_number({"rate": wrong}, "rate", 0.1)
     with pytest.raises(ValueError, match="'count' must be a number"):
         read_number({"count": 1.5}, "count", 1, int)
-
-
-def test_names_of_classes():
-    labels = {"id2label": {"0": "no", "1": "yes"}}
-    assert read_class_names(labels, 2) == {"class_names": ["no", "yes"]}
-    assert read_class_names(labels, 3) == {}
-    assert read_class_names({"id2label": {"0": "no", "1": "no"}}, 2) == {}
-    assert read_class_names({"id2label": {"0": "no", "1": 3}}, 2) == {}
-    assert read_class_names({}, None) == {}
-
-
-def test_configs_of_classes():
-    class Task:
-        class_names = ["no", "yes"]
-
-    weights = {"logits/bias": [0.0, 0.0]}
-    config = write_class_config(Task, "label", weights)
-    assert config == {"id2label": {"0": "no", "1": "yes"}, "label2id": {"no": 0, "yes": 1}}
-    config = write_class_config(None, "score", {"logits/bias": [0.0]})
-    assert config["problem_type"] == "regression" and config["id2label"] == {"0": "LABEL_0"}

@@ -145,7 +145,7 @@ class WithHeads:
         self.heads = {name: self.heads[name] for name in names}
         for name, head in self.heads.items():
             head.build((None, 12) if name == "sentence_pair" else (None, None, 12))
-        assert read_checkpoint_heads(checkpoint, self.heads, self.backbone) == []
+        assert read_checkpoint_heads(checkpoint, self.heads, self.backbone) == {}
 
 
 @pytest.mark.parametrize("case", [*TRANSFORMERS, *HEADS])

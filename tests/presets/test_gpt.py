@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from keras_plm.presets.gpt import GPT, GPT2, read_head_settings, read_openai
@@ -63,4 +66,35 @@ def test_openai():
 
 
 def test_settings_of_heads():
-    assert read_head_settings({}, {}) == {"transform": False, "use_bias": False}
+    language_model = {"transform": False, "use_bias": False}
+    assert read_head_settings({}, {}) == language_model
+    score = {**language_model, "summarise": False, "logits_bias": False, "dropout": 0.0}
+    assert read_head_settings({}, {"score.weight": (1, 4)}) == score
+    names = {"id2label": {"0": "no", "1": "yes"}, "problem_type": "multi_label_classification"}
+    assert read_head_settings(names, {"score.weight": (2, 4)}) == {
+        **score,
+        "num_classes": 2,
+        "class_names": ["no", "yes"],
+        "multi_label": True,
+    }
+    choice = {"summarise": False, "summary_activation": "linear", "pooling": "last"}
+    assert read_head_settings(
+        {"summary_first_dropout": 0.3}, {"multiple_choice_head.summary.weight": (1, 4)}
+    ) == {**language_model, **choice, "dropout": 0.3}
+
+
+@pytest.mark.parametrize("system, last", [(GPT, 0), (GPT2, 8)])
+def test_configs_of_heads(system, last):
+    """By padding transformers finds the last token of a text."""
+    head = SimpleNamespace(summary=None, activation=None)
+    task = SimpleNamespace(
+        heads={"label": head, "choice": head},
+        backbone=SimpleNamespace(pooler=False, summary_row="last", vocabulary_size=9),
+        dropout=0.2,
+    )
+    weights = {"logits/kernel": np.zeros((4, 2))}
+    assert system.write_head_config(task, "label", weights)["pad_token_id"] == last
+    task.preprocessor = SimpleNamespace(tokenizer=SimpleNamespace(pad_token_id=3))
+    assert system.write_head_config(task, "label", weights)["pad_token_id"] == 3
+    choice = {"summary_type": "cls_index", "summary_first_dropout": 0.2}
+    assert system.write_head_config(task, "choice", weights) == choice

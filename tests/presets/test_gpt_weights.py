@@ -100,10 +100,15 @@ def test_names_of_openai():
 
 
 def test_heads():
-    """The language model has no weights of its own."""
-    assert GPT_HEADS == {"tokens": ((),)}
-    assert GPT2_HEADS.keys() == {"tokens", "token_label", "span"} and GPT2_HEADS["tokens"] == ((),)
-    for head, name in {"token_label": "classifier", "span": "qa_outputs"}.items():
+    """The language model has no weights of its own; the classifier of texts has no bias."""
+    texts = {"tokens", "label", "score", "choice"}
+    assert GPT_HEADS.keys() == texts and GPT2_HEADS.keys() == texts | {"token_label", "span"}
+    assert {head: GPT2_HEADS[head] for head in texts} == GPT_HEADS
+    assert GPT_HEADS["tokens"] == ((),) and GPT_HEADS["label"] is GPT_HEADS["score"]
+    assert found(GPT_HEADS["score"]) == [("logits/kernel", "IO", "score.weight", "OI", "0")]
+    choice = "multiple_choice_head.summary"
+    names = {"choice": choice, "token_label": "classifier", "span": "qa_outputs"}
+    for head, name in names.items():
         assert found(GPT2_HEADS[head]) == [
             ("logits/bias", "O", f"{name}.bias", "O", "0"),
             ("logits/kernel", "IO", f"{name}.weight", "OI", "0"),

@@ -168,14 +168,14 @@ def test_another_number_of_classes_starts_a_new_head(make_directory, caplog):
 
 
 def test_a_head_that_computes_something_else(make_directory):
-    directory = make_directory("classes", summary_type="first")
+    directory = make_directory("classes", summary_type="attn")
     Backbone.from_preset(directory)
-    with pytest.raises(ValueError, match="summary_type='first' is not supported"):
+    with pytest.raises(ValueError, match="summary_type='attn' is not supported"):
         tasks.TextClassifier.from_preset(directory)
 
 
 def head_weights(directory):
-    return open_checkpoint(directory).head_weights({"tokens": {"bias": (50,)}})
+    return open_checkpoint(directory).head_weights({"tokens": {"bias": (50,)}})[0]
 
 
 def test_a_copy_of_the_tied_matrix(make_directory, reference):

@@ -1,9 +1,11 @@
+import types
+
+import numpy as np
 import pytest
 
 from keras_plm.presets.transformer_config import (
     TransformerConfig,
     has_pooler,
-    is_head_of,
     read_classes,
     read_count,
     write_heads,
@@ -96,14 +98,6 @@ def test_poolers():
     assert has_pooler(none, (), default=True) and not has_pooler(none, (), default=False)
 
 
-def test_whose_head_a_classifier_is():
-    kinds = {("label",): "ForSequenceClassification", ("token_label",): "ForTokenClassification"}
-    words = {"architectures": ["BertForTokenClassification"]}
-    assert is_head_of(kinds, words, "token_label") and not is_head_of(kinds, words, "label")
-    for unsaid in ({}, {"architectures": None}, {"architectures": ["BertModel", 3]}):
-        assert is_head_of(kinds, unsaid, "label")
-
-
 def test_classes():
     shapes = {"classifier.weight": (2, 4), "qa_outputs.weight": (2, 4)}
     config = {"id2label": {"0": "no", "1": "yes"}, "first": None, "second": 0.2}
@@ -111,6 +105,10 @@ def test_classes():
     expected = {"num_classes": 2, "class_names": ["no", "yes"], "dropout": 0.2, "beam": False}
     assert found == expected
     assert read_classes(config, {}, ("classifier.weight",), ("second",)) == {}
+    one = read_classes(config, {"classifier.weight": (1, 4)}, ("classifier.weight",), ("second",))
+    assert one == {"dropout": 0.2}  # a number, or a choice
+    many = {**config, "problem_type": "multi_label_classification"}
+    assert read_classes(many, shapes, ("classifier.weight",), ())["multi_label"] is True
 
 
 def test_heads():
@@ -125,11 +123,18 @@ def test_heads():
 
         heads = {"tokens": head}
 
-    weights = {"logits/bias": [0.0, 0.0]}
+    weights = {"logits/kernel": np.zeros((4, 2))}
     assert write_heads("rate")(Task, "label", weights)["rate"] == 0.3
     assert "rate" not in write_heads(None)(Task, "token_label", weights)
     assert write_heads("rate")(Task, "span", weights) == {}
     assert write_heads("rate", "gelu")(Task, "tokens", {"transform/kernel": 1}) == {}
     assert write_heads("rate")(Task, "tokens", {"bias": 1}) == {}
+    Task.heads["label"] = types.SimpleNamespace(summary=None, activation=None)
+    Task.backbone.pooler, Task.backbone.summary_row = False, "first"
+    first = write_heads("rate", summary={"label": ("first", "linear")})
+    assert first(Task, "label", weights)["rate"] == 0.3
+    last = write_heads("rate", summary={"label": ("last", "linear")})
+    with pytest.raises(ValueError, match=r"reads \('last', 'linear'\) .*\('first', 'linear'\)"):
+        last(Task, "label", weights)
     with pytest.raises(ValueError, match="'relu' in transformers. Received: 'gelu'"):
         write_heads("rate")(Task, "tokens", {"transform/kernel": 1})

@@ -50,4 +50,17 @@ def test_there_and_back():
 
 
 def test_settings_of_heads():
-    assert read_head_settings({}, {}) == {"transform": False, "use_bias": True}
+    language_model = {"transform": False, "use_bias": True}
+    assert read_head_settings({}, {}) == language_model
+    assert read_head_settings({"dropout": 0.3}, {"classifier.weight": (2, 4)}) == {
+        **language_model,
+        "num_classes": 2,
+        "dropout": 0.3,
+    }
+    summary = {"pooling": "first", "summary_activation": "linear", "dropout": 0.1}
+    shapes = {"sequence_summary.summary.weight": (2, 4)}
+    label = {**language_model, **summary, "summarise": False, "num_classes": 2}
+    assert read_head_settings({}, shapes) == label
+    shapes["logits_proj.weight"] = (1, 2)
+    choice = {**language_model, **summary, "summarise": True, "summary_dim": 2, "dropout": 0.2}
+    assert read_head_settings({"summary_first_dropout": 0.2}, shapes) == choice

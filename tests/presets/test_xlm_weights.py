@@ -49,17 +49,34 @@ def test_names():
 
 
 def test_heads():
-    assert XLM_HEADS.keys() == {"tokens", "token_label", "span"}
+    texts = {"label", "score", "choice"}
+    assert XLM_HEADS.keys() == texts | {"tokens", "token_label", "span"}
     assert found(XLM_HEADS["tokens"]) == {"bias": ("V", "pred_layer.proj.bias", None)}
-    for head, name in {"token_label": "classifier", "span": "qa_outputs"}.items():
+    summary = "sequence_summary.summary"
+    names = {"label": summary, "score": summary, "token_label": "classifier", "span": "qa_outputs"}
+    for head, name in names.items():
         assert found(XLM_HEADS[head]) == {
             "logits/kernel": ("IO", f"{name}.weight", "OI"),
             "logits/bias": ("O", f"{name}.bias", None),
         }
+    assert found(XLM_HEADS["choice"]) == {
+        "summary/kernel": ("IO", f"{summary}.weight", "OI"),
+        "summary/bias": ("O", f"{summary}.bias", None),
+        "logits/kernel": ("IO", "logits_proj.weight", "OI"),
+        "logits/bias": ("O", "logits_proj.bias", None),
+    }
     assert XLM_COPIES == {"tokens": {"pred_layer.proj.weight": "transformer.embeddings.weight"}}
 
 
-@pytest.mark.parametrize("case, head", [("xlm_masked", "tokens"), ("xlm_span", "span")])
+@pytest.mark.parametrize(
+    "case, head",
+    [
+        ("xlm_masked", "tokens"),
+        ("xlm_span", "span"),
+        ("xlm_score", "score"),
+        ("xlm_choices", "choice"),
+    ],
+)
 def test_the_table_names_every_tensor_of_transformers(case, head, transformer_cases):
     shapes = {name: tuple(shape) for name, shape in transformer_cases[case]["shapes"].items()}
     arguments, _ = XLM.read_hugging_face(transformer_cases[case]["config"], None)

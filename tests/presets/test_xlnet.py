@@ -129,11 +129,11 @@ def test_what_a_config_cannot_say():
 
 
 def test_heads_that_compute_something_else():
-    xlnet.check_head({"summary_type": "first"}, "tokens")
-    xlnet.check_head({}, "label")
-    for changes in (dict(summary_type="first"), dict(summary_use_proj=False)):
+    assert xlnet.XLNET.other_head({"summary_type": "attn"}, "tokens") is None
+    assert xlnet.XLNET.other_head({}, "label") is None
+    for changes in (dict(summary_type="attn"), dict(summary_activation="sigmoid")):
         with pytest.raises(ValueError, match=f"{next(iter(changes))}=.*new head"):
-            xlnet.check_head(changes, "label")
+            xlnet.XLNET.other_head(changes, "label")
 
 
 def test_settings_of_heads(cases):
@@ -142,11 +142,13 @@ def test_settings_of_heads(cases):
         shapes = {name: tuple(shape) for name, shape in content["shapes"].items()}
         return xlnet.read_head_settings(content["config"], shapes)
 
-    assert settings("classes") == {
-        "num_classes": 3,
-        "class_names": ["LABEL_0", "LABEL_1", "LABEL_2"],
-        "dropout": 0.1,
-    }
+    summary = {"pooling": "last", "summary_activation": "tanh", "summarise": True}
+    assert settings("classes") == {"num_classes": 3, "dropout": 0.1, **summary}
+    names = {"num_classes": 3, "class_names": ["no", "LABEL_0", "I/O."]}
+    first = {**summary, "pooling": "first", "dropout": 0.1}
+    assert settings("first") == {**names, **first, "multi_label": True}
+    bare = {"summarise": False, "summary_activation": "linear", "dropout": 0.1}
+    assert settings("bare_choices") == {**bare, "pooling": "first"}
     assert settings("words") == {"num_classes": 3, "class_names": ["O", "B-a/b", "I-a/b"]}
     assert settings("span") == {"beam": False}
     assert settings("beam") == {"beam": True, "start_top": 3, "end_top": 2}

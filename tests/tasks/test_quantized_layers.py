@@ -131,6 +131,24 @@ def test_a_head_that_starts_new_is_not_quantized(make, tmp_path):
     np.testing.assert_array_equal(logits(again), logits(model))
 
 
+def test_presets_of_before_are_quantized_too(make, tmp_path):
+    """They say nothing of what heads had no arguments for."""
+    model = make()
+    model.quantize("int8")
+    model.save_to_preset(tmp_path / "preset")
+    path = tmp_path / "preset" / "task.json"
+    description = json.loads(path.read_text())
+    del description["heads"]["label"]["use_bias"]
+    for name in ("pooling", "summary_activation", "logits_bias", "class_names", "multi_label"):
+        del description["settings"][name]
+    path.write_text(json.dumps(description))
+    again = TextClassifier.from_preset(tmp_path / "preset")
+    assert quantized_layers(again.heads) == quantized_layers(model.heads)
+    np.testing.assert_array_equal(logits(again), logits(model))
+    other = TextClassifier.from_preset(tmp_path / "preset", logits_bias=False)
+    assert quantized_layers(other.heads) == {}
+
+
 @pytest.mark.parametrize("heads", [3, {"label": 3}])
 def test_heads_without_settings(heads, make, tmp_path):
     make().save_to_preset(tmp_path / "preset")

@@ -119,6 +119,43 @@ def test_what_stands_for_a_text(kinds):
     assert text_summary(backbone, encoded, None) == "the pooled output"
     assert summary_head(backbone, 2, 0.1, "label").summary is None
     assert summary_head(kinds["causal"][0], 2, 0.1, "label").summary is not None
+    assert summary_head(backbone, 2, 0.1, "label", pooling="mean").summary is not None
+
+
+def test_other_poolings(kinds):
+    for kind in ("counted", "pooler", "xlnet"):  # padded at the right, at the right, at the left
+        backbone, tokenizer = kinds[kind]
+        inputs = TextPreprocessor(tokenizer, 24).call(TEXTS)
+        inputs = {name: ops.convert_to_tensor(inputs[name]) for name in text_inputs(backbone)}
+        encoded = backbone.encode(inputs)
+        rows = ops.convert_to_numpy(encoded["sequence_output"])
+        real = ops.convert_to_numpy(inputs["padding_mask"])
+        assert not real.all()
+        for pooling, pool in (
+            ("first", lambda own: own[0]),
+            ("last", lambda own: own[-1]),
+            ("mean", lambda own: own.mean(axis=0)),
+        ):
+            expected = [pool(row[own]) for row, own in zip(rows, real)]
+            got = text_summary(backbone, encoded, inputs["padding_mask"], pooling)
+            np.testing.assert_allclose(ops.convert_to_numpy(got), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="`pooling` must be one of .* Received: pooling='max'"):
+        text_summary(backbone, encoded, inputs["padding_mask"], "max")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (dict(logits_bias=None), "`logits_bias` must be True or False"),
+        (dict(summary_dim=0), "`summary_dim` must be None"),
+        (dict(summary_dim=2.5), "`summary_dim` must be None"),
+        (dict(summary_dim=3, summarise=False), "summary_dim=3, summarise=False"),
+        (dict(summary_activation=3), "activation"),
+    ],
+)
+def test_heads_that_there_are_not(changes, message, kinds):
+    with pytest.raises(ValueError, match=message):
+        summary_head(kinds["xlnet"][0], 2, 0.1, "label", **changes)
 
 
 def test_rows_that_are_too_long_for_the_backbone(kinds):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_plm.tasks import TextClassifier
+from keras_plm.tasks import TextClassifier, TextPreprocessor
 
 BATCH = 4
 ANIMALS, HOUSES = "dog cat bird fish horse".split(), "door room window roof wall".split()
@@ -283,6 +283,75 @@ def test_strings_need_a_preprocessor(make_backbone):
     model = TextClassifier(make_backbone(num_layers=1), num_classes=2)
     with pytest.raises(ValueError, match="no preprocessor.*dict of the features"):
         model.fit(TEXTS, LABELS, verbose=0)
+
+
+def test_labels_that_are_names(make_backbone, tokenizer, graph, tmp_path):
+    names = ["animal", "house"]
+    preprocessor = TextPreprocessor(tokenizer, 16)
+    model = TextClassifier(make_backbone(num_layers=1), 2, preprocessor, class_names=names)
+    model.compile(**graph)
+    numbered = model.evaluate(TEXTS, LABELS, BATCH, verbose=0, return_dict=True)
+    named = [names[label] for label in LABELS]
+    features = preprocessor(TEXTS)
+    for x, y in ((TEXTS, named), (TEXTS, np.array(named)), (features, named)):
+        assert model.evaluate(x, y, BATCH, verbose=0, return_dict=True) == numbered
+    assert model.evaluate(strings(named), verbose=0, return_dict=True) == pytest.approx(numbered)
+    history = model.fit(TEXTS, named, BATCH, validation_data=(TEXTS, named), verbose=0).history
+    assert np.isfinite(history["val_loss"]).all()
+    with pytest.raises(ValueError, match=r"among \['animal', 'house'\]. Received: 'car' in text 3"):
+        model.fit(TEXTS, [*named[:3], "car", *named[4:]], verbose=0)
+    model.save_to_preset(str(tmp_path / "preset"))
+    model.save(tmp_path / "model.keras")
+    again = TextClassifier.from_preset(str(tmp_path / "preset"))
+    for other in (again, keras.saving.load_model(tmp_path / "model.keras")):
+        assert other.class_names == names and not other.multi_label
+    assert TextClassifier.from_preset(str(tmp_path / "preset"), num_classes=3).class_names is None
+
+
+def test_several_classes_at_once(make_backbone, tokenizer, graph, tmp_path):
+    names = ["animal", "house", "I/O."]
+    model = TextClassifier(
+        make_backbone(num_layers=1),
+        3,
+        TextPreprocessor(tokenizer, 16),
+        class_names=names,
+        multi_label=True,
+    )
+    model.compile(**graph)
+    several = [[names[0]], names[1:], [], names[::2]] * 8
+    rows = np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0], [1, 0, 1]] * 8)
+    with_a_loud_head(model)
+    logits = model.predict(TEXTS, BATCH, verbose=0).astype("float64")
+    losses = np.log1p(np.exp(-np.abs(logits))) + np.maximum(logits, 0) - rows * logits
+    expected = {"loss": losses.mean(), "accuracy": ((logits > 0) == rows).mean()}
+    for labels in (several, rows, rows.tolist(), rows.astype(bool), rows.astype("float32")):
+        logs = model.evaluate(TEXTS, labels, BATCH, verbose=0, return_dict=True)
+        assert logs == pytest.approx(expected, rel=1e-4)
+    history = model.fit(TEXTS, several, BATCH, epochs=2, verbose=0).history
+    assert history["loss"][1] < history["loss"][0]
+    model.save_to_preset(str(tmp_path / "preset"))
+    model.save(tmp_path / "model.keras")
+    again = TextClassifier.from_preset(str(tmp_path / "preset"))
+    for other in (again, keras.saving.load_model(tmp_path / "model.keras")):
+        assert other.multi_label and other.class_names == names
+        assert isinstance(other.loss, keras.losses.BinaryCrossentropy)
+    for wrong, message in (
+        (LABELS, "With `multi_label` there must be 3 numbers per text"),
+        (rows[:, :2], r"\(32, 2\) for 32 texts"),
+        (rows * 2, "from 0 to 1"),
+        ([*several[:-1], ["cat"]], r"Received: 'cat' in text 31"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(TEXTS, wrong, verbose=0)
+
+
+def test_bad_names_of_classes(make_backbone):
+    for arguments, message in (
+        (dict(class_names=["one"]), "`class_names` must be 2 different strings"),
+        (dict(multi_label=1), "`multi_label` must be True or False"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            TextClassifier(make_backbone(num_layers=1), 2, **arguments)
 
 
 @pytest.mark.parametrize("num_classes", [1, 0, 2.0, "2", None])
