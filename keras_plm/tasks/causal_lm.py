@@ -5,15 +5,20 @@ import numpy as np
 
 from keras_plm.backbones import TransformerBackbone
 from keras_plm.data.planned_rows import SEPARATORS
-from keras_plm.tasks.causal_sampling import CausalPrograms, Writing, batches_of, rows_of
+from keras_plm.tasks.causal_sampling import (
+    CausalPrograms,
+    Writing,
+    batches_of,
+    check_batch_size,
+    rows_of,
+)
 from keras_plm.tasks.choice_scoring import ChoiceScoring, encoded_choices
+from keras_plm.tasks.length_batches import Shapes, plan
 from keras_plm.tasks.permutation_lm import TextScore
 from keras_plm.tasks.sampling import beams_of, texts_written, unpacked, until_stop
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
 from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.text_ids import TextIds
-
-LENGTHS = 32  # texts are scored at lengths that are multiples
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -336,17 +341,19 @@ class CausalLM(TargetTask):
                     f"The backbone has positions for {longest} tokens. Received: text {index} "
                     f"with {len(row)} tokens behind {len(known)}."
                 )
-        scores, constants = [], constant_features(self.backbone, self.preprocessor)
-        for batch, count in batches_of(pairs, batch_size):
-            most = max(len(known) + len(row) for known, row in batch)
-            length = min(-(-most // LENGTHS) * LENGTHS, longest)
+        check_batch_size(batch_size)
+        scores, constants = [None] * len(pairs), constant_features(self.backbone, self.preprocessor)
+        lengths = np.array([len(known) + len(row) for known, row in pairs])
+        shapes = Shapes(batch_size, fixed=self.fixed_shapes)
+        for numbers, length in plan(lengths, len(pairs), longest, shapes):
+            batch = [pairs[number] for number in np.resize(numbers, shapes.rows(len(numbers)))]
             token_ids, behind = rows_of([known + row for known, row in batch], length)
             features = {"token_ids": token_ids, "padding_mask": ~behind}
             for name, constant in constants.items():
                 features[name] = np.full_like(token_ids, constant)
             values = self._programs.score(features)  # (B, T)
-            for (known, row), own in zip(batch[:count], values):
-                scores.append(own[len(known) : len(known) + len(row)])
+            for number, (known, row), own in zip(numbers, batch, values):
+                scores[number] = own[len(known) : len(known) + len(row)]
         return scores
 
 

@@ -138,6 +138,19 @@ def rows_of(prompts, length):
     return token_ids, np.arange(length) >= lengths[:, None]
 
 
+def check_batch_size(batch_size):
+    """Refuse what is no number of rows.
+
+    Args:
+        batch_size: int.
+
+    Raises:
+        ValueError: if it is no integer of at least 1.
+    """
+    if not isinstance(batch_size, (int, np.integer)) or batch_size is True or batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size!r}.")
+
+
 def batches_of(rows, batch_size):
     """Yield rows in batches of one size; the last one is filled up with the first rows.
 
@@ -151,8 +164,7 @@ def batches_of(rows, batch_size):
     Raises:
         ValueError: if `batch_size` is no integer of at least 1.
     """
-    if not isinstance(batch_size, (int, np.integer)) or batch_size is True or batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size!r}.")
+    check_batch_size(batch_size)
     size = min(batch_size, len(rows))
     for first in range(0, len(rows), size):
         batch = [rows[(first + index) % len(rows)] for index in range(size)]

@@ -28,6 +28,35 @@ def xla_is_allowed():
     return value == "1" or keras.backend.backend() == "jax"
 
 
+def runs_on_cpu():
+    """Whether the backend has nothing but a CPU to run on."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_backend() == "cpu"
+    import tensorflow as tf
+
+    return {device.device_type for device in tf.config.list_logical_devices()} == {"CPU"}
+
+
+def xla_predicts(model):
+    """Whether XLA compiles what a model predicts, a program for every shape.
+
+    Not on a CPU under TensorFlow, whose graphs take any shape in one program: XLA's is up to 1.1
+    times as fast there, and takes as long to compile as hundreds of batches to predict (measured,
+    see docs/performance.md). With `fixed_shapes` there is one shape, so it does.
+
+    Args:
+        model: compiled `Task`.
+
+    Returns:
+        bool.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return True
+    return bool(model.jit_compile) and (model.fixed_shapes or not runs_on_cpu())
+
+
 class CompiledPrograms:
     """Runs functions of arrays that read a model's weights, each compiled once.
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_plm.backbones import XLNetBackbone
+from keras_plm.tasks.length_batches import longest_first, take_all_shapes
 from keras_plm.tasks.masked_text import each_token_masked, log_softmax, rows_with_masks
 from keras_plm.tasks.target_task import TargetTask, target_head
 from keras_plm.tasks.task import weights_kept
@@ -144,11 +145,10 @@ class MaskedLM(TargetTask):
         rows = rows_with_masks(self.preprocessor, texts)
         most = max(len(places) for _, _, places in rows)
         filled = [None] * len(rows)
-        for length, numbers in self.preprocessor.length_groups(rows, self.backbone):
-            own = ((number, *rows[number]) for number in numbers)
-            for number, _, logits in self._logits(own, length, most, batch_size):
-                probabilities = np.exp(log_softmax(logits))[:, : tokenizer.vocabulary_size]
-                filled[number] = [_best(one, top_k, tokenizer) for one in probabilities]
+        own = ((number, *rows[number]) for number in longest_first(rows))
+        for number, _, logits in self._logits(own, most, batch_size):
+            probabilities = np.exp(log_softmax(logits))[:, : tokenizer.vocabulary_size]
+            filled[number] = [_best(one, top_k, tokenizer) for one in probabilities]
         return filled
 
     def score(self, texts, batch_size=32):
@@ -178,14 +178,13 @@ class MaskedLM(TargetTask):
             raise TypeError("`texts` must be a list of texts. Received: a tuple.")
         rows, layout = self.preprocessor.rows(texts), self.preprocessor.layout
         scores = np.zeros(len(rows))
-        for length, numbers in self.preprocessor.length_groups(rows, self.backbone):
-            masked = (
-                (number, *one)
-                for number in numbers
-                for one in each_token_masked(*rows[number], layout, mask_id)
-            )
-            for number, (place,), logits in self._logits(masked, length, 1, batch_size):
-                scores[number] += log_softmax(logits[0])[rows[number][0][place]]
+        masked = (
+            (number, *one)
+            for number in longest_first(rows)
+            for one in each_token_masked(*rows[number], layout, mask_id)
+        )
+        for number, (place,), logits in self._logits(masked, 1, batch_size):
+            scores[number] += log_softmax(logits[0])[rows[number][0][place]]
         return scores
 
     def _tokenizer(self):
@@ -194,20 +193,25 @@ class MaskedLM(TargetTask):
             raise ValueError("Texts need a preprocessor. Received: preprocessor=None.")
         return self.preprocessor.tokenizer
 
-    def _logits(self, rows, length, num_targets, batch_size):
-        """Predict the targets of rows.
+    def _logits(self, rows, num_targets, batch_size):
+        """Predict the targets of rows, of which the longest ones come first.
 
         Takes tuples: a number, token ids, segment ids, and the positions of at most `num_targets`
         targets. Yields tuples: the number, these positions, and their logits (targets, V).
         """
-        rows, first_position = iter(rows), self.preprocessor.first_position
+        shapes, first_position = self._shapes(batch_size), self.preprocessor.first_position
+        whole, rows = self.preprocessor.sequence_length, iter(rows)
+        moved = self.preprocessor.layout.pad_left and not self._cuts_left
         while chunk := list(itertools.islice(rows, batch_size)):
-            full = [chunk[index % len(chunk)] for index in range(batch_size)]
-            targets = np.zeros((batch_size, num_targets), "int32")
+            length = whole if moved else shapes.length(len(chunk[0][1]), whole)
+            full = [chunk[index % len(chunk)] for index in range(shapes.rows(len(chunk)))]
+            targets = np.zeros((len(full), num_targets), "int32")
             for row, (_, ids, _, places) in zip(targets, full):
                 row[: len(places)] = first_position(ids, length) + np.array(places)
             features = self.preprocessor.padded([row[1:3] for row in full], length)
             x = {**self.keep_inputs(features), "target_positions": targets}
+            if not shapes.few:
+                take_all_shapes(self, x)
             with weights_kept(self):
                 logits = np.asarray(self.predict_on_batch(x)["tokens"])  # (B, P, V)
             for (number, _, _, places), own in zip(chunk, logits):

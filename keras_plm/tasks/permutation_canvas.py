@@ -93,7 +93,7 @@ def lay_out_batches(rows, targets, batch_size, causal=False):
 
     Args:
         rows, targets, causal: as in `lay_out`, of any number N of rows.
-        batch_size: int. The most rows on a canvas. The last one is filled up with the first rows.
+        batch_size: int. The most rows on a canvas. The last one is filled up with its own.
 
     Yields:
         Pairs of a `Canvas` and the number of its rows that count.
@@ -105,7 +105,7 @@ def lay_out_batches(rows, targets, batch_size, causal=False):
         raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size!r}.")
     size = min(batch_size, len(rows))
     for first in range(0, len(rows), size):
-        chosen = [(first + index) % len(rows) for index in range(size)]
+        chosen = np.resize(np.arange(first, min(first + size, len(rows))), size)
         canvas = lay_out([rows[i] for i in chosen], [targets[i] for i in chosen], causal)
         yield canvas, min(size, len(rows) - first)
 

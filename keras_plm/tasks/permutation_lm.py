@@ -10,6 +10,7 @@ from keras_plm import features as contract
 from keras_plm.backbones import XLNetBackbone
 from keras_plm.heads import MaskedLMHead
 from keras_plm.tasks.default_optimizer import default_optimizer
+from keras_plm.tasks.length_batches import longest_first
 from keras_plm.tasks.permutation_canvas import BLANK, lay_out_batches, permutations
 from keras_plm.tasks.permutation_sampling import Decoding, PermutationPrograms
 from keras_plm.tasks.sampling import beams_of, until_stop
@@ -302,11 +303,15 @@ class PermutationLM(Task):
         ordered = permutations(order, [len(row) for row in rows])
         targets = [[len(first) + i for i in places] for first, places in zip(before, ordered)]
         whole = [first + row for first, row in zip(before, rows)]
-        scores = []
+        scores = [None] * len(whole)
+        by_length = longest_first([(row,) for row in whole])
+        numbers = iter(by_length)
+        whole, targets = ([some[number] for number in by_length] for some in (whole, targets))
         for canvas, count in self._batches(whole, targets, prefix, batch_size):
             values = self._programs.score_at_once(canvas.features)  # (B, P)
             used = canvas.features["used"]
-            scores += [values[row, used[row]] for row in range(count)]
+            for row, number in zip(range(count), numbers):
+                scores[number] = values[row, used[row]]
         results = []
         for row, places, by_step in zip(rows, ordered, scores):
             tokens = np.zeros(len(row), "float32")

@@ -175,26 +175,6 @@ class Preprocessor(keras_hub.models.Preprocessor):
         """
         return (sequence_length or self.sequence_length) - len(ids) if self.layout.pad_left else 0
 
-    def length_groups(self, rows, backbone):
-        """Group rows by a length of arrays that is enough for them.
-
-        The lengths are few, so that XLA compiles for few: multiples of 32, up to that of the
-        class. Where padding at the left would move the positions of tokens, there is only that.
-
-        Args:
-            rows: list of N rows, whose token ids are first in each.
-            backbone: the backbone that will read them.
-
-        Returns:
-            list of pairs: a length, and the list of the numbers of its rows, in their order.
-        """
-        groups = {}
-        moved = self.layout.pad_left and backbone.max_sequence_length is not None
-        for number, row in enumerate(rows):
-            length = self.sequence_length if moved else -(-len(row[0]) // 32) * 32
-            groups.setdefault(min(length, self.sequence_length), []).append(number)
-        return sorted(groups.items())
-
     def _language_id(self):
         """The id of the language of the texts."""
         languages = self.tokenizer.languages

@@ -114,6 +114,7 @@ class Pretrainer(Task):
             loss = target_losses(self.output)
         if weighted_metrics == "auto":
             weighted_metrics = target_metrics(self.output)
+        kwargs.setdefault("fixed_shapes", True)  # as all batches of an objective have
         super().compile(
             optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
         )

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 
-from keras_plm import features as contract
+from keras_plm.tasks.length_batches import cut_batch, row_lengths
 from keras_plm.tasks.ready_data import unless_none
+
+MOST_LENGTHS = 8
 
 
 class ShuffledBatches(keras.utils.PyDataset):
@@ -19,8 +21,9 @@ class ShuffledBatches(keras.utils.PyDataset):
             which is cut to the smallest of these lengths that holds them; rows that are longer
             keep their length. What does not fill a batch goes to the next length, so that
             XLA compiles one program per length and one for the last batch.
-        cut_left: bool. Whether padding at the start of the rows may be cut: not for a model that
-            counts positions from there.
+        cut_left: bool. Whether padding at the start of the rows may be cut: not for a model, or
+            labels, that count positions from there.
+        labels_of_tokens: bool. Whether labels and weights (N, T) are of tokens, and cut with them.
 
     Attributes:
         num_steps: int. The batches of an epoch.
@@ -34,8 +37,11 @@ class ShuffledBatches(keras.utils.PyDataset):
 
     num_batches = None
 
-    def __init__(self, arrays, batch_size, length_buckets=None, cut_left=True):
+    def __init__(
+        self, arrays, batch_size, length_buckets=None, cut_left=True, labels_of_tokens=False
+    ):
         super().__init__()
+        self.labels_of_tokens = labels_of_tokens
         self.arrays = keras.tree.map_structure(unless_none(np.asarray), arrays)
         self.batch_size = batch_size
         self.num_rows = len(keras.tree.flatten(self.arrays)[0])
@@ -55,24 +61,24 @@ class ShuffledBatches(keras.utils.PyDataset):
                 f"Received: length_buckets={length_buckets!r}."
             )
         x = self.arrays[0]
-        can = {name for name, one in contract.FEATURES.items() if one.shape == "BT"}
-        known = isinstance(x, dict) and "padding_mask" in x and not set(x) - can
-        if not known or x["padding_mask"].ndim != 2:
+        real, self._at_left = row_lengths(x)
+        if real is None:
             raise ValueError(
-                "`length_buckets` cuts rows of tokens with a `padding_mask`, one for each example, "
+                "`length_buckets` cuts rows of tokens with a `padding_mask`, padded at one side, "
                 "and no others. "
                 f"Received: {sorted(x) if isinstance(x, dict) else type(x).__name__}."
             )
-        if not cut_left and not x["padding_mask"][:, 0].all():
+        if self._at_left and not cut_left:
             raise ValueError(
                 "`length_buckets` would cut padding at the left, and so move the positions of the "
-                "tokens, which this backbone counts from the start of a row. Pad at the right, as "
+                "tokens, which this model counts from the start of a row. Pad at the right, as "
                 "its own tokenizer does, or leave out `length_buckets`."
             )
-        whole = x["padding_mask"].shape[1]
-        self._lengths = [*(int(bucket) for bucket in np.unique(buckets) if bucket < whole), None]
-        real = x["padding_mask"].sum(axis=1)  # (N,)
-        self._bucket_of_row = np.searchsorted(self._lengths[:-1], real)
+        self._whole = x["padding_mask"].shape[-1]
+        enough = [int(bucket) for bucket in np.unique(buckets) if bucket < self._whole]
+        enough = [*enough, self._whole]
+        self._lengths = enough[: np.searchsorted(enough, real.max()) + 1]
+        self._bucket_of_row = np.searchsorted(self._lengths, real)
 
     def __getitem__(self, index):
         epoch, step = divmod(index, self.num_steps)
@@ -80,7 +86,9 @@ class ShuffledBatches(keras.utils.PyDataset):
             self._epoch = (epoch, self._batches(np.random.default_rng((self.seed, epoch))))
         rows, length = self._epoch[1][step]
         batch = keras.tree.map_structure(unless_none(lambda array: array[rows]), self.arrays)
-        return keras.utils.pack_x_y_sample_weight(*_cut(batch, length))
+        if length is not None:
+            batch = cut_batch(batch, length, self._whole, self._at_left, self.labels_of_tokens)
+        return keras.utils.pack_x_y_sample_weight(*batch)
 
     def _batches(self, random):
         """The rows and the length of each batch of an epoch."""
@@ -93,27 +101,41 @@ class ShuffledBatches(keras.utils.PyDataset):
             rest = rows[full:]
         if len(self._lengths) > 1:
             batches = [batches[place] for place in random.permutation(len(batches))]
-        batches += [(rest, None)] * (len(rest) > 0)
+        batches += [(rest, self._lengths[-1])] * (len(rest) > 0)
         # Keras looks at the first two batches: an axis in which they agree is fixed on TensorFlow.
         other = next((n for n, (_, length) in enumerate(batches) if length != batches[0][1]), 1)
         batches[1:2], batches[other : other + 1] = batches[other : other + 1], batches[1:2]
         return batches
 
 
-def _cut(batch, length):
-    """Leave out columns that are padding in all rows, at the end or else at the start."""
-    if length is None:
-        return batch
-    whole = batch[0]["padding_mask"].shape[1]
-    used = np.flatnonzero(batch[0]["padding_mask"].any(axis=0))
-    if not len(used) or used[-1] < length:
-        columns = slice(length)
-    elif used[0] >= whole - length:
-        columns = slice(whole - length, whole)
-    else:
-        return batch  # padded on both sides
+def choose_lengths(lengths, steps, cost):
+    """Lengths for the batches of `ShuffledBatches` that save more than their programs cost.
 
-    def cut(array):
-        return array[:, columns] if array.ndim == 2 and array.shape[1] == whole else array
+    Multiples of 8, of which each in turn is taken that saves most, as long as that is more than
+    one program costs.
 
-    return keras.tree.map_structure(unless_none(cut), batch)
+    Args:
+        lengths: int array (N,). How long the rows are without padding.
+        steps: int. In how many batches they are read, in all epochs.
+        cost: float. The batches of the longest rows that could be read while a program is made.
+
+    Returns:
+        list of at most 8 ints, the last one enough for all rows.
+    """
+    candidates = np.arange(8, lengths.max() + 8, 8)
+    counts = np.bincount((lengths - 1) // 8, minlength=len(candidates))  # rows by candidate
+    chosen = [len(candidates) - 1]
+
+    def tokens(chosen):
+        """How many tokens all rows have, each as long as the least length that it fits into."""
+        ends = np.array(sorted(chosen))
+        return (counts * candidates[ends[np.searchsorted(ends, np.arange(len(counts)))]]).sum()
+
+    worth = cost / steps * counts.sum() * candidates[-1]
+    while len(chosen) < MOST_LENGTHS:
+        rest = [place for place in range(len(candidates)) if place not in chosen]
+        best = min(rest, key=lambda place: tokens([*chosen, place]), default=None)
+        if best is None or tokens(chosen) - tokens([*chosen, best]) <= worth:
+            break
+        chosen.append(best)
+    return [int(candidates[place]) for place in sorted(chosen)]

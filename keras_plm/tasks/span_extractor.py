@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_plm.heads import BeamSpanHead, SpanHead
+from keras_plm.heads.span_head import NEVER
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import summary_row
 from keras_plm.tasks.default_optimizer import default_optimizer
@@ -68,6 +69,8 @@ class SpanExtractor(Task):
     """
 
     preprocessor_class = SpanPreprocessor
+    outputs_of_tokens = labels_are_positions = True
+    output_of_padding = NEVER
 
     def __init__(
         self,

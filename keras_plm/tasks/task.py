@@ -12,15 +12,20 @@ from keras_plm import features as contract
 from keras_plm import files
 from keras_plm.backbones.preset_directory import CONFIG_FILE
 from keras_plm.backbones.quantization import check_saveable
-from keras_plm.tasks import ready_data, task_preset
-from keras_plm.tasks.compiled_programs import xla_is_allowed
+from keras_plm.tasks import length_batches, ready_data, task_preset
+from keras_plm.tasks.compiled_programs import runs_on_cpu, xla_is_allowed, xla_predicts
 from keras_plm.tasks.decay_exclusions import exclude_from_weight_decay, weight_decay_exclusions
 from keras_plm.tasks.finite_guard import SKIPPED, FiniteGuard, StopAfterSkips
 from keras_plm.tasks.label_checks import check_class_weight
+from keras_plm.tasks.length_batches import Shapes, SortedBatches, row_lengths
 from keras_plm.tasks.quantized_layers import quantize_layers, quantized_layers
-from keras_plm.tasks.shuffled_batches import ShuffledBatches
+from keras_plm.tasks.shuffled_batches import ShuffledBatches, choose_lengths
 from keras_plm.tasks.tensorflow_batches import fed
 from keras_plm.tasks.text_preprocessor import TextPreprocessor
+
+# How many steps of training take as long as XLA needs to compile one, about: MiniLM with 32 rows of
+# 64 tokens takes 12 on a CPU (docs/performance.md); an accelerator takes milliseconds for a step.
+STEPS_OF_A_CPU, STEPS_OF_AN_ACCELERATOR = 20, 200
 
 
 class Task(keras_hub.models.Task):
@@ -33,10 +38,16 @@ class Task(keras_hub.models.Task):
     Attributes:
         preprocessor_class: class of the `Preprocessor` that makes its features from strings.
         trains_query_rows: bool. Whether its graph has query rows, whose weights it then trains.
+        outputs_of_tokens: bool. Whether outputs (B, T, ...) are of tokens, and labels with them.
+        labels_are_positions: bool. Whether labels count the tokens of rows from their start.
+        output_of_padding: float. What `predict` gives for tokens that are padding.
     """
 
     preprocessor_class = TextPreprocessor
     trains_query_rows = False
+    outputs_of_tokens = False
+    labels_are_positions = False
+    output_of_padding = 0.0
 
     def __init__(self, *args, **kwargs):
         unknown = sorted(set(kwargs) - {"inputs", "outputs", "name", "trainable", "compile"})
@@ -155,7 +166,7 @@ class Task(keras_hub.models.Task):
 
     # === Compilation ===
 
-    def compile(self, *args, skip_non_finite=10, **kwargs):
+    def compile(self, *args, skip_non_finite=10, fixed_shapes=False, **kwargs):
         """Set up training; see `keras.Model.compile`.
 
         Args:
@@ -164,10 +175,19 @@ class Task(keras_hub.models.Task):
                 is skipped: it leaves weights, optimizer, memory and metrics as they were, and is
                 counted in the logs, as `skipped_batches`. After so many in a row `fit` ends with
                 a `FloatingPointError`. None: there is no guard.
+            fixed_shapes: bool. False: texts are read in batches of similar length, without the
+                padding that all of them have. True: every batch is as long as the preprocessor
+                says and, unless rows are trained or evaluated on, full: one program of XLA's each
+                for training, evaluation and prediction, as a TPU likes it.
             kwargs: arguments of `keras.Model.compile`.
         """
         self._compile_metrics = None  # Keras would keep those of an earlier compilation
         self._guard = None if skip_non_finite is None else FiniteGuard(skip_non_finite)
+        if not isinstance(fixed_shapes, bool):
+            raise ValueError(
+                f"`fixed_shapes` must be True or False. Received: fixed_shapes={fixed_shapes!r}."
+            )
+        self.fixed_shapes = fixed_shapes
         super().compile(*args, **kwargs)
         if not xla_is_allowed():  # what is saved keeps what was asked for
             self.jit_compile = False
@@ -190,14 +210,17 @@ class Task(keras_hub.models.Task):
             return config
         limit = None if self._guard is None else self._guard.limit
         exclusions = weight_decay_exclusions(self)
-        return {**config, "no_weight_decay": exclusions, "skip_non_finite": limit}
+        own = {"skip_non_finite": limit, "fixed_shapes": self.fixed_shapes}
+        return {**config, "no_weight_decay": exclusions, **own}
 
     def compile_from_config(self, config):
         """Compile as a saved model was compiled, its optimizer ready to be loaded."""
         config = dict(config)
         no_weight_decay = config.pop("no_weight_decay", None)
-        guard = {name: config.pop(name) for name in ("skip_non_finite",) if name in config}
-        self.compile(**guard, **keras.saving.deserialize_keras_object(config))
+        own = {
+            name: config.pop(name) for name in ("skip_non_finite", "fixed_shapes") if name in config
+        }
+        self.compile(**own, **keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
             exclude_from_weight_decay(self, no_weight_decay)
             self._build_optimizer()
@@ -317,7 +340,7 @@ class Task(keras_hub.models.Task):
         batch_size=None,
         sample_weight=None,
         validation_data=None,
-        length_buckets=None,
+        length_buckets="auto",
         **kw,
     ):
         """Train on raw strings, on features, or on a dataset of either.
@@ -331,9 +354,11 @@ class Task(keras_hub.models.Task):
             batch_size: int. The batch size B of lists and features.
             sample_weight: weights of lists and features.
             validation_data: dataset, or tuple (x, y) or (x, y, sample_weight).
-            length_buckets: list of int, or None. Rows of lists and features go into batches with
-                rows of similar length, cut to the smallest of these lengths that holds them:
-                less work on padding, and one more program of XLA's per length.
+            length_buckets: "auto", list of int, or None. Rows of lists and features go into
+                batches with rows of similar length, cut to the smallest of these lengths that
+                holds them: less work on padding, and one more program of XLA's per length.
+                "auto": at most 8 lengths, each only if it saves more time than it takes to
+                compile. None, or compiled with `fixed_shapes`: every row stays as it is.
 
         Raises:
             ValueError: if the first batch is not what the model takes; the model is unchanged.
@@ -350,7 +375,7 @@ class Task(keras_hub.models.Task):
         if split and validation_data is None:
             (x, y, sample_weight), validation_data = ready_data.split(x, y, sample_weight, split)
         shuffled = isinstance(x, dict) and kw.get("shuffle", True) is True
-        if length_buckets is not None and not shuffled:
+        if length_buckets not in (None, "auto") and not shuffled:
             raise ValueError(
                 "`length_buckets` needs lists or arrays, which are shuffled. "
                 f"Received: {type(x).__name__}, shuffle={kw.get('shuffle', True)!r}."
@@ -360,9 +385,16 @@ class Task(keras_hub.models.Task):
         elif shuffled:
             if isinstance(validation_data, tuple):
                 kw.setdefault("validation_batch_size", batch_size)
-            cut_left = self.backbone.max_sequence_length is None  # no positions would move
-            arrays = (x, y, sample_weight)
-            x = ShuffledBatches(arrays, batch_size or 32, length_buckets, cut_left)
+            arrays, batch_size = (x, y, sample_weight), batch_size or 32
+            if length_buckets == "auto":
+                length_buckets = self._length_buckets(x, batch_size, **kw)
+            x = ShuffledBatches(
+                arrays,
+                batch_size,
+                length_buckets,
+                cut_left=self._cuts_left and not self.labels_are_positions,
+                labels_of_tokens=self.outputs_of_tokens,
+            )
             kw.update(shuffle=False, steps_per_epoch=kw.get("steps_per_epoch") or x.num_steps)
             y = sample_weight = batch_size = None
         if self._guard is not None:
@@ -384,30 +416,105 @@ class Task(keras_hub.models.Task):
             )
 
     def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kw):
-        """Evaluate on what `fit` takes; see `keras.Model.evaluate`."""
+        """Evaluate on what `fit` takes; see `keras.Model.evaluate`.
+
+        Rows of lists and features go into batches with rows of similar length, see `compile`.
+        """
         if not kw.get("_use_cached_eval_dataset"):
             x, y, sample_weight = self._prepare(x, y, sample_weight)
+            if isinstance(x, dict) and kw.get("steps") is None:
+                x = SortedBatches(
+                    (x, y, sample_weight),
+                    self._shapes(batch_size),
+                    cut_left=self._cuts_left and not self.labels_are_positions,
+                    labels_of_tokens=self.outputs_of_tokens,
+                )
+                y = sample_weight = batch_size = None
+        trainer = keras.Model if isinstance(x, SortedBatches) else self._trainer(x)
         with weights_kept(self):
-            return self._trainer(x).evaluate(
+            return trainer.evaluate(
                 self, x=fed(x), y=y, batch_size=batch_size, sample_weight=sample_weight, **kw
             )
 
-    def predict(self, x, batch_size=None, **kw):
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """Predict for what `fit` takes; see `keras.Model.predict`.
 
-        Every batch of texts or features is filled up to `batch_size` (32 by default), whatever
-        their number: XLA compiles for each size that it meets.
+        Texts and features are read in batches of rows of similar length, the longest ones first;
+        results are in the order given. Under TensorFlow on a CPU one program takes all shapes.
+        Elsewhere XLA compiles one for each: of the lengths 16, 32, 48, 64, 96, 128, 192, ... and
+        of 1, 2, 4, ... `batch_size` rows, of which a call meets as many as it has lengths and one
+        more; later calls find them. See `compile` for `fixed_shapes`.
         """
         x, _, _ = self._prepare(x, labelled=False)
-        count = None
-        if isinstance(x, dict):
-            batch_size = batch_size or 32
-            count = len(x["token_ids"])
-            rows = np.arange(-(-count // batch_size) * batch_size) % count
-            x = {name: np.asarray(value)[rows] for name, value in x.items()}
+        if not isinstance(x, dict) or steps is not None:
+            options = dict(batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
+            with weights_kept(self):
+                return self._trainer(x).predict(self, x=fed(x), **options)
+        number, *_, whole = np.shape(x["token_ids"])
+        found = None
+        of_tokens = [
+            self.outputs_of_tokens and output.shape[1] is None
+            for output in keras.tree.flatten(self.output)
+        ]
+        for rows, outputs, columns in self._predicted(x, batch_size, callbacks, verbose):
+            flat = keras.tree.flatten(outputs)
+            if found is None:
+                found = [
+                    np.full(
+                        (number, whole, *one.shape[2:]) if tokens else (number, *one.shape[1:]),
+                        self.output_of_padding if tokens else 0,
+                        one.dtype,
+                    )
+                    for one, tokens in zip(flat, of_tokens)
+                ]
+            for all_rows, one, tokens in zip(found, flat, of_tokens):
+                all_rows[(rows, columns) if tokens else rows] = one
+        return keras.tree.pack_sequence_as(outputs, found)
+
+    def _predicted(self, x, batch_size=None, callbacks=None, verbose=0):
+        """Predict for features; see `length_batches.predict`."""
         with weights_kept(self):
-            outputs = self._trainer(x).predict(self, x=fed(x), batch_size=batch_size, **kw)
-        return outputs if count is None else keras.tree.map_structure(lambda o: o[:count], outputs)
+            yield from length_batches.predict(
+                self, x, self._shapes(batch_size), self._cuts_left, callbacks, verbose
+            )
+
+    def _shapes(self, batch_size):
+        """The shapes that batches of predictions have."""
+        return Shapes(batch_size or 32, few=xla_predicts(self), fixed=self.fixed_shapes)
+
+    @property
+    def _cuts_left(self):
+        """Whether padding at the left of rows may be left out."""
+        return self.backbone.max_sequence_length is None
+
+    def _length_buckets(self, x, batch_size, epochs=1, initial_epoch=0, steps_per_epoch=None, **kw):
+        """The lengths of batches that are worth their programs, or None."""
+        lengths, _ = row_lengths(x, self._cuts_left and not self.labels_are_positions)
+        if lengths is None or self.fixed_shapes:
+            return None
+        steps = (epochs - initial_epoch) * (steps_per_epoch or -(-len(lengths) // batch_size))
+        compiles = keras.backend.backend() == "jax" or self.jit_compile
+        cost = (STEPS_OF_A_CPU if runs_on_cpu() else STEPS_OF_AN_ACCELERATOR) if compiles else 1
+        return choose_lengths(lengths, max(steps, 1), cost)
+
+    def make_predict_function(self, force=False):
+        """Make the program that predicts; see `xla_predicts`."""
+        with self._xla_as_for_predictions():
+            return super().make_predict_function(force)
+
+    def make_test_function(self, force=False):
+        """Make the program that evaluates; see `xla_predicts`."""
+        with self._xla_as_for_predictions():
+            return super().make_test_function(force)
+
+    @contextlib.contextmanager
+    def _xla_as_for_predictions(self):
+        before = self.jit_compile
+        self.jit_compile = before and xla_predicts(self)
+        try:
+            yield
+        finally:
+            self.jit_compile = before
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss of a batch; see `keras.Model.compute_loss`."""

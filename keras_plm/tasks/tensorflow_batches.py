@@ -3,6 +3,7 @@
 import keras
 
 from keras_plm.data import Examples
+from keras_plm.tasks.length_batches import SortedBatches
 from keras_plm.tasks.shuffled_batches import ShuffledBatches
 
 PREFETCHED = 4  # batches
@@ -21,13 +22,15 @@ def fed(batches):
         batches: what Keras would be given.
 
     Returns:
-        A `tf.data.Dataset` for `Examples` and `ShuffledBatches`; anything else, and all on other
-        backends, as it is.
+        A `tf.data.Dataset` for `Examples`, `ShuffledBatches` and `SortedBatches`; anything else,
+        and all on other backends, as it is.
     """
     if keras.backend.backend() != "tensorflow":
         return batches
     if isinstance(batches, Examples):
         return _dataset(batches.source, len(batches.source))
+    if isinstance(batches, SortedBatches):
+        return _dataset(batches, len(batches))
     if isinstance(batches, ShuffledBatches):
         return _dataset(batches, -1)
     return batches

@@ -74,6 +74,7 @@ class TextEmbedder(Task):
         # === Config ===
         self.hidden_layers = places if isinstance(layers, (list, tuple)) else places[0]
         self.pooling = pooling
+        self.outputs_of_tokens = pooling == "none"
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
     def compile(self, optimizer=None, jit_compile=True, **kwargs):
@@ -106,16 +107,16 @@ class TextEmbedder(Task):
         if self.preprocessor is None:
             raise ValueError("Texts need a preprocessor. Received: preprocessor=None.")
         model = self._with(layers, pooling)
-        rows = self.preprocessor.rows(texts)
-        found = [None] * len(rows)
-        for length, numbers in self.preprocessor.length_groups(rows, self.backbone):
-            features = self.preprocessor.padded([rows[number] for number in numbers], length)
-            inputs = self.keep_inputs(features)
-            vectors = model.predict(inputs, batch_size=batch_size, verbose=0)
+        features = self.keep_inputs(self.preprocessor.padded(self.preprocessor.rows(texts)))
+        self.check_x(features)
+        padding_mask = features["padding_mask"]
+        found = [None] * len(padding_mask)
+        for numbers, vectors, columns in model._predicted(features, batch_size):
             if normalize:
                 lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
                 vectors = vectors / np.maximum(lengths, 1e-12)
-            for number, own, real in zip(numbers, vectors, features["padding_mask"]):
+            for number, own in zip(numbers, vectors):
+                real = padding_mask[number, columns]
                 found[number] = own[real] if model.pooling == "none" else own
         return found if model.pooling == "none" else np.stack(found)
 
@@ -132,7 +133,11 @@ class TextEmbedder(Task):
         others = self._others.by_choice
         if key not in others:
             model = TextEmbedder(self.backbone, self.preprocessor, layers, pooling, compile=False)
-            model.compile(jit_compile=self.jit_compile, run_eagerly=self.run_eagerly)
+            model.compile(
+                jit_compile=self.jit_compile,
+                run_eagerly=self.run_eagerly,
+                fixed_shapes=self.fixed_shapes,
+            )
             others[key] = model
         return others[key]
 

@@ -65,6 +65,7 @@ class TokenClassifier(Task):
     Source: BERT, arXiv:1810.04805, section 5.3.
     """
 
+    outputs_of_tokens = True
     preprocessor_class = WordPreprocessor
 
     def __init__(

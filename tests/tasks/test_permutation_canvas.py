@@ -29,7 +29,7 @@ def test_batches_are_of_one_size():
     rows, targets = [[5, BLANK]] * 2 + [[6, BLANK]], [[1]] * 3
     (first, count), (last, rest) = lay_out_batches(rows, targets, batch_size=2)
     assert (count, rest) == (2, 1)
-    assert last.features["token_ids"][:, -2].tolist() == [6, 5]
+    assert last.features["token_ids"][:, -2].tolist() == [6, 6]
     ((only, count),) = lay_out_batches(rows, targets, batch_size=8)
     assert count == len(only.features["token_ids"]) == 3
     with pytest.raises(ValueError, match="`batch_size` must be at least 1. Received: 0"):

@@ -153,7 +153,9 @@ def test_presets_bring_the_head_or_say_that_it_is_new(
     make_classifier().save_to_preset(str(tmp_path / "three"))
     with caplog.at_level(logging.WARNING, "keras_plm"):
         PermutationLM.from_preset(str(tmp_path / "three"))
-    assert [record.args for record in caplog.records] == [("PermutationLM", ["tokens"])]
+    assert [record.args for record in caplog.records] == [
+        ("PermutationLM", ["tokens"], "tokens: the preset has no 'tokens/bias'")
+    ]
 
 
 def test_it_can_be_trained_on_features(make_model, objective, corpus):

@@ -60,19 +60,6 @@ def test_rows_follow_the_layout(wordpiece, byte_level):
         TextPreprocessor(byte_level, 4).pair_row([7], [8])
 
 
-def test_length_groups(wordpiece, tokenizer, make_backbone, make_transformer):
-    rows = [([1] * 33, [0] * 33), ([1], [0]), ([1] * 64, [0] * 64)]
-    xlnet, transformer = make_backbone(num_layers=1), make_transformer(20)
-    expected = [(32, [1]), (64, [0, 2])]
-    assert TextPreprocessor(wordpiece, 128).length_groups(rows, transformer) == expected
-    assert TextPreprocessor(tokenizer, 128).length_groups(rows, xlnet) == expected
-    expected = [(32, [1]), (50, [0])]
-    assert TextPreprocessor(wordpiece, 50).length_groups(rows[:2], transformer) == expected
-    # Padding at the left moves the positions.
-    expected = [(128, [0, 1, 2])]
-    assert TextPreprocessor(tokenizer, 128).length_groups(rows, transformer) == expected
-
-
 @pytest.fixture(scope="module")
 def polyglot(wordpiece):
     return SubwordTokenizer(

@@ -105,8 +105,6 @@ def test_wrong_input(similarity):
     for wrong in ({name: v[:, 0] for name, v in x.items()}, {n: v[:, :1] for n, v in x.items()}):
         with pytest.raises(ValueError, match=r"same shape \(B, C, T\), C = 2 rows each"):
             similarity.predict(wrong)
-    with pytest.raises(ValueError, match="one for each example"):
-        similarity.fit((FIRST, SECOND), [0.0] * 3, length_buckets=[16], verbose=0)
 
 
 def test_rows_and_sums():

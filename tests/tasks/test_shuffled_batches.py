@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_plm.tasks.shuffled_batches import ShuffledBatches
+from keras_plm.tasks.shuffled_batches import ShuffledBatches, choose_lengths
 
 
 def batches_of(arrays, batch_size, count):
@@ -52,7 +52,7 @@ def rows_of(left, whole=12):
 
 @pytest.mark.parametrize("left", [False, True])
 def test_length_buckets(left):
-    batches = ShuffledBatches(rows_of(left), 2, length_buckets=[8, 4])
+    batches = ShuffledBatches(rows_of(left), 2, length_buckets=[8, 4], labels_of_tokens=True)
     assert batches.num_steps == 7
     orders = []
     for epoch in range(3):
@@ -72,7 +72,7 @@ def test_length_buckets(left):
     np.testing.assert_array_equal(batches[3][1], np.array(orders[0]).reshape(-1)[6:8])
 
 
-@pytest.mark.parametrize("lengths", [LENGTHS, np.array([2] * 12 + [3])])
+@pytest.mark.parametrize("lengths", [LENGTHS, np.array([2] * 12 + [5])])
 def test_the_first_two_batches_differ_in_length(lengths):
     """Keras on TensorFlow fixes what they agree in, and a batch of another length would fail."""
     mask = np.arange(12) < lengths[:, None]
@@ -112,7 +112,7 @@ def test_padding_at_the_left_stays_where_positions_count_from_it():
 
 
 def test_rows_that_all_fit_or_none():
-    for buckets, width in (([50], 12), ([1], 12)):
+    for buckets, width in (([50], 12), ([1], 12), ([1, 12, 14], 12)):
         batches = ShuffledBatches(rows_of(False), 20, length_buckets=buckets)
         assert batches[0][0]["token_ids"].shape == (13, width)
 
@@ -128,3 +128,39 @@ def test_rows_that_cannot_be_cut():
     for wrong in ({**x, "start_positions": y}, {"token_ids": x["token_ids"]}, y):
         with pytest.raises(ValueError, match="`length_buckets` cuts rows of tokens"):
             ShuffledBatches((wrong, y, None), 2, length_buckets=[4])
+
+
+def test_no_batch_is_longer_than_the_longest_row():
+    x, y, _ = rows_of(False, whole=20)
+    batches = ShuffledBatches((x, y, None), 2, length_buckets=[4, 12, 16])
+    widths = {batches[step][0]["token_ids"].shape[1] for step in range(7)}
+    assert widths == {4, 12}
+
+
+def test_labels_of_classes_are_not_cut():
+    """There may be as many classes as tokens in a row."""
+    x, _, _ = rows_of(False)
+    classes = np.arange(13 * 12).reshape(13, 12)
+    batches = ShuffledBatches((x, classes, None), 2, length_buckets=[4])
+    assert {batches[step][1].shape[1] for step in range(7)} == {12}
+
+
+@pytest.mark.parametrize(
+    "cost, expected",
+    [
+        (0, [8, 24, 40, 64]),  # all that hold rows
+        (4, [8, 24, 64]),  # of 640 tokens 24 saves 7 * 40, then 8 saves 4 * 16, and 40 saves 24
+        (11, [24, 64]),
+        (43, [24, 64]),
+        (44, [64]),
+    ],
+)
+def test_chosen_lengths(cost, expected):
+    """Worth its program is what saves more than `cost` of 100 steps of the longest rows."""
+    lengths = np.array([3, 8, 7, 2, 17, 24, 20, 33, 60, 64])
+    assert choose_lengths(lengths, steps=100, cost=cost) == expected
+
+
+def test_chosen_lengths_are_few():
+    assert len(choose_lengths(np.arange(1, 513), steps=10**6, cost=1)) == 8
+    assert choose_lengths(np.array([5, 5]), steps=1, cost=1) == [8]
