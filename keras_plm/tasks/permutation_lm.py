@@ -9,7 +9,7 @@ import numpy as np
 from keras_plm import features as contract
 from keras_plm.backbones import XLNetBackbone
 from keras_plm.heads import MaskedLMHead
-from keras_plm.tasks.default_optimizer import default_optimizer
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.permutation_canvas import BLANK, lay_out_batches, permutations
 from keras_plm.tasks.permutation_sampling import Decoding, PermutationPrograms
 from keras_plm.tasks.sampling import beams_of, until_stop

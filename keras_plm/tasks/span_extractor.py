@@ -6,8 +6,8 @@ import numpy as np
 from keras_plm.heads import BeamSpanHead, SpanHead
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import summary_row
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_weights
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.span_decoding import decode_answers
 from keras_plm.tasks.span_positions import check_positions
 from keras_plm.tasks.span_preprocessor import SpanPreprocessor

@@ -3,8 +3,8 @@
 import keras
 
 from keras_plm.heads import MaskedLMHead
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_targets
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.target_training import target_losses, target_metrics
 from keras_plm.tasks.task import Task
 

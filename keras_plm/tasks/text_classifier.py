@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 from keras_plm.tasks.auxiliary_loss import with_auxiliary_loss
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_class_ids, check_weights
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.several_rows import (
     checked_rows,
     in_both_orders,

@@ -5,8 +5,8 @@ import numpy as np
 
 from keras_plm.metrics import PearsonCorrelation, SpearmanCorrelation
 from keras_plm.tasks.auxiliary_loss import with_auxiliary_loss
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_weights, numbers
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.several_rows import (
     checked_rows,
     in_both_orders,

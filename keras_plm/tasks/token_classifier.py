@@ -10,8 +10,8 @@ from keras_plm.heads import TokenHead
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.metrics import EntityF1
 from keras_plm.metrics.entity_f1 import is_bio
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import numbers
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.word_preprocessor import WordPreprocessor
