@@ -627,6 +627,13 @@ MUTANTS = (
         ("tasks/test_target_training.py",),
     ),
     Mutant(
+        "new_heads_of_another_spread",
+        "tasks/task_graph.py",
+        "kernel_initializer=backbone.kernel_initializer(),",
+        'kernel_initializer="glorot_uniform",',
+        ("tasks/test_initial_heads.py",),
+    ),
+    Mutant(
         "layer_norms_decay",
         "tasks/adam_weight_decay.py",
         '("bias", "beta", "gamma")',
@@ -674,6 +681,14 @@ MUTANTS = (
         "int(count * (1.0 - share))",
         "int(count * share)",
         ("tasks/test_ready_data.py",),
+    ),
+    # === models ===
+    Mutant(
+        "positions_of_gpt2_as_large_as_tokens",
+        "models.py",
+        "deviation / 2",
+        "deviation",
+        ("backbones/test_initial_weights.py",),
     ),
     # === presets ===
     Mutant(

@@ -89,7 +89,7 @@ class SpanExtractor(Task):
         self.backbone = backbone
         self.preprocessor = preprocessor
         options = dict(
-            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
+            kernel_initializer=backbone.kernel_initializer(),
             dtype=float_policy(backbone.dtype_policy),
             name="span",
         )

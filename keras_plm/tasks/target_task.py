@@ -82,7 +82,7 @@ def target_head(backbone, transform, activation, use_bias):
         activation=activation or getattr(backbone, "activation", "gelu"),
         layer_norm_epsilon=getattr(backbone, "layer_norm_epsilon", 1e-12),
         use_bias=use_bias,
-        kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
+        kernel_initializer=backbone.kernel_initializer(),
         name="tokens",
     )
 

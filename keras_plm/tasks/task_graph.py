@@ -1,7 +1,5 @@
 """The parts that the graphs of tasks share: what comes in, and what stands for a whole text."""
 
-import keras
-
 from keras_plm.heads import SummaryHead
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import summary_row
@@ -63,7 +61,7 @@ def summary_head(backbone, num_classes, dropout, name, summarise=None):
         backbone.hidden_dim,
         dropout=dropout,
         summarise=not backbone.pooler if summarise is None else summarise,
-        kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
+        kernel_initializer=backbone.kernel_initializer(),
         dtype=float_policy(backbone.dtype_policy),
         name=name,
     )

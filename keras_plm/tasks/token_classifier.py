@@ -89,7 +89,7 @@ class TokenClassifier(Task):
         head = TokenHead(
             int(num_classes),
             dropout=dropout,
-            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
+            kernel_initializer=backbone.kernel_initializer(),
             dtype=float_policy(backbone.dtype_policy),
             name="token_label",
         )
