@@ -93,8 +93,8 @@ class MultipleChoice(Task):
         """Set up training; see `keras.Model.compile`.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 2e-5 and weight decay 0.01, gradients
-                clipped to a global norm of 1.
+            optimizer: "auto": AdamW with learning rate 2e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": sparse categorical cross-entropy on the logits of the choices.
             metrics: "auto": accuracy.
             jit_compile: bool or "auto". Whether XLA compiles the step.

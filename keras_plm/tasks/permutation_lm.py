@@ -116,8 +116,8 @@ class PermutationLM(Task):
         """Set up training on features; `Pretrainer` is what makes them from a corpus.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 2e-5, gradients clipped to a global norm
-                of 1.
+            optimizer: "auto": AdamW with learning rate 2e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": cross-entropy, averaged over the targets by weight.
             weighted_metrics: "auto": perplexity.
             jit_compile: bool or "auto". Whether XLA compiles the step.

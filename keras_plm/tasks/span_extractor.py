@@ -136,8 +136,8 @@ class SpanExtractor(Task):
         """Set up training; see `keras.Model.compile`.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 3e-5 and weight decay 0.01, gradients
-                clipped to a global norm of 1.
+            optimizer: "auto": AdamW with learning rate 3e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": cross-entropy of `start` and `end` over the positions of a row; with
                 beam also binary cross-entropy of `impossible`.
             loss_weights: "auto": 0.5 for each loss.

@@ -23,8 +23,8 @@ class TargetTask(Task):
         """Set up training on features; see `keras.Model.compile`.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 5e-5 and weight decay 0.01, gradients
-                clipped to a global norm of 1.
+            optimizer: "auto": AdamW with learning rate 5e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": cross-entropy, averaged over the targets by weight.
             weighted_metrics: "auto": accuracy and perplexity over the targets.
             jit_compile: bool or "auto". Whether XLA compiles the step.

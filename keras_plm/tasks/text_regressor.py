@@ -103,8 +103,8 @@ class TextRegressor(Task):
         """Set up training; see `keras.Model.compile`.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 5e-5 and weight decay 0.01, gradients
-                clipped to a global norm of 1.
+            optimizer: "auto": AdamW with learning rate 5e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": mean squared error.
             metrics: "auto": mean squared error, Pearson and Spearman correlation; the latter
                 holds the latest 8192 numbers (see `SpearmanCorrelation`).

@@ -111,8 +111,8 @@ class TokenClassifier(Task):
         """Set up training; see `keras.Model.compile`.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 5e-5 and weight decay 0.01, gradients
-                clipped to a global norm of 1.
+            optimizer: "auto": AdamW with learning rate 5e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": sparse categorical cross-entropy on logits, averaged over the words by
                 weight.
             weighted_metrics: "auto": accuracy over the words; where `class_names` are "O",
