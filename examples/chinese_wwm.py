@@ -109,7 +109,7 @@ print(
 build = {"word": models.bert_wwm, "character": models.bert}[arguments.masking]
 model = build(tokenizer, size, sequence_length=LENGTH[size], dropout=DROPOUT)
 learning_rate = transfer.WarmupPolynomialDecay(LEARNING_RATE[size], steps // 10, steps)
-model.compile(keras.optimizers.AdamW(learning_rate, weight_decay=0.01, global_clipnorm=1.0))
+model.compile(transfer.bert_optimizer(learning_rate, bias_correction=True))
 print(f"{build.__name__} with {model.count_params():,} parameters.")
 
 # The same objective with the one and the other selection: all else is kept.

@@ -104,7 +104,7 @@ if model.backbone.pooler:
     model.backbone.pooler_layer.trainable = False  # nothing is asked of it here
 peak = arguments.learning_rate or (1e-3 if model.backbone.hidden_dim < 256 else 2e-4)
 schedule = transfer.WarmupPolynomialDecay(peak, steps // 10, steps)
-model.compile(keras.optimizers.AdamW(schedule, weight_decay=0.01, global_clipnorm=1.0))
+model.compile(transfer.bert_optimizer(schedule, bias_correction=True))
 examples = data.examples(training, objective, arguments.batch_size, arguments.seed)
 held_out_examples = data.examples(held_out, objective, arguments.batch_size, training=False)
 held_out_batches = min(arguments.held_out_batches, held_out_examples.steps_per_epoch)

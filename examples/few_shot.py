@@ -104,7 +104,7 @@ if preset is None:
     schedule = transfer.WarmupPolynomialDecay(
         arguments.learning_rate, min(100, arguments.steps // 10), arguments.steps
     )
-    model.compile(keras.optimizers.AdamW(schedule, weight_decay=0.01, global_clipnorm=1.0))
+    model.compile(transfer.gpt3_optimizer(schedule))
     batches = data.examples(corpus, model.objective, arguments.batch_size, seed=arguments.seed)
     print(f"{len(lists):,} lists of {corpus.num_tokens:,} tokens, {arguments.steps} steps.")
     epochs = min(5, arguments.steps)

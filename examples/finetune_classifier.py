@@ -124,7 +124,7 @@ else:
 
 steps = arguments.epochs * -(-len(texts) // arguments.batch_size)
 schedule = transfer.WarmupPolynomialDecay(arguments.learning_rate, steps // 10, steps)
-classifier.compile(keras.optimizers.AdamW(schedule, weight_decay=0.01, global_clipnorm=1.0))
+classifier.compile(transfer.xlnet_optimizer(schedule, bias_correction=True))
 classifier.fit(
     list(texts),
     list(labels),

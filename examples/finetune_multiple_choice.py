@@ -160,7 +160,7 @@ else:
 
 steps = arguments.epochs * -(-len(labels) // arguments.batch_size)
 schedule = transfer.WarmupPolynomialDecay(arguments.learning_rate, steps // 10, steps)
-model.compile(keras.optimizers.AdamW(schedule, weight_decay=0.01, global_clipnorm=1.0))
+model.compile(transfer.xlnet_optimizer(schedule, bias_correction=True))
 print(f"{model.count_params():,} parameters; {steps:,} steps.")
 
 # === Fine-tuning ===

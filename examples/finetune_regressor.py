@@ -118,7 +118,7 @@ else:
 
 steps = arguments.epochs * -(-len(numbers) // arguments.batch_size)
 schedule = transfer.WarmupPolynomialDecay(arguments.learning_rate, steps // 10, steps)
-optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.01, global_clipnorm=1.0)
+optimizer = transfer.xlnet_optimizer(schedule, bias_correction=True)
 regressor.compile(optimizer, metrics=["mse"])  # ranks once per epoch, not in every step
 
 

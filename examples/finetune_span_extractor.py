@@ -161,7 +161,7 @@ else:
 num_rows = len(extractor.preprocessor.windows((questions, contexts))[1])
 steps = arguments.epochs * -(-num_rows // arguments.batch_size)
 schedule = transfer.WarmupPolynomialDecay(arguments.learning_rate, steps // 10, steps)
-extractor.compile(keras.optimizers.AdamW(schedule, weight_decay=0.01, global_clipnorm=1.0))
+extractor.compile(transfer.xlnet_optimizer(schedule, bias_correction=True))
 print(f"{extractor.count_params():,} parameters; {num_rows:,} rows, {steps:,} steps.")
 
 # === Fine-tuning ===

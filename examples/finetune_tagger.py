@@ -119,7 +119,7 @@ else:
 
 steps = arguments.epochs * -(-len(texts) // arguments.batch_size)
 schedule = transfer.WarmupPolynomialDecay(arguments.learning_rate, steps // 10, steps)
-optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.01, global_clipnorm=1.0)
+optimizer = transfer.xlnet_optimizer(schedule, bias_correction=True)
 tagger.compile(optimizer, weighted_metrics=["sparse_categorical_accuracy"])  # F1: see `report`
 
 

@@ -145,7 +145,7 @@ for seed in range(arguments.seeds):
         keras.utils.set_random_seed(seed)
         classifier = make_classifier(weight)
         schedule = transfer.WarmupPolynomialDecay(arguments.learning_rate, steps // 10, steps)
-        classifier.compile(keras.optimizers.AdamW(schedule, weight_decay=0.01, global_clipnorm=1.0))
+        classifier.compile(transfer.gpt1_optimizer(schedule))
         classifier.fit(
             list(texts),
             list(labels),

@@ -66,7 +66,7 @@ if preset == "none":
     corpus = data.Corpus.build(paths, tokenizer, arguments.output / "corpus")
     pretrainer = models.xlnet(tokenizer, "tiny", sequence_length=64, dropout=0.0)
     schedule = transfer.WarmupPolynomialDecay(2e-3, STEPS // 10, STEPS)
-    pretrainer.compile(keras.optimizers.Adam(schedule, epsilon=1e-6, global_clipnorm=1.0))
+    pretrainer.compile(transfer.xlnet_optimizer(schedule, bias_correction=True))
     examples = data.examples(corpus, pretrainer.objective, 8, arguments.seed)
     pretrainer.fit(examples, steps_per_epoch=STEPS, verbose=2)
     preset = arguments.output / "preset"

@@ -87,8 +87,7 @@ model = SYSTEMS[arguments.system](
     tokenizer, size, length, dropout=DROPOUT[size], attention_dropout=DROPOUT[size]
 )
 learning_rate = transfer.WarmupPolynomialDecay(peak, steps // 10, steps)
-# As GPT-3 has it, arXiv:2005.14165, appendix B.
-model.compile(keras.optimizers.Adam(learning_rate, beta_2=0.95, epsilon=1e-8, global_clipnorm=1.0))
+model.compile(transfer.gpt3_optimizer(learning_rate))  # for all three systems
 step = tasks.resume(model, output / "checkpoint") if arguments.resume else 0
 print(f"A model with {model.count_params():,} parameters, at step {step:,} of {steps:,}.")
 

@@ -142,7 +142,9 @@ if arguments.dialogue:
     settings["dialogue"] = True
 model = make_model(tokenizer, size, length, **settings)
 learning_rate = transfer.WarmupPolynomialDecay(peak, steps // 10, steps)
-model.compile(keras.optimizers.Adam(learning_rate, beta_2=0.98, epsilon=1e-6, global_clipnorm=1.0))
+# BERT's; for short runs with corrected moments, and RoBERTa's shorter memory of the second.
+optimizer = transfer.bert_optimizer(learning_rate, bias_correction=True, beta_2=0.98)
+model.compile(optimizer)
 step = tasks.resume(model, output / "checkpoint") if arguments.resume else 0
 print(f"A model with {model.count_params():,} parameters, at step {step:,} of {steps:,}.")
 
@@ -251,7 +253,8 @@ learned = [learned[index] for index in rng.permutation(len(learned))[:PARAGRAPHS
 names = sorted(set(AUTHORS.values()))
 asked_labels = [names.index(author) for _, author in asked]
 classifier = tasks.TextClassifier.from_preset(output / "preset", num_classes=len(names))
-classifier.compile(keras.optimizers.AdamW(1e-3 if size == "tiny" else 5e-5, global_clipnorm=1.0))
+rate = 1e-3 if size == "tiny" else 5e-5
+classifier.compile(transfer.bert_optimizer(rate, bias_correction=True))
 classifier.fit(
     [text for text, _ in learned],
     [names.index(author) for _, author in learned],

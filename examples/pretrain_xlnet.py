@@ -75,7 +75,8 @@ print(
 
 model = models.xlnet(tokenizer, size, memory_length=MEMORY[size], dropout=DROPOUT[size])
 learning_rate = transfer.WarmupPolynomialDecay(LEARNING_RATE[size], steps // 10, steps)
-model.compile(keras.optimizers.Adam(learning_rate, epsilon=1e-6, global_clipnorm=1.0))
+# Unlike the original's, with corrected moments: the runs are short, and so the warm-up is.
+model.compile(transfer.xlnet_optimizer(learning_rate, bias_correction=True))
 step = tasks.resume(model, output / "checkpoint") if arguments.resume else 0
 print(f"XLNet with {model.count_params():,} parameters, at step {step:,} of {steps:,}.")
 

@@ -114,7 +114,9 @@ print(
 settings = {"dropout": DROPOUT[size], "attention_dropout": DROPOUT[size]}
 model = models.xlm(tokenizer, size, length, objective="mlm_tlm", **settings)
 learning_rate = transfer.WarmupPolynomialDecay(peak, steps // 10, steps)
-model.compile(keras.optimizers.Adam(learning_rate, beta_2=0.98, epsilon=1e-6, global_clipnorm=1.0))
+# BERT's; for short runs with corrected moments, and RoBERTa's shorter memory of the second.
+optimizer = transfer.bert_optimizer(learning_rate, bias_correction=True, beta_2=0.98)
+model.compile(optimizer)
 print(f"A model with {model.count_params():,} parameters, {steps:,} steps.")
 examples = data.examples(training, model.objective, batch_size, arguments.seed)
 

@@ -72,9 +72,9 @@ begin = time.time()
 
 
 def optimizer(steps):
-    """Adam with a learning rate that rises for a tenth of the steps and then falls to 0."""
+    """BERT's; the learning rate rises for a tenth of the steps and then falls to 0."""
     schedule = transfer.WarmupPolynomialDecay(peak, steps // 10, steps)
-    return keras.optimizers.Adam(schedule, beta_2=0.98, epsilon=1e-6, global_clipnorm=1.0)
+    return transfer.bert_optimizer(schedule, bias_correction=True, beta_2=0.98)
 
 
 # === Pairs to learn from, and pairs held out ===

@@ -281,7 +281,8 @@ def gpt2(
     """GPT-2: GPT-1 with norms before the sublayers, one at the end, and rows twice as long.
 
     As published, tokens see the documents before theirs in the row, and the weights that add to
-    the residuals begin smaller, by the root of their number.
+    the residuals begin smaller, by the root of their number. As in the released code, positions
+    begin half as large as tokens.
 
     Args:
         tokenizer: as for `gpt1`.
@@ -299,10 +300,10 @@ def gpt2(
     Raises:
         ValueError: as for `gpt1`.
 
-    Source: GPT-2 (Radford et al. 2019), section 2.3.
+    Source: GPT-2 (Radford et al. 2019), section 2.3; `model.py` of openai/gpt-2.
     """
     length = _length(size, sequence_length, published=1024)
-    overrides = {"scaled_residuals": True, **overrides}
+    overrides = {**_gpt2_weights(size, overrides), **overrides}
     return _causal("gpt2_small", tokenizer, size, length, documents_apart, output_bias, overrides)
 
 
@@ -337,7 +338,7 @@ def gpt3(
     """
     length = _length(size, sequence_length, published=2048)
     window = [None, max(1, length // 8)]
-    overrides = {"scaled_residuals": True, "window": window, **overrides}
+    overrides = {**_gpt2_weights(size, overrides), "window": window, **overrides}
     return _causal("gpt3_125m", tokenizer, size, length, documents_apart, output_bias, overrides)
 
 
@@ -495,6 +496,12 @@ def _bert(unit, tokenizer, size, sequence_length, static_passes, overrides):
     )
     objective = ObjectiveSum((masked, SentencePair(length)))
     return _pretrainer("bert_base_en_uncased", tokenizer, objective, size, overrides)
+
+
+def _gpt2_weights(size, overrides):
+    """How the weights of GPT-2 and GPT-3 begin."""
+    deviation = overrides.get("initializer_range", SIZES[size]["initializer_range"])
+    return {"scaled_residuals": True, "position_initializer_range": deviation / 2}
 
 
 def _causal(published, tokenizer, size, length, documents_apart, output_bias, overrides):

@@ -627,11 +627,46 @@ MUTANTS = (
         ("tasks/test_target_training.py",),
     ),
     Mutant(
+        "new_heads_of_another_spread",
+        "tasks/task_graph.py",
+        "kernel_initializer=backbone.kernel_initializer(),",
+        'kernel_initializer="glorot_uniform",',
+        ("tasks/test_initial_heads.py",),
+    ),
+    Mutant(
         "layer_norms_decay",
-        "tasks/default_optimizer.py",
-        "(bias|beta|gamma)",
-        "(bias|beta)",
-        ("tasks/test_default_optimizer.py",),
+        "tasks/adam_weight_decay.py",
+        '("bias", "beta", "gamma")',
+        '("bias", "beta")',
+        ("tasks/test_optimizers.py",),
+    ),
+    Mutant(
+        "biases_of_attention_do_not_decay",
+        "tasks/adam_weight_decay.py",
+        'rf"(^|/)(',
+        'rf"(',
+        ("tasks/test_adam_weight_decay.py", "tasks/test_optimizers.py"),
+    ),
+    Mutant(
+        "moments_are_corrected_always",
+        "tasks/adam_weight_decay.py",
+        "if self.bias_correction:",
+        "if True:",
+        ("tasks/test_adam_weight_decay.py", "tasks/test_optimizers.py"),
+    ),
+    Mutant(
+        "decay_of_gpt1_is_not_corrected",
+        "tasks/optimizers.py",
+        '{"epsilon": 1e-8, "corrected_decay": True}',
+        '{"epsilon": 1e-8}',
+        ("tasks/test_optimizers.py",),
+    ),
+    Mutant(
+        "decay_twice",
+        "tasks/adam_weight_decay.py",
+        "def _apply_weight_decay",
+        "def _apply_no_weight_decay",
+        ("tasks/test_adam_weight_decay.py", "tasks/test_optimizers.py"),
     ),
     Mutant(
         "class_id_beyond_the_classes",
@@ -660,6 +695,14 @@ MUTANTS = (
         "int(count * (1.0 - share))",
         "int(count * share)",
         ("tasks/test_ready_data.py",),
+    ),
+    # === models ===
+    Mutant(
+        "positions_of_gpt2_as_large_as_tokens",
+        "models.py",
+        "deviation / 2",
+        "deviation",
+        ("backbones/test_initial_weights.py",),
     ),
     # === presets ===
     Mutant(

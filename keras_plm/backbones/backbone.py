@@ -22,7 +22,8 @@ class Backbone(keras_hub.models.Backbone):
 
     Attributes:
         memory_length: int. The tokens M that `encode` hands on as memory; 0 = none.
-        initializer_range: float. Standard deviation of initial weights; new heads take it as well.
+        initializer: str. How initial weights are drawn: "normal" or "truncated_normal".
+        initializer_range: float. Standard deviation of initial weights.
         summary_row: str. Which real token of a row stands for all of it: "first" or "last".
         pooler: bool. Whether `encode` returns `pooled_output` as well.
         max_sequence_length: int or None. The longest rows that it takes; None: any.
@@ -30,6 +31,7 @@ class Backbone(keras_hub.models.Backbone):
     """
 
     memory_length = 0
+    initializer = "truncated_normal"
     initializer_range = 0.02
     summary_row = "last"
     pooler = False
@@ -55,6 +57,14 @@ class Backbone(keras_hub.models.Backbone):
             policy = keras.dtype_policies.DTypePolicyMap(float_policy(policy), policies)
         dtype = keras.dtype_policies.serialize(policy)
         return {"name": self.name, "trainable": self.trainable, "dtype": dtype}
+
+    def kernel_initializer(self):
+        """Make the initializer of the backbone's kernels, which new heads take as well.
+
+        Returns:
+            `keras.initializers.Initializer`, a new one.
+        """
+        return make_initializer(self.initializer, self.initializer_range)
 
     def encode(self, features):
         """Run the forward pass on the features that are present.
@@ -150,6 +160,30 @@ class Backbone(keras_hub.models.Backbone):
         """
         classes = Backbone.__subclasses__() if cls is Backbone else [cls]
         return preset_directory.read_backbone(preset, classes, load_weights, **kwargs)
+
+
+def make_initializer(kind, deviation):
+    """Make the initializer of weights.
+
+    Args:
+        kind: str. "normal", or "truncated_normal": what lies beyond two deviations is drawn anew,
+            so that the weights have 0.88 times the deviation.
+        deviation: float. The standard deviation, before that.
+
+    Returns:
+        `keras.initializers.Initializer`.
+
+    Raises:
+        ValueError: if there is no such kind.
+    """
+    if kind == "normal":
+        return keras.initializers.RandomNormal(stddev=deviation)
+    if kind == "truncated_normal":
+        return keras.initializers.TruncatedNormal(stddev=deviation)
+    raise ValueError(
+        "`initializer` must be 'normal' or 'truncated_normal'. "
+        f"Received: initializer={kind!r:.100}."
+    )
 
 
 def check_sizes(**sizes):

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_plm import features as contract
-from keras_plm.backbones.backbone import Backbone, check_sizes
+from keras_plm.backbones.backbone import Backbone, check_sizes, make_initializer
 from keras_plm.layers import AttentionMaps, RelativePositionBias, TransformerBlock, TwoStream
 from keras_plm.ops import content_visibility, gather_rows, query_visibility, summary_row
 
@@ -63,16 +63,20 @@ class TransformerBackbone(Backbone):
             is made.
         window: int, list of int or None, or None. How many keys to the left each row sees, itself
             included; a list is a cycle over the layers (GPT-3).
+        initializer: str. "truncated_normal" (BERT, ERNIE): initial weights beyond two deviations
+            are drawn anew; or "normal" (GPT, RoBERTa, SpanBERT, UniLM, MPNet).
         initializer_range: float. Standard deviation of the initial weights.
+        position_initializer_range: float or None. That of the position table, where it is another
+            (GPT-2: half as large).
         scaled_residuals: bool. Whether the 2 L kernels whose products are added to the residual
-            begin smaller, by sqrt(2 L) (GPT-2, GPT-3).
+            begin smaller, by sqrt(2 L) (the papers of GPT-2 and GPT-3; not the released code).
         remat: bool. Whether training computes each block again in the backward pass instead of
             storing what lies inside: less memory, about a third more time.
         dtype: str or `keras.DTypePolicy`.
 
     Raises:
         ValueError: if a size is no positive integer, a count is negative, heads do not divide the
-            width, or a window is below 1.
+            width, a window is below 1, or there is no such `initializer`.
 
     Example:
     ```python
@@ -94,7 +98,9 @@ class TransformerBackbone(Backbone):
 
     Source: Vaswani et al., arXiv:1706.03762, section 3; BERT, arXiv:1810.04805, section 3; RoBERTa,
     arXiv:1907.11692; MPNet, arXiv:2004.09297; GPT-2 (Radford et al. 2019), section 2.3 (norms
-    first, scaled residuals); GPT-3, arXiv:2005.14165, section 2.1.
+    first, scaled residuals); GPT-3, arXiv:2005.14165, section 2.1. Initial weights: `modeling.py`
+    of google-research/bert, `model.py` of openai/gpt-2, `init_bert_params` of fairseq,
+    `init_bert_weights` of facebookresearch/SpanBERT and microsoft/unilm.
     """
 
     def __init__(
@@ -120,7 +126,9 @@ class TransformerBackbone(Backbone):
         relative_position_buckets=0,
         pooler=False,
         window=None,
+        initializer="truncated_normal",
         initializer_range=0.02,
+        position_initializer_range=None,
         scaled_residuals=False,
         remat=False,
         dtype=None,
@@ -151,7 +159,12 @@ class TransformerBackbone(Backbone):
                 f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}."
             )
         windows = _checked_windows(window)
+        positions_range = position_initializer_range
+        positions_range = initializer_range if positions_range is None else positions_range
         output_range = initializer_range / (2 * num_layers) ** 0.5
+
+        def drawn(deviation=initializer_range):
+            return make_initializer(initializer, deviation)
 
         # === Layers ===
         tables = {
@@ -162,14 +175,14 @@ class TransformerBackbone(Backbone):
         self.token_embedding = keras.layers.ReversibleEmbedding(
             vocabulary_size,
             hidden_dim,
-            embeddings_initializer=_initializer(initializer_range),
+            embeddings_initializer=drawn(),
             dtype=dtype,
             name="token_embedding",
         )
         self.position_embedding = keras.layers.Embedding(
             max_sequence_length + FIRST_COUNTED * positions_from_padding,
             hidden_dim,
-            embeddings_initializer=_initializer(initializer_range),
+            embeddings_initializer=drawn(positions_range),
             dtype=dtype,
             name="position_embedding",
         )
@@ -177,7 +190,7 @@ class TransformerBackbone(Backbone):
             feature: keras.layers.Embedding(
                 rows,
                 hidden_dim,
-                embeddings_initializer=_initializer(initializer_range),
+                embeddings_initializer=drawn(),
                 dtype=dtype,
                 name=name,
             )
@@ -197,7 +210,7 @@ class TransformerBackbone(Backbone):
             self.relative_position_bias = RelativePositionBias(
                 relative_position_buckets,
                 num_heads,
-                embeddings_initializer=_initializer(initializer_range),
+                embeddings_initializer=drawn(),
                 dtype=dtype,
                 name="relative_position_bias",
             )
@@ -212,8 +225,8 @@ class TransformerBackbone(Backbone):
                 normalize_first=normalize_first,
                 layer_norm_epsilon=layer_norm_epsilon,
                 remat=remat,
-                kernel_initializer=_initializer(initializer_range),
-                output_initializer=_initializer(output_range) if scaled_residuals else None,
+                kernel_initializer=drawn(),
+                output_initializer=drawn(output_range) if scaled_residuals else None,
                 dtype=dtype,
                 name=f"block_{index}",
             )
@@ -230,7 +243,7 @@ class TransformerBackbone(Backbone):
             self.pooler_layer = keras.layers.Dense(
                 hidden_dim,
                 activation="tanh",
-                kernel_initializer=_initializer(initializer_range),
+                kernel_initializer=drawn(),
                 dtype=dtype,
                 name="pooler",
             )
@@ -263,7 +276,9 @@ class TransformerBackbone(Backbone):
         self.layer_norm_epsilon = layer_norm_epsilon
         self.pooler = pooler
         self.window = window
+        self.initializer = initializer
         self.initializer_range = initializer_range
+        self.position_initializer_range = position_initializer_range
         self.scaled_residuals = scaled_residuals
         self.remat = remat
 
@@ -471,7 +486,3 @@ def _checked_windows(window):
     if not windows:
         raise ValueError("`window` must not be an empty list.")
     return list(windows)
-
-
-def _initializer(initializer_range):
-    return keras.initializers.TruncatedNormal(stddev=initializer_range)

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_plm import features as contract
-from keras_plm.backbones.backbone import Backbone, check_sizes
+from keras_plm.backbones.backbone import Backbone, check_sizes, make_initializer
 from keras_plm.layers import (
     AttentionBiases,
     QueryRows,
@@ -91,6 +91,8 @@ class XLNetBackbone(Backbone):
     12 heads, 3072; large: 24, 1024, 16, 4096).
     """
 
+    initializer = "normal"
+
     def __init__(
         self,
         vocabulary_size,
@@ -141,7 +143,7 @@ class XLNetBackbone(Backbone):
         self.embedding = TokenAndQueryEmbedding(
             vocabulary_size,
             hidden_dim,
-            embeddings_initializer=_initializer(initializer_range),
+            embeddings_initializer=make_initializer(self.initializer, initializer_range),
             dtype=dtype,
             name="embedding",
         )
@@ -164,7 +166,7 @@ class XLNetBackbone(Backbone):
             biases = AttentionBiases(
                 num_heads,
                 key_dim,
-                initializer=_initializer(initializer_range),
+                initializer=make_initializer(self.initializer, initializer_range),
                 dtype=dtype,
                 name="attention_biases",
             )
@@ -181,7 +183,7 @@ class XLNetBackbone(Backbone):
                 layer_norm_epsilon=layer_norm_epsilon,
                 biases=biases,
                 remat=remat,
-                kernel_initializer=_initializer(initializer_range),
+                kernel_initializer=make_initializer(self.initializer, initializer_range),
                 dtype=dtype,
                 name=f"block_{index}",
             )
@@ -362,7 +364,3 @@ class XLNetBackbone(Backbone):
             "initializer_range": self.initializer_range,
             "remat": self.remat,
         }
-
-
-def _initializer(initializer_range):
-    return keras.initializers.RandomNormal(stddev=initializer_range)

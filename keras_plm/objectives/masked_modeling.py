@@ -28,7 +28,7 @@ from keras_plm.objectives.languages import (
     check_languages,
     language_row_settings,
 )
-from keras_plm.objectives.objective import Objective, initializer_of_heads
+from keras_plm.objectives.objective import Objective
 from keras_plm.objectives.random_selection import RandomSelection
 from keras_plm.objectives.selection import Selection
 from keras_plm.objectives.span_boundary import span_boundaries
@@ -159,7 +159,7 @@ class MaskedModeling(Objective):
         settings = {
             "activation": getattr(backbone, "activation", "gelu"),
             "layer_norm_epsilon": getattr(backbone, "layer_norm_epsilon", 1e-12),
-            "kernel_initializer": initializer_of_heads(backbone),
+            "kernel_initializer": backbone.kernel_initializer(),
         }
         embedding = backbone.token_embedding
         head = MaskedLMHead(embedding, transform=self.transform, name="tokens", **settings)

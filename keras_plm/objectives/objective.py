@@ -91,16 +91,3 @@ class Objective(Settings, ABC):
                 f"{type(self).__name__} has the heads {list(self.head_names)}. Received: "
                 f"name={name!r}"
             )
-
-
-def initializer_of_heads(backbone):
-    """The config of a Keras initializer for new heads: a truncated normal as the backbone's.
-
-    Args:
-        backbone: a backbone; its `initializer_range` is the standard deviation.
-
-    Returns:
-        dict that `keras.initializers.get` takes.
-    """
-    deviation = getattr(backbone, "initializer_range", 0.02)
-    return {"class_name": "TruncatedNormal", "config": {"stddev": deviation}}

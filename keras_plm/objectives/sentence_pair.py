@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from keras_plm.objectives.batch_checks import check_arrays
-from keras_plm.objectives.objective import Objective, initializer_of_heads
+from keras_plm.objectives.objective import Objective
 
 NEGATIVES = ("random", "swapped", "reply")
 
@@ -111,7 +111,7 @@ class SentencePair(Objective):
         from keras_plm.layers.float_policy import float_policy
 
         head = SentencePairHead(
-            kernel_initializer=initializer_of_heads(backbone),
+            kernel_initializer=backbone.kernel_initializer(),
             dtype=float_policy(backbone.dtype_policy),
             name="sentence_pair",
         )

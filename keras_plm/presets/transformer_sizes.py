@@ -7,8 +7,9 @@ _ROBERTA = dict(
     layer_norm_epsilon=1e-5,
     num_segments=1,
     positions_from_padding=True,
+    initializer="normal",
 )
-_SPANBERT = {**_BERT, "vocabulary_size": 28996}
+_SPANBERT = {**_BERT, "vocabulary_size": 28996, "initializer": "normal"}
 _CHINESE = {**_BERT, "vocabulary_size": 21128}
 _UNILM = {**_SPANBERT, "num_segments": 6}
 _ERNIE_2 = {**_BERT, "num_segments": 4, "num_tasks": 16}
@@ -20,12 +21,14 @@ _GPT = dict(
     layer_norm_epsilon=1e-5,
     num_segments=0,
     causal=True,
+    initializer="normal",
 )
 _GPT2 = {
     **_GPT,
     "vocabulary_size": 50257,
     "max_sequence_length": 1024,
     "normalize_first": True,
+    "position_initializer_range": 0.01,
 }
 # Every second layer reads a band only (Brown et al. 2020, section 2.1), whose width was not
 # published: 256 is ours. It changes no number of weights.
@@ -145,7 +148,9 @@ OTHERS = (
     "layer_norm_epsilon",
     "causal",
     "window",
+    "initializer",
     "initializer_range",
+    "position_initializer_range",
     "scaled_residuals",
     "remat",
     "dtype",

@@ -30,8 +30,10 @@ def exclude_from_weight_decay(model, exclusions):
     Raises:
         ValueError: if the optimizers are others, or the model has no such variable.
     """
+    if exclusions is None:
+        return
     optimizers = inner_optimizers(model.optimizer)
-    if exclusions is None or isinstance(exclusions, str):
+    if isinstance(exclusions, str):
         exclusions = [{"pattern": exclusions, "paths": []} for _ in optimizers]
     if len(exclusions) != len(optimizers):
         raise ValueError(
@@ -47,11 +49,10 @@ def exclude_from_weight_decay(model, exclusions):
                 f"Received: {unknown[:5]}."
             )
         pattern = left_out["pattern"]
-        if pattern or left_out["paths"]:
-            optimizer.exclude_from_weight_decay(
-                var_list=[variables[path] for path in left_out["paths"]],
-                var_names=[pattern] if pattern else None,
-            )
+        optimizer.exclude_from_weight_decay(
+            var_list=[variables[path] for path in left_out["paths"]],
+            var_names=[pattern] if pattern else None,
+        )
 
 
 def inner_optimizers(optimizer):

@@ -6,8 +6,8 @@ import numpy as np
 from keras_plm.layers import RowsToChoices
 from keras_plm.tasks.auxiliary_loss import with_auxiliary_loss
 from keras_plm.tasks.choice_preprocessor import ChoicePreprocessor
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_class_ids, check_weights
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.several_rows import checked_rows, inputs_of_several
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import summary_head, text_summary
@@ -120,8 +120,8 @@ class MultipleChoice(Task):
         """Set up training; see `keras.Model.compile`.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 2e-5 and weight decay 0.01, gradients
-                clipped to a global norm of 1.
+            optimizer: "auto": AdamW with learning rate 2e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": sparse categorical cross-entropy on the logits of the choices.
             metrics: "auto": accuracy.
             jit_compile: bool or "auto". Whether XLA compiles the step.

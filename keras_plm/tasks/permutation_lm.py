@@ -9,8 +9,8 @@ import numpy as np
 from keras_plm import features as contract
 from keras_plm.backbones import XLNetBackbone
 from keras_plm.heads import MaskedLMHead
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.length_batches import longest_first
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.permutation_canvas import BLANK, lay_out_batches, permutations
 from keras_plm.tasks.permutation_sampling import Decoding, PermutationPrograms
 from keras_plm.tasks.sampling import beams_of, until_stop
@@ -117,8 +117,8 @@ class PermutationLM(Task):
         """Set up training on features; `Pretrainer` is what makes them from a corpus.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 2e-5, gradients clipped to a global norm
-                of 1.
+            optimizer: "auto": AdamW with learning rate 2e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": cross-entropy, averaged over the targets by weight.
             weighted_metrics: "auto": perplexity.
             jit_compile: bool or "auto". Whether XLA compiles the step.

@@ -42,6 +42,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
         self, tokenizer=None, sequence_length=128, language=None, pre_split=False, **kwargs
     ):
         super().__init__(**kwargs)
+        self.built = True  # on JAX Keras runs a model with an unbuilt layer eagerly before a batch
         integer = isinstance(sequence_length, (int, np.integer)) and sequence_length is not True
         if not integer or sequence_length < 4:
             raise ValueError(

@@ -8,8 +8,8 @@ from keras_plm.layers import SegmentMemory, UpdateSegmentMemory
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.objectives import Objective
 from keras_plm.tasks import ready_data
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_targets
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.target_training import target_losses, target_metrics
 from keras_plm.tasks.task import Task
 
@@ -109,7 +109,7 @@ class Pretrainer(Task):
             jit_compile: bool or "auto". Whether XLA compiles the step.
         """
         if optimizer == "auto":
-            optimizer = default_optimizer(1e-4, epsilon=1e-6)
+            optimizer = default_optimizer(1e-4)
         if loss == "auto":
             loss = target_losses(self.output)
         if weighted_metrics == "auto":

@@ -7,8 +7,8 @@ from keras_plm.heads import BeamSpanHead, SpanHead
 from keras_plm.heads.span_head import NEVER
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import summary_row
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_weights
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.span_decoding import decode_answers
 from keras_plm.tasks.span_positions import check_positions
 from keras_plm.tasks.span_preprocessor import SpanPreprocessor
@@ -92,7 +92,7 @@ class SpanExtractor(Task):
         self.backbone = backbone
         self.preprocessor = preprocessor
         options = dict(
-            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
+            kernel_initializer=backbone.kernel_initializer(),
             dtype=float_policy(backbone.dtype_policy),
             name="span",
         )
@@ -139,8 +139,8 @@ class SpanExtractor(Task):
         """Set up training; see `keras.Model.compile`.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 3e-5 and weight decay 0.01, gradients
-                clipped to a global norm of 1.
+            optimizer: "auto": AdamW with learning rate 3e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": cross-entropy of `start` and `end` over the positions of a row; with
                 beam also binary cross-entropy of `impossible`.
             loss_weights: "auto": 0.5 for each loss.

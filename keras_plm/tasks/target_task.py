@@ -3,8 +3,8 @@
 import keras
 
 from keras_plm.heads import MaskedLMHead
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_targets
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.target_training import target_losses, target_metrics
 from keras_plm.tasks.task import Task
 
@@ -23,8 +23,8 @@ class TargetTask(Task):
         """Set up training on features; see `keras.Model.compile`.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 5e-5 and weight decay 0.01, gradients
-                clipped to a global norm of 1.
+            optimizer: "auto": AdamW with learning rate 5e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": cross-entropy, averaged over the targets by weight.
             weighted_metrics: "auto": accuracy and perplexity over the targets.
             jit_compile: bool or "auto". Whether XLA compiles the step.
@@ -82,7 +82,7 @@ def target_head(backbone, transform, activation, use_bias):
         activation=activation or getattr(backbone, "activation", "gelu"),
         layer_norm_epsilon=getattr(backbone, "layer_norm_epsilon", 1e-12),
         use_bias=use_bias,
-        kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
+        kernel_initializer=backbone.kernel_initializer(),
         name="tokens",
     )
 

@@ -1,6 +1,5 @@
 """The parts that the graphs of tasks share: what comes in, and what stands for a whole text."""
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -105,7 +104,7 @@ def summary_head(
         summary_dim or backbone.hidden_dim,
         dropout=dropout,
         summarise=summarise,
-        kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
+        kernel_initializer=backbone.kernel_initializer(),
         activation=summary_activation,
         use_bias=logits_bias,
         dtype=float_policy(backbone.dtype_policy),

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 
 from keras_plm.tasks.auxiliary_loss import with_auxiliary_loss
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import (
     check_class_ids,
     check_class_names,
@@ -13,6 +12,7 @@ from keras_plm.tasks.label_checks import (
     class_ids_of_names,
     multi_hot,
 )
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.several_rows import (
     checked_rows,
     in_both_orders,
@@ -153,8 +153,8 @@ class TextClassifier(Task):
         """Set up training; see `keras.Model.compile`.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 5e-5 and weight decay 0.01, gradients
-                clipped to a global norm of 1.
+            optimizer: "auto": AdamW with learning rate 5e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": sparse categorical cross-entropy on logits; with `multi_label` binary
                 cross-entropy.
             metrics: "auto": accuracy; with `multi_label` that of all C yes or no.

@@ -5,8 +5,8 @@ import numpy as np
 
 from keras_plm.metrics import PearsonCorrelation, SpearmanCorrelation
 from keras_plm.tasks.auxiliary_loss import with_auxiliary_loss
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_weights, numbers
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.several_rows import (
     checked_rows,
     in_both_orders,
@@ -124,8 +124,8 @@ class TextRegressor(Task):
         """Set up training; see `keras.Model.compile`.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 5e-5 and weight decay 0.01, gradients
-                clipped to a global norm of 1.
+            optimizer: "auto": AdamW with learning rate 5e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": mean squared error.
             metrics: "auto": mean squared error, Pearson and Spearman correlation; the latter
                 holds the latest 8192 numbers (see `SpearmanCorrelation`).

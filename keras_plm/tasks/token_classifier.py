@@ -10,8 +10,8 @@ from keras_plm.heads import TokenHead
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.metrics import EntityF1
 from keras_plm.metrics.entity_f1 import is_bio
-from keras_plm.tasks.default_optimizer import default_optimizer
 from keras_plm.tasks.label_checks import check_class_names, numbers
+from keras_plm.tasks.optimizers import default_optimizer
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.word_preprocessor import WordPreprocessor
@@ -83,7 +83,7 @@ class TokenClassifier(Task):
         head = TokenHead(
             int(num_classes),
             dropout=dropout,
-            kernel_initializer=keras.initializers.RandomNormal(backbone.initializer_range),
+            kernel_initializer=backbone.kernel_initializer(),
             dtype=float_policy(backbone.dtype_policy),
             name="token_label",
         )
@@ -105,8 +105,8 @@ class TokenClassifier(Task):
         """Set up training; see `keras.Model.compile`.
 
         Args:
-            optimizer: "auto": AdamW with learning rate 5e-5 and weight decay 0.01, gradients
-                clipped to a global norm of 1.
+            optimizer: "auto": AdamW with learning rate 5e-5, weight decay 0.01 (not on norms and
+                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
             loss: "auto": sparse categorical cross-entropy on logits, averaged over the words by
                 weight.
             weighted_metrics: "auto": accuracy over the words; where `class_names` are "O",

@@ -1,5 +1,14 @@
 """The papers' methods of use: schedules, callbacks, optimizer and model wrappers, prompts."""
 
+from keras_plm.tasks.adam_weight_decay import AdamWeightDecay
+from keras_plm.tasks.optimizers import (
+    bert_optimizer,
+    gpt1_optimizer,
+    gpt2_optimizer,
+    gpt3_optimizer,
+    roberta_optimizer,
+    xlnet_optimizer,
+)
 from keras_plm.transfer.few_shot import FewShot, FittedPrompt, draw_shots
 from keras_plm.transfer.prompt_template import (
     QUESTION,
@@ -17,9 +26,16 @@ __all__ = [
     "SUMMARY",
     "TRANSLATION",
     "TRANSLATION_ARROW",
+    "AdamWeightDecay",
     "FewShot",
     "FittedPrompt",
     "PromptTemplate",
     "WarmupPolynomialDecay",
+    "bert_optimizer",
     "draw_shots",
+    "gpt1_optimizer",
+    "gpt2_optimizer",
+    "gpt3_optimizer",
+    "roberta_optimizer",
+    "xlnet_optimizer",
 ]

@@ -44,11 +44,10 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     Example:
 
     ```python
-    import keras
-    from keras_plm.transfer import WarmupPolynomialDecay
+    from keras_plm.transfer import WarmupPolynomialDecay, xlnet_optimizer
 
     schedule = WarmupPolynomialDecay(4e-4, warmup_steps=40_000, total_steps=500_000)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.01, epsilon=1e-6)
+    optimizer = xlnet_optimizer(schedule)
     float(schedule(20_000))  # 2e-4, half of the warm-up
     ```
     """

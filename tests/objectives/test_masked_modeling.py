@@ -463,7 +463,7 @@ def test_heads_take_the_settings_of_the_backbone():
         token_embedding=keras.layers.ReversibleEmbedding(SIZE, 4),
         activation="relu",
         layer_norm_epsilon=1e-5,
-        initializer_range=0.03,
+        kernel_initializer=lambda: keras.initializers.RandomNormal(stddev=0.03),
     )
     heads = MaskedModeling(**IDS, sequence_length=32).heads(backbone)
     assert set(heads) == {"tokens"}

@@ -109,6 +109,7 @@ def test_heads_once_each():
         token_embedding=keras.layers.ReversibleEmbedding(50, 4),
         pooler=True,
         activation="gelu",
+        kernel_initializer=keras.initializers.RandomNormal,
     )
     assert tuple(MIXTURE.heads(backbone)) == ("tokens", "sentence_pair")
 

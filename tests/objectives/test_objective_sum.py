@@ -93,6 +93,7 @@ def test_heads_of_all():
         token_embedding=keras.layers.ReversibleEmbedding(50, 4),
         pooler=True,
         activation="gelu",
+        kernel_initializer=keras.initializers.RandomNormal,
     )
     heads = ObjectiveSum((MASKED, PAIR)).heads(backbone)
     assert {name: head.name for name, head in heads.items()} == {

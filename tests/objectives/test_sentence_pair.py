@@ -45,11 +45,12 @@ def test_rows_and_their_settings():
 
 
 def test_head_needs_a_pooler():
-    pytest.importorskip("keras")
+    keras = pytest.importorskip("keras")
     for backbone in (SimpleNamespace(pooler=False), SimpleNamespace()):
         with pytest.raises(ValueError, match="no pooler. Make it with pooler=True"):
             SentencePair().heads(backbone)
-    heads = SentencePair().heads(SimpleNamespace(**FLOATS, pooler=True, initializer_range=0.03))
+    drawn = {"kernel_initializer": lambda: keras.initializers.RandomNormal(stddev=0.03)}
+    heads = SentencePair().heads(SimpleNamespace(**FLOATS, **drawn, pooler=True))
     assert heads["sentence_pair"].name == "sentence_pair"
     assert heads["sentence_pair"].kernel_initializer.stddev == 0.03
 

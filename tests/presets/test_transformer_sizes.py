@@ -112,7 +112,7 @@ def test_counts_of_whole_models(name, monkeypatch):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("the number of weights is no matter of the backend, and they take 500 MB")
     # Zeros, since random numbers would take most of the time.
-    monkeypatch.setattr(transformer, "_initializer", lambda deviation: "zeros")
+    monkeypatch.setattr(transformer, "make_initializer", lambda kind, deviation: "zeros")
     backbone = transformer.TransformerBackbone(**TRANSFORMER_SIZES[name])
     assert backbone.count_params() == PUBLISHED[name]
 

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_plm import transfer
 from keras_plm.tasks.decay_exclusions import (
     exclude_from_weight_decay,
     inner_optimizers,
@@ -67,6 +68,30 @@ def test_single_variables_and_several_optimizers(make_classifier, tmp_path, quic
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert weight_decay_exclusions(again) == [{"pattern": None, "paths": [table.path]}]
     assert table.path not in decayed(again) and len(decayed(again)) > 5
+
+
+@pytest.mark.parametrize("left_out", [None, ["kernel(:0)?$"]])
+def test_they_replace_the_names_of_our_optimizers(left_out, make_classifier, tmp_path, quick):
+    """Those that a model was trained with: `no_decay` alone would bring back others."""
+    model = make_classifier(num_layers=1)
+    optimizer = transfer.bert_optimizer(0.1)
+    optimizer.exclude_from_weight_decay(var_names=left_out)
+    model.compile(optimizer, **quick)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    for variable in again.trainable_variables:
+        variable.assign(np.ones(variable.shape))
+    paths = {variable.path for variable in again.trainable_variables}
+    kernels = {path for path in paths if path.endswith("kernel")}
+    assert decayed(again) == (paths - kernels if left_out else paths)
+
+
+def test_models_that_said_nothing_keep_what_the_optimizer_says(make_classifier):
+    model = make_classifier(num_layers=1)
+    model.compile(transfer.bert_optimizer(0.1))
+    before = weight_decay_exclusions(model)
+    exclude_from_weight_decay(model, None)
+    assert weight_decay_exclusions(model) == before != [{"pattern": None, "paths": []}]
 
 
 def test_what_does_not_fit_is_refused(make_classifier):
