@@ -391,7 +391,8 @@ def test_keras_file_goes_on_training(made, tools, tmp_path, state_of, same, quic
         model.compile(optimizer, **quick)
         logs = [train(model, made.batch) for _ in range(3)]
         assert logs[-1]["loss"] < logs[0]["loss"]
-        assert row.logs in (None, set(logs[0]))
+        assert "skipped_batches" in logs[0]
+        assert row.logs in (None, set(logs[0]) - {"skipped_batches"})
         if row in SYSTEMS.values():
             assert logs[0]["loss"] < 1.2 * len(model.heads) * np.log(300)
     forget(model)

@@ -251,7 +251,7 @@ def _build(model, data):
     if metrics is not None and not metrics.built:
         compute_output_spec(model.compute_metrics, x, y, model.output, sample_weight)
     if loss is not None and not loss.built:
-        loss.build(y, model.output)
+        compute_output_spec(model.compute_loss, x, y, model.output, sample_weight, training=False)
 
 
 def _is_scaled(optimizer):
