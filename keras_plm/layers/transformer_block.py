@@ -1,6 +1,7 @@
 """The block of the original Transformer: norms after the sublayers, or before them."""
 
 import keras
+from keras import ops
 
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.projected_attention import ProjectedAttention
@@ -146,8 +147,10 @@ class TransformerBlock(keras.layers.Layer):
         attended, shares = attended if weights else (attended, None)
         attended = self.attention_dropout(attended, training=training)
         rows = self._after(self.attention_norm, rows + attended)  # (B, R, D)
-        hidden = self.intermediate(self._before(self.feedforward_norm, rows))  # (B, R, F)
-        hidden = self.feedforward_dropout(self.feedforward_output(hidden), training=training)
+        # In one axis: TensorFlow's graphs fuse bias and GELU into products of matrices alone.
+        flat = ops.reshape(self._before(self.feedforward_norm, rows), (-1, rows.shape[-1]))
+        hidden = ops.reshape(self.feedforward_output(self.intermediate(flat)), ops.shape(rows))
+        hidden = self.feedforward_dropout(hidden, training=training)
         rows = self._after(self.feedforward_norm, rows + hidden)  # (B, R, D)
         return (rows, shares) if weights else rows
 

@@ -1,6 +1,7 @@
 """The post-norm block of Transformer-XL and XLNet."""
 
 import keras
+from keras import ops
 
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.replayable_dropout import ReplayableDropout, rematerialise
@@ -131,8 +132,11 @@ class TransformerXLBlock(keras.layers.Layer):
         attended = self.attention.read(rows, projection, visible, same_segment, positions, training)
         attended = self.attention_dropout(attended, training=training)
         rows = self.attention_norm(rows + attended)  # (B, R, D)
-        hidden = self.activation_dropout(self.intermediate(rows), training=training)  # (B, R, F)
-        hidden = self.feedforward_dropout(self.feedforward_output(hidden), training=training)
+        # In one axis: TensorFlow's graphs fuse bias and GELU into products of matrices alone.
+        flat = ops.reshape(rows, (-1, rows.shape[-1]))  # (B R, D)
+        flat = self.activation_dropout(self.intermediate(flat), training=training)  # (B R, F)
+        hidden = ops.reshape(self.feedforward_output(flat), ops.shape(rows))
+        hidden = self.feedforward_dropout(hidden, training=training)
         return self.feedforward_norm(rows + hidden)  # (B, R, D)
 
     def call(

@@ -251,6 +251,9 @@ def take_all_shapes(model, x):
     import tensorflow as tf
 
     model.make_predict_function()
-    trace = getattr(model.predict_function, "get_concrete_function", None)
-    if trace is not None:  # not with `run_eagerly`
-        trace([({name: tf.TensorSpec([None] * a.ndim, a.dtype) for name, a in x.items()},)])
+    function = model.predict_function
+    traces = hasattr(function, "get_concrete_function")  # not with `run_eagerly`
+    if traces and getattr(function, "features_traced", None) != x.keys():
+        specs = {name: tf.TensorSpec([None] * a.ndim, a.dtype) for name, a in x.items()}
+        function.get_concrete_function([(specs,)])
+        function.features_traced = x.keys()

@@ -499,11 +499,15 @@ class Task(keras_hub.models.Task):
 
     def make_predict_function(self, force=False):
         """Make the program that predicts; see `xla_predicts`."""
+        if self.predict_function is not None and not force:
+            return self.predict_function
         with self._xla_as_for_predictions():
             return super().make_predict_function(force)
 
     def make_test_function(self, force=False):
         """Make the program that evaluates; see `xla_predicts`."""
+        if self.test_function is not None and not force:
+            return self.test_function
         with self._xla_as_for_predictions():
             return super().make_test_function(force)
 

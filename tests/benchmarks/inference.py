@@ -7,7 +7,7 @@
 and a text, such as SST-2's. Needs the extra `reference` (torch and transformers).
 
 Cases, each as its user types it, tokenizing included, `sequence_length` 128 and batches of 32:
-    predict_one   `TextClassifier.predict` of one text, warm
+    predict_one   `TextClassifier.predict` of one text, warm: 20 calls a turn
     predict_many  the same of 128 texts; transformers' in batches sorted by length
     embed_many    `TextEmbedder.embed` of these; transformers' with the mean of real tokens
     fit_default   `TextClassifier.fit` on all texts, 3 epochs, without any option; transformers' in

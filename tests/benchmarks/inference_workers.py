@@ -7,7 +7,7 @@ import time
 import numpy as np
 from turns import Turns, keras_product, one_core, torch_product
 
-BATCH, LENGTH, MANY, EPOCHS, AT_ONCE = 32, 128, 128, 3, 8
+BATCH, LENGTH, MANY, ONES, EPOCHS, AT_ONCE = 32, 128, 128, 20, 3, 8
 
 
 class PlainTurns(Turns):
@@ -39,11 +39,13 @@ def serve_calls(settings, call, product, library):
     turns, number = PlainTurns(product), 0
     turns.answer(ready=library)
     while True:
-        own = texts[number % MANY :][:1] if one else texts
-        number += 1
         turns.wait()
-        call(own)
-        turns.finish(texts=len(own), first=first)
+        if not one:
+            call(texts)
+        for _ in range(ONES if one else 0):
+            call([texts[number % MANY]])
+            number += 1
+        turns.finish(texts=ONES if one else MANY, first=first)
 
 
 class TakeTurns:
