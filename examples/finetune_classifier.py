@@ -50,7 +50,7 @@ parser.add_argument("--batch-size", type=int, default=32)
 parser.add_argument("--learning-rate", type=float, default=1e-3, help="for a base model 2e-5")
 parser.add_argument("--sequence-length", type=int, default=64)
 parser.add_argument(
-    "--length-buckets", type=int, nargs="+", metavar="T", help="batches of similar length"
+    "--length-buckets", type=int, nargs="+", metavar="T", help="lengths of batches, not chosen ones"
 )
 parser.add_argument("--limit", type=int, help="use so many training texts only")
 parser.add_argument("--held-out-limit", type=int, help="evaluate on so many texts only")
@@ -131,7 +131,7 @@ classifier.fit(
     batch_size=arguments.batch_size,
     epochs=arguments.epochs,
     validation_data=(list(held_out_texts), list(held_out_labels)),
-    length_buckets=arguments.length_buckets,
+    length_buckets=arguments.length_buckets or "auto",
     verbose=2,
 )
 logits = classifier.predict(list(held_out_texts), batch_size=arguments.batch_size, verbose=0)

@@ -374,6 +374,11 @@ class Task(keras_hub.models.Task):
         split = kw.pop("validation_split", None)
         if split and validation_data is None:
             (x, y, sample_weight), validation_data = ready_data.split(x, y, sample_weight, split)
+        if isinstance(validation_data, tuple) and kw.get("validation_steps") is None:
+            parts = keras.utils.unpack_x_y_sample_weight(validation_data)
+            if isinstance(parts[0], dict):
+                size = kw.pop("validation_batch_size", None) or batch_size
+                validation_data = self._sorted_batches(parts, size)
         shuffled = isinstance(x, dict) and kw.get("shuffle", True) is True
         if length_buckets not in (None, "auto") and not shuffled:
             raise ValueError(
@@ -383,8 +388,6 @@ class Task(keras_hub.models.Task):
         if not isinstance(x, dict):
             kw.setdefault("shuffle", False)  # Keras cannot, and would warn
         elif shuffled:
-            if isinstance(validation_data, tuple):
-                kw.setdefault("validation_batch_size", batch_size)
             arrays, batch_size = (x, y, sample_weight), batch_size or 32
             if length_buckets == "auto":
                 length_buckets = self._length_buckets(x, batch_size, **kw)
@@ -423,12 +426,7 @@ class Task(keras_hub.models.Task):
         if not kw.get("_use_cached_eval_dataset"):
             x, y, sample_weight = self._prepare(x, y, sample_weight)
             if isinstance(x, dict) and kw.get("steps") is None:
-                x = SortedBatches(
-                    (x, y, sample_weight),
-                    self._shapes(batch_size),
-                    cut_left=self._cuts_left and not self.labels_are_positions,
-                    labels_of_tokens=self.outputs_of_tokens,
-                )
+                x = self._sorted_batches((x, y, sample_weight), batch_size)
                 y = sample_weight = batch_size = None
         trainer = keras.Model if isinstance(x, SortedBatches) else self._trainer(x)
         with weights_kept(self):
@@ -477,6 +475,15 @@ class Task(keras_hub.models.Task):
             yield from length_batches.predict(
                 self, x, self._shapes(batch_size), self._cuts_left, callbacks, verbose
             )
+
+    def _sorted_batches(self, arrays, batch_size):
+        """Batches to evaluate on; see `SortedBatches`."""
+        return SortedBatches(
+            arrays,
+            self._shapes(batch_size),
+            cut_left=self._cuts_left and not self.labels_are_positions,
+            labels_of_tokens=self.outputs_of_tokens,
+        )
 
     def _shapes(self, batch_size):
         """The shapes that batches of predictions have."""
