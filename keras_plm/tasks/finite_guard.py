@@ -88,7 +88,7 @@ class FiniteGuard:
             scaled = _is_scaled(model.optimizer)
         with keras.StatelessScope(list(zip(variables, after))):
             finite = _is_finite(model, scaled)
-        kept = {id(variable) for variable in _kept(model)}
+        kept = {id(variable) for variable in _kept(model)} - _step.chosen
         after = [
             ops.where(finite, new, value) if id(variable) in kept else new
             for variable, value, new in zip(variables, before, after)
@@ -121,7 +121,8 @@ class FiniteGuard:
             wrong = tf.cast(tf.logical_not(finite), "float32")
             context = tf.distribute.get_replica_context()
             finite = context.all_reduce(tf.distribute.ReduceOp.SUM, wrong) == 0
-        _put_back(kept, before, finite, replicas)
+        still = [n for n, variable in enumerate(kept) if id(variable) not in _step.chosen]
+        _put_back([kept[n] for n in still], [before[n] for n in still], finite, replicas)
         return self._logs(model, finite)
 
     def _logs(self, model, finite):
@@ -286,7 +287,7 @@ def _watched(optimizer, method, gradients, alone=True):
         alone: bool. Whether the gradients are of the whole batch: then what the optimizer assigns
             without them being finite is what was there.
     """
-    _step.finite = None
+    _step.finite, _step.chosen = None, set()
 
     def watching(*arguments):
         arguments = [list(one) for one in arguments]
@@ -302,8 +303,13 @@ def _watched(optimizer, method, gradients, alone=True):
 
 
 def _choosing(optimizer, finite):
-    """Let an optimizer assign, while the block runs, what is there if `finite` is false."""
+    """Let an optimizer assign, while the block runs, what is there if `finite` is false.
+
+    Its own variables need no more than that (`_step.chosen`); weights may change by other ways too,
+    such as a constraint or Keras's weight decay.
+    """
     assign = optimizer.assign
+    own = {id(variable) for variable in optimizer.variables}
 
     def choosing(name, new):
         plain = getattr(optimizer, name)
@@ -313,6 +319,7 @@ def _choosing(optimizer, finite):
                 return plain(variable, value)  # single rows: see `_put_back`
             old = ops.convert_to_tensor(variable)
             new_value = new(old, ops.cast(value, old.dtype))
+            _step.chosen |= {id(variable)} & own
             return assign(variable, ops.where(finite, new_value, old))
 
         return choose

@@ -183,20 +183,18 @@ def cut_batch(batch, length, whole, at_left, labels_of_tokens):
     Args:
         batch: tuple (x, y, sample_weight).
         length, whole, at_left: as for `cut`.
-        labels_of_tokens: bool. Whether labels and weights (N, T) belong to the tokens.
+        labels_of_tokens: bool. Whether labels and weights (N, T, ...) belong to the tokens.
 
     Returns:
         The same of fewer columns.
     """
     x, *labels = batch
-    if labels_of_tokens:
-        labels = [
-            keras.tree.map_structure(
-                unless_none(lambda a: cut(a, length, whole, at_left) if a.ndim > 1 else a), one
-            )
-            for one in labels
-        ]
-    return (cut(x, length, whole, at_left), *labels)
+    x = cut(x, length, whole, at_left)
+    if not labels_of_tokens:
+        return (x, *labels)
+    columns = slice(whole - length, None) if at_left else slice(length)
+    of_tokens = unless_none(lambda a: a[:, columns] if a.shape[1:2] == (whole,) else a)
+    return (x, *(keras.tree.map_structure(of_tokens, one) for one in labels))
 
 
 def predict(model, x, shapes, cut_left=True, callbacks=None, verbose=0):

@@ -340,3 +340,44 @@ def test_replicas_decide_together(tmp_path):
     assert [one["skipped"] for one in (first, second, third)] == [[0.0], [1.0], [0.0]]
     assert first["values"] == second["values"] != third["values"]
     assert np.isfinite(third["values"]).all()
+
+
+@pytest.mark.parametrize(
+    "name", "Adadelta Adafactor Adagrad Adamax Ftrl Lamb Lion Muon Nadam RMSprop".split()
+)
+def test_any_optimizer_of_keras(name):
+    """Some assign their state by other ways than `Optimizer.assign`."""
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    model.compile(getattr(keras.optimizers, name)(0.1), "mse", run_eagerly=True)
+    guard = FiniteGuard(3)
+    optimizer = model.optimizer
+    optimizer.build(model.trainable_variables)
+    step = keras.Model.train_step.__get__(model)
+    x, y = np.ones((4, 3), "float32"), np.ones((4, 2), "float32")
+
+    def take(x):
+        if BACKEND == "tensorflow":
+            import tensorflow as tf
+
+            return guard.tensorflow_step(model, step, (tf.constant(x), tf.constant(y)))
+        groups = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            optimizer.variables,
+            model.metrics_variables,
+        )
+        state = tuple([variable.value for variable in group] for group in groups)
+        logs, state = guard.jax_step(model, step, state, (x, y, None))
+        for group, values in zip(groups, state):
+            for variable, value in zip(group, values):
+                variable.assign(value)
+        return logs
+
+    values = [np.array(v) for v in (*model.variables, *optimizer.variables)]
+    take(x)
+    before = [np.array(v) for v in (*model.variables, *optimizer.variables)]
+    assert any((a != b).any() for a, b in zip(values, before))
+    take(np.full_like(x, np.nan))
+    for variable, value in zip((*model.variables, *optimizer.variables), before):
+        np.testing.assert_array_equal(np.array(variable), value, err_msg=variable.path)
