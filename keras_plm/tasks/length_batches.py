@@ -23,11 +23,21 @@ class Shapes:
         batch_size: int. The most rows of a batch, B.
         few: bool. Whether XLA compiles a program for every shape.
         fixed: bool. Whether there is but one shape.
+
+    Raises:
+        ValueError: if `batch_size` is no integer of at least 1.
     """
 
     batch_size: int
     few: bool = True
     fixed: bool = False
+
+    def __post_init__(self):
+        size = self.batch_size
+        if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
+            raise ValueError(
+                f"`batch_size` must be an integer of at least 1. Received: batch_size={size!r}."
+            )
 
     def length(self, longest, whole):
         """How long the rows of a batch are.

@@ -487,7 +487,8 @@ class Task(keras_hub.models.Task):
 
     def _shapes(self, batch_size):
         """The shapes that batches of predictions have."""
-        return Shapes(batch_size or 32, few=xla_predicts(self), fixed=self.fixed_shapes)
+        size = 32 if batch_size is None else batch_size
+        return Shapes(size, few=xla_predicts(self), fixed=self.fixed_shapes)
 
     @property
     def _cuts_left(self):

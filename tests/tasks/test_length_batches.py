@@ -50,6 +50,16 @@ def test_lengths_and_rows():
     assert (fixed.length(17, 500), fixed.rows(5)) == (500, 12)
 
 
+@pytest.mark.parametrize("size", [0, -1, True, 2.5, "8"])
+def test_a_batch_size_that_is_none(size, make_classifier):
+    with pytest.raises(ValueError, match="`batch_size` must be an integer of at least 1. Received"):
+        Shapes(size)
+    for call in ("predict", "evaluate"):
+        labels = {"y": [1]} if call == "evaluate" else {}
+        with pytest.raises(ValueError, match="`batch_size` must be an integer of at least 1"):
+            getattr(make_classifier(num_layers=1), call)(["a"], batch_size=size, **labels)
+
+
 @pytest.mark.parametrize("length", range(1, 600))
 def test_at_most_half_as_much_padding_again(length):
     assert length <= round_up(length) <= max(32, 1.5 * length)
