@@ -374,7 +374,8 @@ class Task(keras_hub.models.Task):
         split = kw.pop("validation_split", None)
         if split and validation_data is None:
             (x, y, sample_weight), validation_data = ready_data.split(x, y, sample_weight, split)
-        if isinstance(validation_data, tuple) and kw.get("validation_steps") is None:
+        sortable = trainer is keras.Model and kw.get("validation_steps") is None
+        if sortable and isinstance(validation_data, tuple):
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
             if isinstance(parts[0], dict):
                 size = kw.pop("validation_batch_size", None) or batch_size
