@@ -657,8 +657,8 @@ MUTANTS = (
     Mutant(
         "columns_of_padding_at_the_wrong_side",
         "tasks/length_batches.py",
-        "columns = slice(whole - length, None) if at_left else slice(length)\n    return keras",
-        "columns = slice(length)\n    return keras",
+        "return slice(whole - length, None) if at_left else slice(length)",
+        "return slice(length)",
         ("tasks/test_length_batches.py",),
     ),
     Mutant(

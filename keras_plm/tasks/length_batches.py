@@ -141,8 +141,13 @@ def cut(arrays, length, whole, at_left):
     """
     if length == whole:
         return arrays
-    columns = slice(whole - length, None) if at_left else slice(length)
+    columns = _columns(length, whole, at_left)
     return keras.tree.map_structure(unless_none(lambda array: array[..., columns]), arrays)
+
+
+def _columns(length, whole, at_left):
+    """The columns of whole rows that are left when padding is cut."""
+    return slice(whole - length, None) if at_left else slice(length)
 
 
 def longest_first(rows):
@@ -202,7 +207,7 @@ def cut_batch(batch, length, whole, at_left, labels_of_tokens):
     x = cut(x, length, whole, at_left)
     if not labels_of_tokens:
         return (x, *labels)
-    columns = slice(whole - length, None) if at_left else slice(length)
+    columns = _columns(length, whole, at_left)
     of_tokens = unless_none(lambda a: a[:, columns] if a.shape[1:2] == (whole,) else a)
     return (x, *(keras.tree.map_structure(of_tokens, one) for one in labels))
 
@@ -245,7 +250,7 @@ def predict(model, x, shapes, cut_left=True, callbacks=None, verbose=0):
         outputs = keras.Model.predict_on_batch(model, own)
         outputs = keras.tree.map_structure(lambda one: np.asarray(one)[: len(rows)], outputs)
         callbacks.on_predict_batch_end(step, {"outputs": outputs})
-        yield rows, outputs, slice(whole - length, None) if at_left else slice(length)
+        yield rows, outputs, _columns(length, whole, at_left)
     callbacks.on_predict_end()
 
 
