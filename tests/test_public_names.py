@@ -1,0 +1,109 @@
+"""Every public name, its signature, methods and properties, as before the rooms were laid.
+
+    python tests/test_public_names.py      writes the snapshot anew: only when users may lose a name
+
+What is added or changed since is listed here, so that no rebuilding takes a name away by accident.
+"""
+
+import importlib
+import inspect
+import json
+import re
+from pathlib import Path
+
+import keras_plm
+
+SNAPSHOT = Path(__file__).parent / "fixtures" / "public_names.json"
+ROOMS = (
+    "backbones",
+    "data",
+    "features",
+    "heads",
+    "layers",
+    "metrics",
+    "models",
+    "objectives",
+    "ops",
+    "presets",
+    "tasks",
+    "transfer",
+)
+
+# Names that are gone, with where they are now.
+GONE = {}
+# Names whose signature, methods or properties changed, with what is new.
+CHANGED = {}
+
+
+def public_names():
+    """dict of `room.name` to what a user can rely on."""
+    found = {}
+    for room in ROOMS:
+        module = importlib.import_module(f"keras_plm.{room}")
+        names = getattr(module, "__all__", None) or [
+            name
+            for name, value in vars(module).items()
+            if name[0] != "_" and getattr(value, "__module__", module.__name__) == module.__name__
+        ]
+        for name in names:
+            if not inspect.ismodule(getattr(module, name)):
+                found[f"{room}.{name}"] = described(getattr(module, name))
+    return found
+
+
+def described(value):
+    """The signature of a function; of a class that of its constructor, methods and properties."""
+    if inspect.isclass(value):
+        members = {"__init__": signature(value)}
+        ours = [base for base in value.__mro__ if base.__module__.startswith("keras_plm")]
+        for base in reversed(ours):
+            for name, member in vars(base).items():
+                if name[0] != "_":
+                    members[name] = described_member(member)
+        return members
+    return signature(value) if callable(value) else type(value).__name__
+
+
+def described_member(member):
+    """The signature of a method, or what else it is."""
+    if isinstance(member, (classmethod, staticmethod)):
+        return f"{type(member).__name__} {signature(member.__func__)}"
+    if callable(member):
+        return signature(member)
+    return "property" if isinstance(member, property) else type(member).__name__
+
+
+def signature(function):
+    """The arguments and their defaults."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return "(...)"
+    text = ", ".join(str(one.replace(annotation=inspect.Parameter.empty)) for one in parameters)
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
+
+
+def test_no_public_name_is_lost():
+    before, now = json.loads(SNAPSHOT.read_text("utf-8")), public_names()
+    assert before.keys() - now.keys() == set(GONE)
+    for name, place in GONE.items():
+        room, new = place.rsplit(".", 1)
+        assert hasattr(importlib.import_module(f"keras_plm.{room}"), new), name
+
+
+def test_no_signature_has_changed():
+    before, now = json.loads(SNAPSHOT.read_text("utf-8")), public_names()
+    changed = {name for name in before.keys() & now.keys() if before[name] != now[name]}
+    assert changed == set(CHANGED)
+
+
+def test_the_snapshot_covers_what_is_listed():
+    before = json.loads(SNAPSHOT.read_text("utf-8"))
+    assert {name.split(".")[0] for name in before} == set(ROOMS) <= set(dir(keras_plm))
+    assert before["models.bert"].startswith("tokenizer, size='base'")
+    assert "fit" in before["tasks.Pretrainer"]
+
+
+if __name__ == "__main__":
+    names = json.dumps(public_names(), indent=1, sort_keys=True, ensure_ascii=False)
+    SNAPSHOT.write_text(names + "\n", "utf-8")
