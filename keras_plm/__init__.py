@@ -15,16 +15,21 @@ __version__ = "0.1.0"
 
 _PUBLIC = (
     "backbones",
+    "checkpoints",
     "data",
+    "families",
     "features",
+    "generation",
     "heads",
     "layers",
     "metrics",
     "models",
     "objectives",
     "ops",
+    "preprocessing",
     "presets",
     "tasks",
+    "tokenizers",
     "transfer",
 )
 

@@ -5,6 +5,8 @@ a backend.
 """
 
 import gc
+import gzip
+import json
 import os
 import re
 import sys
@@ -17,7 +19,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # XLA takes seconds for every step that it compiles: it is on where a test is about it (`with_xla`).
 os.environ.setdefault("KERAS_PLM_JIT_COMPILE", "0")
 
-BOOK = Path(__file__).parent / "fixtures" / "botchan.txt"
+FIXTURES = Path(__file__).parent / "fixtures"
+BOOK = FIXTURES / "botchan.txt"
 
 
 def pytest_report_header():
@@ -219,6 +222,113 @@ def corpora(tokenizers, tmp_path_factory):
 def names_in(sentence):
     """The characters of what is written in capitals, such as "Red Shirt"."""
     return [found.span() for found in re.finditer(r"\b[A-Z]\w+(?: [A-Z]\w+)*", sentence)]
+
+
+@pytest.fixture(scope="session")
+def other_tokenizer():
+    """A tokenizer like `tokenizer`, but with other pieces."""
+    from keras_plm import data
+
+    return data.train_tokenizer([BOOK], vocabulary_size=260)
+
+
+@pytest.fixture(scope="session")
+def converted_tokenizer():
+    """dict of tokenizer (a Hugging Face tokenizer.json), texts and their SentencePiece ids."""
+    return json.loads(gzip.decompress((FIXTURES / "tokenizers_json.json.gz").read_bytes()))
+
+
+@pytest.fixture(scope="session")
+def subword_fixture():
+    """dict of files (format -> name -> text), texts, and ids by transformers."""
+    return json.loads(gzip.decompress((FIXTURES / "subword_tokenizers.json.gz").read_bytes()))
+
+
+@pytest.fixture(scope="session")
+def subword_tokenizers(subword_fixture, tmp_path_factory):
+    """dict of the fixture's names to tokenizers made of its files."""
+    from keras_plm.checkpoints import tokenizer_format
+    from keras_plm.checkpoints.conversion import TokenizerFiles
+    from keras_plm.tokenizers import SubwordTokenizer
+    from keras_plm.tokenizers.tokenizer_files import arguments_of_files
+
+    lower = {"lowercase": True}
+    forms = {  # name -> (files, format, settings)
+        "bert_uncased": ("wordpiece", tokenizer_format.BERT, lower),
+        "bert_cased": ("wordpiece", tokenizer_format.BERT, {"lowercase": False}),
+        "bert_with_accents": (
+            "wordpiece",
+            tokenizer_format.BERT,
+            {**lower, "strip_accents": False},
+        ),
+        "bert_whole_chinese": (
+            "wordpiece",
+            tokenizer_format.BERT,
+            {**lower, "split_chinese": False},
+        ),
+        "mpnet": ("mpnet", tokenizer_format.MPNET, lower),
+        "roberta": ("byte_level", tokenizer_format.ROBERTA, {}),
+        "gpt2": ("byte_level", tokenizer_format.GPT2, {}),
+        "gpt2_prefix_space": ("byte_level", tokenizer_format.GPT2, {"add_prefix_space": True}),
+        "gpt": ("gpt", tokenizer_format.GPT, {}),
+        "xlm": ("xlm", tokenizer_format.XLM, {"languages": {"en": 0, "el": 1, "zh": 2}}),
+        "xlm_cased": ("xlm", tokenizer_format.XLM, {"lowercase": False}),
+    }
+    folder = tmp_path_factory.mktemp("subwords")
+    for name, files in subword_fixture["files"].items():
+        (folder / name).mkdir()
+        for file, text in files.items():
+            (folder / name / file).write_bytes(text.encode())
+    found = {}
+    for name, (files, form, settings) in forms.items():
+        _, arguments = arguments_of_files(
+            TokenizerFiles(
+                form.kind,
+                {role: folder / files / file for role, file in form.files[0].items()},
+                {**form.settings, **settings},
+                form.layout,
+                form.special,
+            )
+        )
+        found[name] = SubwordTokenizer(**arguments)
+    return found
+
+
+# === A checkpoint as others write it ===
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """What transformers computed: see tests/fixtures/make_xlnet_checkpoints.py."""
+    with np.load(FIXTURES / "xlnet_checkpoints.npz", allow_pickle=False) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="session")
+def cases(reference):
+    """The config, the names of the tensors and their shapes, by case."""
+    return json.loads(str(reference["cases"]))
+
+
+@pytest.fixture
+def make_directory(reference, cases, tmp_path):
+    """A function that writes the directory that transformers saved in one of the cases."""
+
+    from safetensors.numpy import save_file
+
+    def make_directory(case, name="hugging_face", change=None, **changes):
+        directory = tmp_path / name
+        directory.mkdir()
+        names = cases[case]["names"]
+        arrays = {key: reference[f"weights/{stored}"] for key, stored in names.items()}
+        if change is not None:
+            change(arrays)
+        config = {**cases[case]["config"], **changes}
+        (directory / "config.json").write_text(json.dumps(config))
+        save_file(arrays, directory / "model.safetensors", metadata={"format": "pt"})
+        return directory
+
+    return make_directory
 
 
 # === Tiny models ===

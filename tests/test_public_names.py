@@ -30,7 +30,7 @@ ROOMS = (
 )
 
 # Names that are gone, with where they are now.
-GONE = {}
+GONE = {"tasks.extend_vocabulary": "transfer.extend_vocabulary"}
 # Names whose signature, methods or properties changed, with what is new.
 CHANGED = {}
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from keras_plm.backbones import weights_file
 from keras_plm.backbones.transformer import TransformerBackbone
-from keras_plm.presets.array_check import check_arrays
-from keras_plm.presets.keras_hub_models import (
+from keras_plm.checkpoints.conversion import check_arrays
+from keras_plm.checkpoints.families.keras_hub_models import (
     HUB_MODELS,
     check_overrides,
     hub_arguments,

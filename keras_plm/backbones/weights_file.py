@@ -7,8 +7,8 @@ from collections import Counter
 import keras
 import numpy as np
 
-from keras_plm.presets.array_check import check_arrays
-from keras_plm.presets.h5_arrays import describe_weights_file
+from keras_plm.checkpoints.conversion import check_arrays
+from keras_plm.checkpoints.h5_arrays import describe_weights_file
 
 
 def check_weights_file(path, expected, converts_floats=False):

@@ -9,8 +9,7 @@ import sys
 import grain
 import numpy as np
 
-from keras_plm.data.row_builders import ROW_BUILDERS
-from keras_plm.data.token_sampling import TokenSampler
+from keras_plm.data.rows.row_builders import ROW_BUILDERS
 
 READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=16)
 
@@ -190,3 +189,33 @@ def _check_shard(shard, batch_size):
             f"Received: batch_size={batch_size}, shard={shard!r}"
         )
     return index, count
+
+
+class TokenSampler:
+    """Draws tokens of a corpus's documents uniformly.
+
+    Args:
+        corpus: a `Corpus`, or a part of one, whose documents alone are drawn from.
+    """
+
+    def __init__(self, corpus):
+        documents = np.asarray(corpus.documents)
+        offsets = np.asarray(corpus.document_offsets)
+        begins, ends = offsets[documents], offsets[documents + 1]
+        self._corpus = corpus
+        self._stops = np.cumsum(ends - begins)  # tokens up to the end of each document
+        self._shifts = ends - self._stops
+
+    def __call__(self, uniform):
+        """Turns uniform random numbers into tokens.
+
+        Args:
+            uniform: array of any shape, in [0, 1).
+
+        Returns:
+            int32 array of the same shape: token ids.
+        """
+        number = (uniform * self._stops[-1]).astype("int64")
+        document = np.searchsorted(self._stops, number, side="right")
+        token_ids = np.asarray(self._corpus.token_ids)  # a plain view: memmap's indexing is slow
+        return token_ids[number + self._shifts[document]].astype("int32")

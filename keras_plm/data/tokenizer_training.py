@@ -6,9 +6,9 @@ import re
 
 import sentencepiece
 
-from keras_plm.data.sentence_piece_tokenizer import SentencePieceTokenizer
-from keras_plm.data.subword_training import train_byte_level, train_wordpiece
-from keras_plm.data.text_files import read_documents, text_paths
+from keras_plm.data.corpus.text_files import read_documents, text_paths
+from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
+from keras_plm.tokenizers.subword_training import train_byte_level, train_wordpiece
 
 CONTROL_PIECES = ["<cls>", "<sep>", "<pad>", "<mask>", "<eod>"]  # ids 3 to 7
 USER_DEFINED_PIECES = ["<eop>", ".", "(", ")", '"', "-", "–", "£", "€"]  # ids 8 to 16

@@ -2,7 +2,8 @@
 
 import keras
 from keras import ops
-from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
+from keras_plm.ops.keras_internals import in_symbolic_scope
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")

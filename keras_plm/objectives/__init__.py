@@ -5,17 +5,17 @@ from keras_plm.objectives.corruption import ALL_MASK, Corruption
 from keras_plm.objectives.masked_modeling import MaskedModeling
 from keras_plm.objectives.masked_permutation_modeling import MaskedPermutationModeling
 from keras_plm.objectives.mixture import Mixture
-from keras_plm.objectives.ngram_selection import NgramSelection
 from keras_plm.objectives.objective import Objective
 from keras_plm.objectives.objective_sum import ObjectiveSum
 from keras_plm.objectives.permutation_modeling import PermutationModeling
 from keras_plm.objectives.prefix_modeling import PrefixModeling
 from keras_plm.objectives.random_order_masking import RandomOrderMasking
-from keras_plm.objectives.random_selection import RandomSelection
-from keras_plm.objectives.selection import Selection
+from keras_plm.objectives.selection.ngram_selection import NgramSelection
+from keras_plm.objectives.selection.random_selection import RandomSelection
+from keras_plm.objectives.selection.selection import Selection
+from keras_plm.objectives.selection.span_sampling import sample_spans
+from keras_plm.objectives.selection.span_selection import SpanSelection
 from keras_plm.objectives.sentence_pair import SentencePair
-from keras_plm.objectives.span_sampling import sample_spans
-from keras_plm.objectives.span_selection import SpanSelection
 
 __all__ = [
     "ALL_MASK",

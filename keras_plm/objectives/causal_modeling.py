@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.objectives.batch_checks import check_arrays
+from keras_plm.checks import check_arrays
 from keras_plm.objectives.languages import (
     check_language_exponent,
     check_languages,

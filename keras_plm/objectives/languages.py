@@ -1,6 +1,6 @@
 """What objectives over several languages share: how often each is read, and which tokens have."""
 
-from keras_plm.objectives.batch_checks import check_arrays
+from keras_plm.checks import check_arrays
 
 
 def check_language_exponent(exponent):

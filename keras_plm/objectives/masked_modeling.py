@@ -21,18 +21,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from keras_plm.objectives.batch_checks import check_arrays, check_vocabulary
+from keras_plm.checks import check_arrays, check_vocabulary
 from keras_plm.objectives.corruption import Corruption
 from keras_plm.objectives.languages import (
     check_language_exponent,
     check_languages,
     language_row_settings,
 )
-from keras_plm.objectives.objective import Objective
-from keras_plm.objectives.random_selection import RandomSelection
-from keras_plm.objectives.selection import Selection
+from keras_plm.objectives.objective import Objective, gather_targets
+from keras_plm.objectives.selection.random_selection import RandomSelection
+from keras_plm.objectives.selection.selection import Selection
 from keras_plm.objectives.span_boundary import span_boundaries
-from keras_plm.objectives.target_gathering import gather_targets
 
 ROWS_AT_ONCE = 256  # enough that numpy's calls do not count, few enough for the caches
 BOUNDARY_FEATURES = ("left_positions", "right_positions", "span_offsets")

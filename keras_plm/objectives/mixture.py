@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.objectives.given_numbers import GivenNumbers
 from keras_plm.objectives.joint_objective import JointObjective
+from keras_plm.objectives.objective import DrawnNumbers
 
 LARGEST_WEIGHT = 1e6
 
@@ -101,7 +101,7 @@ class Mixture(JointObjective):
         objective, num_rows = self.objectives[part], len(batch["token_ids"])
         uniform = rng.random((num_rows, self.draws_per_row))[:, : objective.draws_per_row]
         rest = {name: value for name, value in batch.items() if name != "part"}
-        x, made, made_weight = objective(rest, GivenNumbers(uniform))
+        x, made, made_weight = objective(rest, DrawnNumbers(uniform))
         y, sample_weight = {}, {}
         for name in self.head_names:
             shape = (num_rows, *self.target_shape(name))

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from keras_plm.objectives.settings import Settings
 
 
@@ -12,9 +14,9 @@ class Objective(Settings, ABC):
     """Base of all objectives: a frozen dataclass of settings, called on batches of ready rows.
 
     A concrete objective names its row builder in `rows` (a key of the table in
-    `keras_plm/data/row_builders.py`) and draws its random numbers row after row, all of them, as
-    `rng.random((B, draws_per_row))` does. So the numbers of row b do not depend on how many other
-    rows are made beside it, and a shard of a batch is exactly a slice of the whole batch.
+    `keras_plm/data/rows/row_builders.py`) and draws its random numbers row after row, all of them,
+    as `rng.random((B, draws_per_row))` does. So the numbers of row b do not depend on how many
+    other rows are made beside it, and a shard of a batch is exactly a slice of the whole batch.
 
     Attributes:
         rows: str. The row builder.
@@ -91,3 +93,59 @@ class Objective(Settings, ABC):
                 f"{type(self).__name__} has the heads {list(self.head_names)}. Received: "
                 f"name={name!r}"
             )
+
+
+class DrawnNumbers:
+    """Hands out the rows of a table of uniform random numbers, as a generator would.
+
+    An objective draws `rng.random((rows, draws_per_row))`, block after block of rows. A part of a
+    sum gets its own columns of the whole row's numbers this way, so a row of the sum depends on
+    its own numbers only.
+
+    Args:
+        uniform: (B, N) float in [0, 1).
+
+    Raises:
+        ValueError: from `random`, if another shape or more rows are asked for than are left.
+    """
+
+    def __init__(self, uniform):
+        self._uniform = uniform
+        self._next = 0
+
+    def random(self, shape):
+        """The next `shape[0]` rows.
+
+        Args:
+            shape: (rows, N).
+        """
+        begin, end = self._next, self._next + shape[0]
+        num_rows, num_columns = self._uniform.shape
+        if len(shape) != 2 or shape[1] != num_columns or end > num_rows:
+            raise ValueError(
+                f"There are {num_rows - begin} rows of {num_columns} numbers left. Received: "
+                f"shape={shape}"
+            )
+        self._next = end
+        return self._uniform[begin:end]
+
+
+def gather_targets(token_ids, targets, num_predict):
+    """Lists the targets of each row in ascending positions, padded to `num_predict`.
+
+    Args:
+        token_ids: (B, T) int32.
+        targets: (B, T) bool, at most `num_predict` per row.
+        num_predict: P.
+
+    Returns:
+        target_positions (B, P) int32 (0 where unused), target ids (B, P) int32 (0 where unused),
+        weights (B, P) float32 (1 for a target, 0 where unused).
+    """
+    shape = (len(targets), num_predict)
+    positions, weights = np.zeros(shape, "int32"), np.zeros(shape, "float32")
+    token_targets = np.zeros(shape, "int32")
+    used = np.arange(num_predict) < targets.sum(axis=1)[:, None]  # (B, P)
+    rows, columns = np.nonzero(targets)  # row by row, ascending
+    positions[used], token_targets[used], weights[used] = columns, token_ids[rows, columns], 1
+    return positions, token_targets, weights

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.objectives.given_numbers import GivenNumbers
 from keras_plm.objectives.joint_objective import JointObjective
+from keras_plm.objectives.objective import DrawnNumbers
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class ObjectiveSum(JointObjective):
         ends = np.cumsum([objective.draws_per_row for objective in self.objectives])
         x, hidden, y, sample_weight = {}, {}, {}, {}
         for objective, end in zip(self.objectives, ends):
-            numbers = GivenNumbers(uniform[:, end - objective.draws_per_row : end])
+            numbers = DrawnNumbers(uniform[:, end - objective.draws_per_row : end])
             part_x, part_y, part_weight = objective(batch, numbers)
             x |= part_x
             hidden |= part_x if objective.hides else {}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.objectives.given_numbers import GivenNumbers
+from keras_plm.objectives.objective import DrawnNumbers
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def draw_targets(masking, batch, rng):
     """
     own, slots = masking.draws_per_row, masking.num_predict
     uniform = rng.random((len(batch["token_ids"]), own + slots))
-    x, y, sample_weight = masking(batch, GivenNumbers(uniform[:, :own]))
+    x, y, sample_weight = masking(batch, DrawnNumbers(uniform[:, :own]))
     positions, weights = x["target_positions"], sample_weight["tokens"]
     used = weights > 0
     corrupted = np.where(used, np.take_along_axis(x["token_ids"], positions, axis=1), 0)

@@ -22,9 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.objectives.objective import Objective
-from keras_plm.objectives.span_sampling import SPAN_UNITS, sample_spans
-from keras_plm.objectives.target_gathering import gather_targets
+from keras_plm.objectives.objective import Objective, gather_targets
+from keras_plm.objectives.selection.span_sampling import SPAN_UNITS, sample_spans
 
 FUNCTIONAL_PER_ROW = 3  # SEP, SEP, CLS
 ROWS_AT_ONCE = 128  # arrays of more rows leave the caches, and their memory is made anew every time

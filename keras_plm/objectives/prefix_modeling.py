@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.objectives.batch_checks import check_arrays
+from keras_plm.checks import check_arrays
 from keras_plm.objectives.masking_objective import MaskingObjective
 
 # The segments of the first and of the second text, so that the model knows the pattern.

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from keras_plm.objectives.batch_checks import check_arrays
+from keras_plm.checks import check_arrays
 from keras_plm.objectives.objective import Objective
 
 NEGATIVES = ("random", "swapped", "reply")

@@ -6,10 +6,8 @@ from keras_plm.ops.factorised_position import (
     position_basis,
     sinusoid_frequencies,
 )
-from keras_plm.ops.gathering import gather_rows
-from keras_plm.ops.relative_buckets import relative_buckets
-from keras_plm.ops.relative_position import relative_gather, relative_shift
-from keras_plm.ops.summary_row import summary_row
+from keras_plm.ops.relative_position import relative_buckets, relative_gather, relative_shift
+from keras_plm.ops.rows import gather_rows, summary_row
 from keras_plm.ops.visibility import content_visibility, query_visibility
 
 __all__ = [

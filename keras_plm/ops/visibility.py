@@ -14,7 +14,7 @@ query mask (arXiv:1906.08237, section 2.3 and figure 2), BERT's (order 0 everywh
 
 from keras import ops
 
-from keras_plm.ops.gathering import gather_rows
+from keras_plm.ops.rows import gather_rows
 
 
 def content_visibility(

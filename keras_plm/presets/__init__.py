@@ -1,10 +1,10 @@
 """Where the parts of a preset are, and under which names: by name, of ours, or of others."""
 
+from keras_plm.checkpoints.export import export_huggingface
+from keras_plm.checkpoints.released_checkpoint import ReleasedCheckpoint, open_checkpoint
+from keras_plm.families import TRANSFORMER_SIZES, num_parameters
 from keras_plm.presets.catalogue import Preset, list_presets
-from keras_plm.presets.export import export_huggingface
 from keras_plm.presets.location import cache_directory, find_preset
-from keras_plm.presets.released_checkpoint import ReleasedCheckpoint, open_checkpoint
-from keras_plm.presets.transformer_sizes import TRANSFORMER_SIZES, num_parameters
 
 __all__ = [
     "ReleasedCheckpoint",
@@ -23,7 +23,7 @@ __all__ = [
 def __getattr__(name):
     """Hand on what needs models from above, when it is asked for: the one import upwards."""
     if name == "extend_vocabulary":
-        from keras_plm.tasks.vocabulary_extension import extend_vocabulary
+        from keras_plm.transfer.vocabulary_extension import extend_vocabulary
 
         return extend_vocabulary
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

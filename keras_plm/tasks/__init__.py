@@ -1,10 +1,12 @@
 """Generic tasks: one class serves all backbones."""
 
-from keras_plm.tasks.beam_search import BeamSearch
+from keras_plm.generation.beam_search import BeamSearch
+from keras_plm.generation.choice_scoring import Choice
+from keras_plm.preprocessing.choice_preprocessor import ChoicePreprocessor
+from keras_plm.preprocessing.span_preprocessor import SpanPreprocessor, SpanWindow
+from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
+from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
 from keras_plm.tasks.causal_lm import CausalLM
-from keras_plm.tasks.checkpoint import Checkpoint, resume
-from keras_plm.tasks.choice_preprocessor import ChoicePreprocessor
-from keras_plm.tasks.choice_scoring import Choice
 from keras_plm.tasks.masked_lm import Filling, MaskedLM
 from keras_plm.tasks.multiple_choice import MultipleChoice
 from keras_plm.tasks.permutation_lm import PermutationLM, TextScore
@@ -12,15 +14,12 @@ from keras_plm.tasks.prefix_lm import PrefixLM
 from keras_plm.tasks.pretrainer import Pretrainer
 from keras_plm.tasks.span_decoding import Answer, AnswerSpan
 from keras_plm.tasks.span_extractor import SpanExtractor
-from keras_plm.tasks.span_preprocessor import SpanPreprocessor, SpanWindow
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.text_classifier import TextClassifier
 from keras_plm.tasks.text_embedder import TextEmbedder
-from keras_plm.tasks.text_preprocessor import TextPreprocessor
 from keras_plm.tasks.text_regressor import TextRegressor
 from keras_plm.tasks.token_classifier import TokenClassifier
-from keras_plm.tasks.vocabulary_extension import extend_vocabulary
-from keras_plm.tasks.word_preprocessor import WordPreprocessor
+from keras_plm.tasks.training.checkpoint import Checkpoint, resume
 
 __all__ = [
     "Answer",
@@ -47,6 +46,5 @@ __all__ = [
     "TextScore",
     "TokenClassifier",
     "WordPreprocessor",
-    "extend_vocabulary",
     "resume",
 ]

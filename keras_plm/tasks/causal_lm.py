@@ -4,21 +4,21 @@ import keras
 import numpy as np
 
 from keras_plm.backbones import TransformerBackbone
-from keras_plm.data.planned_rows import SEPARATORS
-from keras_plm.tasks.causal_sampling import (
+from keras_plm.data.rows.planned_rows import SEPARATORS
+from keras_plm.generation.causal import (
     CausalPrograms,
     Writing,
     batches_of,
     check_batch_size,
     rows_of,
 )
-from keras_plm.tasks.choice_scoring import ChoiceScoring, encoded_choices
-from keras_plm.tasks.length_batches import Shapes, plan
+from keras_plm.generation.choice_scoring import ChoiceScoring, encoded_choices
+from keras_plm.generation.sampling import beams, single_results, texts_written, until_stop
+from keras_plm.generation.text_ids import TextIds
 from keras_plm.tasks.permutation_lm import TextScore
-from keras_plm.tasks.sampling import beams_of, texts_written, unpacked, until_stop
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
 from keras_plm.tasks.task_graph import text_inputs
-from keras_plm.tasks.text_ids import TextIds
+from keras_plm.tasks.training.length_batches import Shapes, plan
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -211,20 +211,20 @@ class CausalLM(TargetTask):
             written += behind
         starts = [[]] * len(prompts) if strip_prompt else prompts
         results = [
-            [self._text.decode(start + until_stop(ids, stop_ids), as_text) for ids in beams_of(one)]
+            [self._text.decode(start + until_stop(ids, stop_ids), as_text) for ids in beams(one)]
             for start, one in zip(starts, written)
         ]
-        results = unpacked(results, written)
+        results = single_results(results, written)
         if not return_scores:
             return results
         pairs = [
             (before + prompt, _with_stop(ids, stop_ids))
             for prompt, one in zip(prompts, written)
-            for ids in beams_of(one)
+            for ids in beams(one)
         ]
         found = iter(self._score(pairs, batch_size))
-        scores = [[float(next(found).sum()) for _ in beams_of(one)] for one in written]
-        return results, unpacked(scores, written)
+        scores = [[float(next(found).sum()) for _ in beams(one)] for one in written]
+        return results, single_results(scores, written)
 
     def score(self, texts, prompts=None, prefix=None, batch_size=8):
         """The log-likelihood of every token of texts, in one pass.

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 
 from keras_plm.backbones import XLNetBackbone
-from keras_plm.tasks.length_batches import longest_first, take_all_shapes
-from keras_plm.tasks.masked_text import each_token_masked, log_softmax, rows_with_masks
+from keras_plm.preprocessing.masked_text import each_token_masked, log_softmax, rows_with_masks
 from keras_plm.tasks.target_task import TargetTask, target_head
 from keras_plm.tasks.task import weights_kept
 from keras_plm.tasks.task_graph import text_inputs
+from keras_plm.tasks.training.length_batches import longest_first, take_all_shapes
 
 
 class Filling(NamedTuple):

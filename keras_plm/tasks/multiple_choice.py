@@ -4,13 +4,17 @@ import keras
 import numpy as np
 
 from keras_plm.layers import RowsToChoices
-from keras_plm.tasks.auxiliary_loss import with_auxiliary_loss
-from keras_plm.tasks.choice_preprocessor import ChoicePreprocessor
-from keras_plm.tasks.label_checks import check_class_ids, check_weights
-from keras_plm.tasks.optimizers import default_optimizer
-from keras_plm.tasks.several_rows import checked_rows, inputs_of_several
+from keras_plm.preprocessing.choice_preprocessor import ChoicePreprocessor
 from keras_plm.tasks.task import Task
-from keras_plm.tasks.task_graph import summary_head, text_summary
+from keras_plm.tasks.task_graph import (
+    checked_rows,
+    inputs_of_several,
+    summary_head,
+    text_summary,
+    with_auxiliary_loss,
+)
+from keras_plm.tasks.training.label_checks import check_class_ids, check_weights
+from keras_plm.tasks.training.optimizers import default_optimizer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")

@@ -8,14 +8,14 @@ import numpy as np
 
 from keras_plm import features as contract
 from keras_plm.backbones import XLNetBackbone
+from keras_plm.generation.canvas import BLANK, lay_out_batches, permutations
+from keras_plm.generation.permutation import Decoding, PermutationPrograms
+from keras_plm.generation.sampling import beams, until_stop
+from keras_plm.generation.text_ids import TextIds
 from keras_plm.heads import MaskedLMHead
-from keras_plm.tasks.length_batches import longest_first
-from keras_plm.tasks.optimizers import default_optimizer
-from keras_plm.tasks.permutation_canvas import BLANK, lay_out_batches, permutations
-from keras_plm.tasks.permutation_sampling import Decoding, PermutationPrograms
-from keras_plm.tasks.sampling import beams_of, until_stop
 from keras_plm.tasks.task import Task
-from keras_plm.tasks.text_ids import TextIds
+from keras_plm.tasks.training.length_batches import longest_first
+from keras_plm.tasks.training.optimizers import default_optimizer
 
 _FEATURES = ("token_ids", "padding_mask", "segment_ids", "order", "target_positions")
 
@@ -210,7 +210,7 @@ class PermutationLM(Task):
         fillings, scores = self._programs.fill_batches(batches, decoding, return_scores)
         results = []
         for row, places, filling in zip(rows, targets, fillings):
-            whole = [_put(row, places, ids) for ids in beams_of(filling)]
+            whole = [_put(row, places, ids) for ids in beams(filling)]
             texts_of_row = [self._text.decode(ids, as_text) for ids in whole]
             results.append(texts_of_row if filling.ndim == 2 else texts_of_row[0])
         return (results, scores) if return_scores else results
@@ -272,7 +272,7 @@ class PermutationLM(Task):
         results = []
         for prompt, filling in zip(prompts, fillings):
             start = [] if strip_prompt else prompt
-            continued = [start + until_stop(ids, stop_ids) for ids in beams_of(filling)]
+            continued = [start + until_stop(ids, stop_ids) for ids in beams(filling)]
             texts = [self._text.decode(ids, as_text) for ids in continued]
             results.append(texts if filling.ndim == 2 else texts[0])
         return results

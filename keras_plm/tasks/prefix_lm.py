@@ -4,13 +4,13 @@ import keras
 import numpy as np
 
 from keras_plm.backbones import TransformerBackbone
+from keras_plm.generation.causal import Writing, batches_of
+from keras_plm.generation.prefix import PrefixPrograms
+from keras_plm.generation.sampling import beams, single_results, texts_written, until_stop
+from keras_plm.generation.text_ids import TextIds
 from keras_plm.objectives.prefix_modeling import SEGMENTS
-from keras_plm.tasks.causal_sampling import Writing, batches_of
-from keras_plm.tasks.prefix_sampling import PrefixPrograms
-from keras_plm.tasks.sampling import beams_of, texts_written, unpacked, until_stop
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
 from keras_plm.tasks.task_graph import text_inputs
-from keras_plm.tasks.text_ids import TextIds
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -179,7 +179,6 @@ class PrefixLM(TargetTask):
             result = self._programs.write(batch, max_length, writing, self._segments, mask_id)
             written += texts_written(result)[:count]
         results = [
-            [text.decode(until_stop(ids, stop_ids), True) for ids in beams_of(one)]
-            for one in written
+            [text.decode(until_stop(ids, stop_ids), True) for ids in beams(one)] for one in written
         ]
-        return unpacked(results, written)
+        return single_results(results, written)

@@ -7,11 +7,11 @@ from keras_plm.data.examples import Examples
 from keras_plm.layers import SegmentMemory, UpdateSegmentMemory
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.objectives import Objective
-from keras_plm.tasks import ready_data
-from keras_plm.tasks.label_checks import check_targets
-from keras_plm.tasks.optimizers import default_optimizer
-from keras_plm.tasks.target_training import target_losses, target_metrics
 from keras_plm.tasks.task import Task
+from keras_plm.tasks.training import prepared_data
+from keras_plm.tasks.training.defaults import target_losses, target_metrics
+from keras_plm.tasks.training.label_checks import check_targets
+from keras_plm.tasks.training.optimizers import default_optimizer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -164,7 +164,7 @@ class Pretrainer(Task):
         if isinstance(data, Examples):
             self._check_examples(data)
             batch_size, steps = data.local_batch_size, steps or data.steps_per_epoch
-            ready_data.check(self, data.batch_at(data.start))
+            prepared_data.check(self, data.batch_at(data.start))
         else:
             batch_size = None
         if self.memory is not None:

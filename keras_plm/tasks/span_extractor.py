@@ -7,13 +7,12 @@ from keras_plm.heads import BeamSpanHead, SpanHead
 from keras_plm.heads.span_head import NEVER
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import summary_row
-from keras_plm.tasks.label_checks import check_weights
-from keras_plm.tasks.optimizers import default_optimizer
+from keras_plm.preprocessing.span_preprocessor import SpanPreprocessor
 from keras_plm.tasks.span_decoding import decode_answers
-from keras_plm.tasks.span_positions import check_positions
-from keras_plm.tasks.span_preprocessor import SpanPreprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
+from keras_plm.tasks.training.label_checks import check_positions, check_weights
+from keras_plm.tasks.training.optimizers import default_optimizer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")

@@ -3,10 +3,10 @@
 import keras
 
 from keras_plm.heads import MaskedLMHead
-from keras_plm.tasks.label_checks import check_targets
-from keras_plm.tasks.optimizers import default_optimizer
-from keras_plm.tasks.target_training import target_losses, target_metrics
 from keras_plm.tasks.task import Task
+from keras_plm.tasks.training.defaults import target_losses, target_metrics
+from keras_plm.tasks.training.label_checks import check_targets
+from keras_plm.tasks.training.optimizers import default_optimizer
 
 
 class TargetTask(Task):

@@ -12,16 +12,20 @@ from keras_plm import features as contract
 from keras_plm import files
 from keras_plm.backbones.preset_directory import CONFIG_FILE
 from keras_plm.backbones.quantization import check_saveable
-from keras_plm.tasks import length_batches, ready_data, task_preset
-from keras_plm.tasks.compiled_programs import runs_on_cpu, xla_is_allowed, xla_predicts
-from keras_plm.tasks.decay_exclusions import exclude_from_weight_decay, weight_decay_exclusions
-from keras_plm.tasks.finite_guard import SKIPPED, FiniteGuard, StopAfterSkips
-from keras_plm.tasks.label_checks import check_class_weight
-from keras_plm.tasks.length_batches import Shapes, SortedBatches, row_lengths
+from keras_plm.generation.compiled_programs import runs_on_cpu, xla_is_allowed, xla_predicts
+from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
+from keras_plm.tasks import task_preset
 from keras_plm.tasks.quantized_layers import quantize_layers, quantized_layers
-from keras_plm.tasks.shuffled_batches import ShuffledBatches, choose_lengths
-from keras_plm.tasks.tensorflow_batches import fed
-from keras_plm.tasks.text_preprocessor import TextPreprocessor
+from keras_plm.tasks.training import length_batches, prepared_data
+from keras_plm.tasks.training.decay_exclusions import (
+    exclude_from_weight_decay,
+    weight_decay_exclusions,
+)
+from keras_plm.tasks.training.finite_guard import SKIPPED, FiniteGuard, StopAfterSkips
+from keras_plm.tasks.training.label_checks import check_class_weight
+from keras_plm.tasks.training.length_batches import Shapes, SortedBatches, row_lengths
+from keras_plm.tasks.training.shuffled_batches import ShuffledBatches, choose_lengths
+from keras_plm.tasks.training.tensorflow_batches import as_tf_dataset
 
 # How many steps of training take as long as XLA needs to compile one, about: MiniLM with 32 rows of
 # 64 tokens takes 12 on a CPU (docs/performance.md); an accelerator takes milliseconds for a step.
@@ -366,14 +370,14 @@ class Task(keras_hub.models.Task):
         check_class_weight(kw.get("class_weight"), getattr(self, "num_classes", None))
         x, y, sample_weight = self._prepare(x, y, sample_weight)
         trainer = self._trainer(x)
-        validation_data = ready_data.prepare_validation(
+        validation_data = prepared_data.prepare_validation(
             self, validation_data, mapped=trainer is not keras.Model
         )
         if trainer is keras.Model and isinstance(validation_data, grain.MapDataset):
             kw.setdefault("validation_steps", len(validation_data))  # Keras would not ask
         split = kw.pop("validation_split", None)
         if split and validation_data is None:
-            (x, y, sample_weight), validation_data = ready_data.split(x, y, sample_weight, split)
+            (x, y, sample_weight), validation_data = prepared_data.split(x, y, sample_weight, split)
         sortable = trainer is keras.Model and kw.get("validation_steps") is None
         if sortable and isinstance(validation_data, tuple):
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
@@ -411,11 +415,11 @@ class Task(keras_hub.models.Task):
         with weights_kept(self):
             return trainer.fit(
                 self,
-                x=fed(x),
+                x=as_tf_dataset(x),
                 y=y,
                 batch_size=batch_size,
                 sample_weight=sample_weight,
-                validation_data=fed(validation_data),
+                validation_data=as_tf_dataset(validation_data),
                 **kw,
             )
 
@@ -432,7 +436,12 @@ class Task(keras_hub.models.Task):
         trainer = keras.Model if isinstance(x, SortedBatches) else self._trainer(x)
         with weights_kept(self):
             return trainer.evaluate(
-                self, x=fed(x), y=y, batch_size=batch_size, sample_weight=sample_weight, **kw
+                self,
+                x=as_tf_dataset(x),
+                y=y,
+                batch_size=batch_size,
+                sample_weight=sample_weight,
+                **kw,
             )
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
@@ -448,7 +457,7 @@ class Task(keras_hub.models.Task):
         if not isinstance(x, dict) or steps is not None:
             options = dict(batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
             with weights_kept(self):
-                return self._trainer(x).predict(self, x=fed(x), **options)
+                return self._trainer(x).predict(self, x=as_tf_dataset(x), **options)
         number, *_, whole = np.shape(x["token_ids"])
         found = None
         of_tokens = [
@@ -567,7 +576,7 @@ class Task(keras_hub.models.Task):
 
     def _prepare(self, x, y=None, sample_weight=None, labelled=True):
         """Data that are ready and checked."""
-        return ready_data.prepare(self, x, y, sample_weight, labelled)
+        return prepared_data.prepare(self, x, y, sample_weight, labelled)
 
     def check_y(self, x, y, sample_weight):
         """Refuse labels and weights that the model cannot take. The base checks nothing.

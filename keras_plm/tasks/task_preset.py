@@ -7,8 +7,8 @@ import os
 from keras_plm import files, presets
 from keras_plm.backbones import Backbone
 from keras_plm.files import write_json
+from keras_plm.preprocessing.preprocessor import PREPROCESSOR_FILE, preprocessor_arguments
 from keras_plm.tasks.heads_file import read_checkpoint_heads, read_heads, write_heads
-from keras_plm.tasks.preprocessor import PREPROCESSOR_FILE, preprocessor_arguments
 from keras_plm.tasks.quantized_layers import quantize_layers, quantized_layers
 
 TASK_FILE = "task.json"

@@ -4,17 +4,19 @@ import keras
 import numpy as np
 
 from keras_plm.metrics import PearsonCorrelation, SpearmanCorrelation
-from keras_plm.tasks.auxiliary_loss import with_auxiliary_loss
-from keras_plm.tasks.label_checks import check_weights, numbers
-from keras_plm.tasks.optimizers import default_optimizer
-from keras_plm.tasks.several_rows import (
+from keras_plm.tasks.task import Task
+from keras_plm.tasks.task_graph import (
     checked_rows,
     in_both_orders,
     inputs_of_several,
     sum_of_several,
+    summary_head,
+    text_inputs,
+    text_summary,
+    with_auxiliary_loss,
 )
-from keras_plm.tasks.task import Task
-from keras_plm.tasks.task_graph import summary_head, text_inputs, text_summary
+from keras_plm.tasks.training.label_checks import check_weights, numbers
+from keras_plm.tasks.training.optimizers import default_optimizer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")

@@ -5,16 +5,16 @@ import logging
 import keras
 import numpy as np
 
-from keras_plm.data.text_columns import column_items
 from keras_plm.heads import TokenHead
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.metrics import EntityF1
 from keras_plm.metrics.entity_f1 import is_bio
-from keras_plm.tasks.label_checks import check_class_names, numbers
-from keras_plm.tasks.optimizers import default_optimizer
+from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
-from keras_plm.tasks.word_preprocessor import WordPreprocessor
+from keras_plm.tasks.training.label_checks import check_class_names, numbers
+from keras_plm.tasks.training.optimizers import default_optimizer
+from keras_plm.tokenizers.text_columns import column_items
 
 logger = logging.getLogger("keras_plm")
 

@@ -1,7 +1,7 @@
 """The papers' methods of use: schedules, callbacks, optimizer and model wrappers, prompts."""
 
-from keras_plm.tasks.adam_weight_decay import AdamWeightDecay
-from keras_plm.tasks.optimizers import (
+from keras_plm.tasks.training.adam_weight_decay import AdamWeightDecay
+from keras_plm.tasks.training.optimizers import (
     bert_optimizer,
     gpt1_optimizer,
     gpt2_optimizer,
@@ -18,6 +18,7 @@ from keras_plm.transfer.prompt_template import (
     TRANSLATION_ARROW,
     PromptTemplate,
 )
+from keras_plm.transfer.vocabulary_extension import extend_vocabulary
 from keras_plm.transfer.warmup_polynomial_decay import WarmupPolynomialDecay
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "WarmupPolynomialDecay",
     "bert_optimizer",
     "draw_shots",
+    "extend_vocabulary",
     "gpt1_optimizer",
     "gpt2_optimizer",
     "gpt3_optimizer",

@@ -5,7 +5,7 @@ import pytest
 
 from keras_plm.backbones.keras_hub_conversion import from_keras_hub
 from keras_plm.backbones.transformer import TransformerBackbone
-from keras_plm.data.tokenizer import Tokenizer
+from keras_plm.tokenizers.tokenizer import Tokenizer
 
 SIZES = dict(
     vocabulary_size=23,

@@ -26,7 +26,7 @@ import numpy as np  # noqa: E402
 
 from keras_plm.data import Corpus, examples, train_tokenizer  # noqa: E402
 from keras_plm.data.examples import READ_OPTIONS  # noqa: E402
-from keras_plm.data.row_builders import ROW_BUILDERS  # noqa: E402
+from keras_plm.data.rows.row_builders import ROW_BUILDERS  # noqa: E402
 from keras_plm.objectives import (  # noqa: E402
     Corruption,
     MaskedModeling,

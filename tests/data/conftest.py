@@ -1,34 +1,9 @@
-"""A corpus of random tokens with the attributes of a `Corpus`, and a stored tokenizer.json."""
+"""A corpus of random tokens with the attributes of a `Corpus`."""
 
-import gzip
-import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-from keras_plm.data import SubwordTokenizer
-from keras_plm.data.tokenizer_files import arguments_of_files
-from keras_plm.presets import tokenizer_format
-from keras_plm.presets.conversion import TokenizerFiles
-
-FIXTURES = Path(__file__).parents[1] / "fixtures"
-
-LOWER = {"lowercase": True}
-SUBWORD_TOKENIZERS = {  # name -> (files, format, settings)
-    "bert_uncased": ("wordpiece", tokenizer_format.BERT, LOWER),
-    "bert_cased": ("wordpiece", tokenizer_format.BERT, {"lowercase": False}),
-    "bert_with_accents": ("wordpiece", tokenizer_format.BERT, {**LOWER, "strip_accents": False}),
-    "bert_whole_chinese": ("wordpiece", tokenizer_format.BERT, {**LOWER, "split_chinese": False}),
-    "mpnet": ("mpnet", tokenizer_format.MPNET, LOWER),
-    "roberta": ("byte_level", tokenizer_format.ROBERTA, {}),
-    "gpt2": ("byte_level", tokenizer_format.GPT2, {}),
-    "gpt2_prefix_space": ("byte_level", tokenizer_format.GPT2, {"add_prefix_space": True}),
-    "gpt": ("gpt", tokenizer_format.GPT, {}),
-    "xlm": ("xlm", tokenizer_format.XLM, {"languages": {"en": 0, "el": 1, "zh": 2}}),
-    "xlm_cased": ("xlm", tokenizer_format.XLM, {"lowercase": False}),
-}
 
 
 def random_corpus(
@@ -93,38 +68,3 @@ def make_language_corpus():
 def make_random_corpus():
     """The function `random_corpus`."""
     return random_corpus
-
-
-@pytest.fixture(scope="session")
-def converted_tokenizer():
-    """dict of tokenizer (a Hugging Face tokenizer.json), texts and their SentencePiece ids."""
-    return json.loads(gzip.decompress((FIXTURES / "tokenizers_json.json.gz").read_bytes()))
-
-
-@pytest.fixture(scope="session")
-def subword_fixture():
-    """dict of files (format -> name -> text), texts, and ids by transformers."""
-    return json.loads(gzip.decompress((FIXTURES / "subword_tokenizers.json.gz").read_bytes()))
-
-
-@pytest.fixture(scope="session")
-def subword_tokenizers(subword_fixture, tmp_path_factory):
-    """dict of the fixture's names to tokenizers made of its files."""
-    folder = tmp_path_factory.mktemp("subwords")
-    for name, files in subword_fixture["files"].items():
-        (folder / name).mkdir()
-        for file, text in files.items():
-            (folder / name / file).write_bytes(text.encode())
-    found = {}
-    for name, (files, form, settings) in SUBWORD_TOKENIZERS.items():
-        _, arguments = arguments_of_files(
-            TokenizerFiles(
-                form.kind,
-                {role: folder / files / file for role, file in form.files[0].items()},
-                {**form.settings, **settings},
-                form.layout,
-                form.special,
-            )
-        )
-        found[name] = SubwordTokenizer(**arguments)
-    return found

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 
-from keras_plm.data.token_sampling import TokenSampler
+from keras_plm.data.examples import TokenSampler
 
 
 def test_each_token_once(make_random_corpus):

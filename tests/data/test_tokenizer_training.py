@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from keras_plm.data import Tokenizer, train_tokenizer
-from keras_plm.data.sentence_piece_tokenizer import SentencePieceTokenizer
-from keras_plm.data.subword_tokenizer import SubwordTokenizer
+from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
+from keras_plm.tokenizers.subword_tokenizer import SubwordTokenizer
 
 BOTCHAN = Path(__file__).parents[1] / "fixtures" / "botchan.txt"
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from keras_plm.objectives.given_numbers import GivenNumbers
+from keras_plm.objectives.objective import DrawnNumbers
 
 
 def test_literal_example():
     uniform = np.arange(6).reshape(3, 2) / 10
-    numbers = GivenNumbers(uniform)
+    numbers = DrawnNumbers(uniform)
     assert numbers.random((2, 2)).tolist() == [[0.0, 0.1], [0.2, 0.3]]
     assert numbers.random((1, 2)).tolist() == [[0.4, 0.5]]
 
@@ -16,4 +16,4 @@ def test_literal_example():
 @pytest.mark.parametrize("shape", [(2, 3), (4, 2), (2,), (6, 1)])
 def test_other_shapes(shape):
     with pytest.raises(ValueError, match="There are 3 rows of 2 numbers left. Received"):
-        GivenNumbers(np.zeros((3, 2))).random(shape)
+        DrawnNumbers(np.zeros((3, 2))).random(shape)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_plm.objectives.target_gathering import gather_targets
+from keras_plm.objectives.objective import gather_targets
 
 
 def test_literal_example():

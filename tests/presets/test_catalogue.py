@@ -1,8 +1,8 @@
 import re
 
 from keras_plm import presets
+from keras_plm.families import TRANSFORMER_SIZES, num_parameters
 from keras_plm.presets.location import FILES, HANDLE
-from keras_plm.presets.transformer_sizes import TRANSFORMER_SIZES, num_parameters
 
 
 def test_named_presets_are_pinned():

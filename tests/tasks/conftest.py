@@ -1,12 +1,8 @@
-"""Another tokenizer, and examples that are not what the objective made."""
-
-from pathlib import Path
+"""Examples that are not what the objective made."""
 
 import pytest
 
 from keras_plm import data
-
-BOOK = Path(__file__).parents[1] / "fixtures" / "botchan.txt"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -14,11 +10,6 @@ def compiled_quickly(request):
     """As `quick_compilation` says, but where processes are compared."""
     if not request.module.__name__.endswith("test_checkpoint"):
         request.getfixturevalue("quick_compilation")
-
-
-@pytest.fixture(scope="session")
-def other_tokenizer():
-    return data.train_tokenizer([BOOK], vocabulary_size=260)
 
 
 class _Changed:

@@ -7,8 +7,8 @@ from keras import ops
 
 from keras_plm import presets
 from keras_plm.backbones import XLNetBackbone
+from keras_plm.checkpoints.released_checkpoint import SYSTEMS
 from keras_plm.objectives import CausalModeling
-from keras_plm.presets.released_checkpoint import SYSTEMS
 from keras_plm.tasks import BeamSearch, CausalLM, Pretrainer, TextPreprocessor
 
 PROMPTS = ["the dog was", "I went to the boat and"]

@@ -12,7 +12,7 @@ from keras_plm.tasks import (
     TextPreprocessor,
     TextRegressor,
 )
-from keras_plm.tasks.several_rows import checked_rows, in_both_orders, sum_of_several
+from keras_plm.tasks.task_graph import checked_rows, in_both_orders, sum_of_several
 
 GPT = {"num_segments": 0, "embedding_norm": False, "causal": True}
 FIRST = ["the dog was red", "a fish", "I went to the boat of the red fish"]

@@ -1,0 +1,252 @@
+"""Released checkpoints: a directory of somebody else's files, by the names of our weights."""
+
+import functools
+import logging
+import re
+
+import numpy as np
+
+from keras_plm import files
+from keras_plm.checkpoints.conversion import HUGGING_FACE, TENSORFLOW, check_arrays
+from keras_plm.checkpoints.families.bert import BERT, ERNIE
+from keras_plm.checkpoints.families.gpt import GPT, GPT2
+from keras_plm.checkpoints.families.roberta import MPNET, ROBERTA
+from keras_plm.checkpoints.families.xlm import XLM
+from keras_plm.checkpoints.families.xlnet import XLNET
+from keras_plm.checkpoints.keras_hub_checkpoint import open_keras_hub
+from keras_plm.checkpoints.safetensors_arrays import SafetensorsArrays
+from keras_plm.checkpoints.tensorflow_arrays import TensorflowArrays
+
+# Of several systems with one backbone, the first that can say what a model is exports it.
+SYSTEMS = (XLNET, BERT, ERNIE, ROBERTA, MPNET, XLM, GPT, GPT2)
+CONFIG = "config.json"
+# SpanBERT's and UniLM's configs, and others of their time, do not say that they are BERT's.
+BERT_KEYS = {"hidden_size", "num_attention_heads", "intermediate_size", "type_vocab_size"}
+
+logger = logging.getLogger("keras_plm")
+
+
+class ReleasedCheckpoint:
+    """A Hugging Face directory or an original TensorFlow checkpoint, not yet read.
+
+    Args:
+        directory: the directory.
+        system: `System`, whose checkpoint it is.
+        form: `HUGGING_FACE` or `TENSORFLOW`.
+        config: dict, its configuration.
+        open_arrays: function that opens its `SafetensorsArrays` or `TensorflowArrays`; it is
+            called when they are needed.
+
+    Attributes:
+        class_name: the name of the backbone class.
+        arguments: dict of the constructor arguments that the configuration gives.
+
+    Raises:
+        ValueError: if the configuration is none of the system's.
+    """
+
+    def __init__(self, directory, system, form, config, open_arrays):
+        self.directory, self.system, self.form, self.config = directory, system, form, config
+        self._open_arrays = open_arrays
+        read = system.read_hugging_face if form == HUGGING_FACE else system.read_tensorflow
+        try:
+            self.arguments, self._notes = read(config, lambda: self.arrays)
+            files.check_config(self.arguments)
+        except ValueError as error:
+            raise ValueError(f"The configuration in {directory} cannot be used: {error}") from error
+        self.class_name = system.class_name
+
+    @functools.cached_property
+    def arrays(self):
+        """The arrays, of which only names and shapes have been read."""
+        return self._open_arrays()
+
+    def backbone_weights(self, arguments):
+        """The values of a backbone's weights, one by one, after all shapes have been compared.
+
+        Args:
+            arguments: dict of the constructor arguments of the backbone.
+
+        Returns:
+            generator of pairs of our path and a float32 array.
+
+        Raises:
+            ValueError: if arrays are missing, unexpected or misshapen, all in one message; from
+                the generator, if one is not finite.
+        """
+        for note in self._notes:
+            logger.warning("%s: %s.", self.directory, note)
+        stored = self.system.backbone_weights(arguments, self.form)
+        expected = {name: one.shape for one in stored.values() for name in one.names}
+        optional = {name for one in stored.values() if one.row.optional for name in one.names}
+        shapes = self.arrays.shapes
+        known = {name for name in shapes if self._is_spare(name)}
+        check_arrays(self.arrays.path, expected, shapes, optional, known)
+        new = sorted(path for path, one in stored.items() if not set(one.names) <= shapes.keys())
+        if new:
+            logger.warning("%s: weights that it has not start new: %s", self.directory, new)
+        return self._read(stored, skip=new)
+
+    def head_weights(self, heads):
+        """The values of the weights of heads, as far as the checkpoint has them in their shapes.
+
+        Args:
+            heads: dict of a head's name to a dict of the path of a weight below the head to its
+                shape.
+
+        Returns:
+            dict of a head's name to a dict of path to float32 array, without the heads that the
+            checkpoint has not; and a dict of these to a str: why.
+
+        Raises:
+            ValueError: if a head computes something else than ours, or has weights of its own
+                where ours shares them with the backbone, or values that are not finite.
+        """
+        found = {head: self._head_names(head, shapes) for head, shapes in heads.items()}
+        values = {
+            head: {
+                row.ours: row.view(self.arrays.read(name), heads[head][row.ours], self.form)
+                for row, name in names.items()
+            }
+            for head, names in found.items()
+            if isinstance(names, dict)
+        }
+        return values, {head: why for head, why in found.items() if isinstance(why, str)}
+
+    def settings(self):
+        """What the checkpoint says about its task, as arguments that a task may take."""
+        return self.system.read_head_settings(self.config, self.arrays.shapes)
+
+    def tokenizer(self):
+        """Where the tokenizer is.
+
+        Returns:
+            `keras_plm.checkpoints.conversion.TokenizerFiles`, or None if there is none.
+
+        Raises:
+            ValueError: if a setting or a special token is none.
+        """
+        return self.system.tokenizer.find(self.directory, self.config)
+
+    def _read(self, stored, skip):
+        """Yield our weights."""
+        for path, one in stored.items():
+            if path not in skip:
+                array = self.arrays.read(one.names[0])
+                yield path, one.row.view(array, one.own_shape, self.form, one.layer)
+
+    def _head_names(self, head, shapes):
+        """For each row of the head's table the name of its array; or why it has not this head."""
+        tables = self.system.head_tables(head)
+        if not tables:
+            return f"no {self.system.name} has such a head there"
+        found = [{row: self._find(getattr(row, self.form)) for row in table} for table in tables]
+        whole = [names for names in found if all(names.values())]
+        if not whole:
+            own = [names for names in found if {row.ours for row in names} == shapes.keys()]
+            missing = [getattr(r, self.form) for r, name in (own or found)[0].items() if not name]
+            return f"the checkpoint has no {missing}"
+        names = whole[0]  # of forms of which one holds the other the larger one comes first
+        other = self.form == HUGGING_FACE and names and self.system.other_head(self.config, head)
+        if other:
+            return other
+        if {row.ours for row in names} != shapes.keys():
+            return (
+                f"its weights there are {sorted(row.ours for row in names)}, those of this task "
+                f"{sorted(shapes)}"
+            )
+        for row, name in names.items():
+            needed = row.stored_shape(shapes[row.ours], self.form)
+            if self.arrays.shapes[name] != needed:
+                return f"{name!r} has the shape {self.arrays.shapes[name]} there, here {needed}"
+        if self.form == HUGGING_FACE:
+            self._check_tied(head)
+        return names
+
+    def _check_tied(self, head):
+        """Refuse a copy of a shared weight that is not equal to it."""
+        for copy, original in self.system.tied.get(head, {}).items():
+            if not {copy, original} <= self.arrays.shapes.keys():
+                continue
+            if not np.array_equal(self.arrays.read(copy), self.arrays.read(original)):
+                raise ValueError(
+                    f"{self.arrays.path} has a {copy!r} that differs from {original!r}. This "
+                    "head uses the embedding of the backbone as its output matrix; its own "
+                    "cannot be loaded. Load the backbone alone."
+                )
+
+    def _find(self, pattern):
+        """The name of the array that a name with `*` stands for, or None."""
+        if pattern is None:
+            return None
+        found = [name for name in self.arrays.shapes if _fits(pattern, name)]
+        return found[0] if len(found) == 1 else None
+
+    def _is_spare(self, name):
+        """Whether a model may do without what has that name."""
+        if name in self.system.copies():
+            return True
+        patterns = (
+            getattr(row, self.form)
+            for head in self.system.heads
+            for table in self.system.head_tables(head)
+            for row in table
+        )
+        return any(pattern and _fits(pattern, name) for pattern in (*patterns, *self.system.spare))
+
+
+def open_checkpoint(directory):
+    """Open somebody else's checkpoint; only its configuration is read.
+
+    Args:
+        directory: the directory.
+
+    Returns:
+        `ReleasedCheckpoint` or `KerasHubCheckpoint`, or None if the directory holds no
+        configuration of others.
+
+    Raises:
+        ValueError: if the configuration is damaged, or of an unknown system.
+    """
+    if files.has_entry(directory, CONFIG):
+        config = files.read_json(files.file_inside(directory, CONFIG))
+        if config.keys() >= BERT_KEYS:
+            config = {"model_type": BERT.model_type, **config}
+        if "model_type" in config and "registered_name" not in config:
+            return _open_hugging_face(directory, config)
+        return open_keras_hub(directory, config)
+    for system in SYSTEMS:
+        if system.tensorflow_config and files.has_entry(directory, system.tensorflow_config):
+            config = files.read_json(files.file_inside(directory, system.tensorflow_config))
+            open_arrays = functools.partial(
+                TensorflowArrays, directory, system.tensorflow_checkpoint
+            )
+            return ReleasedCheckpoint(directory, system, TENSORFLOW, config, open_arrays)
+    return None
+
+
+def _open_hugging_face(directory, config):
+    """A Hugging Face directory."""
+    by_type = {system.model_type: system for system in SYSTEMS}
+    kind = config["model_type"]
+    if not isinstance(kind, str) or kind not in by_type:
+        raise ValueError(
+            f"{directory} holds a Hugging Face model of the type {kind!r:.100}. Known are "
+            f"{sorted(by_type)}."
+        )
+    system = by_type[kind]
+    open_arrays = functools.partial(
+        SafetensorsArrays,
+        directory,
+        system.prefix,
+        system.old_names,
+        system.ignored,
+        system.copies(),
+    )
+    return ReleasedCheckpoint(directory, system, HUGGING_FACE, config, open_arrays)
+
+
+def _fits(pattern, name):
+    """Whether a name is what a pattern with `*` for one scope stands for."""
+    parts = (re.escape(part) for part in pattern.split("*"))
+    return re.fullmatch("[^/]+".join(parts), name) is not None

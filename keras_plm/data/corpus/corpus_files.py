@@ -1,0 +1,290 @@
+"""The files of a corpus: written as a stream, and looked through before they are used."""
+
+import contextlib
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+
+from keras_plm.data.corpus.corpus_parts import batches_of
+from keras_plm.data.corpus.word_bounds import given_bounds
+from keras_plm.files import check_config, file_inside, load_array, read_json
+from keras_plm.tokenizers.row_layout import layout_by_name
+
+FORMAT = 2
+MARKER = "corpus.json"
+ARRAYS = {
+    "token_ids": ("uint16", "int32"),
+    "word_starts": ("bool",),
+    "sentence_offsets": ("int64",),
+    "document_offsets": ("int64",),
+}
+SPAN_MARKS = {"span_marks": ("uint8",)}  # if spans were given
+LANGUAGES = {"sentence_languages": ("int32",)}  # if languages were
+COUNTS = ("num_tokens", "num_sentences", "num_documents")
+CHUNK = 1 << 24  # elements of an array that are looked at at once
+
+
+def write_corpus(
+    directory,
+    parts,
+    tokenizer,
+    num_workers,
+    split_words=None,
+    find_spans=None,
+    languages=None,
+):
+    """Tokenises documents, batch by batch, into the files of a corpus.
+
+    Args:
+        directory: an existing directory, `pathlib.Path`.
+        parts: what `corpus_parts` yields.
+        tokenizer: a `Tokenizer`.
+        num_workers: threads that tokenise.
+        split_words: a function from a sentence to its words, or None.
+        find_spans: a function from a sentence to the (begin, end) of its spans, or None.
+        languages: dict of the names of the languages to their ids; None if the parts have none.
+
+    Raises:
+        ValueError: if there is no text, words or spans do not fit it, or a sentence of a pair has
+            no tokens.
+    """
+    encode = _Encoder(tokenizer, num_workers, split_words, find_spans)
+    dtypes = {name: one[0] for name, one in _arrays(encode.has_spans, languages).items()}
+    if tokenizer.vocabulary_size > 65_536:
+        dtypes["token_ids"] = "int32"
+    counts = _write_arrays(directory, batches_of(parts), encode, dtypes)
+    if not counts["num_documents"]:
+        raise ValueError("There is no text to tokenise: no document has a token")
+    info = {
+        "format": FORMAT,
+        "tokenizer_fingerprint": tokenizer.fingerprint,
+        "vocabulary_size": tokenizer.vocabulary_size,
+        "special_token_ids": tokenizer.special_token_ids,
+        "layout": tokenizer.layout.name,
+        "has_spans": find_spans is not None,
+        "languages": languages,
+        **counts,
+    }
+    (directory / MARKER).write_text(json.dumps(info, indent=2), encoding="utf-8")
+
+
+def read_corpus(directory):
+    """Opens the files of a corpus and looks through all of them once.
+
+    Args:
+        directory: the corpus's directory.
+
+    Returns:
+        `(info, arrays)`: the content of corpus.json, and the memory maps by name.
+
+    Raises:
+        ValueError: if the directory is no corpus, or is damaged.
+    """
+    if not (Path(directory) / MARKER).is_file():
+        raise ValueError(
+            f"{directory} is no corpus: it has no {MARKER}. Make one with Corpus.build."
+        )
+    info = read_json(file_inside(directory, MARKER))
+    _check_info(info, directory)
+    arrays = {
+        name: load_array(file_inside(directory, f"{name}.npy"), dtype, ndim=1)
+        for name, dtype in _arrays(info["has_spans"], info.get("languages")).items()
+    }
+    _check_arrays(info, arrays, directory)
+    return info, arrays
+
+
+class _ArrayWriter:
+    """Writes a one-dimensional `.npy` file whose length is known at the end."""
+
+    def __init__(self, path, dtype):
+        self.file, self.dtype, self.size = path.open("wb"), np.dtype(dtype), 0
+        self.begin = self._write_header()
+
+    def _write_header(self):
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.size,)}
+        np.lib.format.write_array_header_1_0(self.file, header)
+        return self.file.tell()
+
+    def write(self, values):
+        values = np.asarray(values, self.dtype)
+        self.file.write(values.tobytes())
+        self.size += len(values)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, error_type, error, traceback):
+        with self.file:
+            if error is None:
+                self.file.seek(0)
+                if self._write_header() != self.begin:  # numpy leaves room for it to grow
+                    raise RuntimeError("The header of an array file changed its length")
+
+
+class _Encoder:
+    """Sentences to their ids, which of them start words, and marks of spans, all in one row."""
+
+    def __init__(self, tokenizer, num_threads, split_words, find_spans):
+        self.tokenizer, self.num_threads = tokenizer, num_threads
+        self.split_words, self.find_spans = split_words, find_spans
+        self.has_spans = find_spans is not None
+
+    def __call__(self, sentences):
+        """Lengths of the sentences, ids, word starts and span marks (or None)."""
+        if self.split_words is None and self.find_spans is None:
+            rows, offsets = self.tokenizer.encode(sentences, num_threads=self.num_threads), None
+        else:
+            rows, offsets = self.tokenizer.encode_with_offsets(sentences, self.num_threads)
+        lengths = np.array([len(row) for row in rows], "int64")
+        ids = np.fromiter(itertools.chain.from_iterable(rows), "int32", lengths.sum())
+        starts = self.tokenizer.starts_words(ids)
+        starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True  # a sentence starts a word
+        if offsets is None:
+            return lengths, ids, starts, None
+        given = given_bounds(sentences, offsets, starts, self.split_words, self.find_spans)
+        return lengths, ids, *given
+
+
+def _write_arrays(directory, batches, encode, dtypes):
+    """Tokenises sentences, batch by batch, into the arrays; returns their numbers."""
+    total, last = 0, 0  # tokens so far; end of the last document that has tokens
+    with contextlib.ExitStack() as stack:
+        files = {
+            name: stack.enter_context(_ArrayWriter(directory / f"{name}.npy", dtype))
+            for name, dtype in dtypes.items()
+        }
+        files["sentence_offsets"].write([0])
+        files["document_offsets"].write([0])
+        for sentences, document_ends, languages, places in batches:
+            lengths, ids, word_starts, span_marks = encode(sentences)
+            _check_places(lengths, places)
+            ends = total + np.append(0, np.cumsum(lengths))  # (sentences + 1,)
+            files["token_ids"].write(ids)
+            files["word_starts"].write(word_starts)
+            if span_marks is not None:
+                files["span_marks"].write(span_marks)
+            if "sentence_languages" in files:
+                files["sentence_languages"].write(np.array(languages, "int32")[lengths > 0])
+            files["sentence_offsets"].write(ends[1:][lengths > 0])
+            bounds = ends[np.array(document_ends, "int64")]
+            bounds = bounds[np.diff(bounds, prepend=last) > 0]
+            files["document_offsets"].write(bounds)
+            total, last = int(ends[-1]), int(bounds[-1]) if len(bounds) else last
+    return {
+        "num_tokens": total,
+        "num_sentences": files["sentence_offsets"].size - 1,
+        "num_documents": files["document_offsets"].size - 1,
+    }
+
+
+def _arrays(has_spans, languages):
+    """The arrays of a corpus and their data types."""
+    with_spans = {**ARRAYS, **SPAN_MARKS} if has_spans else ARRAYS
+    return with_spans if languages is None else {**with_spans, **LANGUAGES}
+
+
+def _check_places(lengths, places):
+    """Refuses a side of a pair without tokens."""
+    place = next((places[number] for number in places if not lengths[number]), None)
+    if place is not None:
+        raise ValueError(
+            "Both sides of a pair of sentences must have text that the tokenizer knows. Remove "
+            f"the line from both files. Received: an empty side in {place}"
+        )
+
+
+def _check_info(info, directory):
+    """Refuses a corpus.json that lacks something or holds anything odd."""
+    if info.get("format") != FORMAT:
+        raise ValueError(
+            f"{directory} must have corpus format {FORMAT}: build it again with this version. "
+            f"Received: format={info.get('format')!r}"
+        )
+    check_config(info, limits=dict.fromkeys(COUNTS, 2**48))
+    needed = (*COUNTS, "vocabulary_size")
+    counts = [info.get(name) for name in needed]
+    special = info.get("special_token_ids")
+    if any(type(count) is not int or count < 1 for count in counts):
+        raise ValueError(f"{directory}/corpus.json needs positive {needed}. Received: {counts}")
+    if not isinstance(info.get("tokenizer_fingerprint"), str) or not isinstance(special, dict):
+        raise ValueError(
+            f"{directory}/corpus.json needs tokenizer_fingerprint and special_token_ids. "
+            f"Received: {sorted(info)}"
+        )
+    layout_by_name(info.get("layout"))
+    if type(info.get("has_spans")) is not bool:
+        raise ValueError(
+            f"{directory}/corpus.json: has_spans must be true or false. "
+            f"Received: {info.get('has_spans')!r}"
+        )
+    languages = info.get("languages")
+    ids = [] if languages is None else languages.values() if type(languages) is dict else [None]
+    if any(type(index) is not int or index < 0 for index in ids):
+        raise ValueError(
+            f"{directory}/corpus.json: languages must be null or ids by name. "
+            f"Received: {languages!r:.200}"
+        )
+    for name, index in special.items():
+        if type(index) is not int or not 0 <= index < info["vocabulary_size"]:
+            raise ValueError(
+                f"{directory}/corpus.json: the special id {name!r} must be within "
+                f"[0, {info['vocabulary_size']}). Received: {index!r}"
+            )
+
+
+def _check_arrays(info, arrays, directory):
+    """Looks through all arrays, chunk by chunk."""
+    sizes = {name: len(array) for name, array in arrays.items()}
+    expected = {
+        "token_ids": info["num_tokens"],
+        "word_starts": info["num_tokens"],
+        "sentence_offsets": info["num_sentences"] + 1,
+        "document_offsets": info["num_documents"] + 1,
+    }
+    if info["has_spans"]:
+        expected["span_marks"] = info["num_tokens"]
+    if info.get("languages") is not None:
+        expected["sentence_languages"] = info["num_sentences"]
+    if sizes != expected:
+        raise ValueError(f"{directory} is damaged: expected sizes {expected}. Received: {sizes}")
+    tokens, sentences, documents = (
+        arrays[name] for name in ("token_ids", "sentence_offsets", "document_offsets")
+    )
+    for name in ("sentence_offsets", "document_offsets"):
+        offsets = arrays[name]
+        rises = all(np.all(np.diff(chunk) > 0) for chunk in _chunks(offsets, overlap=1))
+        if offsets[0] != 0 or offsets[-1] != len(tokens) or not rises:
+            raise ValueError(
+                f"{directory} is damaged: {name} must rise strictly from 0 to {len(tokens)}"
+            )
+    for chunk in _chunks(documents):
+        if np.any(sentences[np.searchsorted(sentences, chunk)] != chunk):
+            raise ValueError(f"{directory} is damaged: a document starts within a sentence")
+    for chunk in _chunks(tokens):
+        if chunk.min() < 0 or chunk.max() >= info["vocabulary_size"]:
+            raise ValueError(
+                f"{directory} is damaged: its token ids must be within "
+                f"[0, {info['vocabulary_size']}). Received: {chunk.min()} to {chunk.max()}"
+            )
+    known = list((info.get("languages") or {}).values())
+    for chunk in _chunks(arrays.get("sentence_languages", tokens[:0])):
+        if not np.isin(chunk, known).all():
+            raise ValueError(f"{directory} is damaged: sentence_languages must be among {known}")
+    for chunk in _chunks(arrays["word_starts"].view("uint8")):
+        if chunk.max() > 1:
+            raise ValueError(f"{directory} is damaged: word_starts must be 0 or 1")
+    for chunk in _chunks(arrays.get("span_marks", tokens[:0]), overlap=1):
+        if chunk.max() > 2 or np.any((chunk[1:] == 2) & (chunk[:-1] == 0)):
+            raise ValueError(
+                f"{directory} is damaged: span_marks must be 0, 1 at the begin of a span, or 2 "
+                "behind 1 or 2"
+            )
+
+
+def _chunks(array, overlap=0):
+    """Consecutive parts of an array, each with the first elements of the next."""
+    for start in range(0, len(array), CHUNK):
+        yield array[start : start + CHUNK + overlap]

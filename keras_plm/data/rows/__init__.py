@@ -1,0 +1,1 @@
+"""What an example is made of: which parts of a corpus stand in which row."""

@@ -1,0 +1,127 @@
+"""Rows of two given sentences: a source and its target, or a sentence and its translation.
+
+The pair `the cat` and `le chat noir` as "text_pair", with BERT's layout:
+
+    token_ids       CLS  the  cat  SEP  le  chat  noir  SEP  PAD  PAD
+    segment_ids     0    0    0    0    1   1     1     1    0    0
+
+and as "translation_pair", with XLM's layout and the languages 5 and 9:
+
+    token_ids       </s>  the  cat  </s>  </s>  le  chat  noir  </s>  PAD
+    position_ids    0     1    2    3     0     1   2     3     4     0
+    language_ids    5     5    5    5     9     9   9     9     9     9
+"""
+
+import functools
+
+import numpy as np
+
+from keras_plm.data.rows.language_rows import sample_rows
+from keras_plm.data.rows.planned_rows import PlannedRows, RowTable, truncated_lengths
+from keras_plm.data.rows.stream import DocumentStream
+from keras_plm.objectives.languages import check_language_exponent
+
+
+def text_pair_rows(corpus, batch_size, seed, training, bidirectional, sequence_length):
+    """Rows of two sentences, laid out as the tokenizer lays out a pair.
+
+    A row is one document of two sentences, as `Corpus.build_pairs` makes them, once in every pass.
+    The longer sentence loses tokens from its end until both fit.
+
+    Args:
+        corpus: a `Corpus`.
+        batch_size: B, rows per batch.
+        seed: int >= 0.
+        training: whether documents and rows are shuffled in every pass.
+        bidirectional: False: rows are read from left to right.
+        sequence_length: T, tokens per row.
+
+    Returns:
+        A `PlannedRows`.
+
+    Raises:
+        ValueError: a document is no pair, there are too few, special tokens are missing, or a
+            setting is out of range.
+
+    Source: UniLM (Dong et al., 2019), section 2.5 (fine-tuning for generation).
+    """
+    plan = functools.partial(_plan, exponent=None)
+    settings = batch_size, seed, training, bidirectional, sequence_length
+    return PlannedRows(corpus, *settings, 2, plan, select=_pairs)
+
+
+def translation_pair_rows(
+    corpus,
+    batch_size,
+    seed,
+    training,
+    bidirectional,
+    sequence_length,
+    language_exponent=0.7,
+):
+    """Rows of two sentences, each with the special tokens and the positions of a row of its own.
+
+    A row is one document of two sentences, as `Corpus.build_pairs` makes them. In a corpus with
+    languages documents of one language are left out. The longer sentence loses tokens from its
+    end until both fit. A training pass takes pairs of languages as `language_stream_rows` takes
+    languages; evaluation has each pair once.
+
+    Two sentences so have four special tokens `</s>`, where fine-tuning on pairs, which XLM does
+    without starting positions again, has three (`keras_plm.tokenizers.row_layout.LAYOUTS["xlm"]`).
+
+    Args:
+        corpus: a `Corpus`.
+        batch_size: B, rows per batch.
+        seed: int >= 0.
+        training: whether documents and rows are shuffled, and languages drawn, in every pass.
+        bidirectional: False: rows are read from left to right.
+        sequence_length: T, tokens per row.
+        language_exponent: float between 0 and 1.
+
+    Returns:
+        A `PlannedRows`, with position_ids and, if the corpus has languages, language_ids.
+
+    Raises:
+        ValueError: there are no pairs, or a document is none and has no language that says so;
+            there are too few, special tokens are missing, or a setting is out of range.
+
+    Source: XLM (Conneau and Lample, 2019), section 3.4 and figure 1, and `concat_batches` of the
+    released code; sampling: section 3.5.
+    """
+    check_language_exponent(language_exponent)
+    plan = functools.partial(_plan, exponent=language_exponent if training else None)
+    settings = batch_size, seed, training, bidirectional, sequence_length
+    return PlannedRows(corpus, *settings, 2, plan, apart=True, select=_pairs)
+
+
+def _pairs(corpus, documents):
+    """The documents that are pairs."""
+    stream = DocumentStream(corpus, documents, 0)
+    languages = stream.document_languages
+    if languages is not None:
+        documents = documents[languages[:, 0] != languages[:, 1]]
+        stream = DocumentStream(corpus, documents, 0)
+    sentences = stream.document_sentences
+    wrong = np.flatnonzero(sentences[:, 1] - sentences[:, 0] != 2)
+    if wrong.size or not len(documents):
+        found = f"document {documents[wrong[0]]} is none" if wrong.size else "no pair of languages"
+        raise ValueError(
+            "Rows of pairs need documents of two sentences, the second the target or translation "
+            "of the first: build the corpus with Corpus.build_pairs, or with languages, which "
+            f"tell pairs from other documents. Received: {found}"
+        )
+    return documents
+
+
+def _plan(stream, text_length, rng, exponent):
+    """The rows of one pass; exponent None has each once."""
+    first, end = stream.document_sentences.T  # (D,)
+    texts = stream.sentence_begin(np.stack([first, first + 1, first + 1, end], axis=1))
+    texts = texts.reshape(-1, 2, 2)  # (R, 2, 2)
+    lengths = truncated_lengths(texts[:, :, 1] - texts[:, :, 0], text_length)
+    texts[:, :, 1] = texts[:, :, 0] + lengths
+    languages = stream.document_languages
+    if languages is not None and exponent is not None:
+        rows = sample_rows(languages, exponent, rng)
+        texts, languages = texts[rows], languages[rows]
+    return RowTable(texts, languages=languages)

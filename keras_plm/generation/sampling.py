@@ -1,0 +1,156 @@
+"""What every generation shares: which sampler, which tokens it may take, and when a row ends."""
+
+import keras_hub
+import numpy as np
+from keras import ops
+
+FORBIDDEN = -1e9  # a logit; its probability is exactly 0
+NO_TEXT = -1e8  # a beam with a score below it holds no text
+ROWS_OF_LOGITS = 128  # how many rows of logits of a text are held at once
+
+
+def find_sampler(sampler):
+    """A sampler by name.
+
+    Args:
+        sampler: str: "greedy", "random", "top_k", "top_p" or "beam", or a
+            `keras_hub.samplers.Sampler`, such as `keras_plm.tasks.BeamSearch`.
+
+    Raises:
+        ValueError: if there is no such sampler, or it needs more than logits.
+    """
+    names = ("beam", "greedy", "random", "top_k", "top_p")
+    found = keras_hub.samplers.get(sampler) if sampler in names else sampler
+    too_much = (keras_hub.samplers.ContrastiveSampler, keras_hub.samplers.SpeculativeSampler)
+    if not isinstance(found, keras_hub.samplers.Sampler) or isinstance(found, too_much):
+        raise ValueError(
+            f"`sampler` must be one of {names} or a `keras_hub.samplers.Sampler` that works on "
+            f"logits alone. Received: {sampler!r}."
+        )
+    return found
+
+
+class AllowedTokens:
+    """The tokens that a row may take in a slot.
+
+    Where a row has nothing to fill in, or has stopped, one token is certain, so that its beams
+    neither multiply nor lose their score.
+
+    Args:
+        vocabulary_size: int. V.
+        forbidden_ids: iterable of int, those that no row ever takes.
+        stop_ids: iterable of int, those after which a row is finished.
+    """
+
+    def __init__(self, vocabulary_size, forbidden_ids=(), stop_ids=()):
+        self.stop_ids = tuple(stop_ids)
+        self.forbidden = np.zeros(vocabulary_size, "float32")  # (V,)
+        self.forbidden[list(forbidden_ids)] = FORBIDDEN
+        self.idle = np.full(vocabulary_size, FORBIDDEN, "float32")  # (V,)
+        self.idle[self.stop_ids[0] if self.stop_ids else 0] = 0.0
+
+    def restrict(self, logits, filled, used):
+        """Leave nothing but allowed tokens.
+
+        Args:
+            logits: float tensor of shape (B, V).
+            filled: int tensor of shape (B, P): what was filled into the slots so far, else -1.
+            used: bool tensor of shape (B,): whether the row has something to fill in.
+
+        Returns:
+            Float tensor of shape (B, V).
+        """
+        idle = ops.logical_not(used)  # (B,)
+        for stop in self.stop_ids:
+            idle = ops.logical_or(idle, ops.any(filled == stop, axis=1))
+        return ops.where(idle[:, None], self.idle, logits + self.forbidden)
+
+
+def log_likelihood(logits, ids):
+    """The log-likelihood of tokens.
+
+    Args:
+        logits: float tensor of shape (..., V).
+        ids: int tensor of shape (...); those below 0 count as 0.
+
+    Returns:
+        Float tensor of shape (...), in nats.
+    """
+    ids = ops.maximum(ids, 0)[..., None]
+    chosen = ops.take_along_axis(logits, ids, axis=-1)[..., 0]
+    return chosen - ops.logsumexp(logits, axis=-1)
+
+
+def log_likelihood_of_rows(head, rows, ids):
+    """The log-likelihood of the tokens that rows predict, with few logits at once.
+
+    Args:
+        head: layer that gives the logits (B, n, V) of rows (B, n, D).
+        rows: float tensor of shape (B, P, D); P is known.
+        ids: int tensor of shape (B, P).
+
+    Returns:
+        Float tensor of shape (B, P), in nats.
+    """
+    scores = []
+    for first in range(0, rows.shape[1], ROWS_OF_LOGITS):
+        some = slice(first, first + ROWS_OF_LOGITS)
+        scores.append(log_likelihood(head(rows[:, some]), ids[:, some]))
+    return ops.concatenate(scores, axis=1)
+
+
+def texts_written(result):
+    """What a sampler returned, row by row.
+
+    Args:
+        result: int array (B, T), or a pair of arrays (B, W, T) and scores (B, W).
+
+    Returns:
+        list of B int arrays of shape (T,), or of B lists of these, without beams that hold none.
+    """
+    if not isinstance(result, (tuple, list)):
+        return list(result)
+    return [
+        [text for text, score in zip(texts, scores) if score > NO_TEXT]
+        for texts, scores in zip(*result)
+    ]
+
+
+def single_results(results, written):
+    """Lists of one result each as that result, where a sampler returns but one.
+
+    Args:
+        results: list of lists, one per row.
+        written: list, from `texts_written`: what the results belong to.
+
+    Returns:
+        list of results, or of lists of results.
+    """
+    return [own if isinstance(one, list) else own[0] for own, one in zip(results, written)]
+
+
+def beams(filling):
+    """The fillings of a row, one or the best few, as a list.
+
+    Args:
+        filling: int array of shape (n,), or of all beams (W, n).
+
+    Returns:
+        list of int arrays of shape (n,).
+    """
+    return list(np.atleast_2d(filling))
+
+
+def until_stop(ids, stop_ids):
+    """The ids before the first that stops, or that was not reached any more.
+
+    Args:
+        ids: iterable of int; those not reached are below 0.
+        stop_ids: iterable of int.
+
+    Returns:
+        list of int.
+    """
+    ids = [int(index) for index in ids]
+    ends = [place for place, index in enumerate(ids) if index in stop_ids or index < 0]
+    return ids[: ends[0]] if ends else ids

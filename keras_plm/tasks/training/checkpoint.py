@@ -1,0 +1,196 @@
+"""Stopping and going on, to the bit."""
+
+import json
+import os
+import types
+
+import keras
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from keras_plm import files
+from keras_plm.files import write_json
+
+CHECKPOINT_FILE = "checkpoint.json"
+STATE_FILE = "state.safetensors"
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves, every so many steps, all that training depends on, in one directory.
+
+    That is more than the weights: the optimizer's state, the seeds of every dropout, the
+    memories of training and evaluation, and the global step, which is also the number of the
+    next batch of `keras_plm.data.examples`. A checkpoint is whole or not there.
+
+    Args:
+        directory: str. The directory; the newest checkpoint replaces the one before.
+        every: int or None. Steps between checkpoints; None: at the end of every epoch.
+        start: int. The global step that training starts from, as `resume` returns it.
+
+    Raises:
+        ValueError: if `every` is below 1 or `start` below 0.
+
+    Example:
+    ```text
+    step = resume(model, "run/checkpoint")  # 0 if there is none
+    dataset = data.examples(corpus, model.objective, batch_size=32, start=step)
+    model.fit(dataset, callbacks=[Checkpoint("run/checkpoint", every=500, start=step)])
+    ```
+    """
+
+    def __init__(self, directory, every=None, start=0):
+        super().__init__()
+        if every is not None and every < 1 or start < 0:
+            raise ValueError(
+                "`every` must be None or at least 1 and `start` at least 0. "
+                f"Received: every={every}, start={start}."
+            )
+        self.directory = directory
+        self.every = every
+        self.step = self.step_of_epoch = start
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Remember where the epoch starts: batches are counted from there."""
+        self.step_of_epoch = self.step
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Count the step, or steps of one execution, and save if it is time."""
+        before, self.step = self.step, self.step_of_epoch + batch + 1
+        if self.every is not None and self.step // self.every > before // self.every:
+            self.save()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Save at the end of an epoch, unless steps are counted."""
+        if self.every is None:
+            self.save()
+
+    def save(self):
+        """Save the checkpoint of this step."""
+        model = self.model  # on JAX this brings the variables up to date
+        named = _named(_state(model))
+        arrays = {name: _to_numpy(variable) for name, variable in named.items()}
+        for purpose, state in _memories(model).items():
+            if state is not None:
+                arrays[f"memory/{purpose}"] = _to_numpy(state)
+        bad = sorted(name for name, array in arrays.items() if not np.isfinite(array).all())
+        if bad:
+            paths = [named[name].path if name in named else name for name in bad]
+            raise ValueError(
+                f"Step {self.step} was not saved, as values are not finite; the checkpoint before "
+                f"it in {self.directory} stays. Go back to it, lower the learning rate, or look "
+                f"for bad data. Received: {paths[:20]}."
+            )
+        with files.atomic_directory(self.directory, CHECKPOINT_FILE) as directory:
+            save_file(arrays, os.path.join(directory, STATE_FILE))
+            description = {"format": 1, "step": self.step, "dtypes": _other_dtypes(named, arrays)}
+            write_json(os.path.join(directory, CHECKPOINT_FILE), description)
+
+
+def resume(model, directory):
+    """Bring a compiled model to the state of a checkpoint.
+
+    Args:
+        model: compiled Keras model, built and compiled as the one that was saved.
+        directory: str. What `Checkpoint` wrote.
+
+    Returns:
+        int. The global step: the number of the next batch. 0 if there is no checkpoint; the
+        model is unchanged then.
+
+    Raises:
+        ValueError: if the checkpoint is damaged or of another model; the model is unchanged.
+    """
+    if getattr(model, "optimizer", None) is None:
+        raise ValueError("The model has no optimizer yet: compile it first.")
+    files.recover_directory(directory)
+    if not os.path.isdir(directory):
+        return 0
+    description = files.read_json(files.file_inside(directory, CHECKPOINT_FILE))
+    step, dtypes = description.get("step"), description.get("dtypes")
+    known = description.get("format") == 1 and isinstance(dtypes, (dict, types.NoneType))
+    if not known or not isinstance(step, int) or not 0 <= step < 2**53:
+        raise ValueError(
+            f"{directory} is not a checkpoint that can be read: {json.dumps(description)[:200]}."
+        )
+    try:
+        arrays = load_file(files.file_inside(directory, STATE_FILE))
+    except (SafetensorError, ValueError, OSError) as error:
+        raise ValueError(f"{directory}/{STATE_FILE} is damaged: {error}") from error
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    memories = {n: arrays.pop(f"memory/{n}") for n in _memories(model) if f"memory/{n}" in arrays}
+    for purpose, value in memories.items():
+        memory, state = model.memory, _memories(model)[purpose]
+        rows = value.shape[:1] if state is None else tuple(state.shape[:1])
+        expected = (*rows, memory.num_layers, memory.memory_length, memory.hidden_dim)
+        if value.shape != expected:
+            raise ValueError(
+                f"{directory} is the checkpoint of another model: its memory of {purpose} has "
+                f"the shape {value.shape}, this model's {expected}. Build the model as it was."
+            )
+    variables = _named(_state(model))
+    wrong = sorted(set(arrays) ^ set(variables)) + [
+        f"{name} {arrays[name].shape} {arrays[name].dtype} for {variables[name].path} "
+        f"{tuple(variables[name].shape)} {variables[name].dtype}"
+        for name in sorted(set(arrays) & set(variables))
+        if arrays[name].shape != tuple(variables[name].shape)
+        or not _same_dtype(arrays[name], variables[name], dtypes, name)
+    ]
+    if wrong:
+        raise ValueError(
+            f"{directory} is the checkpoint of another model, or of another compilation: "
+            f"{wrong[:10]} differ. Build and compile the model as it was."
+        )
+    for purpose, value in memories.items():
+        model.memory.resize(len(value), training=purpose == "training")
+        _memories(model)[purpose].assign(value)
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    return step
+
+
+def _state(model):
+    """Weights, seeds and optimizer, in the order in which the model made them."""
+    left_out = {id(v) for v in (*model.metrics_variables, *_memories(model).values())}
+    return {
+        "model": [v for v in model.variables if id(v) not in left_out],
+        "optimizer": model.optimizer.variables,
+    }
+
+
+def _named(state):
+    """The variables of a state by the names of their arrays."""
+    return {
+        f"{kind}/{index:05d}": variable
+        for kind, variables in state.items()
+        for index, variable in enumerate(variables)
+    }
+
+
+def _other_dtypes(named, arrays):
+    """The data types of the variables that numpy has not, by name."""
+    dtypes = {name: keras.backend.standardize_dtype(v.dtype) for name, v in named.items()}
+    return {name: dtype for name, dtype in dtypes.items() if dtype != arrays[name].dtype.name}
+
+
+def _same_dtype(array, variable, dtypes, name):
+    """Whether an array was saved of a variable of this data type."""
+    needed = keras.backend.standardize_dtype(variable.dtype)
+    if {needed, array.dtype.name} == {"int32", "int64"}:  # counts: int64 on TensorFlow alone
+        return (array == array.astype(needed)).all()
+    if dtypes is None and array.dtype.kind == "f" and "float" in needed:
+        return needed == array.dtype.name or needed not in ("float16", "float32", "float64")
+    return needed == (dtypes or {}).get(name, array.dtype.name)
+
+
+def _memories(model):
+    memory = getattr(model, "memory", None)
+    if memory is None:
+        return {}
+    return {"training": memory.training_state, "evaluation": memory.evaluation_state}
+
+
+def _to_numpy(variable):
+    value = np.array(keras.ops.convert_to_numpy(variable.value), order="C")
+    return value if value.dtype.kind in "biuf" else value.astype("float32")  # bfloat16

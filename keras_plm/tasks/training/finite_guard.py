@@ -1,0 +1,358 @@
+"""A guard of training: a batch whose loss or gradients are not finite leaves a model as it was.
+
+A step is computed as ever; then each value that it would leave behind is chosen between the new
+one and the one before. That costs next to nothing inside one XLA program, if what the optimizer
+assigns is chosen at once: were a weight computed from a moment that is given up later, both of the
+moment's values would have to be kept, which takes twice the time of the update.
+"""
+
+import contextlib
+import logging
+import threading
+
+import keras
+from keras import ops
+
+from keras_plm.ops.keras_internals import compute_output_spec
+from keras_plm.tasks.training.decay_exclusions import inner_optimizers
+
+SKIPPED = "skipped_batches"
+LARGEST = 1e14  # the squares of 3e10 such numbers have a sum in float32
+logger = logging.getLogger("keras_plm")
+_step = threading.local()  # what is known of the running one; of each replica, in its own thread
+
+
+class FiniteGuard:
+    """Takes the steps of a model, and leaves the model as it was if a batch is not finite.
+
+    A batch is skipped if its loss, the norm of its gradients, or the state that it would carry on
+    (a memory, running statistics) is not finite. Weights, optimizer, carried state and the means
+    of metrics are then what they were; random seeds go on. All replicas decide together. A
+    gradient that is not finite because the loss is scaled is left to `LossScaleOptimizer`, which
+    skips the update itself and halves its scale; it counts as soon as that scale is down to 1.
+
+    Args:
+        limit: int. How many batches skipped in a row end `fit`.
+
+    Attributes:
+        skipped: `keras.metrics.Sum`, the number of batches skipped in this epoch.
+
+    Raises:
+        ValueError: if `limit` is no positive integer.
+    """
+
+    def __init__(self, limit):
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise ValueError(
+                "`skip_non_finite` must be a positive integer, the number of batches skipped in a "
+                f"row that end training, or None. Received: skip_non_finite={limit!r}."
+            )
+        self.limit = limit
+        self.skipped = keras.metrics.Sum(name=SKIPPED)
+
+    def judged(self, model, loss):
+        """A loss that shows in every gradient if it, or the state to be carried, is not finite.
+
+        Args:
+            model: Keras model, whose forward pass is done.
+            loss: scalar tensor.
+
+        Returns:
+            The loss, or NaN.
+        """
+        finite = _all(ops.isfinite(one) for one in (loss, *map(_value, _carried(model))))
+        return loss * ops.cast(ops.where(finite, 1.0, float("nan")), loss.dtype)
+
+    def jax_step(self, model, train_step, state, data):
+        """Take a step as the trainer for JAX does.
+
+        Args:
+            model: compiled Keras model, whose `metrics` end with `skipped`.
+            train_step: its step without a guard.
+            state: tuple of four lists of arrays: trainable, non-trainable, optimizer, metrics.
+            data: tuple (x, y, sample_weight).
+
+        Returns:
+            Tuple (logs, state).
+        """
+        with _watched(model.optimizer, "stateless_apply", lambda _, gradients, __: gradients):
+            _, new_state = train_step(state, data)
+        groups = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.optimizer.variables,
+            model.metrics_variables,
+        )
+        variables, before, after = map(_flat, (groups, state, new_state))
+        with keras.StatelessScope(list(zip(variables, before))):
+            scaled = _is_scaled(model.optimizer)
+        with keras.StatelessScope(list(zip(variables, after))):
+            finite = _is_finite(model, scaled)
+        kept = {id(variable) for variable in _kept(model)} - _step.chosen
+        after = [
+            ops.where(finite, new, value) if id(variable) in kept else new
+            for variable, value, new in zip(variables, before, after)
+        ]
+        with keras.StatelessScope(list(zip(variables, after))) as scope:
+            logs = self._logs(model, finite)
+        return logs, tuple([scope.get_current_value(v) for v in group] for group in groups)
+
+    def tensorflow_step(self, model, train_step, data):
+        """Take a step as the trainer for TensorFlow does; see `jax_step`.
+
+        Returns:
+            dict of logs.
+        """
+        import tensorflow as tf
+
+        _build(model, data)
+        kept = _kept(model)
+        before = [tf.identity(variable.value) for variable in kept]
+        scaled = _is_scaled(model.optimizer)
+        replicas = model.distribute_strategy.num_replicas_in_sync
+
+        def gradients(pairs):
+            return [gradient for gradient, _ in pairs]
+
+        with _watched(model.optimizer, "apply_gradients", gradients, alone=replicas == 1):
+            train_step(data)
+        finite = _is_finite(model, scaled)
+        if replicas > 1:
+            wrong = tf.cast(tf.logical_not(finite), "float32")
+            context = tf.distribute.get_replica_context()
+            finite = context.all_reduce(tf.distribute.ReduceOp.SUM, wrong) == 0
+        still = [n for n, variable in enumerate(kept) if id(variable) not in _step.chosen]
+        _put_back([kept[n] for n in still], [before[n] for n in still], finite, replicas)
+        return self._logs(model, finite)
+
+    def _logs(self, model, finite):
+        """Count a batch and return the logs of the model, a loss of NaN if none was trained on."""
+        self.skipped.update_state(ops.where(finite, 0.0, 1.0))
+        logs = {**model.get_metrics_result(), SKIPPED: self.skipped.result()}
+        tracker = model._loss_tracker
+        logs[tracker.name] = ops.where(tracker.count > 0, logs[tracker.name], float("nan"))
+        return logs
+
+
+class StopAfterSkips(keras.callbacks.Callback):
+    """Ends training when too many batches in a row were skipped, and logs the first one.
+
+    Args:
+        limit: int. How many.
+
+    Raises:
+        FloatingPointError: from `fit`. The model is then as after its last finite batch.
+    """
+
+    async_safe = True  # it does not keep the next step from starting
+
+    def __init__(self, limit):
+        super().__init__()
+        self.limit = limit
+        self._lock = threading.Lock()
+        self._before = 0  # skipped in a row when the epoch began
+        self._said = False
+
+    def on_train_begin(self, logs=None):
+        self._before, self._said = 0, False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        self._good, self._last_good, self._last = 0, -1, -1  # how many, and numbers of batches
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._before = self._in_a_row()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if SKIPPED not in (logs or {}):
+            return
+        with self._lock:  # calls may come in any order
+            skipped = round(float(logs[SKIPPED]))
+            good = batch + 1 - skipped
+            if good > self._good:
+                self._good, self._last_good = good, batch
+            elif good == self._good and good:
+                self._last_good = min(self._last_good, batch)
+            self._last = max(self._last, batch)
+            in_a_row = self._in_a_row()
+            said, self._said = self._said, self._said or skipped > 0
+        if self._said and not said:
+            logger.warning(
+                "Epoch %d: %d of the first %d batches were skipped, as their loss or gradients are "
+                "not finite; see %r in the logs.",
+                self._epoch + 1,
+                skipped,
+                batch + 1,
+                SKIPPED,
+            )
+        if in_a_row >= self.limit:
+            raise FloatingPointError(
+                f"The loss or gradients of {in_a_row} batches in a row were not finite, the last "
+                f"of them batch {batch + 1} of epoch {self._epoch + 1}. The model and its "
+                "optimizer are as after the last finite batch. Lower the learning rate, clip "
+                "gradients, look for values in data, weights of samples or classes, or initial "
+                "weights that are too large; or compile with another `skip_non_finite`. "
+                f"Received: skip_non_finite={self.limit}."
+            )
+
+    def _in_a_row(self):
+        """How many of the last batches were skipped, without a good one among them."""
+        return self._last - self._last_good + (0 if self._good else self._before)
+
+
+def _value(variable):
+    """The value of a variable where the program is, as a tensor."""
+    return ops.convert_to_tensor(variable)
+
+
+def _flat(groups):
+    """The elements of all groups."""
+    return [one for group in groups for one in group]
+
+
+def _all(conditions):
+    """Whether all elements of all tensors are true."""
+    return ops.all(ops.stack([ops.all(one) for one in conditions]))
+
+
+def _have_a_norm(gradients):
+    """Whether gradients are finite, and so small that the sum of all squares is, in float32.
+
+    Clipping to a global norm makes NaN of gradients that have none. A comparison takes half the
+    time of the sum.
+    """
+    values = (getattr(one, "values", one) for one in gradients if one is not None)
+    return _all(ops.abs(ops.cast(one, "float32")) < LARGEST for one in values)
+
+
+def _kept(model):
+    """The variables that a skipped batch must leave as they are."""
+    trained = [*model.trainable_variables, *model.optimizer.variables]
+    return [*trained, *model.metrics_variables, *_carried(model)]
+
+
+def _carried(model):
+    """State of layers that a batch may change: no weights that are merely frozen, no seeds."""
+    variables = (v for layer in model._flatten_layers() for v in layer._non_trainable_variables)
+    variables = {id(v): v for v in variables if keras.backend.is_float_dtype(v.dtype)}
+    return list(variables.values())
+
+
+def _build(model, data):
+    """Make what the trainer for TensorFlow makes in its first step: it could not be put back."""
+    import tensorflow as tf
+
+    if not model.optimizer.built:
+        with tf.init_scope():
+            model.optimizer.build(model.trainable_variables)
+    x, y, sample_weight = keras.tree.map_structure(
+        lambda one: None if one is None else keras.KerasTensor(one.shape, one.dtype.name),
+        keras.utils.unpack_x_y_sample_weight(data),
+    )
+    metrics, loss = model._compile_metrics, model._compile_loss
+    if metrics is not None and not metrics.built:
+        compute_output_spec(model.compute_metrics, x, y, model.output, sample_weight)
+    if loss is not None and not loss.built:
+        compute_output_spec(model.compute_loss, x, y, model.output, sample_weight, training=False)
+
+
+def _is_scaled(optimizer):
+    """Whether gradients may overflow just because the loss is scaled; None: it is not."""
+    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return None
+    return _value(optimizer.dynamic_scale) > 1.0
+
+
+def _is_finite(model, scaled):
+    """Whether the batch of the step that was just taken was finite: a bool scalar."""
+    if _step.finite is not None and scaled is None:
+        return _step.finite  # the loss is in it, see `FiniteGuard.judged`
+    loss = _all(ops.isfinite(_value(variable)) for variable in model._loss_tracker.variables)
+    if _step.finite is None:  # there was nothing to train
+        return loss
+    return ops.logical_and(loss, ops.logical_or(_step.finite, scaled))
+
+
+@contextlib.contextmanager
+def _watched(optimizer, method, gradients, alone=True):
+    """See, while the block runs, whether an optimizer is given finite gradients.
+
+    Args:
+        optimizer: Keras optimizer. It is itself again behind the block.
+        method: str. Its method that a trainer hands gradients to.
+        gradients: function of the arguments of that method, which finds them.
+        alone: bool. Whether the gradients are of the whole batch: then what the optimizer assigns
+            without them being finite is what was there.
+    """
+    _step.finite, _step.chosen = None, set()
+
+    def watching(*arguments):
+        arguments = [list(one) for one in arguments]
+        finite = _step.finite = _have_a_norm(gradients(*arguments))
+        with contextlib.ExitStack() as stack:
+            if alone and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                for inner in inner_optimizers(optimizer):
+                    stack.enter_context(_choosing(inner, finite))
+            return getattr(type(optimizer), method)(optimizer, *arguments)
+
+    with _replaced(optimizer, {method: watching}):
+        yield
+
+
+def _choosing(optimizer, finite):
+    """Let an optimizer assign, while the block runs, what is there if `finite` is false.
+
+    Its own variables need no more than that (`_step.chosen`); weights may change by other ways too,
+    such as a constraint or Keras's weight decay.
+    """
+    assign = optimizer.assign
+    own = {id(variable) for variable in optimizer.variables}
+
+    def choosing(name, new):
+        plain = getattr(optimizer, name)
+
+        def choose(variable, value):
+            if hasattr(value, "indices"):
+                return plain(variable, value)  # single rows: see `_put_back`
+            old = ops.convert_to_tensor(variable)
+            new_value = new(old, ops.cast(value, old.dtype))
+            _step.chosen |= {id(variable)} & own
+            return assign(variable, ops.where(finite, new_value, old))
+
+        return choose
+
+    new_values = {
+        "assign": lambda old, value: value,
+        "assign_add": ops.add,
+        "assign_sub": ops.subtract,
+    }
+    return _replaced(optimizer, {name: choosing(name, new) for name, new in new_values.items()})
+
+
+@contextlib.contextmanager
+def _replaced(optimizer, methods):
+    """Give an optimizer other methods while the block runs; no attribute that Keras would track."""
+    vars(optimizer).update(methods)
+    try:
+        yield
+    finally:
+        for name in methods:
+            vars(optimizer).pop(name, None)
+
+
+def _put_back(variables, before, finite, replicas):
+    """Give variables the values they had before a step that was not finite."""
+    if replicas == 1:
+        for variable, value in zip(variables, before):
+            variable.assign(ops.where(finite, variable, value))
+        return
+    import tensorflow as tf
+
+    def choose(variable, value, finite):
+        variable.assign(tf.where(finite, variable, value))
+
+    def update(strategy, finite, before):
+        for variable, value in zip(variables, before):
+            strategy.extended.update(variable.value, choose, (value, finite), group=False)
+
+    tf.distribute.get_replica_context().merge_call(update, args=(finite, before))

@@ -1,0 +1,203 @@
+"""The files of a tokenizer: our own, and those of released checkpoints."""
+
+import json
+from pathlib import Path
+
+from keras_plm import presets
+from keras_plm.files import file_inside, read_json
+from keras_plm.tokenizers import subword_models
+from keras_plm.tokenizers.tokenizers_json import sentencepiece_from_tokenizers_json
+from keras_plm.tokenizers.vocabulary_files import read_merges, read_piece_ids, read_piece_list
+
+TOKENIZER_FILE = "tokenizer.json"
+LARGEST_VOCABULARY_BYTES = 100_000_000
+
+
+def write_tokenizer(directory, tokenizer):
+    """Write what a tokenizer is, beside its vocabulary, into a directory that is there.
+
+    Args:
+        directory: str or path.
+        tokenizer: `Tokenizer`.
+    """
+    config = {
+        "class": type(tokenizer).__name__,
+        "fingerprint": tokenizer.fingerprint,
+        "layout": tokenizer.layout.name,
+        "settings": tokenizer.settings,
+    }
+    text = json.dumps(config, indent=2)
+    Path(directory, TOKENIZER_FILE).write_text(text, encoding="utf-8")
+
+
+def read_tokenizer(directory):
+    """Read what `write_tokenizer` wrote.
+
+    Args:
+        directory: str or path.
+
+    Returns:
+        The class's name; dict of settings; the layout's name, None in files that were written
+        before there were layouts; the fingerprint that the tokenizer must have.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if it describes no tokenizer.
+    """
+    config = read_json(file_inside(directory, TOKENIZER_FILE))
+    settings, layout = config.get("settings", {}), config.get("layout")
+    if not isinstance(settings, dict) or not isinstance(layout, (str, type(None))):
+        raise ValueError(
+            f"{directory}/{TOKENIZER_FILE} must have an object of settings and the name of a "
+            f"layout. Received: settings={settings!r:.200}, layout={layout!r:.100}"
+        )
+    return config.get("class"), settings, layout, config.get("fingerprint")
+
+
+def read_preset_tokenizer(preset):
+    """Read the tokenizer of somebody else's checkpoint.
+
+    Args:
+        preset: str. What `keras_plm.presets.find_preset` takes.
+
+    Returns:
+        The name of the tokenizer's class, and a dict of its constructor's arguments; or None, and
+        the directory of a preset of our own.
+
+    Raises:
+        FileNotFoundError: if there is no such preset, or it has no tokenizer.
+        ValueError: if a file is damaged.
+    """
+    directory = presets.find_preset(preset)
+    checkpoint = presets.open_checkpoint(directory)
+    if checkpoint is None:
+        return None, directory
+    found = checkpoint.tokenizer()
+    if found is None:
+        raise FileNotFoundError(f"{directory} has no files of a tokenizer.")
+    return arguments_of_files(found)
+
+
+def arguments_of_files(found):
+    """What makes the tokenizer of a released checkpoint.
+
+    Args:
+        found: `keras_plm.checkpoints.conversion.TokenizerFiles`.
+
+    Returns:
+        The name of the tokenizer's class, and a dict of its constructor's arguments.
+
+    Raises:
+        ValueError: if a file is damaged.
+    """
+    if found.kind == "sentencepiece":
+        return "SentencePieceTokenizer", _sentencepiece_arguments(found)
+    if found.kind not in BUILDERS:
+        raise ValueError(
+            f"A tokenizer must be of the kinds {['sentencepiece', *BUILDERS]}. "
+            f"Received: kind={found.kind!r}"
+        )
+    settings = dict(found.settings)
+    languages = settings.pop("languages", None)
+    lower_and_strip = found.kind == "xlm_bpe" and bool(settings.pop("lowercase", True))
+    if "vocabulary" in found.files:
+        content = BUILDERS[found.kind](found, settings)
+        content["added_tokens"] = _added_tokens(found, content["model"]["vocab"])
+    else:
+        content = read_json(found.files["json"], max_bytes=LARGEST_VOCABULARY_BYTES)
+        _set_said(content.get("normalizer"), settings)
+    known = _known_pieces(content)
+    special = {name: piece for name, piece in found.special.items() if piece in known}
+    return "SubwordTokenizer", {
+        "model": json.dumps(content),
+        "special_tokens": special,
+        "layout": found.layout,
+        "languages": languages,
+        "lower_and_strip": lower_and_strip,
+    }
+
+
+def _sentencepiece_arguments(found):
+    """The arguments of a `SentencePieceTokenizer`."""
+    if "model" in found.files:
+        path = found.files["model"]
+        proto = read_bytes(path.parent, path.name)
+    else:
+        proto = sentencepiece_from_tokenizers_json(found.files["json"])
+    return {"proto": proto, **found.settings, "layout": found.layout}
+
+
+def _wordpiece(found, settings):
+    vocabulary = read_piece_list(found.files["vocabulary"])
+    settings = {name: value for name, value in settings.items() if value is not None}
+    return subword_models.wordpiece(vocabulary, found.special["unk"], **settings)
+
+
+def _byte_level(found, settings):
+    settings = {name: value for name, value in settings.items() if value is not None}
+    return subword_models.byte_level(*_pairs(found), **settings)
+
+
+def _word_end(found, settings):
+    return subword_models.word_end(*_pairs(found), found.special["unk"])
+
+
+def _whitespace_word_end(found, settings):
+    return subword_models.whitespace_word_end(*_pairs(found), found.special["unk"])
+
+
+def _pairs(found):
+    """The vocabulary and the merges."""
+    return read_piece_ids(found.files["vocabulary"]), read_merges(found.files["merges"])
+
+
+BUILDERS = {
+    "wordpiece": _wordpiece,
+    "byte_level_bpe": _byte_level,
+    "bpe": _word_end,
+    "xlm_bpe": _whitespace_word_end,
+}
+
+
+def _set_said(normalizer, settings):
+    """Let BERT's normalizer do what a `tokenizer_config.json` says, as transformers does."""
+    if isinstance(normalizer, dict) and normalizer.get("type") == "BertNormalizer":
+        for name in ("lowercase", "strip_accents"):
+            if settings.get(name) is not None:
+                normalizer[name] = settings[name]
+
+
+def _added_tokens(found, vocabulary):
+    """What a `tokenizer.json` beside the vocabulary adds to it."""
+    if "json" not in found.files:
+        return []
+    content = read_json(found.files["json"], max_bytes=LARGEST_VOCABULARY_BYTES)
+    added = content.get("added_tokens")
+    tokens = [one for one in added if isinstance(one, dict)] if isinstance(added, list) else []
+    return [one for one in tokens if one.get("content") not in vocabulary]
+
+
+def _known_pieces(content):
+    """The pieces that a `tokenizer.json` names, as far as it is one."""
+    model, added = content.get("model"), content.get("added_tokens")
+    pieces = model.get("vocab") if isinstance(model, dict) else None
+    tokens = [one for one in added if isinstance(one, dict)] if isinstance(added, list) else []
+    pieces = pieces if isinstance(pieces, dict) else {}
+    return {*pieces, *(str(one.get("content")) for one in tokens)}
+
+
+def read_bytes(directory, name):
+    """The bytes of a vocabulary's file.
+
+    Args:
+        directory: str or path.
+        name: str. The file in it.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is too large, or a link that leads out of the directory.
+    """
+    path = file_inside(directory, name)
+    if path.stat().st_size > LARGEST_VOCABULARY_BYTES:
+        raise ValueError(f"{path} is larger than {LARGEST_VOCABULARY_BYTES} bytes")
+    return path.read_bytes()

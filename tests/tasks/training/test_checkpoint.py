@@ -1,0 +1,370 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from safetensors.numpy import load_file, save_file
+
+from keras_plm import data
+from keras_plm.tasks import Checkpoint, resume
+from keras_plm.tasks.training import checkpoint
+
+SCRIPT = '''
+"""Trains for some steps and leaves checkpoints; run by a test, in its process and in a new one."""
+
+import os
+import shutil
+import sys
+
+import keras
+
+from keras_plm import data, models
+from keras_plm.tasks import Checkpoint, resume
+
+
+class Copy(keras.callbacks.Callback):
+    """Copies the checkpoint of step 3 when step 4 is done, as if the process died there."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not os.path.exists(folder + "/killed") and checkpoint.step == 4:
+            shutil.copytree(folder + "/checkpoint", folder + "/killed")
+
+
+def run(seed):
+    global checkpoint
+    keras.utils.set_random_seed(seed)
+    tokenizer = data.SentencePieceTokenizer.load(folder + "/tokenizer")
+    corpus = data.Corpus.open(folder + "/corpus")
+    model = models.xlnet(
+        tokenizer,
+        "tiny",
+        sequence_length=16,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=16,
+        intermediate_dim=32,
+        dropout=0.1,
+        memory_length=8,
+    )
+    step = resume(model, folder + "/killed")
+    checkpoint = Checkpoint(folder + "/checkpoint", every=3, start=step)
+    model.fit(
+        data.examples(corpus, model.objective, 4, start=step),
+        steps_per_epoch=4 if step == 0 else 1,
+        epochs=2 if step == 0 else 5,
+        callbacks=[checkpoint, Copy()],
+        verbose=0,
+    )
+    checkpoint.directory = folder + ("/end" if step == 0 else "/resumed")
+    checkpoint.save()
+    return step, checkpoint.step
+
+
+folder = sys.argv[1]
+if __name__ == "__main__":
+    print(run(seed=int(sys.argv[2])))
+'''
+
+
+@pytest.mark.slow
+def test_a_new_process_goes_on_to_the_bit(corpus, tokenizer, tmp_path, monkeypatch):
+    """8 steps in two epochs of 4 equal 3, a kill, and 5 more in a fresh process."""
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    tokenizer.save(tmp_path / "tokenizer")
+    shutil.copytree(corpus.directory, tmp_path / "corpus")
+    monkeypatch.setattr(sys, "argv", ["run.py", str(tmp_path)])
+    names = {"__name__": "run"}
+    exec(compile(script.read_text("utf-8"), str(script), "exec"), names)
+    assert names["run"](seed=1) == (0, 8)
+    assert json.loads((tmp_path / "killed" / "checkpoint.json").read_text())["step"] == 3
+
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": keras.backend.backend(),
+        "PYTHONPATH": str(Path(data.__file__).parents[3]),
+    }
+    process = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), "2"],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert process.stdout.split("\n")[-2] == "(3, 8)"
+    whole = load_file(tmp_path / "end" / "state.safetensors")
+    resumed = load_file(tmp_path / "resumed" / "state.safetensors")
+    assert whole.keys() == resumed.keys()
+    assert whole["memory/training"].any() and whole["optimizer/00000"] == 8
+    different = [name for name in whole if not np.array_equal(whole[name], resumed[name])]
+    assert not different
+    before = load_file(tmp_path / "killed" / "state.safetensors")
+    changed = [name for name in whole if not np.array_equal(whole[name], before[name])]
+    # All but the learning rate: optimizer, seeds and memory too.
+    assert sorted(whole.keys() - set(changed)) == ["optimizer/00001"]
+
+
+@pytest.fixture(scope="module")
+def model(make_pretrainer):
+    """A small Pretrainer with a memory, its state, and slots of its optimizer that are not 0."""
+    model = make_pretrainer(num_layers=1, memory_length=8, dropout=0.1)
+    model.compile("adam")
+    model.optimizer.build(model.trainable_variables)
+    model.memory.resize(4, training=True)
+    model.memory.resize(2, training=False)
+    return model
+
+
+def fill(model, seed):
+    """Give every variable random values."""
+    random = np.random.default_rng(seed)
+    for variable in [*model.variables, *model.optimizer.variables]:
+        integer = "int" in str(variable.dtype)
+        value = random.integers(0, 1000, variable.shape) if integer else None
+        variable.assign(random.normal(size=variable.shape) if value is None else value)
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    """A checkpoint of step 7."""
+    fill(model, 7)
+    callback = Checkpoint(str(tmp_path / "checkpoint"), start=7)
+    callback.set_model(model)
+    callback.save()
+    return str(tmp_path / "checkpoint")
+
+
+def test_everything_comes_back(model, saved, values, same):
+    before = values(model)
+    fill(model, 8)
+    assert not np.array_equal(values(model)["kernel 0"], before["kernel 0"])
+    assert resume(model, saved) == 7
+    assert same(values(model), before)
+
+
+def test_into_a_model_that_was_never_trained(model, saved, make_pretrainer, values, same):
+    fresh = make_pretrainer(num_layers=1, memory_length=8, dropout=0.1)
+    fresh.compile("adam")
+    assert resume(fresh, saved) == 7
+    assert same(values(fresh), values(model))
+
+
+def test_no_checkpoint(model, tmp_path, values, same):
+    before = values(model)
+    assert resume(model, str(tmp_path / "nowhere")) == 0
+    assert same(values(model), before)
+
+
+@pytest.mark.parametrize(
+    "changes, compilation, message",
+    [
+        (dict(hidden_dim=20), "adam", r"memory of training.*16\).*20\)"),
+        (dict(num_layers=2), "adam", "another model"),
+        (dict(intermediate_dim=16), "adam", "another model.*kernel"),
+        (dict(dropout=0.0), "adam", "another model"),
+        (dict(), "sgd", "another compilation"),
+        (dict(memory_length=6), "adam", r"memory of training.*\(4, 1, 8, 16\).*\(4, 1, 6, 16\)"),
+        (dict(memory_length=0), "adam", "another model.*memory/training"),
+    ],
+)
+def test_another_model(saved, make_pretrainer, changes, compilation, message, values, same):
+    other = make_pretrainer(**{**dict(num_layers=1, memory_length=8, dropout=0.1), **changes})
+    other.compile(compilation)
+    other.optimizer.build(other.trainable_variables)
+    before = values(other)
+    with pytest.raises(ValueError, match=message):
+        resume(other, saved)
+    assert same(values(other), before)
+
+
+def test_a_memory_of_another_batch_size(saved, make_pretrainer, values, same):
+    other = make_pretrainer(num_layers=1, memory_length=8, dropout=0.1)
+    other.compile("adam")
+    other.optimizer.build(other.trainable_variables)
+    other.memory.resize(2, training=True)
+    before = values(other)
+    with pytest.raises(ValueError, match=r"\(4, 1, 8, 16\).*\(2, 1, 8, 16\)"):
+        resume(other, saved)
+    assert same(values(other), before)
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def no_tensors(path):
+    path.write_bytes(b"no tensors at all")
+
+
+def one_missing(path):
+    arrays = load_file(path)
+    arrays.pop("optimizer/00003")
+    save_file(arrays, path)
+
+
+def as_integers(path):
+    arrays = load_file(path)
+    name = next(name for name in sorted(arrays) if arrays[name].ndim == 2)
+    arrays[name] = arrays[name].astype("int32")
+    save_file(arrays, path)
+
+
+@pytest.mark.parametrize(
+    "file, damage, message",
+    [
+        ("state.safetensors", as_integers, r"another model.*int32 for .*float32"),
+        (
+            "checkpoint.json",
+            lambda p: p.write_text('{"format": 1, "step": 3, "dtypes": []}'),
+            "not a checkpoint",
+        ),
+        ("state.safetensors", cut_short, "is damaged"),
+        ("state.safetensors", no_tensors, "is damaged"),
+        ("state.safetensors", Path.unlink, "is damaged.*no file"),
+        ("state.safetensors", one_missing, r"another model.*optimizer/00003"),
+        ("checkpoint.json", lambda path: path.write_text("{"), "not valid JSON"),
+        ("checkpoint.json", lambda path: path.write_text("{}"), "not a checkpoint"),
+        ("checkpoint.json", lambda p: p.write_text('{"format": 2, "step": 3}'), "not a checkpoint"),
+        (
+            "checkpoint.json",
+            lambda p: p.write_text('{"format": 1, "step": -3}'),
+            "not a checkpoint",
+        ),
+        ("checkpoint.json", lambda p: p.write_text('{"format": 1, "step": "3"}'), "not a checkp"),
+    ],
+)
+def test_a_damaged_checkpoint(model, saved, file, damage, message, values, same):
+    fill(model, 9)
+    before = values(model)
+    damage(Path(saved) / file)
+    with pytest.raises(ValueError, match=message):
+        resume(model, saved)
+    assert same(values(model), before)
+
+
+def test_half_precision_is_not_taken_for_single(make_pretrainer, tmp_path, values, same):
+    half = make_pretrainer(num_layers=1, dtype="bfloat16")
+    whole = make_pretrainer(num_layers=1)
+    for model in (half, whole):
+        model.compile("adam")
+        model.optimizer.build(model.trainable_variables)
+    fill(half, 3)
+    callback = Checkpoint(str(tmp_path / "checkpoint"))
+    callback.set_model(half)
+    callback.save()
+    expected, before = values(half), values(whole)
+    with pytest.raises(ValueError, match="another model.*float32"):
+        resume(whole, tmp_path / "checkpoint")
+    assert same(values(whole), before)
+    fill(half, 4)
+    resume(half, tmp_path / "checkpoint")
+    assert same(values(half), expected)
+
+
+@pytest.mark.parametrize("where", ["weight", "optimizer", "memory"])
+def test_what_is_not_finite_is_not_saved(where, model, saved, values, same):
+    expected = values(model)
+    variable = {
+        "weight": model.trainable_weights[0],
+        "optimizer": model.optimizer.variables[-1],
+        "memory": model.memory.training_state,
+    }[where]
+    variable.assign(np.where(np.arange(variable.shape[-1]) == 1, np.nan, variable))
+    callback = Checkpoint(saved, start=9)
+    callback.set_model(model)
+    name = "memory/training" if where == "memory" else variable.path
+    with pytest.raises(ValueError, match=rf"Step 9 was not saved.*\['{name}'\]"):
+        callback.save()
+    assert resume(model, saved) == 7 and same(values(model), expected)
+
+
+def test_a_kill_while_saving_keeps_the_older_one(model, saved, values, same, monkeypatch):
+    before = values(model)
+    fill(model, 9)
+    callback = Checkpoint(saved, start=9)
+    callback.set_model(model)
+
+    def full(arrays, path):
+        Path(path).write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        callback.save()
+    monkeypatch.undo()
+
+    def stopped(*_):
+        raise KeyboardInterrupt("Ctrl-C")
+
+    monkeypatch.setattr(checkpoint, "write_json", stopped)
+    with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
+        callback.save()
+    monkeypatch.undo()
+    assert [path.name for path in Path(saved).parent.iterdir()] == ["checkpoint"]
+    assert resume(model, saved) == 7
+    assert same(values(model), before)
+
+
+def test_a_foreign_directory_is_not_replaced(model, tmp_path):
+    (tmp_path / "thesis.txt").write_text("all of it")
+    callback = Checkpoint(str(tmp_path))
+    callback.set_model(model)
+    with pytest.raises(ValueError, match="it is not replaced"):
+        callback.save()
+    assert (tmp_path / "thesis.txt").read_text() == "all of it"
+
+
+def counted(every, start, steps_per_execution, epochs=2, steps=5):
+    """The steps at which a checkpoint is saved."""
+    callback = Checkpoint("nowhere", every, start)
+    saved = []
+    callback.save = lambda: saved.append(callback.step)
+    for epoch in range(epochs):
+        callback.on_epoch_begin(epoch)
+        for end in range(steps_per_execution, steps + 1, steps_per_execution):
+            callback.on_train_batch_end(end - 1)  # Keras names the last step of an execution
+        callback.on_epoch_end(epoch)
+    return saved
+
+
+def test_when_it_saves():
+    assert counted(None, 0, 1) == [5, 10]
+    assert counted(3, 0, 1) == [3, 6, 9]
+    assert counted(3, 7, 1) == [9, 12, 15]
+    assert counted(3, 0, 2, steps=6) == [4, 6, 10, 12]
+
+
+@pytest.mark.parametrize("arguments", [dict(every=0), dict(start=-1)])
+def test_bad_arguments(arguments):
+    with pytest.raises(ValueError, match="at least 1 and `start` at least 0. Received"):
+        Checkpoint("somewhere", **arguments)
+
+
+def test_a_model_that_is_not_compiled(saved):
+    uncompiled = keras.Sequential([keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="compile it first"):
+        resume(uncompiled, saved)
+
+
+def test_any_compiled_model(tmp_path):
+    """Not only tasks can be stopped and go on."""
+    ends = []
+    for part in range(2):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("adam", "mse", jit_compile=False)
+        step = resume(model, str(tmp_path / "checkpoint"))
+        assert step == part * 2
+        callback = Checkpoint(str(tmp_path / "checkpoint"), start=step)
+        x, y = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
+        model.fit(x, y, batch_size=4, callbacks=[callback], verbose=0)
+        ends.append([np.array(ops.convert_to_numpy(v.value)) for v in model.weights])
+    assert resume(model, str(tmp_path / "checkpoint")) == 4
+    assert all(
+        np.array_equal(a, ops.convert_to_numpy(v.value)) for a, v in zip(ends[1], model.weights)
+    )

@@ -1,0 +1,143 @@
+import inspect
+
+import pytest
+
+from keras_plm.families import (
+    DEFAULTS,
+    OTHERS,
+    REQUIRED,
+    TRANSFORMER_SIZES,
+    num_parameters,
+)
+
+# What was counted in the released files, or published.
+PUBLISHED = {
+    "bert_base_en_uncased": 109_482_240,
+    "bert_large_en_uncased": 335_141_888,
+    "bert_base_en_cased": 108_310_272,
+    "bert_large_en_cased": 333_579_264,
+    "bert_base_multi_cased": 177_853_440,
+    "bert_base_zh": 102_267_648,
+    "bert_tiny_en_uncased": 4_385_920,
+    "bert_small_en_uncased": 28_763_648,
+    "bert_medium_en_uncased": 41_373_184,
+    "bert_12x768_en_uncased": 109_482_240,
+    "bert_wwm_base_zh": 102_267_648,
+    "roberta_base": 124_055_040,
+    "roberta_large": 354_310_144,
+    "spanbert_base_en_cased": 108_310_272,
+    "spanbert_large_en_cased": 333_579_264,
+    "ernie1_base_zh": 99_866_112,
+    "xlm_en_2048": 667_088_896,
+    "mpnet_base": 109_486_464,
+    "gpt1": 116_534_784,
+    "gpt2_small": 124_439_808,
+    "gpt2_medium": 354_823_168,
+    "gpt2_large": 774_030_080,
+    "gpt2_xl": 1_557_611_200,
+    "gpt3_175b": 174_604_259_328,
+}
+# GPT-3's table gives these in millions; they are near.
+ROUNDED = {
+    "gpt3_125m": 125e6,
+    "gpt3_350m": 350e6,
+    "gpt3_760m": 760e6,
+    "gpt3_1.3b": 1.3e9,
+    "gpt3_2.7b": 2.7e9,
+    "gpt3_6.7b": 6.7e9,
+    "gpt3_13b": 13.0e9,
+    "gpt3_175b": 175.0e9,
+}
+TINY = dict(
+    vocabulary_size=13,
+    num_layers=2,
+    num_heads=2,
+    hidden_dim=6,
+    intermediate_dim=7,
+    max_sequence_length=5,
+)
+FLAGS = [
+    {},
+    {"num_layers": 1},
+    {"head_dim": 5},
+    {"normalize_first": True},
+    {"embedding_norm": False},
+    {"num_segments": 0},
+    {"num_segments": 6},
+    {"num_languages": 4},
+    {"num_tasks": 3},
+    {"positions_from_padding": True},
+    {"relative_position_buckets": 32},
+    {"pooler": True},
+    {"causal": True, "window": [None, 2], "remat": True, "activation": "relu"},
+    {
+        "head_dim": 1,
+        "normalize_first": True,
+        "num_segments": 3,
+        "num_languages": 2,
+        "num_tasks": 2,
+        "positions_from_padding": True,
+        "relative_position_buckets": 8,
+        "pooler": True,
+    },
+]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_counts(name):
+    assert num_parameters(TRANSFORMER_SIZES[name]) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_rounded_counts(name):
+    assert num_parameters(TRANSFORMER_SIZES[name]) == pytest.approx(ROUNDED[name], rel=0.02)
+
+
+@pytest.mark.parametrize("flags", FLAGS, ids=lambda flags: "-".join(flags) or "plain")
+def test_counts_of_built_models(flags):
+    from keras_plm.backbones.transformer import TransformerBackbone
+
+    config = {**TINY, **flags}
+    backbone = TransformerBackbone(**config)
+    assert num_parameters(config) == backbone.count_params()
+    assert num_parameters(backbone.get_config()) == backbone.count_params()
+
+
+@pytest.mark.parametrize("name", ["gpt2_small", "bert_base_en_uncased"])
+def test_counts_of_whole_models(name, monkeypatch):
+    import keras
+
+    from keras_plm.backbones import transformer
+
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the number of weights is no matter of the backend, and they take 500 MB")
+    # Zeros, since random numbers would take most of the time.
+    monkeypatch.setattr(transformer, "make_initializer", lambda kind, deviation: "zeros")
+    backbone = transformer.TransformerBackbone(**TRANSFORMER_SIZES[name])
+    assert backbone.count_params() == PUBLISHED[name]
+
+
+def test_all_sizes_are_arguments_of_the_backbone():
+    from keras_plm.backbones.transformer import TransformerBackbone
+
+    parameters = inspect.signature(TransformerBackbone.__init__).parameters
+    assert {*REQUIRED, *DEFAULTS, *OTHERS} == set(parameters) - {"self", "kwargs"} | {
+        "name",
+        "trainable",
+    }
+    for name, default in DEFAULTS.items():
+        assert parameters[name].default == default, name
+    for name, config in TRANSFORMER_SIZES.items():
+        assert set(config) <= set(parameters), name
+        heads_fit = config["hidden_dim"] % config["num_heads"] == 0
+        assert heads_fit or config.get("head_dim"), name
+
+
+def test_the_24_small_ones_are_there():
+    small = [name for name in TRANSFORMER_SIZES if name.startswith("bert_") and "x" in name]
+    assert len(small) == 24
+
+
+def test_a_wrong_config_is_refused():
+    with pytest.raises(ValueError, match="Missing: \\['hidden_dim'\\].*unknown: \\['width'\\]"):
+        num_parameters({**{k: v for k, v in TINY.items() if k != "hidden_dim"}, "width": 6})
