@@ -1,6 +1,7 @@
 """The rules of the house that a machine can check, without importing the package."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -276,3 +277,15 @@ def can_run_code(node):
 )
 def test_what_counts_as_running_a_file(code, dangerous):
     assert can_run_code(ast.parse(code).body[0].value) == dangerous
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"])
+def test_the_files_that_a_page_names_exist(page):
+    root = PACKAGE.parent
+    text = (root / page).read_text("utf-8")
+    named = set(re.findall(r"(?<![\w/.<>*-])(?:[a-z_.]+/)*[a-z_0-9]+\.py\b", text))
+    known = [
+        path.relative_to(root).as_posix() for path in root.rglob("*.py") if "venv" not in path.parts
+    ]
+    missing = [name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in known)]
+    assert named and not missing
