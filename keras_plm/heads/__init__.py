@@ -1,8 +1,9 @@
-"""Heads: rows to logits. A head's name is its key in `y` and `sample_weight`."""
+"""Heads: token states to logits, and how these are trained. A head's name is its key in `y`."""
 
 from keras_plm.heads.auxiliary_lm_loss import AuxiliaryLMLoss
 from keras_plm.heads.beam_span_head import AnswerClass, BeamSpanHead
 from keras_plm.heads.end_logits import EndLogits
+from keras_plm.heads.head import Head, Targets
 from keras_plm.heads.masked_lm_head import MaskedLMHead
 from keras_plm.heads.sentence_pair_head import SentencePairHead
 from keras_plm.heads.span_boundary_head import SpanBoundaryHead
@@ -15,10 +16,12 @@ __all__ = [
     "AuxiliaryLMLoss",
     "BeamSpanHead",
     "EndLogits",
+    "Head",
     "MaskedLMHead",
     "SentencePairHead",
     "SpanBoundaryHead",
     "SpanHead",
     "SummaryHead",
+    "Targets",
     "TokenHead",
 ]

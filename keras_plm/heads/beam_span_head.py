@@ -4,6 +4,13 @@ import keras
 from keras import ops
 
 from keras_plm.heads.end_logits import EndLogits
+from keras_plm.heads.head import (
+    Head,
+    Targets,
+    class_accuracy,
+    class_loss,
+    yes_no_accuracy,
+)
 from keras_plm.heads.span_head import masked_logits
 from keras_plm.ops import gather_rows
 
@@ -78,7 +85,7 @@ class AnswerClass(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class BeamSpanHead(keras.layers.Layer):
+class BeamSpanHead(Head):
     """Starts, ends given the start, and whether there is an answer at all.
 
     `end` is given one start, that of the label where it is known, else the best one: training
@@ -124,6 +131,13 @@ class BeamSpanHead(keras.layers.Layer):
     label's start, which prediction does not have.)
     """
 
+    targets = {
+        "start": Targets("B", "T"),
+        "end": Targets("B", "T"),
+        "impossible": Targets("B", None),
+    }
+    loss_weights = {name: 0.5 for name in targets}
+
     def __init__(
         self,
         hidden_dim,
@@ -159,6 +173,17 @@ class BeamSpanHead(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="answer_class",
         )
+
+    @property
+    def loss(self):
+        """Cross-entropy over the positions of a row; of `impossible` that of yes and no."""
+        no_answer = keras.losses.BinaryCrossentropy(from_logits=True)
+        return {"start": class_loss(), "end": class_loss(), "impossible": no_answer}
+
+    def new_metrics(self):
+        """Accuracy of each."""
+        accuracies = {"start": [class_accuracy()], "end": [class_accuracy()]}
+        return {**accuracies, "impossible": [yes_no_accuracy()]}
 
     def build(
         self, rows_shape, answer_mask_shape=None, start_positions_shape=None, summary_shape=None

@@ -1,14 +1,25 @@
 """From rows to a distribution over the vocabulary, with the token embedding as output matrix."""
 
 import keras
+import keras_hub
 from keras import ops
 
+from keras_plm.heads.head import Head, Targets, class_accuracy
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.float_policy import float_policy
 
 
+def token_metrics():
+    """Return new metrics of logits over a vocabulary: accuracy, and perplexity.
+
+    Returns:
+        list of `keras.metrics.Metric`.
+    """
+    return [class_accuracy(), keras_hub.metrics.Perplexity(from_logits=True, name="perplexity")]
+
+
 @keras.saving.register_keras_serializable(package="keras_plm")
-class MaskedLMHead(keras.layers.Layer):
+class MaskedLMHead(Head):
     """Logits over the vocabulary: rows times the transposed token embedding, plus a bias.
 
     BERT, RoBERTa, ERNIE and MPNet first transform the rows (dense, activation, layer norm); XLNet
@@ -89,6 +100,26 @@ class MaskedLMHead(keras.layers.Layer):
             self.bias = self.add_weight(
                 name="bias", shape=(self.token_embedding.input_dim,), initializer="zeros"
             )
+
+    @property
+    def targets(self):
+        """One token of the vocabulary for each slot."""
+        return Targets("BP", self.token_embedding.input_dim)
+
+    def new_metrics(self):
+        """Accuracy and perplexity over the targets."""
+        return token_metrics()
+
+    def logits(self, rows):
+        """The logits of the vocabulary, which generation samples from.
+
+        Args:
+            rows: tensor of shape (..., D), token states.
+
+        Returns:
+            Tensor of shape (..., V), float32.
+        """
+        return self(rows)
 
     def call(self, rows):
         if self.transform is not None:

@@ -2,9 +2,11 @@
 
 import keras
 
+from keras_plm.heads.head import Head, Targets
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class SentencePairHead(keras.layers.Layer):
+class SentencePairHead(Head):
     """Two logits from the pooled vector of a pair: 0 = it goes on, 1 = it does not.
 
     For BERT's next sentence prediction class 0 is the real next sentence and class 1 a random
@@ -31,6 +33,8 @@ class SentencePairHead(keras.layers.Layer):
     Source: BERT, arXiv:1810.04805, section 3.1, task 2; the released `run_pretraining.py`
     (`get_next_sentence_output`).
     """
+
+    targets = Targets("B", 2)
 
     def __init__(self, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)

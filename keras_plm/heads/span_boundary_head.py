@@ -3,14 +3,15 @@
 import keras
 from keras import ops
 
-from keras_plm.heads.masked_lm_head import MaskedLMHead
+from keras_plm.heads.head import Head, Targets
+from keras_plm.heads.masked_lm_head import MaskedLMHead, token_metrics
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import gather_rows
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class SpanBoundaryHead(keras.layers.Layer):
+class SpanBoundaryHead(Head):
     """Logits over the vocabulary for each token of a span, which is seen from its edges alone.
 
     With the outputs x of the tokens before and after the span (s, e), and the embedding p of the
@@ -112,6 +113,15 @@ class SpanBoundaryHead(keras.layers.Layer):
         self.edges.build((*left_shape[:-1], width))
         self.edges_norm.build(left_shape)
         self.output_head.build(left_shape)
+
+    @property
+    def targets(self):
+        """One token of the vocabulary for each slot."""
+        return Targets("BP", self.token_embedding.input_dim)
+
+    def new_metrics(self):
+        """Accuracy and perplexity over the targets."""
+        return token_metrics()
 
     def call(self, left, right, offsets):
         places = self.position_embedding(ops.minimum(offsets, self.max_length - 1))

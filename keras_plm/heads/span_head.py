@@ -3,11 +3,13 @@
 import keras
 from keras import ops
 
+from keras_plm.heads.head import Head, Targets, class_accuracy, class_loss
+
 NEVER = -1e30  # the logit of a position that cannot be the answer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class SpanHead(keras.layers.Layer):
+class SpanHead(Head):
     """Start and end logits of every token, independent of each other.
 
     Args:
@@ -33,6 +35,9 @@ class SpanHead(keras.layers.Layer):
     Source: BERT, arXiv:1810.04805, section 4.2.
     """
 
+    targets = {"start": Targets("B", "T"), "end": Targets("B", "T")}
+    loss_weights = {"start": 0.5, "end": 0.5}
+
     def __init__(self, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -42,6 +47,27 @@ class SpanHead(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="logits",
         )
+
+    @property
+    def loss(self):
+        """Cross-entropy over the positions of a row, for the start and for the end."""
+        return {name: class_loss() for name in self.targets}
+
+    def new_metrics(self):
+        """Accuracy of both."""
+        return {name: [class_accuracy()] for name in self.targets}
+
+    def read(self, encoded, features):
+        """The logits of every position.
+
+        Args:
+            encoded: dict, what a backbone's `encode` returned, with `sequence_output` (B, T, D).
+            features: dict with `answer_mask`, (B, T).
+
+        Returns:
+            dict of `start` and `end`, (B, T) each.
+        """
+        return self(encoded["sequence_output"], features["answer_mask"])
 
     def build(self, rows_shape, answer_mask_shape=None):
         self.logits.build(rows_shape)

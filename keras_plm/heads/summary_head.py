@@ -2,11 +2,16 @@
 
 import keras
 
+from keras_plm.heads.head import Head, Targets, class_accuracy, class_loss, yes_no_accuracy
 from keras_plm.layers.activation import get_activation
+from keras_plm.metrics import PearsonCorrelation, SpearmanCorrelation
+
+# What the logits are, and what their labels are.
+LABELS = ("class", "classes", "choice", "number")
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class SummaryHead(keras.layers.Layer):
+class SummaryHead(Head):
     """Logits from the vector that stands for a text: dense, tanh, dropout, dense.
 
     A backbone with a pooler has made the summary itself: then only dropout and dense are left.
@@ -22,6 +27,9 @@ class SummaryHead(keras.layers.Layer):
             name that Keras knows, such as "linear" (none). None: tanh behind the first dense
             layer, nothing without it.
         use_bias: bool. Whether the logits have a bias.
+        labels: str. What it is trained on: the "class" of a text; its "classes", any number of
+            them, each a yes or no; the "choice" among C texts of an example, of which each has
+            one logit; a "number".
 
     Call arguments:
         inputs: tensor of shape (B, D), the output at the token that stands for the text, or the
@@ -31,7 +39,7 @@ class SummaryHead(keras.layers.Layer):
         Tensor of shape (B, num_classes), float32.
 
     Raises:
-        ValueError: if the activation is unknown.
+        ValueError: if the activation or `labels` is unknown.
 
     Example:
     ```python
@@ -56,9 +64,13 @@ class SummaryHead(keras.layers.Layer):
         kernel_initializer="glorot_uniform",
         activation=None,
         use_bias=True,
+        labels="class",
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if labels not in LABELS:
+            raise ValueError(f"`labels` must be one of {LABELS}. Received: labels={labels!r}.")
+        self.labels = labels
         self.num_classes = num_classes
         self.hidden_dim = hidden_dim
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -81,6 +93,25 @@ class SummaryHead(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="logits",
         )
+
+    @property
+    def targets(self):
+        """One class, choice or number for each example; or a yes or no for each class."""
+        return Targets("B", {"choice": "C", "number": None}.get(self.labels, self.num_classes))
+
+    @property
+    def loss(self):
+        """Cross-entropy of classes and choices, binary if there are several, or squared error."""
+        if self.labels == "classes":
+            return keras.losses.BinaryCrossentropy(from_logits=True)
+        return keras.losses.MeanSquaredError() if self.labels == "number" else class_loss()
+
+    def new_metrics(self):
+        """Accuracy; of numbers the squared error, Pearson's and Spearman's correlation."""
+        if self.labels == "number":
+            mse = keras.metrics.MeanSquaredError(name="mse")
+            return [mse, PearsonCorrelation(), SpearmanCorrelation()]
+        return [yes_no_accuracy() if self.labels == "classes" else class_accuracy()]
 
     def build(self, inputs_shape):
         if self.summary is not None:
@@ -105,4 +136,5 @@ class SummaryHead(keras.layers.Layer):
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "activation": self.activation,
             "use_bias": self.use_bias,
+            "labels": self.labels,
         }

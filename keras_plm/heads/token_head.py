@@ -2,15 +2,21 @@
 
 import keras
 
+from keras_plm.heads.head import Head, Targets, class_accuracy
+from keras_plm.metrics import EntityF1
+from keras_plm.metrics.entity_f1 import is_bio
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class TokenHead(keras.layers.Layer):
+class TokenHead(Head):
     """Logits from the vector of each token: dropout, dense.
 
     Args:
         num_classes: int. How many logits C.
         dropout: float. Dropout rate of the vectors.
         kernel_initializer: initializer of the kernel.
+        class_names: list of C str, or None. Where they are "O", "B-..." and "I-...", `EntityF1` is
+            among the metrics.
 
     Call arguments:
         inputs: tensor of shape (B, T, D).
@@ -30,9 +36,17 @@ class TokenHead(keras.layers.Layer):
     Source: BERT, arXiv:1810.04805, section 5.3.
     """
 
-    def __init__(self, num_classes, dropout=0.0, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self,
+        num_classes,
+        dropout=0.0,
+        kernel_initializer="glorot_uniform",
+        class_names=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.num_classes = num_classes
+        self.class_names = class_names
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.logits = keras.layers.Dense(
@@ -41,6 +55,30 @@ class TokenHead(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="logits",
         )
+
+    @property
+    def targets(self):
+        """One class for each token."""
+        return Targets("BT", self.num_classes)
+
+    def new_metrics(self):
+        """Accuracy over the tokens that count, and F1 of entities where there are such."""
+        metrics = [class_accuracy()]
+        if self.class_names is not None and is_bio(self.class_names):
+            metrics.append(EntityF1(self.class_names))
+        return metrics
+
+    def read(self, encoded, features):
+        """The logits of every token.
+
+        Args:
+            encoded: dict, what a backbone's `encode` returned, with `sequence_output` (B, T, D).
+            features: dict of the features, not used.
+
+        Returns:
+            Tensor of shape (B, T, num_classes), float32.
+        """
+        return self(encoded["sequence_output"])
 
     def build(self, inputs_shape):
         self.logits.build(inputs_shape)
@@ -58,4 +96,5 @@ class TokenHead(keras.layers.Layer):
             "num_classes": self.num_classes,
             "dropout": self.dropout.rate,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "class_names": None if self.class_names is None else list(self.class_names),
         }

@@ -1,7 +1,6 @@
 """The right one of several choices."""
 
 import keras
-import numpy as np
 
 from keras_plm.layers import RowsToChoices
 from keras_plm.preprocessing.choice_preprocessor import ChoicePreprocessor
@@ -13,8 +12,6 @@ from keras_plm.tasks.task_graph import (
     text_summary,
     with_auxiliary_loss,
 )
-from keras_plm.tasks.training.label_checks import check_class_ids, check_weights
-from keras_plm.tasks.training.optimizers import default_optimizer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -72,6 +69,7 @@ class MultipleChoice(Task):
     """
 
     preprocessor_class = ChoicePreprocessor
+    learning_rate = 2e-5  # XLNet, table 8, RACE
 
     def __init__(
         self,
@@ -99,6 +97,7 @@ class MultipleChoice(Task):
             summary_activation,
             logits_bias,
             summary_dim,
+            labels="choice",
         )
         self.heads = {"choice": head}
 
@@ -120,34 +119,9 @@ class MultipleChoice(Task):
         self.logits_bias = logits_bias
         self.summary_dim = summary_dim
 
-    def compile(self, optimizer="auto", loss="auto", metrics="auto", jit_compile=True, **kwargs):
-        """Set up training; see `keras.Model.compile`.
-
-        Args:
-            optimizer: "auto": AdamW with learning rate 2e-5, weight decay 0.01 (not on norms and
-                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
-            loss: "auto": sparse categorical cross-entropy on the logits of the choices.
-            metrics: "auto": accuracy.
-            jit_compile: bool or "auto". Whether XLA compiles the step.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer(2e-5)  # table 8, RACE
-        if loss == "auto":
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        if metrics == "auto":
-            metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-        super().compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile, **kwargs)
-
     def check_x(self, x):
         """Refuse features that are not (B, C, T), or whose rows the backbone cannot take."""
         super().check_x(checked_rows(x))
-
-    def check_y(self, x, y, sample_weight):
-        """Refuse labels that are no numbers of a choice."""
-        count, num_choices = np.shape(x["token_ids"])[:2]
-        check_weights(sample_weight, count, "example")
-        if y is not None:
-            check_class_ids(y, count, num_choices, "example")
 
     def settings(self):
         return {

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import keras
-import keras_hub
 import numpy as np
 
 from keras_plm import features as contract
@@ -15,7 +14,6 @@ from keras_plm.generation.text_ids import TextIds
 from keras_plm.heads import MaskedLMHead
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.training.length_batches import longest_first
-from keras_plm.tasks.training.optimizers import default_optimizer
 
 _FEATURES = ("token_ids", "padding_mask", "segment_ids", "order", "target_positions")
 
@@ -85,6 +83,9 @@ class PermutationLM(Task):
     """
 
     trains_query_rows = True
+    labels_are_weighted = True
+    weights_may_be_missing = True
+    learning_rate = 2e-5
 
     def __init__(self, backbone, preprocessor=None, **kwargs):
         if not isinstance(backbone, XLNetBackbone):
@@ -111,30 +112,8 @@ class PermutationLM(Task):
         outputs = self.heads["tokens"](backbone.encode(inputs)["target_output"])  # (B, P, V)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
-    def compile(
-        self, optimizer="auto", loss="auto", weighted_metrics="auto", jit_compile=True, **kwargs
-    ):
-        """Set up training on features; `Pretrainer` is what makes them from a corpus.
-
-        Args:
-            optimizer: "auto": AdamW with learning rate 2e-5, weight decay 0.01 (not on norms and
-                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
-            loss: "auto": cross-entropy, averaged over the targets by weight.
-            weighted_metrics: "auto": perplexity.
-            jit_compile: bool or "auto". Whether XLA compiles the step.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer(2e-5)
-        if loss == "auto":
-            loss = keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, reduction="mean_with_sample_weight"
-            )
-        if weighted_metrics == "auto":
-            weighted_metrics = [keras_hub.metrics.Perplexity(from_logits=True, name="perplexity")]
-        super().compile(
-            optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
-        )
-        self._programs = PermutationPrograms(self)  # what is compiled may have other weights
+    def forget_programs(self):
+        self._programs = PermutationPrograms(self)
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Features stay what they are; texts have no targets to be trained on."""

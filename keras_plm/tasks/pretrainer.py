@@ -9,9 +9,6 @@ from keras_plm.layers.float_policy import float_policy
 from keras_plm.objectives import Objective
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.training import prepared_data
-from keras_plm.tasks.training.defaults import target_losses, target_metrics
-from keras_plm.tasks.training.label_checks import check_targets
-from keras_plm.tasks.training.optimizers import default_optimizer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -46,6 +43,9 @@ class Pretrainer(Task):
     """
 
     trains_query_rows = True
+    labels_are_weighted = True
+    learning_rate = 1e-4
+    fixes_shapes = True
 
     def __init__(self, backbone, objective, preprocessor=None, **kwargs):
         # === Layers ===
@@ -94,30 +94,6 @@ class Pretrainer(Task):
     def tokenizer(self):
         """The tokenizer of the preprocessor, or None."""
         return None if self.preprocessor is None else self.preprocessor.tokenizer
-
-    def compile(
-        self, optimizer="auto", loss="auto", weighted_metrics="auto", jit_compile=True, **kwargs
-    ):
-        """Set up training; see `keras.Model.compile`.
-
-        Args:
-            optimizer: "auto": AdamW with learning rate 1e-4, weight decay 0.01 (not on norms and
-                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
-            loss: "auto": for each head, cross-entropy averaged over its targets by weight.
-            weighted_metrics: "auto": for each head accuracy over its targets, and perplexity
-                where it gives several per example.
-            jit_compile: bool or "auto". Whether XLA compiles the step.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer(1e-4)
-        if loss == "auto":
-            loss = target_losses(self.output)
-        if weighted_metrics == "auto":
-            weighted_metrics = target_metrics(self.output)
-        kwargs.setdefault("fixed_shapes", True)  # as all batches of an objective have
-        super().compile(
-            optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
-        )
 
     def fit(self, x, steps_per_epoch=None, validation_data=None, validation_steps=None, **kwargs):
         """Train on examples of the objective.
@@ -197,19 +173,6 @@ class Pretrainer(Task):
                 f"The corpus has a vocabulary of {examples.vocabulary_size} ids, the model one "
                 f"of {self.backbone.vocabulary_size}. Build the corpus with the model's tokenizer."
             )
-
-    def check_y(self, x, y, sample_weight):
-        """Refuse targets that the model cannot train on, before a backend sees them.
-
-        Args:
-            x: dict of features, checked.
-            y: dict of int arrays by head, (B, P) or (B,), or None.
-            sample_weight: dict of float arrays by head, as `y`; None if `y` is.
-
-        Raises:
-            ValueError: naming what is wrong.
-        """
-        check_targets(x, y, sample_weight, self.output)
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Examples are ready: nothing is done to them."""

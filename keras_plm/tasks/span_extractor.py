@@ -12,7 +12,6 @@ from keras_plm.tasks.span_decoding import decode_answers
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.training.label_checks import check_positions, check_weights
-from keras_plm.tasks.training.optimizers import default_optimizer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -68,6 +67,7 @@ class SpanExtractor(Task):
     """
 
     preprocessor_class = SpanPreprocessor
+    learning_rate = 3e-5
     outputs_of_tokens = labels_are_positions = True
     output_of_padding = NEVER
 
@@ -125,54 +125,6 @@ class SpanExtractor(Task):
         self.end_top = int(end_top)
         self.dropout = dropout
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-
-    def compile(
-        self,
-        optimizer="auto",
-        loss="auto",
-        loss_weights="auto",
-        metrics="auto",
-        jit_compile=True,
-        **kwargs,
-    ):
-        """Set up training; see `keras.Model.compile`.
-
-        Args:
-            optimizer: "auto": AdamW with learning rate 3e-5, weight decay 0.01 (not on norms and
-                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
-            loss: "auto": cross-entropy of `start` and `end` over the positions of a row; with
-                beam also binary cross-entropy of `impossible`.
-            loss_weights: "auto": 0.5 for each loss.
-            metrics: "auto": accuracy of each.
-            jit_compile: bool or "auto". Whether XLA compiles the step.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer(3e-5)
-        if loss == "auto":
-            loss = {
-                name: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-                for name in ("start", "end")
-            }
-            if self.beam:
-                loss["impossible"] = keras.losses.BinaryCrossentropy(from_logits=True)
-        if loss_weights == "auto":
-            loss_weights = {name: 0.5 for name in self._label_names()}
-        if metrics == "auto":
-            metrics = {
-                name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-                for name in ("start", "end")
-            }
-            if self.beam:
-                accuracy = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)
-                metrics["impossible"] = [accuracy]
-        super().compile(
-            optimizer,
-            loss,
-            loss_weights=loss_weights,
-            metrics=metrics,
-            jit_compile=jit_compile,
-            **kwargs,
-        )
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss of the outputs that have labels; the beam has none."""

@@ -4,9 +4,6 @@ import keras
 
 from keras_plm.heads import MaskedLMHead
 from keras_plm.tasks.task import Task
-from keras_plm.tasks.training.defaults import target_losses, target_metrics
-from keras_plm.tasks.training.label_checks import check_targets
-from keras_plm.tasks.training.optimizers import default_optimizer
 
 
 class TargetTask(Task):
@@ -16,32 +13,7 @@ class TargetTask(Task):
     """
 
     methods_for_texts = "`generate`"
-
-    def compile(
-        self, optimizer="auto", loss="auto", weighted_metrics="auto", jit_compile=True, **kwargs
-    ):
-        """Set up training on features; see `keras.Model.compile`.
-
-        Args:
-            optimizer: "auto": AdamW with learning rate 5e-5, weight decay 0.01 (not on norms and
-                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
-            loss: "auto": cross-entropy, averaged over the targets by weight.
-            weighted_metrics: "auto": accuracy and perplexity over the targets.
-            jit_compile: bool or "auto". Whether XLA compiles the step.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer()
-        if loss == "auto":
-            loss = target_losses(self.output)
-        if weighted_metrics == "auto":
-            weighted_metrics = target_metrics(self.output)
-        super().compile(
-            optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
-        )
-        self.forget_programs()
-
-    def forget_programs(self):
-        """Forget what was compiled for generation, if there is any: it may have other weights."""
+    labels_are_weighted = True
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Features stay what they are; texts have no targets to be trained on."""
@@ -52,10 +24,6 @@ class TargetTask(Task):
                 f"Received: {type(x).__name__}."
             )
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-
-    def check_y(self, x, y, sample_weight):
-        """Refuse targets that the model cannot train on, before a backend sees them."""
-        check_targets(x, y, sample_weight, self.output)
 
     @classmethod
     def settings_of_heads(cls, heads):

@@ -13,17 +13,28 @@ from keras_plm import files
 from keras_plm.backbones.preset_directory import CONFIG_FILE
 from keras_plm.backbones.quantization import check_saveable
 from keras_plm.generation.compiled_programs import runs_on_cpu, xla_is_allowed, xla_predicts
+from keras_plm.heads.head import as_head, targets_of, yes_no_accuracy
 from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
 from keras_plm.tasks import task_preset
 from keras_plm.tasks.quantized_layers import quantize_layers, quantized_layers
 from keras_plm.tasks.training import length_batches, prepared_data
+from keras_plm.tasks.training.class_weights import class_weights, weighted_by_class
 from keras_plm.tasks.training.decay_exclusions import (
     exclude_from_weight_decay,
     weight_decay_exclusions,
 )
 from keras_plm.tasks.training.finite_guard import SKIPPED, FiniteGuard, StopAfterSkips
-from keras_plm.tasks.training.label_checks import check_class_weight
+from keras_plm.tasks.training.label_checks import (
+    IDS,
+    NUMBERS,
+    SHARES,
+    YES_NO,
+    as_labels,
+    check_labelled,
+    label_kind,
+)
 from keras_plm.tasks.training.length_batches import Shapes, SortedBatches, row_lengths
+from keras_plm.tasks.training.optimizers import default_optimizer
 from keras_plm.tasks.training.shuffled_batches import ShuffledBatches, choose_lengths
 from keras_plm.tasks.training.tensorflow_batches import as_tf_dataset
 
@@ -36,8 +47,9 @@ class Task(keras_hub.models.Task):
     """Abstract base of the tasks: a backbone, a preprocessor and heads, generic over backbones.
 
     A concrete task builds its Functional graph by calling `backbone.encode` on the features that
-    it needs, and sets `heads`, a dict of head layers by name. Its default `compile` turns XLA on:
-    Keras's own default leaves it off for TensorFlow on a CPU.
+    it needs, and sets `heads`, a dict of `keras_plm.heads.Head` by name. What they are trained on
+    is theirs to say. Its default `compile` turns XLA on: Keras's own default leaves it off for
+    TensorFlow on a CPU.
 
     Attributes:
         preprocessor_class: class of the `Preprocessor` that makes its features from strings.
@@ -45,6 +57,11 @@ class Task(keras_hub.models.Task):
         outputs_of_tokens: bool. Whether outputs (B, T, ...) are of tokens, and labels with them.
         labels_are_positions: bool. Whether labels count the tokens of rows from their start.
         output_of_padding: float. What `predict` gives for tokens that are padding.
+        labels_are_weighted: bool. Whether `sample_weight` says which labels count, as the ones of
+            tokens and slots need it; metrics are then weighted ones.
+        weights_may_be_missing: bool. Whether they may nevertheless be left out.
+        learning_rate: float. Of the default optimizer.
+        fixes_shapes: bool. Whether `fixed_shapes` of `compile` is True by default.
     """
 
     preprocessor_class = TextPreprocessor
@@ -52,6 +69,10 @@ class Task(keras_hub.models.Task):
     outputs_of_tokens = False
     labels_are_positions = False
     output_of_padding = 0.0
+    labels_are_weighted = False
+    weights_may_be_missing = False
+    learning_rate = 5e-5
+    fixes_shapes = False
 
     def __init__(self, *args, **kwargs):
         unknown = sorted(set(kwargs) - {"inputs", "outputs", "name", "trainable", "compile"})
@@ -170,31 +191,134 @@ class Task(keras_hub.models.Task):
 
     # === Compilation ===
 
-    def compile(self, *args, skip_non_finite=10, fixed_shapes=False, **kwargs):
+    def compile(
+        self,
+        optimizer="auto",
+        loss="auto",
+        metrics="auto",
+        weighted_metrics="auto",
+        loss_weights="auto",
+        jit_compile=True,
+        skip_non_finite=10,
+        fixed_shapes=None,
+        **kwargs,
+    ):
         """Set up training; see `keras.Model.compile`.
 
+        What is "auto" the heads say, see `keras_plm.heads.Head`. Another loss may take other
+        labels: `CategoricalCrossentropy` a share for each class (one-hot, soft labels),
+        `BinaryCrossentropy` a yes or no for each; the default metrics go with it.
+
         Args:
-            args: arguments of `keras.Model.compile`.
+            optimizer: "auto": AdamW with the `learning_rate` of the task, weight decay 0.01 (not
+                on norms and biases), epsilon 1e-6, gradients clipped to a global norm of 1.
+            loss: "auto": that of each head. Cross-entropy of one class each; binary
+                cross-entropy where there may be several; squared error of numbers.
+            metrics: "auto": those of the heads, where no weights say which labels count.
+            weighted_metrics: "auto": those of the heads, where weights say which labels count.
+            loss_weights: "auto": those of the heads, mostly none.
+            jit_compile: bool or "auto". Whether XLA compiles the step.
             skip_non_finite: int or None. A batch whose loss, or a gradient of which, is not finite
                 is skipped: it leaves weights, optimizer, memory and metrics as they were, and is
                 counted in the logs, as `skipped_batches`. After so many in a row `fit` ends with
                 a `FloatingPointError`. None: there is no guard.
-            fixed_shapes: bool. False: texts are read in batches of similar length, without the
-                padding that all of them have. True: every batch is as long as the preprocessor
-                says and, unless rows are trained or evaluated on, full: one program of XLA's each
-                for training, evaluation and prediction, as a TPU likes it.
+            fixed_shapes: bool or None. False: texts are read in batches of similar length, without
+                the padding that all of them have. True: every batch is as long as the
+                preprocessor says and, unless rows are trained or evaluated on, full: one program
+                of XLA's each for training, evaluation and prediction, as a TPU likes it. None:
+                True for a `Pretrainer`, all batches of which have one shape.
             kwargs: arguments of `keras.Model.compile`.
         """
-        self._compile_metrics = None  # Keras would keep those of an earlier compilation
-        self._guard = None if skip_non_finite is None else FiniteGuard(skip_non_finite)
+        fixed_shapes = self.fixes_shapes if fixed_shapes is None else fixed_shapes
         if not isinstance(fixed_shapes, bool):
             raise ValueError(
                 f"`fixed_shapes` must be True or False. Received: fixed_shapes={fixed_shapes!r}."
             )
+        parts = {
+            "loss": loss,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "loss_weights": loss_weights,
+        }
+        self._asked_of_heads = [name for name, value in parts.items() if _is_auto(value)]
+        if _is_auto(optimizer):
+            optimizer = default_optimizer(self.learning_rate) if self._has_heads else None
+        self._label_kinds = self._kinds_of_labels(loss) if self._has_heads else {}
+        defaults = self._parts_of_heads(_is_auto(loss)) if self._has_heads else {}
+        parts = {n: defaults.get(n) if _is_auto(value) else value for n, value in parts.items()}
+        self._compile_metrics = None  # Keras would keep those of an earlier compilation
+        self._guard = None if skip_non_finite is None else FiniteGuard(skip_non_finite)
+        self._class_weight = {}
         self.fixed_shapes = fixed_shapes
-        super().compile(*args, **kwargs)
+        super().compile(optimizer, jit_compile=jit_compile, **parts, **kwargs)
         if not xla_is_allowed():  # what is saved keeps what was asked for
             self.jit_compile = False
+        self.forget_programs()
+
+    def forget_programs(self):
+        """Forget what was compiled for generation, if there is any: it may have other weights."""
+
+    @property
+    def _has_heads(self):
+        return bool(getattr(self, "heads", None))
+
+    def _of_heads(self, ask):
+        """What the heads say, by output."""
+        found = {}
+        for name, head in self.heads.items():
+            output = self.output
+            if isinstance(output, dict):
+                output = output.get(name)
+            one = ask(as_head(head, output))
+            found.update(one if isinstance(one, dict) else {name: one})
+        return found
+
+    def _as_outputs(self, by_output):
+        """A dict by output as Keras takes it: without its name where there is but one."""
+        if isinstance(self.output, dict):
+            return by_output
+        (one,) = by_output.values()
+        return one
+
+    @property
+    def targets(self):
+        """dict of an output's name to the `keras_plm.heads.Targets` that it is trained on."""
+        return self._of_heads(targets_of)
+
+    def _kinds_of_labels(self, loss):
+        """What the loss of each output takes as labels."""
+        kinds = {}
+        for name, targets in self.targets.items():
+            one = loss.get(name) if isinstance(loss, dict) else loss
+            one = self._of_heads(lambda head: head.loss)[name] if _is_auto(loss) else one
+            kinds[name] = None if one is None else label_kind(one)
+            if kinds[name] is None and targets.num_classes is None:
+                kinds[name] = NUMBERS
+            elif kinds[name] is None and _is_auto(loss):
+                kinds[name] = IDS
+        return kinds
+
+    def _parts_of_heads(self, own_loss):
+        """The defaults of `compile`; metrics follow a loss that takes other labels."""
+        loss = self._of_heads(lambda head: head.loss)
+        metrics = self._of_heads(lambda head: head.new_metrics())
+        if not own_loss:
+            other = {
+                SHARES: lambda: [keras.metrics.CategoricalAccuracy(name="accuracy")],
+                YES_NO: lambda: [yes_no_accuracy()],
+            }
+            for name, kind in self._label_kinds.items():
+                if kind in other and label_kind(loss[name]) != kind:
+                    metrics[name] = other[kind]()
+        weights = {}
+        for head in self.heads.values():
+            weights |= getattr(head, "loss_weights", None) or {}
+        metrics = self._as_outputs(metrics)
+        return {
+            "loss": self._as_outputs(loss),
+            "weighted_metrics" if self.labels_are_weighted else "metrics": metrics,
+            "loss_weights": weights if weights and own_loss else None,
+        }
 
     @property
     def metrics(self):
@@ -215,7 +339,8 @@ class Task(keras_hub.models.Task):
         limit = None if self._guard is None else self._guard.limit
         exclusions = weight_decay_exclusions(self)
         own = {"skip_non_finite": limit, "fixed_shapes": self.fixed_shapes}
-        return {**config, "no_weight_decay": exclusions, **own}
+        asked = {name: "auto" for name in self._asked_of_heads}
+        return {**config, **asked, "no_weight_decay": exclusions, **own}
 
     def compile_from_config(self, config):
         """Compile as a saved model was compiled, its optimizer ready to be loaded."""
@@ -316,7 +441,7 @@ class Task(keras_hub.models.Task):
                     f"{self.input_names_of_task()}. Received: {type(x).__name__}."
                 )
             x, y, sample_weight = self.features_and_labels(x, y, sample_weight)
-            x = self.keep_inputs(x)
+            x, y = self.keep_inputs(x), self.as_labels(y)
             self.check_y(x, y, sample_weight)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
@@ -367,7 +492,7 @@ class Task(keras_hub.models.Task):
         Raises:
             ValueError: if the first batch is not what the model takes; the model is unchanged.
         """
-        check_class_weight(kw.get("class_weight"), getattr(self, "num_classes", None))
+        self._weigh_classes(kw.pop("class_weight", None))
         x, y, sample_weight = self._prepare(x, y, sample_weight)
         trainer = self._trainer(x)
         validation_data = prepared_data.prepare_validation(
@@ -548,6 +673,9 @@ class Task(keras_hub.models.Task):
     def train_step(self, *arguments):
         """Take one step; see `keras.Model.train_step`, whose arguments the backend decides."""
         step = super().train_step
+        if self._class_weight:
+            data = weighted_by_class(arguments[-1], self._class_weight, self._label_kinds)
+            arguments = (*arguments[:-1], data)
         if self._guard is None:
             return step(*arguments)
         jax = keras.backend.backend() == "jax"
@@ -556,7 +684,7 @@ class Task(keras_hub.models.Task):
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kw):
         """Train on one batch of lists or features; see `keras.Model.train_on_batch`."""
-        check_class_weight(kw.get("class_weight"), getattr(self, "num_classes", None))
+        self._weigh_classes(kw.pop("class_weight", None))
         batch = self._prepare(x, y, sample_weight)
         self._build_optimizer()
         return_dict = kw.pop("return_dict", False)
@@ -578,14 +706,51 @@ class Task(keras_hub.models.Task):
         """Data that are ready and checked."""
         return prepared_data.prepare(self, x, y, sample_weight, labelled)
 
+    def as_labels(self, y):
+        """Return labels as the compiled loss is trained on them; see `label_checks.as_labels`.
+
+        Args:
+            y: labels as a user has them, or a dict of them by output, or None.
+        """
+        if not self._has_heads or y is None:
+            return y
+        if isinstance(y, dict):
+            return {name: as_labels(one, self._label_kinds.get(name)) for name, one in y.items()}
+        kinds = list(self._label_kinds.values())
+        return as_labels(y, kinds[0] if len(kinds) == 1 else None)
+
     def check_y(self, x, y, sample_weight):
-        """Refuse labels and weights that the model cannot take. The base checks nothing.
+        """Refuse labels and weights that the heads and the compiled loss cannot take.
 
         Args:
             x: dict of features, checked.
-            y: labels, or None.
-            sample_weight: weights, or None.
+            y: labels, or a dict of them by output, or None.
+            sample_weight: weights, as `y`, or None.
+
+        Raises:
+            ValueError: naming what is wrong.
         """
+        if self._has_heads:
+            outputs = {name: (one, self._label_kinds[name]) for name, one in self.targets.items()}
+            check_labelled(
+                x,
+                y,
+                sample_weight,
+                outputs,
+                by_output=isinstance(self.output, dict),
+                weighted=self.labels_are_weighted,
+                weights_may_be_missing=self.weights_may_be_missing,
+            )
+
+    def _weigh_classes(self, class_weight):
+        """Let the next steps of training weigh the classes of labels so."""
+        outputs = {}
+        if self._has_heads:
+            outputs = {name: (one, self._label_kinds[name]) for name, one in self.targets.items()}
+        weights = class_weights(class_weight, outputs)
+        if weights != self._class_weight:
+            self._class_weight = weights
+            self.train_function = None  # traced with those of before
 
     def _trainer(self, x):
         """Whose loop it is: KerasHub's for datasets of text, else Keras's (it shuffles arrays)."""
@@ -598,6 +763,11 @@ class Task(keras_hub.models.Task):
         It gives nothing back when its first step fails. No memory is lost: it donates the
         values to the step, which deletes them.
         """
+
+
+def _is_auto(value):
+    """Whether an argument of `compile` is left to the heads."""
+    return isinstance(value, str) and value == "auto"
 
 
 @contextlib.contextmanager

@@ -69,6 +69,7 @@ def summary_head(
     summary_activation=None,
     logits_bias=True,
     summary_dim=None,
+    labels="class",
 ):
     """A new head over `text_summary`.
 
@@ -83,6 +84,7 @@ def summary_head(
         summary_activation: str or None. Another activation than tanh; see `SummaryHead`.
         logits_bias: bool. Whether the logits have a bias.
         summary_dim: int or None. The width of that dense layer; None: that of the backbone.
+        labels: str. What it is trained on; see `SummaryHead`.
 
     Returns:
         `SummaryHead`.
@@ -112,6 +114,7 @@ def summary_head(
         kernel_initializer=backbone.kernel_initializer(),
         activation=summary_activation,
         use_bias=logits_bias,
+        labels=labels,
         dtype=float_policy(backbone.dtype_policy),
         name=name,
     )

@@ -14,15 +14,11 @@ from keras_plm.tasks.task_graph import (
     text_summary,
     with_auxiliary_loss,
 )
-from keras_plm.tasks.training.label_checks import (
-    check_class_ids,
+from keras_plm.tasks.training.class_names import (
     check_class_names,
-    check_multi_hot,
-    check_weights,
     class_ids_of_names,
     multi_hot,
 )
-from keras_plm.tasks.training.optimizers import default_optimizer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -124,6 +120,7 @@ class TextClassifier(Task):
             pooling,
             summary_activation,
             logits_bias,
+            labels="classes" if multi_label else "class",
         )
         self.heads = {"label": head}
 
@@ -151,29 +148,6 @@ class TextClassifier(Task):
         self.logits_bias = logits_bias
         self.both_orders = bool(both_orders)
 
-    def compile(self, optimizer="auto", loss="auto", metrics="auto", jit_compile=True, **kwargs):
-        """Set up training; see `keras.Model.compile`.
-
-        Args:
-            optimizer: "auto": AdamW with learning rate 5e-5, weight decay 0.01 (not on norms and
-                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
-            loss: "auto": sparse categorical cross-entropy on logits; with `multi_label` binary
-                cross-entropy.
-            metrics: "auto": accuracy; with `multi_label` that of all C yes or no.
-            jit_compile: bool or "auto". Whether XLA compiles the step.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer()
-        if loss == "auto":
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            if self.multi_label:
-                loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        if metrics == "auto":
-            metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-            if self.multi_label:  # a logit above 0 is a yes
-                metrics = [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
-        super().compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile, **kwargs)
-
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """As every task does; names of classes become numbers, several of them a row of 0 and 1."""
         if self.multi_label:
@@ -190,14 +164,6 @@ class TextClassifier(Task):
     def check_x(self, x):
         """Refuse features that the backbone cannot take, or that are not two rows of each pair."""
         super().check_x(checked_rows(x, 2) if self.both_orders else x)
-
-    def check_y(self, x, y, sample_weight):
-        """Refuse labels that are no class numbers, or no rows of 0 to 1 with `multi_label`."""
-        count = len(x["token_ids"])
-        check_weights(sample_weight, count)
-        if y is not None:
-            check = check_multi_hot if self.multi_label else check_class_ids
-            check(y, count, self.num_classes)
 
     def settings(self):
         return {

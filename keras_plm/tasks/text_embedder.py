@@ -77,15 +77,6 @@ class TextEmbedder(Task):
         self.outputs_of_tokens = pooling == "none"
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
-    def compile(self, optimizer=None, jit_compile=True, **kwargs):
-        """Set up prediction; there is nothing to train.
-
-        Args:
-            optimizer: None.
-            jit_compile: bool or "auto". Whether XLA compiles the step.
-        """
-        super().compile(optimizer, jit_compile=jit_compile, **kwargs)
-
     def embed(self, texts, layers=None, pooling=None, batch_size=32, normalize=False):
         """Turn texts into vectors.
 

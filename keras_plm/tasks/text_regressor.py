@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 
-from keras_plm.metrics import PearsonCorrelation, SpearmanCorrelation
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
@@ -15,8 +14,7 @@ from keras_plm.tasks.task_graph import (
     text_summary,
     with_auxiliary_loss,
 )
-from keras_plm.tasks.training.label_checks import check_weights, numbers
-from keras_plm.tasks.training.optimizers import default_optimizer
+from keras_plm.tasks.training.label_checks import numbers
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -98,6 +96,7 @@ class TextRegressor(Task):
             pooling,
             summary_activation,
             logits_bias,
+            labels="number",
         )
         self.heads = {"score": head}
 
@@ -122,29 +121,6 @@ class TextRegressor(Task):
         self.logits_bias = logits_bias
         self.both_orders = bool(both_orders)
 
-    def compile(self, optimizer="auto", loss="auto", metrics="auto", jit_compile=True, **kwargs):
-        """Set up training; see `keras.Model.compile`.
-
-        Args:
-            optimizer: "auto": AdamW with learning rate 5e-5, weight decay 0.01 (not on norms and
-                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
-            loss: "auto": mean squared error.
-            metrics: "auto": mean squared error, Pearson and Spearman correlation; the latter
-                holds the latest 8192 numbers (see `SpearmanCorrelation`).
-            jit_compile: bool or "auto". Whether XLA compiles the step.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer()
-        if loss == "auto":
-            loss = keras.losses.MeanSquaredError()
-        if metrics == "auto":
-            metrics = [
-                keras.metrics.MeanSquaredError(name="mse"),
-                PearsonCorrelation(),
-                SpearmanCorrelation(),
-            ]
-        super().compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile, **kwargs)
-
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """As every task does; the labels become a column, as the outputs are."""
         batch = super().preprocess_samples(x, y, sample_weight)
@@ -163,23 +139,6 @@ class TextRegressor(Task):
     def check_x(self, x):
         """Refuse features that the backbone cannot take, or that are not two rows of each pair."""
         super().check_x(checked_rows(x, 2) if self.both_orders else x)
-
-    def check_y(self, x, y, sample_weight):
-        """Refuse labels that are not one finite number per text."""
-        count = len(x["token_ids"])
-        check_weights(sample_weight, count)
-        if y is None:
-            return
-        y = np.asarray(y)
-        if y.shape not in ((count,), (count, 1)):  # Keras would compare each with all others
-            raise ValueError(
-                f"There must be one number per text. Received: {y.shape} for {count} texts."
-            )
-        if not numbers(y):
-            raise ValueError(
-                "Labels must be finite numbers. "
-                f"Received: {y.dtype} values such as {y.ravel()[:5].tolist()}."
-            )
 
     def settings(self):
         return {

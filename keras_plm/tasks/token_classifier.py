@@ -7,13 +7,10 @@ import numpy as np
 
 from keras_plm.heads import TokenHead
 from keras_plm.layers.float_policy import float_policy
-from keras_plm.metrics import EntityF1
-from keras_plm.metrics.entity_f1 import is_bio
 from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
-from keras_plm.tasks.training.label_checks import check_class_names, numbers
-from keras_plm.tasks.training.optimizers import default_optimizer
+from keras_plm.tasks.training.class_names import check_class_names
 from keras_plm.tokenizers.text_columns import column_items
 
 logger = logging.getLogger("keras_plm")
@@ -66,6 +63,7 @@ class TokenClassifier(Task):
     """
 
     outputs_of_tokens = True
+    labels_are_weighted = True
     preprocessor_class = WordPreprocessor
 
     def __init__(
@@ -84,6 +82,7 @@ class TokenClassifier(Task):
             int(num_classes),
             dropout=dropout,
             kernel_initializer=backbone.kernel_initializer(),
+            class_names=class_names,
             dtype=float_policy(backbone.dtype_policy),
             name="token_label",
         )
@@ -98,34 +97,6 @@ class TokenClassifier(Task):
         inputs = text_inputs(backbone)
         outputs = head(backbone.encode(inputs)["sequence_output"])  # (B, T, C)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-
-    def compile(
-        self, optimizer="auto", loss="auto", weighted_metrics="auto", jit_compile=True, **kwargs
-    ):
-        """Set up training; see `keras.Model.compile`.
-
-        Args:
-            optimizer: "auto": AdamW with learning rate 5e-5, weight decay 0.01 (not on norms and
-                biases), epsilon 1e-6, gradients clipped to a global norm of 1.
-            loss: "auto": sparse categorical cross-entropy on logits, averaged over the words by
-                weight.
-            weighted_metrics: "auto": accuracy over the words; where `class_names` are "O",
-                "B-..." and "I-..." also `EntityF1`. `metrics` would count all positions.
-            jit_compile: bool or "auto". Whether XLA compiles the step.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer()
-        if loss == "auto":
-            loss = keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, reduction="mean_with_sample_weight"
-            )
-        if weighted_metrics == "auto":
-            weighted_metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-            if self.class_names is not None and is_bio(self.class_names):
-                weighted_metrics.append(EntityF1(self.class_names))
-        super().compile(
-            optimizer, loss, weighted_metrics=weighted_metrics, jit_compile=jit_compile, **kwargs
-        )
 
     def tag(self, texts, batch_size=None, **kwargs):
         """Say the most likely class of every word.
@@ -212,33 +183,6 @@ class TokenClassifier(Task):
                 )
             rows.append([numbers_of.get(one, one) for one in own] if names else own)
         return rows
-
-    def check_y(self, x, y, sample_weight):
-        """Refuse labels that are not class numbers, and rows without their weights."""
-        if y is None:
-            return
-        shape = np.shape(x["token_ids"])
-        if sample_weight is None:
-            raise ValueError(
-                "Features need a `sample_weight` that is 0 wherever no word begins. "
-                "Received: sample_weight=None."
-            )
-        y, weight = np.asarray(y), np.asarray(sample_weight)
-        if y.shape != shape or weight.shape != shape:
-            raise ValueError(
-                "There must be a label and a weight per position. "
-                f"Received: {y.shape} and {weight.shape} for features of shape {shape}."
-            )
-        if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= self.num_classes:
-            raise ValueError(
-                f"Labels must be integers in [0, {self.num_classes}). "
-                f"Received: {y.dtype} values such as {np.unique(y)[:5].tolist()}."
-            )
-        if not numbers(weight) or weight.min() < 0 or weight.sum() == 0:
-            raise ValueError(
-                "Weights must be finite and at least 0, and not all 0: without a word there is no "
-                f"loss. Received: {weight.dtype} values of sum {weight.sum()}."
-            )
 
     def settings(self):
         names = None if self.class_names is None else list(self.class_names)

@@ -1,8 +1,33 @@
-"""What tasks check of labels and weights before a backend sees them."""
+"""What tasks check of labels and weights before a backend sees them.
 
+Labels are checked by what the head predicts, its `Targets`, and by what the compiled loss takes of
+it: numbers of classes, a share for each class, a yes or no for each class, or numbers.
+"""
+
+import keras
 import numpy as np
 
-from keras_plm.tokenizers.text_columns import column_items, is_column
+IDS, SHARES, YES_NO, NUMBERS = "ids", "shares", "yes_no", "numbers"
+_LOSSES = {
+    IDS: (
+        keras.losses.SparseCategoricalCrossentropy,
+        keras.losses.sparse_categorical_crossentropy,
+    ),
+    SHARES: (
+        keras.losses.CategoricalCrossentropy,
+        keras.losses.categorical_crossentropy,
+        keras.losses.CategoricalFocalCrossentropy,
+        keras.losses.categorical_focal_crossentropy,
+        keras.losses.KLDivergence,
+        keras.losses.kl_divergence,
+    ),
+    YES_NO: (
+        keras.losses.BinaryCrossentropy,
+        keras.losses.binary_crossentropy,
+        keras.losses.BinaryFocalCrossentropy,
+        keras.losses.binary_focal_crossentropy,
+    ),
+}
 
 
 def check_weights(sample_weight, count, rows="text"):
@@ -31,192 +56,198 @@ def check_weights(sample_weight, count, rows="text"):
         )
 
 
-def check_class_weight(class_weight, num_classes=None):
-    """Refuse weights of classes that `fit` cannot use: Keras would train on NaN, or on nothing.
+def label_kind(loss):
+    """Return what a loss takes as labels.
 
     Args:
-        class_weight: dict of int to float, or None: no weights. A class that is not there counts 1.
-        num_classes: int or None. How many classes there are, where a task knows.
+        loss: a Keras loss, the function of one, or its name.
+
+    Returns:
+        str: "ids", "shares" or "yes_no"; or None: nobody knows.
+    """
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    for kind, known in _LOSSES.items():
+        if loss in known or type(loss) in known:
+            return kind
+    return None
+
+
+def as_labels(y, kind):
+    """Return labels in the form that their kind is trained on.
+
+    Numbers of classes become integers, whatever type they come in.
+
+    Args:
+        y: array of labels.
+        kind: see `label_kind`.
+
+    Returns:
+        Array; `y` itself where it is not what it should be, which `check_labels` says.
+    """
+    if kind != IDS or isinstance(y, dict):
+        return y
+    if isinstance(y, (list, tuple)):
+        try:
+            y = np.asarray(y)
+        except ValueError:  # of several lengths
+            return y
+    if not isinstance(y, np.ndarray):
+        return y
+    if y.dtype.kind == "b" or y.dtype.kind == "f" and numbers(y) and (y == np.round(y)).all():
+        y = y.astype("int32")
+    return y
+
+
+def check_labelled(x, y, sample_weight, outputs, by_output, weighted, weights_may_be_missing=False):
+    """Refuse labels and weights of a batch that outputs cannot be trained on.
+
+    Args:
+        x: dict of features, checked.
+        y: array, or dict of arrays by output, or None.
+        sample_weight: as `y`; None if `y` is, or if weights may be left out.
+        outputs: dict of an output's name to a pair (its `keras_plm.heads.Targets`, the kind of
+            its labels, see `label_kind`).
+        by_output: bool. Whether labels come in a dict.
+        weighted: bool. Whether there is a weight for each label, that says whether it counts; else
+            one for each example.
+        weights_may_be_missing: bool. Whether such weights may be left out.
 
     Raises:
         ValueError: naming what is wrong.
     """
-    if class_weight is None:
+    sizes = axis_sizes(x)
+    if not weighted:
+        check_weights(sample_weight, sizes["B"], "example")
+    if y is None and (sample_weight is None or not by_output):
         return
-    if not isinstance(class_weight, dict):
-        raise ValueError(
-            "`class_weight` must be a dict of a class's number to its weight. "
-            f"Received: {class_weight!r:.100}."
-        )
-    most = float("inf") if num_classes is None else num_classes
-    unknown = [
-        one
-        for one in class_weight
-        if not isinstance(one, (int, np.integer)) or isinstance(one, bool) or not 0 <= one < most
-    ]
-    if unknown:
-        raise ValueError(
-            f"`class_weight` must be of classes in [0, {most}). Received: {unknown[:5]!r}."
-        )
-    weights = np.asarray(list(class_weight.values()))
-    if weights.ndim != 1 or not numbers(weights) or weights.size and weights.min() < 0:
-        raise ValueError(
-            "The weights of classes must be finite numbers of at least 0. "
-            f"Received: {class_weight!r:.200}."
-        )
-    if len(weights) == num_classes and not weights.any():
-        raise ValueError(
-            "The weights of classes must not all be 0: there would be no loss. "
-            f"Received: {class_weight!r:.200}."
-        )
-
-
-def check_class_ids(y, count, num_classes, rows="text"):
-    """Refuse labels that are not one class number per row: JAX gives them a silent loss of 0.
-
-    Args:
-        y: array of labels.
-        count: int. How many rows there are.
-        num_classes: int. How many classes there are.
-        rows: str. What a row is, for the message.
-
-    Raises:
-        ValueError: naming what is wrong.
-    """
-    y = np.asarray(y)
-    if y.shape not in ((count,), (count, 1)):
-        raise ValueError(
-            f"There must be one label per {rows}. Received: {y.shape} for {count} {rows}s."
-        )
-    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= num_classes:
-        raise ValueError(
-            f"Labels must be integers in [0, {num_classes}). "
-            f"Received: {y.dtype} values such as {np.unique(y)[:5].tolist()}."
-        )
-
-
-def check_multi_hot(y, count, num_classes):
-    """Refuse labels that are not one number from 0 to 1 for each class of each text.
-
-    Args:
-        y: array of labels.
-        count: int. How many texts there are.
-        num_classes: int. How many classes there are.
-
-    Raises:
-        ValueError: naming what is wrong.
-    """
-    y = np.asarray(y)
-    if y.shape != (count, num_classes):
-        raise ValueError(
-            f"With `multi_label` there must be {num_classes} numbers per text, 1 for each of its "
-            "classes and 0 for the others; or a list of names per text, where there are "
-            f"`class_names`. Received: {y.dtype} of shape {y.shape} for {count} texts."
-        )
-    if y.dtype.kind != "b" and (not numbers(y) or y.min() < 0 or y.max() > 1):
-        raise ValueError(
-            "Labels with `multi_label` must be numbers from 0 to 1. "
-            f"Received: {y.dtype} values such as {y.ravel()[:5].tolist()}."
-        )
-
-
-def check_class_names(class_names, num_classes):
-    """Refuse names of classes that are not one for each.
-
-    Args:
-        class_names: list of str, or None: the classes have no names.
-        num_classes: int. How many classes there are.
-
-    Returns:
-        list of str, or None.
-
-    Raises:
-        ValueError: naming what is wrong.
-    """
-    if class_names is None:
-        return None
-    names = [class_names] if isinstance(class_names, str) else list(class_names)
-    text = all(isinstance(name, str) for name in names)
-    if not text or not len(set(names)) == len(names) == num_classes:
-        raise ValueError(
-            f"`class_names` must be {num_classes} different strings, as `num_classes` says. "
-            f"Received: {class_names!r:.200}."
-        )
-    return names
-
-
-def class_ids_of_names(y, class_names):
-    """Turn labels that are names of classes into their numbers.
-
-    Args:
-        y: list, array or column of labels; numbers, and what is none of these, stay what they are.
-        class_names: list of str.
-
-    Returns:
-        int array, or `y`.
-
-    Raises:
-        ValueError: if a name is unknown.
-    """
-    items = _label_items(y)
-    if items is None or not any(isinstance(one, str) for one in items):
-        return y
-    return np.array(_known_ids(items, class_names))
-
-
-def multi_hot(y, class_names):
-    """Turn labels of several classes into rows of numbers, one for each class.
-
-    Args:
-        y: list, array or column of N lists of names, where there are `class_names`; or numbers
-            (N, C). Anything else stays what it is.
-        class_names: list of C str, or None.
-
-    Returns:
-        float32 array of shape (N, C), or `y`.
-
-    Raises:
-        ValueError: if a name is unknown.
-    """
-    if len(getattr(y, "shape", ())) == 2 and hasattr(y, "to_numpy"):  # a table
-        y = y.to_numpy()
-    items = _label_items(y)
-    several = (list, tuple, set, frozenset, np.ndarray)
-    if class_names is not None and items is not None:
-        named = all(
-            isinstance(own, several) and all(isinstance(one, str) for one in own) for own in items
-        )
-        if named:
-            rows = np.zeros((len(items), len(class_names)), "float32")
-            for number, own in enumerate(items):
-                rows[number, _known_ids(own, class_names, number)] = 1.0
-            return rows
-    if not isinstance(y, (list, tuple, np.ndarray)):
-        return y
-    try:
-        array = np.asarray(y)
-    except ValueError:  # rows of several lengths
-        return np.array([None] * len(y))
-    return array.astype("float32") if array.dtype.kind in "biuf" else array  # one graph for all
-
-
-def _label_items(y):
-    """The items of a list, an array or a column of labels; None if it is something else."""
-    listed = isinstance(y, (list, tuple)) or isinstance(y, np.ndarray) and y.ndim == 1
-    listed = listed or hasattr(y, "to_list") or is_column(y)
-    return column_items(y, "`y`", "labels") if listed else None
-
-
-def _known_ids(labels, class_names, row=None):
-    """The numbers of the classes of these names; what is no name stays what it is."""
-    numbers_of = {name: number for number, name in enumerate(class_names)}
-    for place, name in enumerate(labels):
-        if isinstance(name, str) and name not in numbers_of:
+    if not by_output:
+        y, (name,) = {None: y}, outputs
+        sample_weight = {None: sample_weight}
+        outputs = {None: outputs[name]}
+    given = (("y", y), ("sample_weight", sample_weight)) if weighted else (("y", y),)
+    for what, value in given:
+        if not isinstance(value, dict) or set(value) != set(outputs):
             raise ValueError(
-                f"Labels must be among {list(numbers_of)}. Received: {name!r:.80} in text "
-                f"{place if row is None else row}."
+                f"`{what}` must be a dict with the keys {sorted(outputs)}. "
+                f"Received: {sorted(value) if isinstance(value, dict) else type(value).__name__}."
             )
-    return [numbers_of.get(name, name) if isinstance(name, str) else name for name in labels]
+    counts = not weighted
+    for name, (targets, kind) in outputs.items():
+        what = "" if name is None else f" of {name!r}"
+        check_labels(y[name], kind, targets, sizes, what)
+        if not weighted:
+            continue
+        if sample_weight[name] is not None:
+            shape = np.shape(y[name])[: len(targets.axes)]
+            check_weights_of_labels(sample_weight[name], shape, what)
+            counts = counts or np.any(sample_weight[name])
+        elif weights_may_be_missing:
+            counts = True
+        else:
+            raise ValueError(
+                "Features need a `sample_weight`, one for each label, that is 0 where none counts. "
+                f"Received: sample_weight=None{what}."
+            )
+    if not counts:
+        raise ValueError(
+            "A batch needs weights that are not all 0: without a target there is no loss. "
+            f"Received: only 0{'' if None in outputs else f' for {sorted(outputs)}'}."
+        )
+
+
+def check_labels(y, kind, targets, sizes, what=""):
+    """Refuse labels that a loss cannot take: JAX would give many of them a silent loss of 0.
+
+    Args:
+        y: array of labels.
+        kind: what the loss takes, see `label_kind`.
+        targets: `keras_plm.heads.Targets`.
+        sizes: dict of a letter of an axis to its length in this batch.
+        what: str. What the labels are of, for the message, such as " of 'tokens'".
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    y = np.asarray(y)
+    shape = tuple(sizes.get(letter, -1) for letter in targets.axes)
+    num_classes = sizes.get(targets.num_classes, targets.num_classes)
+    several = kind in (SHARES, YES_NO) and num_classes is not None
+    expected = (*shape, num_classes) if several else shape
+    known = [a == b for a, b in zip(y.shape, expected) if b != -1]
+    exact = len(y.shape) == len(expected) or not several and y.shape == (*y.shape[:-1], 1)
+    if kind is None:  # a loss that nobody knows: as many labels as there are examples
+        exact = y.ndim > 0
+    if not exact or not all(known) or y.ndim < len(shape):
+        each = f"a row of {num_classes} numbers" if several else "one label"
+        per = {"B": "example", "BT": "token", "BP": "target"}.get(targets.axes, "output")
+        raise ValueError(
+            f"There must be {each} per {per}: labels{what} of shape {expected}. "
+            f"Received: {y.dtype} of shape {y.shape}."
+        )
+    if kind == IDS and (y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= num_classes):
+        raise ValueError(
+            f"Labels{what} must be integers in [0, {num_classes}). "
+            f"Received: {y.dtype} values such as {_some(y)}."
+        )
+    if kind != IDS and y.dtype.kind != "b" and not numbers(y):
+        raise ValueError(
+            f"Labels{what} must be finite numbers. Received: {y.dtype} values such as {_some(y)}."
+        )
+    if kind == SHARES and (y < 0).any() or kind == YES_NO and (np.min(y) < 0 or np.max(y) > 1):
+        bounds = "from 0 to 1" if kind == YES_NO else "of at least 0"
+        raise ValueError(
+            f"Labels{what} must be numbers {bounds}, as the loss takes them. "
+            f"Received: {y.dtype} values such as {_some(y)}."
+        )
+
+
+def _some(y):
+    """Some of the labels, for a message."""
+    try:
+        return np.unique(y)[:5].tolist()
+    except TypeError:  # of several types
+        return y.ravel()[:5].tolist()
+
+
+def axis_sizes(x):
+    """Return the lengths of the axes of a batch of features, by their letters.
+
+    Args:
+        x: dict of features, checked.
+
+    Returns:
+        dict of "B", "T", and "C" or "P" where there are choices or slots, to int.
+    """
+    shape = np.shape(x["token_ids"])
+    sizes = dict(zip("BCT" if len(shape) == 3 else "BT", shape))
+    if "target_positions" in x:
+        sizes["P"] = np.shape(x["target_positions"])[1]
+    return sizes
+
+
+def check_weights_of_labels(weight, shape, what=""):
+    """Refuse weights that are not one finite number of at least 0 for each label.
+
+    Args:
+        weight: array.
+        shape: tuple of int. The shape of the labels.
+        what: str. What the labels are of, for the message.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    weight = np.asarray(weight)
+    if weight.shape != tuple(shape):
+        raise ValueError(
+            f"There must be a weight for each label{what}, of shape {tuple(shape)}. "
+            f"Received: {weight.dtype} of shape {weight.shape}."
+        )
+    if not numbers(weight) or weight.size and weight.min() < 0:
+        raise ValueError(
+            f"The weights{what} must be finite and at least 0. "
+            f"Received: {weight.dtype}, such as {weight.ravel()[:5].tolist()}."
+        )
 
 
 def numbers(array):
@@ -229,61 +260,6 @@ def numbers(array):
         bool.
     """
     return array.dtype.kind in "iuf" and bool(np.isfinite(array).all())
-
-
-def check_targets(x, y, sample_weight, outputs):
-    """Refuse targets, numbers of classes with a weight each, that a model cannot train on.
-
-    Args:
-        x: dict of features, checked; with `target_positions` (B, P) where a head predicts tokens.
-        y: dict of int arrays by head, or None: (B, P) of a head over tokens, (B,) of one over
-            whole examples.
-        sample_weight: dict of float arrays by head, as `y`; None if `y` is. One head may have no
-            targets in a batch, but not all of them.
-        outputs: dict of a head's name to its logits, tensors of shape (B, P, V) or (B, number of
-            classes).
-
-    Raises:
-        ValueError: naming what is wrong.
-    """
-    if y is None and sample_weight is None:
-        return
-    for what, value in (("y", y), ("sample_weight", sample_weight)):
-        if not isinstance(value, dict) or set(value) != set(outputs):
-            raise ValueError(
-                f"`{what}` must be a dict with the keys {sorted(outputs)}. "
-                f"Received: {sorted(value) if isinstance(value, dict) else type(value)}."
-            )
-    for name, logits in outputs.items():
-        shape = (len(x["token_ids"]),)
-        if len(logits.shape) == 3:
-            shape = np.shape(x["target_positions"])
-        _check_targets_of_head(name, y[name], sample_weight[name], shape, logits.shape[-1])
-    if not any(np.any(weight) for weight in sample_weight.values()):
-        raise ValueError(
-            "A batch needs weights that are not all 0: without a target there is no loss. "
-            f"Received: only 0 for {sorted(outputs)}."
-        )
-
-
-def _check_targets_of_head(name, target, weight, shape, num_classes):
-    """One head's targets: whole numbers below `num_classes`, with usable weights."""
-    target, weight = np.asarray(target), np.asarray(weight)
-    if target.shape != shape or weight.shape != shape or target.dtype.kind not in "iu":
-        raise ValueError(
-            f"The targets of {name!r} must be integers, with a weight each, of shape "
-            f"{shape}. Received: {target.dtype} {target.shape}, weights {weight.shape}."
-        )
-    if not numbers(weight) or weight.min() < 0:
-        raise ValueError(
-            f"The weights of {name!r} must be finite and at least 0. "
-            f"Received: {weight.dtype}, such as {weight.ravel()[:5].tolist()}."
-        )
-    if target.min() < 0 or target.max() >= num_classes:
-        raise ValueError(
-            f"The targets of {name!r} must lie in [0, {num_classes}). "
-            f"Received: values from {target.min()} to {target.max()}."
-        )
 
 
 def check_positions(y, names, answer_mask):

@@ -1,0 +1,118 @@
+"""What a head is: it reads token states, and says what it is trained on."""
+
+from typing import NamedTuple
+
+import keras
+
+
+class Targets(NamedTuple):
+    """The labels of a head: for each example, token or slot one class, or one number.
+
+    Args:
+        axes: str. The axes of the labels, and of their weights: "B", one for each example; "BT",
+            one for each token; "BP", one for each slot of `target_positions`.
+        num_classes: int, str or None. How many classes there are, and logits for each label; "T"
+            or "C": as many as the example has tokens or choices. None: labels are numbers, and
+            the outputs have no axis of classes, or one of length 1.
+    """
+
+    axes: str
+    num_classes: int | str | None
+
+
+class Head(keras.layers.Layer):
+    """Abstract base of the heads: what a task or an objective trains on a backbone.
+
+    A head reads what a backbone gives, and says by itself how its outputs are trained: the loss,
+    the metrics, and the shape of its labels. `compile` of every task asks its heads. A subclass
+    that is registered with Keras, or handed over as `custom_objects`, works in every place where
+    those of this package do.
+
+    Attributes:
+        targets: `Targets`, or a plain tuple of these two; or a dict of them by output, where
+            `read` gives a dict.
+        loss_weights: dict of the share that each output has in the loss, or None: they are added.
+    """
+
+    targets = Targets("B", None)
+    loss_weights = None
+
+    def read(self, encoded, features):
+        """Read a backbone's outputs: what the loss is computed from, usually logits.
+
+        Args:
+            encoded: dict, what the backbone's `encode` returned.
+            features: dict of the features of the batch.
+
+        Returns:
+            Tensor, or dict of tensors by output.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no `read`.")
+
+    @property
+    def loss(self):
+        """A new loss of what `read` returns; a dict of losses, where that is one.
+
+        By default cross-entropy of classes, the mean by weight over what counts in a batch, or
+        the squared error of numbers. A loss may use weights of the head itself, which are
+        trained like those that `read` uses.
+        """
+        if Targets(*self.targets).num_classes is None:
+            return keras.losses.MeanSquaredError()
+        return class_loss("mean_with_sample_weight")
+
+    def new_metrics(self):
+        """New metrics of what `read` returns: a list, or a dict of lists by output."""
+        if Targets(*self.targets).num_classes is None:
+            return [keras.metrics.MeanSquaredError(name="mse")]
+        return [class_accuracy()]
+
+
+def class_loss(reduction="sum_over_batch_size"):
+    """Return a new cross-entropy of logits and numbers of classes.
+
+    Args:
+        reduction: str. As a Keras loss takes it.
+
+    Returns:
+        `keras.losses.Loss`.
+    """
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
+
+
+def class_accuracy():
+    """Return a new metric: the share of labels whose class has the largest logit."""
+    return keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+
+
+def yes_no_accuracy():
+    """Return a new metric: the share of yes and no that the sign of the logit says."""
+    return keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)
+
+
+def as_head(layer, output):
+    """Return a layer that is trained as a head.
+
+    Args:
+        layer: `Head`; or another layer with `read`, whose logits are then taken to be of classes.
+        output: tensor that it gave.
+
+    Returns:
+        `layer`, or a `Head` that says how it is trained.
+    """
+    if isinstance(layer, Head):
+        return layer
+    head = Head(name=layer.name)
+    head.targets = Targets("BP" if len(output.shape) == 3 else "B", output.shape[-1])
+    return head
+
+
+def targets_of(head):
+    """Return the `Targets` of a head, or a dict of them by output, as such.
+
+    Args:
+        head: `Head`. What it says may be a plain tuple.
+    """
+    if isinstance(head.targets, dict):
+        return {name: Targets(*one) for name, one in head.targets.items()}
+    return Targets(*head.targets)
