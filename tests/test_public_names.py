@@ -32,7 +32,39 @@ ROOMS = (
 # Names that are gone, with where they are now.
 GONE = {"tasks.extend_vocabulary": "transfer.extend_vocabulary"}
 # Names whose signature, methods or properties changed, with what is new.
-CHANGED = {}
+CHANGED = {
+    # `compile` stands once, in `Task`: every task has all of its arguments.
+    **{
+        f"tasks.{name}": "compile"
+        for name in (
+            "CausalLM",
+            "MaskedLM",
+            "MultipleChoice",
+            "PermutationLM",
+            "PrefixLM",
+            "Pretrainer",
+            "SpanExtractor",
+            "Task",
+            "TextClassifier",
+            "TextEmbedder",
+            "TextRegressor",
+            "TokenClassifier",
+        )
+    },
+    # Heads say their loss, metrics and targets.
+    **{
+        f"heads.{name}": "loss, new_metrics, targets, loss_weights"
+        for name in (
+            "BeamSpanHead",
+            "MaskedLMHead",
+            "SentencePairHead",
+            "SpanBoundaryHead",
+            "SpanHead",
+            "SummaryHead",
+            "TokenHead",
+        )
+    },
+}
 
 
 def public_names():

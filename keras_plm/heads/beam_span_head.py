@@ -134,7 +134,7 @@ class BeamSpanHead(Head):
     targets = {
         "start": Targets("B", "T"),
         "end": Targets("B", "T"),
-        "impossible": Targets("B", None),
+        "impossible": Targets("B", 1),
     }
     loss_weights = {name: 0.5 for name in targets}
 

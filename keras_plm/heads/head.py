@@ -12,8 +12,9 @@ class Targets(NamedTuple):
         axes: str. The axes of the labels, and of their weights: "B", one for each example; "BT",
             one for each token; "BP", one for each slot of `target_positions`.
         num_classes: int, str or None. How many classes there are, and logits for each label; "T"
-            or "C": as many as the example has tokens or choices. None: labels are numbers, and
-            the outputs have no axis of classes, or one of length 1.
+            or "C": as many as the example has tokens or choices. 1: each label is a yes or no,
+            with one logit. None: labels are numbers. With 1 and None outputs may or may not have
+            a last axis of length 1.
     """
 
     axes: str
@@ -53,19 +54,24 @@ class Head(keras.layers.Layer):
     def loss(self):
         """A new loss of what `read` returns; a dict of losses, where that is one.
 
-        By default cross-entropy of classes, the mean by weight over what counts in a batch, or
-        the squared error of numbers. A loss may use weights of the head itself, which are
-        trained like those that `read` uses.
+        By default cross-entropy of classes, or of yes and no, or the squared error of numbers;
+        the mean by weight over what counts in a batch. A loss may use weights of the head itself,
+        which are trained like those that `read` uses.
         """
-        if Targets(*self.targets).num_classes is None:
-            return keras.losses.MeanSquaredError()
-        return class_loss("mean_with_sample_weight")
+        reduction = "mean_with_sample_weight"
+        num_classes = Targets(*self.targets).num_classes
+        if num_classes is None:
+            return keras.losses.MeanSquaredError(reduction=reduction)
+        if num_classes == 1:
+            return keras.losses.BinaryCrossentropy(from_logits=True, reduction=reduction)
+        return class_loss(reduction)
 
     def new_metrics(self):
         """New metrics of what `read` returns: a list, or a dict of lists by output."""
-        if Targets(*self.targets).num_classes is None:
+        num_classes = Targets(*self.targets).num_classes
+        if num_classes is None:
             return [keras.metrics.MeanSquaredError(name="mse")]
-        return [class_accuracy()]
+        return [yes_no_accuracy() if num_classes == 1 else class_accuracy()]
 
 
 def class_loss(reduction="sum_over_batch_size"):

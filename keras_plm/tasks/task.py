@@ -32,6 +32,7 @@ from keras_plm.tasks.training.label_checks import (
     as_labels,
     check_labelled,
     label_kind,
+    with_class_axis,
 )
 from keras_plm.tasks.training.length_batches import Shapes, SortedBatches, row_lengths
 from keras_plm.tasks.training.optimizers import default_optimizer
@@ -665,10 +666,29 @@ class Task(keras_hub.models.Task):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss of a batch; see `keras.Model.compute_loss`."""
+        y, y_pred = self._with_class_axes(y), self._with_class_axes(y_pred)
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         if self._guard is None or not training or loss is None:
             return loss
         return self._guard.judged(self, loss)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """The metrics of a batch; see `keras.Model.compute_metrics`."""
+        y, y_pred = self._with_class_axes(y), self._with_class_axes(y_pred)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def _with_class_axes(self, tensors):
+        """Labels or outputs as losses of numbers take them; see `with_class_axis`."""
+        if not self._has_heads or tensors is None:
+            return tensors
+        targets, kinds = self.targets, self._label_kinds
+        if isinstance(tensors, dict):
+            return {
+                name: with_class_axis(one, kinds[name], targets[name]) if name in kinds else one
+                for name, one in tensors.items()
+            }
+        (name,) = kinds
+        return with_class_axis(tensors, kinds[name], targets[name])
 
     def train_step(self, *arguments):
         """Take one step; see `keras.Model.train_step`, whose arguments the backend decides."""

@@ -96,7 +96,7 @@ CE, BCE, MSE = "SparseCategoricalCrossentropy", "BinaryCrossentropy", "MeanSquar
             lambda: SummaryHead(1, 4, labels="number"),
             ("B", None),
             MSE,
-            ["mse", "pearson_correlation", "spearman_correlation"],
+            ["mse", "pearson", "spearman"],
         ),
     ],
 )

@@ -90,7 +90,7 @@ def test_learns_from_features(make_transformer, wordpiece, graph):
     after = model.evaluate(x, y, 4, sample_weight, verbose=0, return_dict=True)
     assert after["loss"] < 0.5 * before["loss"]
     assert {"loss", "accuracy", "perplexity"} <= set(after)
-    with pytest.raises(ValueError, match=r"must lie in \[0, 300\)"):
+    with pytest.raises(ValueError, match=r"integers in \[0, 300\)"):
         model.fit(x, {"tokens": y["tokens"] + 300}, sample_weight=sample_weight, verbose=0)
     with pytest.raises(ValueError, match="use `Pretrainer`"):
         model.fit(TEXTS, verbose=0)

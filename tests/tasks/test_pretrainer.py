@@ -300,16 +300,19 @@ BAD_BATCHES = {
     "another length": (changed(X, "order", lambda a: a[:, :-1]), "order.*T = 24"),
     "another rank": (changed(X, "segment_ids", lambda a: a[0]), "segment_ids.*shape"),
     "position too large": (changed(X, "target_positions", with_first(24)), "target_positions"),
-    "target too large": (changed(Y, "tokens", with_first(300)), r"targets.*\[0, 300\).*300"),
-    "negative target": (changed(Y, "tokens", with_first(-1)), r"targets.*-1 to"),
+    "target too large": (changed(Y, "tokens", with_first(300)), r"tokens.*\[0, 300\).*300"),
+    "negative target": (changed(Y, "tokens", with_first(-1)), r"Labels of .tokens.*-1"),
     "target of floats": (changed(Y, "tokens", lambda a: a * 1.0), "integers.*float"),
-    "too few targets": (changed(Y, "tokens", lambda a: a[:, 1:]), r"targets.*\(4, 5\)"),
+    "too few targets": (changed(Y, "tokens", lambda a: a[:, 1:]), r"labels of .tokens.*\(4, 5\)"),
     "no targets": (changed(Y, "tokens", lambda a: None), r"`y`.*\['tokens'\].*\[\]"),
     "no weights": (changed(WEIGHT, "tokens", lambda a: None), r"`sample_weight`.*\['tokens'\]"),
     "weights all zero": (changed(WEIGHT, "tokens", np.zeros_like), "weights.*not all 0"),
     "NaN weight": (changed(WEIGHT, "tokens", with_first(np.nan)), "weights.*finite"),
     "negative weight": (changed(WEIGHT, "tokens", with_first(-1.0)), "weights.*at least 0"),
-    "too few weights": (changed(WEIGHT, "tokens", lambda a: a[:2]), r"weights \(2, 6\)"),
+    "too few weights": (
+        changed(WEIGHT, "tokens", lambda a: a[:2]),
+        r"weight for each label.*\(2, 6\)",
+    ),
 }
 
 

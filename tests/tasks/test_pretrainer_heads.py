@@ -202,7 +202,7 @@ def test_bad_targets(model, values, same):
     before = values(model)
     with pytest.raises(ValueError, match="not all 0"):
         model.train_on_batch(*silenced((x, y, weight), *HEADS))
-    with pytest.raises(ValueError, match=r"'sentence_pair' must lie in \[0, 2\)"):
+    with pytest.raises(ValueError, match=r"'sentence_pair' must be integers in \[0, 2\)"):
         model.train_on_batch(x, {**y, "sentence_pair": y["sentence_pair"] + 2}, weight)
     with pytest.raises(ValueError, match="`y`.*sentence_pair.*span_boundary.*tokens"):
         model.train_on_batch(x, {"tokens": y["tokens"]}, weight)

@@ -199,10 +199,15 @@ def test_tf_data(classifier):
 BAD_DATA = {
     "label too large": (TEXTS, [2] * 32, ValueError, r"integers in \[0, 2\).*2"),
     "negative label": (TEXTS, [-1] * 32, ValueError, r"integers in \[0, 2\).*-1"),
-    "floats": (TEXTS, [0.0] * 32, ValueError, "integers.*float"),
+    "parts": (TEXTS, [0.5] * 32, ValueError, "integers.*float"),
     "strings as labels": (TEXTS, ["no"] * 32, ValueError, "integers.*<U2"),
-    "one-hot labels": (TEXTS, np.eye(2, dtype=int)[LABELS], ValueError, r"one label per text"),
-    "too few labels": (TEXTS, LABELS[:-1], ValueError, r"\(31,\) for 32 texts"),
+    "one-hot labels": (
+        TEXTS,
+        np.eye(2, dtype=int)[LABELS],
+        ValueError,
+        r"one label per example.*CategoricalCrossentropy",
+    ),
+    "too few labels": (TEXTS, LABELS[:-1], ValueError, r"of shape \(32,\).*\(31,\)"),
     "no texts": ([], [], ValueError, "no texts"),
     "numbers": ([1, 2], [0, 1], TypeError, "must be a string. Received: 1"),
     "one text": ("the dog", [0], TypeError, "list of texts. Received one text"),
@@ -242,7 +247,7 @@ def test_training_needs_labels(classifier, values, same):
 
 @pytest.mark.parametrize("weights", [np.ones(31), [-1.0] * 32, [np.nan] * 32, np.ones((32, 2))])
 def test_bad_weights(weights, classifier):
-    with pytest.raises(ValueError, match="weight of at least 0 per text.*Received"):
+    with pytest.raises(ValueError, match="weight of at least 0 per example.*Received"):
         classifier.fit(TEXTS, LABELS, sample_weight=weights, verbose=0)
 
 
@@ -336,8 +341,8 @@ def test_several_classes_at_once(make_backbone, tokenizer, graph, tmp_path):
         assert other.multi_label and other.class_names == names
         assert isinstance(other.loss, keras.losses.BinaryCrossentropy)
     for wrong, message in (
-        (LABELS, "With `multi_label` there must be 3 numbers per text"),
-        (rows[:, :2], r"\(32, 2\) for 32 texts"),
+        (LABELS, "a row of 3 numbers per example"),
+        (rows[:, :2], r"of shape \(32, 2\)"),
         (rows * 2, "from 0 to 1"),
         ([*several[:-1], ["cat"]], r"Received: 'cat' in text 31"),
     ):

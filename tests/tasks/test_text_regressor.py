@@ -74,10 +74,10 @@ BAD_LABELS = {
     "not a number": ([np.nan] * 32, "finite numbers"),
     "infinite": ([np.inf] * 32, "finite numbers"),
     "strings": (["1"] * 32, "finite numbers"),
-    "too few": (SCORES[1:], r"one number per text. Received: \(31,\) for 32"),
-    "a row": (SCORES[None], r"one number per text. Received: \(1, 32\)"),
-    "several": (np.ones((32, 2)), r"one number per text"),
-    "one": (3.0, "one number per text"),
+    "too few": (SCORES[1:], r"one label per example.*\(32,\).*\(31,\)"),
+    "a row": (SCORES[None], r"one label per example.*\(1, 32\)"),
+    "several": (np.ones((32, 2)), r"one label per example"),
+    "one": (3.0, "one label per example"),
 }
 
 

@@ -172,7 +172,7 @@ def check_labels(y, kind, targets, sizes, what=""):
     y = np.asarray(y)
     shape = tuple(sizes.get(letter, -1) for letter in targets.axes)
     num_classes = sizes.get(targets.num_classes, targets.num_classes)
-    several = kind in (SHARES, YES_NO) and num_classes is not None
+    several = kind in (SHARES, YES_NO) and num_classes not in (None, 1)
     expected = (*shape, num_classes) if several else shape
     known = [a == b for a, b in zip(y.shape, expected) if b != -1]
     exact = len(y.shape) == len(expected) or not several and y.shape == (*y.shape[:-1], 1)
@@ -181,15 +181,21 @@ def check_labels(y, kind, targets, sizes, what=""):
     if not exact or not all(known) or y.ndim < len(shape):
         each = f"a row of {num_classes} numbers" if several else "one label"
         per = {"B": "example", "BT": "token", "BP": "target"}.get(targets.axes, "output")
+        hint = ""
+        if kind == IDS and y.shape == (*shape, num_classes):
+            hint = " One-hot and soft labels need another loss, `CategoricalCrossentropy`."
         raise ValueError(
             f"There must be {each} per {per}: labels{what} of shape {expected}. "
-            f"Received: {y.dtype} of shape {y.shape}."
+            f"Received: {y.dtype} of shape {y.shape}.{hint}"
         )
-    if kind == IDS and (y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= num_classes):
-        raise ValueError(
-            f"Labels{what} must be integers in [0, {num_classes}). "
-            f"Received: {y.dtype} values such as {_some(y)}."
-        )
+    if kind == IDS:
+        whole = y.dtype.kind in "iu"
+        wrong = y[(y < 0) | (y >= num_classes)] if whole else y
+        if not whole or wrong.size:
+            raise ValueError(
+                f"Labels{what} must be integers in [0, {num_classes}). "
+                f"Received: {y.dtype} values such as {_some(wrong)}."
+            )
     if kind != IDS and y.dtype.kind != "b" and not numbers(y):
         raise ValueError(
             f"Labels{what} must be finite numbers. Received: {y.dtype} values such as {_some(y)}."
@@ -208,6 +214,25 @@ def _some(y):
         return np.unique(y)[:5].tolist()
     except TypeError:  # of several types
         return y.ravel()[:5].tolist()
+
+
+def with_class_axis(tensor, kind, targets):
+    """Give numbers, and yes and no, a last axis: Keras's losses and metrics average over it.
+
+    Without it they would average over tokens or examples before their weights are known.
+
+    Args:
+        tensor: labels or outputs.
+        kind: see `label_kind`.
+        targets: `keras_plm.heads.Targets`.
+
+    Returns:
+        Tensor with one axis more than `targets` has, or `tensor`.
+    """
+    one = kind in (NUMBERS, YES_NO) and targets.num_classes in (None, 1)
+    if one and len(tensor.shape) == len(targets.axes):
+        return keras.ops.expand_dims(tensor, -1)
+    return tensor
 
 
 def axis_sizes(x):

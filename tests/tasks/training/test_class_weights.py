@@ -102,7 +102,9 @@ def test_fit_of_a_classifier(make_classifier, graph):
 
 def test_words_have_weights_of_their_own_already(tokenizer, make_backbone, graph):
     """Keras refuses class weights beside sample weights, which the user did not give here."""
-    task = TokenClassifier(make_backbone(num_layers=1), 3, WordPreprocessor(tokenizer, 16))
+    task = TokenClassifier(
+        make_backbone(num_layers=1), 3, WordPreprocessor(tokenizer, 16), dropout=0.0
+    )
     texts = [text.split() for text in TEXTS]
     labels = [[(3 * n + m) % 3 for m in range(len(text))] for n, text in enumerate(texts)]
     table = np.array([2.0, 1.0, 0.5])
@@ -146,7 +148,7 @@ def test_a_dataset_of_features(make_classifier, graph):
 def test_numbers_have_classes_as_in_keras(tokenizer, make_backbone, graph):
     from keras_plm.tasks import TextPreprocessor
 
-    task = TextRegressor(make_backbone(num_layers=1), TextPreprocessor(tokenizer, 16))
+    task = TextRegressor(make_backbone(num_layers=1), TextPreprocessor(tokenizer, 16), dropout=0.0)
     by_class = weighted(task, TEXTS, LABELS.astype("float32"), {"class_weight": WEIGHTS}, graph)
     table = np.array([2.0, 1.0, 0.5])
     by_text = weighted(
