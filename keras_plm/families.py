@@ -1,123 +1,191 @@
-"""The sizes of the published transformers of the BERT and GPT families, in numbers of weights."""
+"""The families of published Transformers: what each is, and which sizes it was published in.
 
-_BERT = dict(vocabulary_size=30522, max_sequence_length=512, num_segments=2, pooler=True)
-_ROBERTA = dict(
-    vocabulary_size=50265,
-    max_sequence_length=512,
-    layer_norm_epsilon=1e-5,
-    num_segments=1,
-    positions_from_padding=True,
-    initializer="normal",
-)
-_SPANBERT = {**_BERT, "vocabulary_size": 28996, "initializer": "normal"}
-_CHINESE = {**_BERT, "vocabulary_size": 21128}
-_UNILM = {**_SPANBERT, "num_segments": 6}
-_ERNIE_2 = {**_BERT, "num_segments": 4, "num_tasks": 16}
-_XLM = dict(max_sequence_length=512, num_segments=0)
-_GPT = dict(
-    max_sequence_length=512,
-    activation="gelu_tanh",
-    embedding_norm=False,
-    layer_norm_epsilon=1e-5,
-    num_segments=0,
-    causal=True,
-    initializer="normal",
-)
-_GPT2 = {
-    **_GPT,
-    "vocabulary_size": 50257,
-    "max_sequence_length": 1024,
-    "normalize_first": True,
-    "position_initializer_range": 0.01,
-}
-# Every second layer reads a band only (Brown et al. 2020, section 2.1), whose width was not
-# published: 256 is ours. It changes no number of weights.
-_GPT3 = {**_GPT2, "max_sequence_length": 2048, "window": [None, 256]}
+One literal per family says all of it: `flags`, what its models compute; `initial_weights`, how they
+begin; `sizes`, by name. All are arguments of `TransformerBackbone`; what is not said has its
+default. The catalogue and the checkpoints read the flags here, and so does `TRANSFORMER_SIZES`.
+"""
 
 
-def _sizes(family, num_layers, hidden_dim, num_heads, **others):
-    """The arguments of a model of a family, whose feed-forward layers are four times as wide."""
+def _size(num_layers, hidden_dim, num_heads, vocabulary_size, max_sequence_length, **others):
+    """The numbers of one model; its feed-forward layers are four times as wide."""
     return {
         "num_layers": num_layers,
-        "num_heads": num_heads,
         "hidden_dim": hidden_dim,
+        "num_heads": num_heads,
         "intermediate_dim": 4 * hidden_dim,
-        **family,
+        "vocabulary_size": vocabulary_size,
+        "max_sequence_length": max_sequence_length,
         **others,
     }
 
 
-# Arguments of `TransformerBackbone` by name; those that are not there have its defaults.
-TRANSFORMER_SIZES = {
-    # BERT: Devlin et al. 2019, section 3; the multilingual and Chinese ones: google-research/bert.
-    "bert_base_en_uncased": _sizes(_BERT, 12, 768, 12),
-    "bert_large_en_uncased": _sizes(_BERT, 24, 1024, 16),
-    "bert_base_en_cased": _sizes(_BERT, 12, 768, 12, vocabulary_size=28996),
-    "bert_large_en_cased": _sizes(_BERT, 24, 1024, 16, vocabulary_size=28996),
-    "bert_base_multi_cased": _sizes(_BERT, 12, 768, 12, vocabulary_size=119547),
-    "bert_base_zh": _sizes(_CHINESE, 12, 768, 12),
-    # The 24 smaller ones: Turc et al. 2019, section 3.
-    **{
-        f"bert_{num_layers}x{hidden_dim}_en_uncased": _sizes(
-            _BERT, num_layers, hidden_dim, hidden_dim // 64
-        )
-        for num_layers in (2, 4, 6, 8, 10, 12)
-        for hidden_dim in (128, 256, 512, 768)
+# Devlin et al. 2019, section 3; the multilingual and Chinese ones: google-research/bert; the 24
+# smaller ones, four of which have a second name: Turc et al. 2019, section 3; those of BERT-wwm:
+# Cui et al. 2019, the large one of which is Chinese RoBERTa-wwm-ext.
+BERT = {
+    "flags": dict(num_segments=2, pooler=True),
+    "initial_weights": {},
+    "sizes": {
+        "bert_base_en_uncased": _size(12, 768, 12, 30522, 512),
+        "bert_large_en_uncased": _size(24, 1024, 16, 30522, 512),
+        "bert_base_en_cased": _size(12, 768, 12, 28996, 512),
+        "bert_large_en_cased": _size(24, 1024, 16, 28996, 512),
+        "bert_base_multi_cased": _size(12, 768, 12, 119547, 512),
+        "bert_base_zh": _size(12, 768, 12, 21128, 512),
+        **{
+            f"bert_{num_layers}x{width}_en_uncased": _size(
+                num_layers, width, width // 64, 30522, 512
+            )
+            for num_layers in (2, 4, 6, 8, 10, 12)
+            for width in (128, 256, 512, 768)
+        },
+        "bert_tiny_en_uncased": _size(2, 128, 2, 30522, 512),
+        "bert_mini_en_uncased": _size(4, 256, 4, 30522, 512),
+        "bert_small_en_uncased": _size(4, 512, 8, 30522, 512),
+        "bert_medium_en_uncased": _size(8, 512, 8, 30522, 512),
+        "bert_wwm_base_zh": _size(12, 768, 12, 21128, 512),
+        "bert_wwm_large_zh": _size(24, 1024, 16, 21128, 512),
     },
-    "bert_tiny_en_uncased": _sizes(_BERT, 2, 128, 2),
-    "bert_mini_en_uncased": _sizes(_BERT, 4, 256, 4),
-    "bert_small_en_uncased": _sizes(_BERT, 4, 512, 8),
-    "bert_medium_en_uncased": _sizes(_BERT, 8, 512, 8),
-    # BERT-wwm: Cui et al. 2019; the large one is Chinese RoBERTa-wwm-ext, which is a BERT.
-    "bert_wwm_base_zh": _sizes(_CHINESE, 12, 768, 12),
-    "bert_wwm_large_zh": _sizes(_CHINESE, 24, 1024, 16),
-    # RoBERTa: Liu et al. 2019, appendix D.
-    "roberta_base": _sizes(_ROBERTA, 12, 768, 12),
-    "roberta_large": _sizes(_ROBERTA, 24, 1024, 16),
-    # SpanBERT: Joshi et al. 2020, section 4.2.
-    "spanbert_base_en_cased": _sizes(_SPANBERT, 12, 768, 12),
-    "spanbert_large_en_cased": _sizes(_SPANBERT, 24, 1024, 16),
-    # ERNIE 1 and 2 (Baidu): Sun et al. 2019 and 2020; the released configurations.
-    "ernie1_base_zh": _sizes(
-        _BERT, 12, 768, 12, vocabulary_size=18000, max_sequence_length=513, activation="relu"
-    ),
-    "ernie2_base_en": _sizes(_ERNIE_2, 12, 768, 12),
-    "ernie2_large_en": _sizes(_ERNIE_2, 24, 1024, 16),
-    # XLM: Conneau and Lample 2019, section 5.1; facebookresearch/XLM. Those of 17 and of 100
-    # languages have no language embedding.
-    "xlm_en_2048": _sizes(_XLM, 12, 2048, 16, vocabulary_size=30145),
-    "xlm_xnli15_1024": _sizes(_XLM, 12, 1024, 8, vocabulary_size=95000, num_languages=15),
-    "xlm_17_1280": _sizes(_XLM, 16, 1280, 16, vocabulary_size=200000),
-    "xlm_100_1280": _sizes(_XLM, 16, 1280, 16, vocabulary_size=200000),
-    # MPNet: Song et al. 2020, section 3.1; the released configuration.
-    "mpnet_base": _sizes(
-        {**_ROBERTA, "num_segments": 0},
-        12,
-        768,
-        12,
-        vocabulary_size=30527,
+}
+
+# Liu et al. 2019, appendix D.
+ROBERTA = {
+    "flags": dict(layer_norm_epsilon=1e-5, num_segments=1, positions_from_padding=True),
+    "initial_weights": dict(initializer="normal"),
+    "sizes": {
+        "roberta_base": _size(12, 768, 12, 50265, 512),
+        "roberta_large": _size(24, 1024, 16, 50265, 512),
+    },
+}
+
+# Joshi et al. 2020, section 4.2.
+SPANBERT = {
+    "flags": dict(num_segments=2, pooler=True),
+    "initial_weights": dict(initializer="normal"),
+    "sizes": {
+        "spanbert_base_en_cased": _size(12, 768, 12, 28996, 512),
+        "spanbert_large_en_cased": _size(24, 1024, 16, 28996, 512),
+    },
+}
+
+# ERNIE 1.0 (Baidu): Sun et al. 2019; the released configuration.
+ERNIE1 = {
+    "flags": dict(activation="relu", num_segments=2, pooler=True),
+    "initial_weights": {},
+    "sizes": {"ernie1_base_zh": _size(12, 768, 12, 18000, 513)},
+}
+
+# ERNIE 2.0 (Baidu): Sun et al. 2020; the released configurations.
+ERNIE2 = {
+    "flags": dict(num_segments=4, num_tasks=16, pooler=True),
+    "initial_weights": {},
+    "sizes": {
+        "ernie2_base_en": _size(12, 768, 12, 30522, 512),
+        "ernie2_large_en": _size(24, 1024, 16, 30522, 512),
+    },
+}
+
+# Conneau and Lample 2019, section 5.1; facebookresearch/XLM. Those of 17 and of 100 languages have
+# no language embedding.
+XLM = {
+    "flags": dict(num_segments=0),
+    "initial_weights": {},
+    "sizes": {
+        "xlm_en_2048": _size(12, 2048, 16, 30145, 512),
+        "xlm_xnli15_1024": _size(12, 1024, 8, 95000, 512, num_languages=15),
+        "xlm_17_1280": _size(16, 1280, 16, 200000, 512),
+        "xlm_100_1280": _size(16, 1280, 16, 200000, 512),
+    },
+}
+
+# Song et al. 2020, section 3.1; the released configuration.
+MPNET = {
+    "flags": dict(
+        layer_norm_epsilon=1e-5,
+        num_segments=0,
+        positions_from_padding=True,
         relative_position_buckets=32,
         pooler=True,
     ),
-    # UniLM: Dong et al. 2019, section 2.4.
-    "unilm_base_en_cased": _sizes(_UNILM, 12, 768, 12),
-    "unilm_large_en_cased": _sizes(_UNILM, 24, 1024, 16),
-    # GPT-1: Radford et al. 2018, section 4.1. GPT-2: Radford et al. 2019, table 2.
-    "gpt1": _sizes(_GPT, 12, 768, 12, vocabulary_size=40478),
-    "gpt2_small": _sizes(_GPT2, 12, 768, 12),
-    "gpt2_medium": _sizes(_GPT2, 24, 1024, 16),
-    "gpt2_large": _sizes(_GPT2, 36, 1280, 20),
-    "gpt2_xl": _sizes(_GPT2, 48, 1600, 25),
-    # GPT-3: Brown et al. 2020, table 2.1. XL has 24 heads there; only with 16 are its weights the
-    # 1.3 billion of the same table. The width of 13B is no multiple of its heads.
-    "gpt3_125m": _sizes(_GPT3, 12, 768, 12),
-    "gpt3_350m": _sizes(_GPT3, 24, 1024, 16),
-    "gpt3_760m": _sizes(_GPT3, 24, 1536, 16),
-    "gpt3_1.3b": _sizes(_GPT3, 24, 2048, 16),
-    "gpt3_2.7b": _sizes(_GPT3, 32, 2560, 32),
-    "gpt3_6.7b": _sizes(_GPT3, 32, 4096, 32),
-    "gpt3_13b": _sizes(_GPT3, 40, 5140, 40, head_dim=128),
-    "gpt3_175b": _sizes(_GPT3, 96, 12288, 96),
+    "initial_weights": dict(initializer="normal"),
+    "sizes": {"mpnet_base": _size(12, 768, 12, 30527, 512)},
+}
+
+# Dong et al. 2019, section 2.4.
+UNILM = {
+    "flags": dict(num_segments=6, pooler=True),
+    "initial_weights": dict(initializer="normal"),
+    "sizes": {
+        "unilm_base_en_cased": _size(12, 768, 12, 28996, 512),
+        "unilm_large_en_cased": _size(24, 1024, 16, 28996, 512),
+    },
+}
+
+# Radford et al. 2018, section 4.1.
+GPT1 = {
+    "flags": dict(
+        activation="gelu_tanh",
+        embedding_norm=False,
+        layer_norm_epsilon=1e-5,
+        num_segments=0,
+        causal=True,
+    ),
+    "initial_weights": dict(initializer="normal"),
+    "sizes": {"gpt1": _size(12, 768, 12, 40478, 512)},
+}
+
+# Radford et al. 2019, table 2; how positions begin: `model.py` of openai/gpt-2.
+GPT2 = {
+    "flags": dict(
+        activation="gelu_tanh",
+        normalize_first=True,
+        embedding_norm=False,
+        layer_norm_epsilon=1e-5,
+        num_segments=0,
+        causal=True,
+    ),
+    "initial_weights": dict(initializer="normal", position_initializer_range=0.01),
+    "sizes": {
+        "gpt2_small": _size(12, 768, 12, 50257, 1024),
+        "gpt2_medium": _size(24, 1024, 16, 50257, 1024),
+        "gpt2_large": _size(36, 1280, 20, 50257, 1024),
+        "gpt2_xl": _size(48, 1600, 25, 50257, 1024),
+    },
+}
+
+# Brown et al. 2020, table 2.1. XL has 24 heads there; only with 16 are its weights the 1.3 billion
+# of the same table. The width of 13B is no multiple of its heads. Every second layer reads a band
+# only (section 2.1), whose width was not published: 256 is ours. It changes no number of weights.
+GPT3 = {
+    "flags": dict(
+        activation="gelu_tanh",
+        normalize_first=True,
+        embedding_norm=False,
+        layer_norm_epsilon=1e-5,
+        num_segments=0,
+        causal=True,
+        window=[None, 256],
+    ),
+    "initial_weights": dict(initializer="normal", position_initializer_range=0.01),
+    "sizes": {
+        "gpt3_125m": _size(12, 768, 12, 50257, 2048),
+        "gpt3_350m": _size(24, 1024, 16, 50257, 2048),
+        "gpt3_760m": _size(24, 1536, 16, 50257, 2048),
+        "gpt3_1.3b": _size(24, 2048, 16, 50257, 2048),
+        "gpt3_2.7b": _size(32, 2560, 32, 50257, 2048),
+        "gpt3_6.7b": _size(32, 4096, 32, 50257, 2048),
+        "gpt3_13b": _size(40, 5140, 40, 50257, 2048, head_dim=128),
+        "gpt3_175b": _size(96, 12288, 96, 50257, 2048),
+    },
+}
+
+FAMILIES = (BERT, ROBERTA, SPANBERT, ERNIE1, ERNIE2, XLM, MPNET, UNILM, GPT1, GPT2, GPT3)
+
+# The arguments of `TransformerBackbone` of every published model, by its name.
+TRANSFORMER_SIZES = {
+    name: {**size, **family["flags"], **family["initial_weights"]}
+    for family in FAMILIES
+    for name, size in family["sizes"].items()
 }
 
 REQUIRED = (

@@ -1,7 +1,30 @@
-"""The catalogue: one builder per system, a point in (architecture, objective, transfer)."""
+"""The catalogue: one function per system, a point in (architecture, objective, transfer).
+
+Each says in full what the system is: its objective, its family in `families.py`, whose flags the
+Transformer has, and what differs from the family as it was released. All take these arguments; a
+docstring below describes only those that a system alone has.
+
+Args:
+    tokenizer: `keras_plm.data.Tokenizer`. Its layout says which special tokens stand around a row,
+        and in which segments. Objectives that hide tokens need one with a mask.
+    size: str. "tiny" (3 layers, width 128), "small" (6, 256), "base" (12, 768) or "large" (24,
+        1024). Other published sizes are overrides: the layers, heads and widths of
+        `keras_plm.presets.TRANSFORMER_SIZES`.
+    sequence_length: int or None. T, tokens per row. None: 128, 256, 512 or 512 by size; for base
+        and large of GPT-2 1024, of GPT-3 2048.
+    overrides: arguments of the backbone, such as `dropout` and `dtype`. They win over all flags.
+
+Returns:
+    `keras_plm.tasks.Pretrainer`, compiled with its defaults.
+
+Raises:
+    ValueError: if the size is unknown, an argument is unknown or out of range, or the tokenizer
+        lacks what the objective needs.
+"""
 
 from dataclasses import replace
 
+from keras_plm import families
 from keras_plm.backbones import TransformerBackbone, XLNetBackbone
 from keras_plm.objectives import (
     CausalModeling,
@@ -17,7 +40,6 @@ from keras_plm.objectives import (
     SentencePair,
     SpanSelection,
 )
-from keras_plm.presets import TRANSFORMER_SIZES
 from keras_plm.tasks import Pretrainer, TextPreprocessor
 
 # Base and large are those of BERT (arXiv:1810.04805, section 3), and of all others here. A narrow
@@ -43,22 +65,13 @@ LENGTHS = {"tiny": 128, "small": 256, "base": 512, "large": 512}
 def xlnet(tokenizer, size="base", sequence_length=None, bidirectional=False, **overrides):
     """XLNet: a two-stream Transformer-XL trained by permutation language modelling.
 
+    Half of a row is the reuse half; a sixth of the row is predicted. The original's tokenizer is a
+    `keras_plm.data.SentencePieceTokenizer`.
+
     Args:
-        tokenizer: `keras_plm.data.SentencePieceTokenizer`.
-        size: str. "tiny" (3 layers, width 128), "small" (6, 256), "base" (12, 768) or "large"
-            (24, 1024).
-        sequence_length: int or None. T; half of it is the reuse half, a sixth is predicted.
-            None: 128, 256 or 512 by size.
         bidirectional: bool. Whether half of the rows are read right to left.
-        overrides: arguments of `XLNetBackbone`, such as `memory_length`, `dropout`, `dtype`.
 
-    Returns:
-        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
-
-    Raises:
-        ValueError: if the size is unknown, or an argument is.
-
-    Source: XLNet, arXiv:1906.08237.
+    Source: XLNet, arXiv:1906.08237, sections 2.2 to 2.4.
     """
     length = _length(size, sequence_length)
     objective = PermutationModeling(
@@ -81,79 +94,65 @@ def bert(tokenizer, size="base", sequence_length=None, static_passes=0, **overri
     `static_passes` says otherwise, and all rows have one length.
 
     Args:
-        tokenizer: `keras_plm.data.Tokenizer` with a mask, such as a WordPiece one.
-        size: str. "tiny" (3 layers, width 128), "small" (6, 256), "base" (12, 768) or "large"
-            (24, 1024).
-        sequence_length: int or None. T. None: 128, 256 or 512 by size.
         static_passes: int. After how many passes over the corpus the same batches come again;
             the released data has 10 copies of the corpus. 0: never.
-        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
-
-    Returns:
-        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
-
-    Raises:
-        ValueError: if the size is unknown, an argument is, or the tokenizer has no mask.
 
     Source: BERT, arXiv:1810.04805, section 3.1; the released `create_pretraining_data.py`.
     """
-    return _bert("token", tokenizer, size, sequence_length, static_passes, overrides)
+    length = _length(size, sequence_length)
+    masked = MaskedModeling.for_tokenizer(
+        tokenizer,
+        select=RandomSelection("token"),
+        corrupt=Corruption(random_ids="vocabulary"),
+        sequence_length=length,
+        rows="sentence_pair",
+        segments=True,
+        static_passes=static_passes,
+    )
+    objective = ObjectiveSum((masked, SentencePair(length)))
+    return _pretrainer(families.BERT, tokenizer, objective, size, overrides)
 
 
 def bert_wwm(tokenizer, size="base", sequence_length=None, static_passes=0, **overrides):
     """BERT with whole-word masking: the pieces of a word are chosen together.
 
     What becomes of a chosen piece is still drawn for each by itself. Words are those of the
-    corpus: the tokenizer's, or for Chinese those of `Corpus.build(..., split_words=...)`.
-
-    Args:
-        tokenizer: as for `bert`.
-        size: as for `bert`.
-        sequence_length: as for `bert`.
-        static_passes: as for `bert`.
-        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
-
-    Returns:
-        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
-
-    Raises:
-        ValueError: as for `bert`.
+    corpus: the tokenizer's, or for Chinese those of `Corpus.build(..., split_words=...)`. All else
+    is `bert`, `static_passes` too.
 
     Source: the released `create_pretraining_data.py` of BERT, `do_whole_word_mask`; BERT-wwm,
     arXiv:1906.08101, section 2.2.
     """
-    return _bert("word", tokenizer, size, sequence_length, static_passes, overrides)
+    length = _length(size, sequence_length)
+    masked = MaskedModeling.for_tokenizer(
+        tokenizer,
+        select=RandomSelection("word"),
+        corrupt=Corruption(random_ids="vocabulary"),
+        sequence_length=length,
+        rows="sentence_pair",
+        segments=True,
+        static_passes=static_passes,
+    )
+    objective = ObjectiveSum((masked, SentencePair(length)))
+    return _pretrainer(families.BERT, tokenizer, objective, size, overrides)
 
 
 def roberta(tokenizer, size="base", sequence_length=None, **overrides):
     """RoBERTa: masked tokens alone, masked anew in every pass, in rows of full sentences.
 
-    15 % of the tokens of a row are chosen on average, and random ones are never special. There
-    are neither segments nor a pooler; positions count real tokens only.
-
-    Args:
-        tokenizer: as for `bert`; the original's is byte-level BPE. Its layout says which special
-            tokens stand around a row. If that layout tells two texts apart by segments, which
-            this model cannot, its table of one segment is left out.
-        size: as for `bert`.
-        sequence_length: as for `bert`.
-        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
-
-    Returns:
-        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
-
-    Raises:
-        ValueError: as for `bert`.
+    15 % of the tokens of a row are chosen on average, and random ones are never special. There is
+    no pooler; positions count real tokens only. The table of one segment is left out where the
+    layout tells two texts apart by segments, which this model cannot. The original's tokenizer is
+    byte-level BPE.
 
     Source: RoBERTa, arXiv:1907.11692, sections 4.1 and 4.2; fairseq's `mask_tokens_dataset`.
     """
     length = _length(size, sequence_length)
     select = RandomSelection(count="rounded")
     objective = MaskedModeling.for_tokenizer(tokenizer, select=select, sequence_length=length)
-    tells_texts_apart = len(set(tokenizer.layout.segments)) > 1
-    segments = 0 if tells_texts_apart else 1
+    segments = 0 if len(set(tokenizer.layout.segments)) > 1 else 1
     return _pretrainer(
-        "roberta_base", tokenizer, objective, size, {"num_segments": segments, **overrides}
+        families.ROBERTA, tokenizer, objective, size, overrides, num_segments=segments
     )
 
 
@@ -164,32 +163,17 @@ def spanbert(tokenizer, size="base", sequence_length=None, **overrides):
     frequent as in the corpus. Spans of more than 20 tokens, and those beside a special token, are
     not predicted from their boundaries. Nothing would train a pooler: there is none.
 
-    Args:
-        tokenizer: as for `bert`.
-        size: as for `bert`.
-        sequence_length: as for `bert`.
-        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
-
-    Returns:
-        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
-
-    Raises:
-        ValueError: as for `bert`.
-
     Source: SpanBERT, arXiv:1907.10529, sections 3 and 4.2.
     """
-    length = _length(size, sequence_length)
     objective = MaskedModeling.for_tokenizer(
         tokenizer,
         select=SpanSelection(),
         corrupt=Corruption(per="span", random_ids="corpus"),
-        sequence_length=length,
+        sequence_length=_length(size, sequence_length),
         rows="doc_sentences",
         span_boundary=20,
     )
-    return _pretrainer(
-        "spanbert_base_en_cased", tokenizer, objective, size, {"pooler": False, **overrides}
-    )
+    return _pretrainer(families.SPANBERT, tokenizer, objective, size, overrides, pooler=False)
 
 
 def ernie1(tokenizer, size="base", sequence_length=None, spans=True, dialogue=False, **overrides):
@@ -197,43 +181,27 @@ def ernie1(tokenizer, size="base", sequence_length=None, spans=True, dialogue=Fa
 
     Every token or unit is chosen by itself, with a chance of 15 %; random ones are any entry of
     the vocabulary. As in the released code, each batch also asks whether the two texts of a row
-    belong together. A large model was not published.
+    belong together, and the activation is ReLU. A large model was not published.
 
     Args:
-        tokenizer: as for `bert`.
-        size: as for `bert`.
-        sequence_length: as for `bert`.
         spans: bool. Whether the units are the phrases and entities that the corpus has from
             `Corpus.build(..., find_spans=...)`, and the words between them; else words alone.
         dialogue: bool. Whether every third batch is of three turns of a dialogue, one of them
             perhaps not real. The documents of the corpus are dialogues then, the sentences turns.
-        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
-
-    Returns:
-        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
-
-    Raises:
-        ValueError: as for `bert`.
 
     Source: ERNIE, arXiv:1904.09223, sections 3.2 and 3.3; the released `batching.py`.
     """
-    length = _length(size, sequence_length)
+    length, corrupt = _length(size, sequence_length), Corruption(random_ids="vocabulary")
+    settings = dict(corrupt=corrupt, sequence_length=length, segments=True)
     parts = [("token", "random"), ("span" if spans else "word", "random")]
     parts += [("token", "reply")] if dialogue else []
     objectives = []
     for unit, negative in parts:
-        pair = SentencePair(length, negative)
-        masked = MaskedModeling.for_tokenizer(
-            tokenizer,
-            select=RandomSelection(unit, count="bernoulli"),
-            corrupt=Corruption(random_ids="vocabulary"),
-            sequence_length=length,
-            rows=pair.rows,
-            segments=True,
-        )
+        pair, select = SentencePair(length, negative), RandomSelection(unit, count="bernoulli")
+        masked = MaskedModeling.for_tokenizer(tokenizer, select=select, rows=pair.rows, **settings)
         objectives.append(ObjectiveSum((masked, pair)))
     objective = Mixture(tuple(objectives), (1,) * len(objectives))
-    return _pretrainer("ernie1_base_zh", tokenizer, objective, size, overrides)
+    return _pretrainer(families.ERNIE1, tokenizer, objective, size, overrides)
 
 
 def gpt1(
@@ -246,28 +214,18 @@ def gpt1(
 ):
     """GPT-1: a causal Transformer with norms after the sublayers, that predicts the next token.
 
-    Rows are full of running text, with a separator between documents.
+    Rows are full of running text, with a separator between documents: the tokenizer's "eod",
+    "eos" or "sep". The embeddings are not normalised. Base is the published size.
 
     Args:
-        tokenizer: `keras_plm.data.Tokenizer` with a token between documents ("eod", "eos" or
-            "sep"). Its layout says which special tokens stand around a row; GPT's has none.
-        size: str. "tiny" (3 layers, width 128), "small" (6, 256), "base" (12, 768), which is the
-            published one, or "large" (24, 1024).
-        sequence_length: int or None. T. None: 128, 256 or 512 by size.
         documents_apart: bool. Whether tokens see none of another document in their row.
         output_bias: bool. Whether each token of the vocabulary has a bias; GPT has none.
-        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
-
-    Returns:
-        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
-
-    Raises:
-        ValueError: if the size is unknown, or an argument is.
 
     Source: GPT (Radford et al. 2018), sections 3.1 and 4.1.
     """
     length = _length(size, sequence_length)
-    return _causal("gpt1", tokenizer, size, length, documents_apart, output_bias, overrides)
+    objective = CausalModeling(length, documents_apart=documents_apart, output_bias=output_bias)
+    return _pretrainer(families.GPT1, tokenizer, objective, size, overrides)
 
 
 def gpt2(
@@ -282,29 +240,16 @@ def gpt2(
 
     As published, tokens see the documents before theirs in the row, and the weights that add to
     the residuals begin smaller, by the root of their number. As in the released code, positions
-    begin half as large as tokens.
-
-    Args:
-        tokenizer: as for `gpt1`.
-        size: as for `gpt1`; "base" and "large" are the published small and medium one. Others:
-            `gpt2(tokenizer, **sizes)` with the layers, heads and widths of
-            `keras_plm.presets.TRANSFORMER_SIZES`.
-        sequence_length: int or None. T. None: 128, 256 or 1024 by size.
-        documents_apart: as for `gpt1`.
-        output_bias: as for `gpt1`.
-        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
-
-    Returns:
-        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
-
-    Raises:
-        ValueError: as for `gpt1`.
+    begin half as large as tokens. `documents_apart` and `output_bias` are those of `gpt1`; base and
+    large are the published small and medium one.
 
     Source: GPT-2 (Radford et al. 2019), section 2.3; `model.py` of openai/gpt-2.
     """
     length = _length(size, sequence_length, published=1024)
-    overrides = {**_gpt2_weights(size, overrides), **overrides}
-    return _causal("gpt2_small", tokenizer, size, length, documents_apart, output_bias, overrides)
+    deviation = overrides.get("initializer_range", SIZES[size]["initializer_range"])
+    delta = {"scaled_residuals": True, "position_initializer_range": deviation / 2}
+    objective = CausalModeling(length, documents_apart=documents_apart, output_bias=output_bias)
+    return _pretrainer(families.GPT2, tokenizer, objective, size, overrides, **delta)
 
 
 def gpt3(
@@ -317,29 +262,18 @@ def gpt3(
 ):
     """GPT-3: GPT-2 in which every second layer sees only the nearest eighth of a row.
 
-    The width of that band was not published; `window` sets it, as in `window=[None, 256]`.
-
-    Args:
-        tokenizer: as for `gpt1`.
-        size: as for `gpt1`; "base" and "large" are the published 125M and 350M, for others see
-            `gpt2`.
-        sequence_length: int or None. T. None: 128, 256 or 2048 by size.
-        documents_apart: as for `gpt1`.
-        output_bias: as for `gpt1`.
-        overrides: arguments of `TransformerBackbone`, such as `window` and `dropout`.
-
-    Returns:
-        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
-
-    Raises:
-        ValueError: as for `gpt1`.
+    The width of that band was not published; `window` sets it, as in `window=[None, 256]`. Rows
+    are again twice as long. `documents_apart` and `output_bias` are those of `gpt1`; base and large
+    are the published 125M and 350M.
 
     Source: GPT-3, arXiv:2005.14165, section 2.1 and appendix B.
     """
     length = _length(size, sequence_length, published=2048)
-    window = [None, max(1, length // 8)]
-    overrides = {**_gpt2_weights(size, overrides), "window": window, **overrides}
-    return _causal("gpt3_125m", tokenizer, size, length, documents_apart, output_bias, overrides)
+    band = [None, max(1, length // 8)]
+    deviation = overrides.get("initializer_range", SIZES[size]["initializer_range"])
+    delta = {"window": band, "scaled_residuals": True, "position_initializer_range": deviation / 2}
+    objective = CausalModeling(length, documents_apart=documents_apart, output_bias=output_bias)
+    return _pretrainer(families.GPT3, tokenizer, objective, size, overrides, **delta)
 
 
 def unilm(tokenizer, size="base", sequence_length=None, **overrides):
@@ -348,46 +282,27 @@ def unilm(tokenizer, size="base", sequence_length=None, **overrides):
     A third of the batches is bidirectional, with BERT's next sentence; in a third the first text
     of a pair is seen whole and the second from left to right; a sixth each reads one text from
     left to right and from right to left. 15 % of the tokens are chosen, as one token, or in one
-    case out of five as two or three. In UniLM itself the rows of one batch take turns. What rows
-    the last three have was not published: here their pairs follow each other in a document, and
-    single texts are of one document.
+    case out of five as two or three. Six segments tell the patterns apart; the layout must tell
+    two texts apart by theirs.
 
-    Args:
-        tokenizer: `keras_plm.data.Tokenizer` with a mask, whose layout tells two texts apart by
-            segments, such as a WordPiece one.
-        size: as for `bert`.
-        sequence_length: as for `bert`.
-        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
-
-    Returns:
-        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
-
-    Raises:
-        ValueError: as for `bert`, or if the layout has one segment only.
+    In UniLM itself the rows of one batch take turns. What rows the last three have was not
+    published: here their pairs follow each other in a document, and single texts are of one
+    document.
 
     Source: UniLM, arXiv:1905.03197, sections 2.1 to 2.4.
     """
     length = _length(size, sequence_length)
-    if len(set(tokenizer.layout.segments)) < 2:
-        raise ValueError(
-            "UniLM needs rows that tell the second text from the first by its segment. Received: "
-            f"a tokenizer with layout={tokenizer.layout.name!r}. Use one with BERT's layout."
-        )
+    _check_two_segments(tokenizer)
     select = NgramSelection(3, chances=(0.8, 0.1, 0.1), unit="token")
     pairs, texts = (
         MaskedModeling.for_tokenizer(tokenizer, select=select, sequence_length=length, rows=rows)
         for rows in ("sentence_pair", "doc_sentences")
     )
-    objective = Mixture(
-        (
-            ObjectiveSum((PrefixModeling(pairs, "bidirectional"), SentencePair(length))),
-            PrefixModeling(pairs, "sequence_to_sequence"),
-            PrefixModeling(texts, "left_to_right"),
-            PrefixModeling(texts, "right_to_left"),
-        ),
-        (2, 2, 1, 1),
-    )
-    return _pretrainer("unilm_base_en_cased", tokenizer, objective, size, overrides)
+    bidirectional = ObjectiveSum((PrefixModeling(pairs, "bidirectional"), SentencePair(length)))
+    to_second = PrefixModeling(pairs, "sequence_to_sequence")
+    one_way = (PrefixModeling(texts, way) for way in ("left_to_right", "right_to_left"))
+    objective = Mixture((bidirectional, to_second, *one_way), (2, 2, 1, 1))
+    return _pretrainer(families.UNILM, tokenizer, objective, size, overrides)
 
 
 def xlm(tokenizer, size="base", sequence_length=None, objective="mlm", **overrides):
@@ -396,71 +311,41 @@ def xlm(tokenizer, size="base", sequence_length=None, objective="mlm", **overrid
     Rows are running text of one language, of which 15 % of the tokens are chosen, each by itself,
     or which is predicted from left to right; or a sentence and its translation, where positions
     start again and masked tokens are predicted from both. Languages are drawn as their share of
-    the rows ** 0.7. The languages are those of the tokenizer; with less than two there is no table
-    of languages. Not so in XLM: `</s>` within a row may be chosen too, the rows of a batch have one
-    language, and the paper, unlike the defaults of its code, prefers rare tokens.
+    the rows ** 0.7. The languages are those of the tokenizer, such as `train_tokenizer(...,
+    model="bpe", layout="xlm", languages=["en", "de"])`; with less than two there is no table of
+    languages. The published models are wider than base and large, and XLM's rows have 256 tokens.
+
+    Not so in XLM: `</s>` within a row may be chosen too, the rows of a batch have one language,
+    and the paper, unlike the defaults of its code, prefers rare tokens.
 
     Args:
-        tokenizer: `keras_plm.data.Tokenizer` with the layout "xlm" and a mask, such as
-            `train_tokenizer(..., model="bpe", layout="xlm", languages=["en", "de"])`.
-        size: as for `bert`; the published ones, which are wider, stand in
-            `keras_plm.presets.TRANSFORMER_SIZES`.
-        sequence_length: as for `bert`; XLM's is 256.
         objective: str. "mlm", "clm" or "mlm_tlm": masked batches of text and of translations, half
             of each, from a corpus that has both.
-        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
-
-    Returns:
-        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
-
-    Raises:
-        ValueError: as for `bert`, or if there is no such objective.
 
     Source: XLM, arXiv:1901.07291, sections 3 and 5.1; facebookresearch/XLM.
     """
-    if objective not in ("mlm", "clm", "mlm_tlm"):
-        raise ValueError(
-            "`objective` must be 'mlm', 'clm' or 'mlm_tlm'. "
-            f"Received: objective={objective!r:.100}."
-        )
-    length = _length(size, sequence_length)
-    languages, pairs = len(tokenizer.languages) > 1, objective == "mlm_tlm"
-    tables = max(tokenizer.languages.values()) + 1 if languages else 0
-    flags = {"num_segments": 0, "num_languages": tables, "causal": objective == "clm", **overrides}
+    _check_xlm_objective(objective)
+    length, languages = _length(size, sequence_length), len(tokenizer.languages) > 1
+    rows = dict(sequence_length=length, rows="language_stream", languages=languages)
+    select, corrupt = RandomSelection(count="bernoulli"), Corruption(random_ids="vocabulary")
+    masks = dict(select=select, corrupt=corrupt, positions=objective == "mlm_tlm", transform=False)
     if objective == "clm":
-        chosen = CausalModeling(length, "language_stream", False, True, languages)
-        return _pretrainer("xlm_xnli15_1024", tokenizer, chosen, size, flags)
-    masked = MaskedModeling.for_tokenizer(
-        tokenizer,
-        select=RandomSelection(count="bernoulli"),
-        corrupt=Corruption(random_ids="vocabulary"),
-        sequence_length=length,
-        rows="language_stream",
-        languages=languages,
-        positions=pairs,
-        transform=False,
-    )
-    chosen = Mixture((masked, replace(masked, rows="translation_pair")), (1, 1))
-    return _pretrainer("xlm_xnli15_1024", tokenizer, chosen if pairs else masked, size, flags)
+        chosen = CausalModeling(documents_apart=False, output_bias=True, **rows)
+    else:
+        chosen = MaskedModeling.for_tokenizer(tokenizer, **rows, **masks)
+    if objective == "mlm_tlm":
+        chosen = Mixture((chosen, replace(chosen, rows="translation_pair")), (1, 1))
+    tables = max(tokenizer.languages.values()) + 1 if languages else 0
+    delta = {"num_languages": tables, "causal": objective == "clm"}
+    return _pretrainer(families.XLM, tokenizer, chosen, size, overrides, **delta)
 
 
 def mpnet(tokenizer, size="base", sequence_length=None, **overrides):
     """MPNet: masked tokens in a random order; each sees those before it, and where the rest is.
 
-    15 % of the tokens are chosen, by whole words. Attention is biased by the distance; positions
-    count real tokens only. Nothing would train a pooler: there is none.
-
-    Args:
-        tokenizer: as for `bert`. Segments are not used.
-        size: as for `bert`.
-        sequence_length: int or None. T; the copies of the targets come on top. None: as `bert`.
-        overrides: arguments of `TransformerBackbone`, such as `dropout` and `dtype`.
-
-    Returns:
-        `keras_plm.tasks.Pretrainer`, compiled with its defaults.
-
-    Raises:
-        ValueError: as for `bert`.
+    15 % of the tokens are chosen, by whole words; the copies of the targets come on top of the
+    row. Attention is biased by the distance, in 32 buckets; positions count real tokens only.
+    There are no segments. Nothing would train a pooler: there is none.
 
     Source: MPNet, arXiv:2004.09297, sections 2.2 and 3.1; the README of the released code.
     """
@@ -469,8 +354,7 @@ def mpnet(tokenizer, size="base", sequence_length=None, **overrides):
         select=RandomSelection("word"),
         sequence_length=_length(size, sequence_length),
     )
-    flags = {"num_segments": 0, "pooler": False, **overrides}
-    return _pretrainer("mpnet_base", tokenizer, objective, size, flags)
+    return _pretrainer(families.MPNET, tokenizer, objective, size, overrides, pooler=False)
 
 
 def _length(size, sequence_length, published=None):
@@ -482,49 +366,41 @@ def _length(size, sequence_length, published=None):
     return published if published and size in ("base", "large") else LENGTHS[size]
 
 
-def _bert(unit, tokenizer, size, sequence_length, static_passes, overrides):
-    """BERT, masking tokens or words."""
-    length = _length(size, sequence_length)
-    masked = MaskedModeling.for_tokenizer(
-        tokenizer,
-        select=RandomSelection(unit),
-        corrupt=Corruption(random_ids="vocabulary"),
-        sequence_length=length,
-        rows="sentence_pair",
-        segments=True,
-        static_passes=static_passes,
-    )
-    objective = ObjectiveSum((masked, SentencePair(length)))
-    return _pretrainer("bert_base_en_uncased", tokenizer, objective, size, overrides)
+def _pretrainer(family, tokenizer, objective, size, overrides, **delta):
+    """Return a Transformer of a family, of any size, and its objective; `delta` is what differs.
 
-
-def _gpt2_weights(size, overrides):
-    """How the weights of GPT-2 and GPT-3 begin."""
-    deviation = overrides.get("initializer_range", SIZES[size]["initializer_range"])
-    return {"scaled_residuals": True, "position_initializer_range": deviation / 2}
-
-
-def _causal(published, tokenizer, size, length, documents_apart, output_bias, overrides):
-    """A GPT, which has no segments."""
-    objective = CausalModeling(length, documents_apart=documents_apart, output_bias=output_bias)
-    return _pretrainer(published, tokenizer, objective, size, {"num_segments": 0, **overrides})
-
-
-def _pretrainer(published, tokenizer, objective, size, overrides):
-    """A Transformer with the flags of a published one, of any size, and its objective.
-
-    It has positions for rows of its size's length at least, and a segment for each of a layout's.
+    It has positions for rows of its size's length at least, and, if its family has segments, one
+    for each of the layout's.
     """
-    length = objective.sequence_length
-    flags = TRANSFORMER_SIZES[published]
+    length, segments = objective.sequence_length, family["flags"]["num_segments"]
     arguments = {
-        **flags,
+        **family["flags"],
+        **family["initial_weights"],
         **SIZES[size],
         "vocabulary_size": tokenizer.vocabulary_size,
         "max_sequence_length": max(LENGTHS[size], length),
-        "num_segments": max(flags["num_segments"], max(tokenizer.layout.segments) + 1),
+        "num_segments": segments and max(segments, max(tokenizer.layout.segments) + 1),
+        **delta,
         **overrides,
     }
     return Pretrainer(
         TransformerBackbone(**arguments), objective, TextPreprocessor(tokenizer, length)
     )
+
+
+def _check_two_segments(tokenizer):
+    """Refuse a layout of one segment."""
+    if len(set(tokenizer.layout.segments)) < 2:
+        raise ValueError(
+            "UniLM needs rows that tell the second text from the first by its segment. Received: "
+            f"a tokenizer with layout={tokenizer.layout.name!r}. Use one with BERT's layout."
+        )
+
+
+def _check_xlm_objective(objective):
+    """Refuse what is none of XLM's objectives."""
+    if objective not in ("mlm", "clm", "mlm_tlm"):
+        raise ValueError(
+            "`objective` must be 'mlm', 'clm' or 'mlm_tlm'. "
+            f"Received: objective={objective!r:.100}."
+        )

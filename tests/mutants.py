@@ -791,8 +791,8 @@ MUTANTS = (
     Mutant(
         "positions_of_gpt2_as_large_as_tokens",
         "models.py",
-        "deviation / 2",
-        "deviation",
+        '{"scaled_residuals": True, "position_initializer_range": deviation / 2}',
+        '{"scaled_residuals": True, "position_initializer_range": deviation}',
         ("backbones/test_initial_weights.py",),
     ),
     # === presets ===

@@ -30,7 +30,10 @@ ROOMS = (
 )
 
 # Names that are gone, with where they are now.
-GONE = {"tasks.extend_vocabulary": "transfer.extend_vocabulary"}
+GONE = {
+    "models.TRANSFORMER_SIZES": "presets.TRANSFORMER_SIZES",
+    "tasks.extend_vocabulary": "transfer.extend_vocabulary",
+}
 # Names whose signature, methods or properties changed, with what is new.
 CHANGED = {
     # `compile` stands once, in `Task`: every task has all of its arguments.

@@ -6,6 +6,7 @@ Source: transformers' `BertModel` and `ErnieModel`; Google's released `modeling.
 
 import functools
 
+from keras_plm import families
 from keras_plm.checkpoints import tokenizer_format
 from keras_plm.checkpoints.config_values import read_choice
 from keras_plm.checkpoints.conversion import System
@@ -50,6 +51,7 @@ BERT_CONFIG = TransformerConfig(
     sizes=SIZES,
     numbers=NUMBERS,
     activation=("hidden_act", "gelu"),
+    flags=families.BERT["flags"],
     free=("num_segments", "pooler"),
     required=REQUIRED,
     constants={"pad_token_id": 0},
@@ -59,6 +61,7 @@ ERNIE_CONFIG = TransformerConfig(
     sizes=SIZES,
     numbers=NUMBERS,
     activation=("hidden_act", "gelu"),
+    flags=families.ERNIE2["flags"],
     free=("num_segments", "num_tasks", "pooler"),
     required=REQUIRED,
     constants={"pad_token_id": 0},
@@ -87,7 +90,7 @@ def _read(table, config, arrays):
     """A Hugging Face config of BERT or ERNIE."""
     arguments = table.read(config)
     arguments["num_segments"] = read_count(config, "type_vocab_size", 2, least=1)
-    arguments["pooler"] = has_pooler(arrays, POOLERS, default=True)
+    arguments["pooler"] = has_pooler(arrays, POOLERS, default=table.flags["pooler"])
     if "num_tasks" in table.free:
         rows = read_count(config, "task_type_vocab_size", 3, least=1)
         arguments["num_tasks"] = rows if config.get("use_task_id") else 0

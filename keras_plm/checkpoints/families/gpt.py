@@ -5,6 +5,7 @@ Source: transformers' `OpenAIGPTModel` and `GPT2Model`; OpenAI's released GPT-2 
 
 import functools
 
+from keras_plm import families
 from keras_plm.checkpoints import tokenizer_format
 from keras_plm.checkpoints.config_values import read_number
 from keras_plm.checkpoints.conversion import System
@@ -48,7 +49,7 @@ GPT_CONFIG = TransformerConfig(
     sizes=SIZES,
     numbers=NUMBERS,
     activation=("afn", "gelu"),
-    flags={"embedding_norm": False, "causal": True},
+    flags=families.GPT1["flags"],
     activations={"gelu": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"},
 )
 GPT2_CONFIG = TransformerConfig(
@@ -56,7 +57,7 @@ GPT2_CONFIG = TransformerConfig(
     sizes=SIZES,
     numbers=NUMBERS,
     activation=("activation_function", "gelu_new"),
-    flags={"embedding_norm": False, "causal": True, "normalize_first": True},
+    flags=families.GPT2["flags"],
     required={
         "scale_attn_weights": True,
         "scale_attn_by_inverse_layer_idx": False,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from keras_plm import files
 from keras_plm.checkpoints import tokenizer_format
-from keras_plm.families import OTHERS, REQUIRED
+from keras_plm.families import BERT, GPT2, OTHERS, REQUIRED, ROBERTA
 
 FLOATS = ("float16", "bfloat16", "float32", "mixed_float16", "mixed_bfloat16")
 # What may be changed when a preset is loaded: none of it belongs to a weight.
@@ -108,7 +108,7 @@ class HubModel:
 
     Args:
         rows: its weights.
-        arguments: dict. The arguments of `TransformerBackbone` that are fixed in it.
+        arguments: dict. The arguments of `TransformerBackbone` that its config does not say.
         tokenizer: the class of its tokenizer, and how that is read.
         vocabulary: the file of the vocabulary in `assets/tokenizer`.
     """
@@ -130,7 +130,7 @@ HUB_MODELS = {
             *_blocks("self_attention_layer", "transformer_encoder"),
             *_layer("pooler", "pooled_dense", "layers/dense", ("kernel", "DD"), ("bias", "D")),
         ),
-        arguments={"activation": "gelu_tanh", "layer_norm_epsilon": 1e-12, "pooler": True},
+        arguments={**BERT["flags"], "activation": "gelu_tanh", "layer_norm_epsilon": 1e-12},
         tokenizer=("BertTokenizer", tokenizer_format.BERT),
         vocabulary="vocabulary.txt",
     ),
@@ -148,7 +148,11 @@ HUB_MODELS = {
             *_EMBEDDING_NORM,
             *_blocks("self_attention_layer", "transformer_encoder"),
         ),
-        arguments={"activation": "gelu", "layer_norm_epsilon": 1e-5, "num_segments": 0},
+        arguments={
+            "activation": "gelu",
+            "layer_norm_epsilon": ROBERTA["flags"]["layer_norm_epsilon"],
+            "num_segments": 0,
+        },
         tokenizer=("RobertaTokenizer", tokenizer_format.ROBERTA),
         vocabulary="vocabulary.json",
     ),
@@ -159,14 +163,7 @@ HUB_MODELS = {
             *_blocks("self_attention", "transformer_decoder"),
             *_norm("final_norm", "layer_norm", "layers/layer_normalization"),
         ),
-        arguments={
-            "activation": "gelu_tanh",
-            "layer_norm_epsilon": 1e-5,
-            "num_segments": 0,
-            "embedding_norm": False,
-            "normalize_first": True,
-            "causal": True,
-        },
+        arguments=GPT2["flags"],
         tokenizer=("GPT2Tokenizer", tokenizer_format.GPT2),
         vocabulary="vocabulary.json",
     ),
@@ -197,7 +194,7 @@ def hub_arguments(name, config):
     if wrong:
         raise ValueError(f"A {name} has the arguments {sorted(own)}. {wrong} differ.")
     files.check_config(config)
-    arguments = {**config, "attention_dropout": config["dropout"], **HUB_MODELS[name].arguments}
+    arguments = {**HUB_MODELS[name].arguments, **config, "attention_dropout": config["dropout"]}
     return arguments if dtype is None else {**arguments, "dtype": _float_policy(dtype)}
 
 

@@ -5,6 +5,7 @@ Source: transformers' `RobertaModel` and `MPNetModel`.
 
 import functools
 
+from keras_plm import families
 from keras_plm.checkpoints import tokenizer_format
 from keras_plm.checkpoints.conversion import System
 from keras_plm.checkpoints.families import bert
@@ -27,12 +28,14 @@ from keras_plm.checkpoints.head_config import other_head
 
 # The id of padding is also the row of its position: only with 1 are real tokens at row 2.
 TOKENS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+# transformers builds this number of buckets, whatever a config says.
+BUCKETS = {"relative_attention_num_buckets": families.MPNET["flags"]["relative_position_buckets"]}
 ROBERTA_CONFIG = TransformerConfig(
     model_type="roberta",
     sizes=bert.SIZES,
     numbers=bert.NUMBERS,
     activation=("hidden_act", "gelu"),
-    flags={"positions_from_padding": True},
+    flags=families.ROBERTA["flags"],
     free=("num_segments", "pooler"),
     required={**bert.REQUIRED, "pad_token_id": 1},
     constants=TOKENS,
@@ -43,10 +46,10 @@ MPNET_CONFIG = TransformerConfig(
     sizes=bert.SIZES,
     numbers=bert.NUMBERS,
     activation=("hidden_act", "gelu"),
-    flags={"positions_from_padding": True, "relative_position_buckets": 32},
+    flags=families.MPNET["flags"],
     free=("pooler",),
-    required={"pad_token_id": 1, "relative_attention_num_buckets": 32},
-    constants={**TOKENS, "relative_attention_num_buckets": 32},
+    required={"pad_token_id": 1, **BUCKETS},
+    constants={**TOKENS, **BUCKETS},
     extra_positions=2,
 )
 POOLERS = ("roberta.pooler.dense.weight", "mpnet.pooler.dense.weight")
@@ -57,10 +60,10 @@ ARCHITECTURES = {
 SUMMARY = {**bert.SUMMARY, "label": ("first", "tanh"), "score": ("first", "tanh")}
 
 
-def _read(table, pooler, config, arrays):
+def _read(table, config, arrays):
     """A config of RoBERTa or MPNet."""
     arguments = table.read(config)
-    arguments["pooler"] = has_pooler(arrays, POOLERS, default=pooler)
+    arguments["pooler"] = has_pooler(arrays, POOLERS, default=table.flags.get("pooler", False))
     if "num_segments" in table.free:
         arguments["num_segments"] = read_count(config, "type_vocab_size", 2, least=1)
     return arguments, []
@@ -106,7 +109,7 @@ ROBERTA = System(
     sizes=sizes,
     heads=ROBERTA_HEADS,
     tied=roberta_copies("roberta."),
-    read_hugging_face=functools.partial(_read, ROBERTA_CONFIG, False),
+    read_hugging_face=functools.partial(_read, ROBERTA_CONFIG),
     write_hugging_face=functools.partial(_write, ROBERTA_CONFIG),
     read_head_settings=read_head_settings,
     other_head=functools.partial(other_head, ARCHITECTURES),
@@ -126,7 +129,7 @@ MPNET = System(
     sizes=sizes,
     heads=ROBERTA_HEADS,
     tied=roberta_copies("mpnet."),
-    read_hugging_face=functools.partial(_read, MPNET_CONFIG, True),
+    read_hugging_face=functools.partial(_read, MPNET_CONFIG),
     write_hugging_face=functools.partial(_write, MPNET_CONFIG),
     read_head_settings=read_head_settings,
     other_head=functools.partial(other_head, ARCHITECTURES),

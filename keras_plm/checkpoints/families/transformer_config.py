@@ -39,8 +39,8 @@ class TransformerConfig:
         sizes: dict of our name of a size to theirs.
         numbers: dict of our name of a number to theirs and its default.
         activation: their name of the activation, and its default.
-        flags: dict of an argument of ours that is the same for all models of the system, where it
-            is not that of `PLAIN`.
+        flags: dict, those of its family in `families.py`. Of the arguments of `PLAIN` they are what
+            all models of the system have, unless free; others are read from each config.
         free: arguments of `PLAIN` that differ from model to model.
         required: dict of their settings that can have one value only.
         activations: dict of their name of an activation to ours.
@@ -58,6 +58,10 @@ class TransformerConfig:
     activations: dict = field(default_factory=lambda: ACTIVATIONS)
     constants: dict = field(default_factory=dict)
     extra_positions: int = 0
+
+    def _flags(self):
+        """The arguments of `PLAIN`, as the family has them."""
+        return {name: self.flags.get(name, value) for name, value in PLAIN.items()}
 
     def read(self, config):
         """Translate their configuration; what is `free` is left to the system.
@@ -95,8 +99,8 @@ class TransformerConfig:
         arguments["activation"] = read_choice(
             config, self.activation[0], self.activations, self.activation[1]
         )
-        flags = {**PLAIN, **self.flags}
-        return arguments | {name: flags[name] for name in flags if name not in self.free}
+        fixed = {name: value for name, value in self._flags().items() if name not in self.free}
+        return arguments | fixed
 
     def write(self, arguments):
         """Translate a backbone's configuration; what is `free` is left to the system.
@@ -110,7 +114,7 @@ class TransformerConfig:
         Raises:
             ValueError: if this system has no such model.
         """
-        flags = {**PLAIN, **self.flags, "window": None}
+        flags = {**self._flags(), "window": None}
         if arguments["head_dim"] is not None:
             flags["head_dim"] = arguments["hidden_dim"] // arguments["num_heads"]
         wrong = {

@@ -3,6 +3,7 @@
 Source: transformers' `XLMModel`.
 """
 
+from keras_plm import families
 from keras_plm.checkpoints import tokenizer_format
 from keras_plm.checkpoints.config_values import read_number
 from keras_plm.checkpoints.conversion import Row, System
@@ -44,6 +45,7 @@ XLM_CONFIG = TransformerConfig(
         "initializer_range": ("init_std", 0.02),
     },
     activation=("gelu_activation", True),
+    flags=families.XLM["flags"],
     free=("num_languages", "causal"),
     required={"is_encoder": True, "asm": False},
     activations={True: "gelu", False: "relu"},
