@@ -18,10 +18,13 @@ class Backbone(keras_hub.models.Backbone):
 
     The class's own Functional graph is `encode` on the ids and masks that every text has; a task
     builds its own graph by calling `encode` on the features that it needs, over the same layers
-    and weights. A backbone is pure: what is carried from batch to batch lives in the Pretrainer.
+    and weights. A backbone is pure: what is carried from batch to batch comes in and goes out as
+    `state`, of which `state_spec` says the form, and lives in the Pretrainer.
 
     Attributes:
         memory_length: int. The tokens M that `encode` hands on as memory; 0 = none.
+        reuse_length: int. How many leading tokens of a row its successor does not read again
+            and the state goes on from; 0 = all.
         initializer: str. How initial weights are drawn: "normal" or "truncated_normal".
         initializer_range: float. Standard deviation of initial weights.
         summary_row: str. Which real token of a row stands for all of it: "first" or "last".
@@ -31,6 +34,7 @@ class Backbone(keras_hub.models.Backbone):
     """
 
     memory_length = 0
+    reuse_length = 0
     initializer = "truncated_normal"
     initializer_range = 0.02
     summary_row = "last"
@@ -75,12 +79,24 @@ class Backbone(keras_hub.models.Backbone):
         Returns:
             dict with `sequence_output` (B, T, D), `hidden_states` (a list of L + 1 tensors
             (B, T, D), embeddings first); with `target_positions` also `target_output` (B, P, D);
-            where the backbone has a memory, the new `memory` (B, L, M, D).
+            where the backbone has a state, the new `state`, a nest as `state_spec` says.
 
         Raises:
             ValueError: if the backbone does not take one of the features.
         """
         raise NotImplementedError(f"{type(self).__name__} has no `encode`.")
+
+    def state_spec(self, batch_size=None):
+        """Say what is carried from batch to batch: `encode` takes it as the feature `state`.
+
+        Args:
+            batch_size: int or None. B.
+
+        Returns:
+            Nest of `keras.KerasTensor` of shape (B, ...), each with its dtype; a dict at the top.
+            {}: nothing is carried. All zeros is the state of a text that begins.
+        """
+        return {}
 
     def train_query_rows(self, trainable):
         """Set free, or freeze, the weights that only query rows use. Most backbones have none.

@@ -129,4 +129,6 @@ class MaskedPermutationModeling(MaskingObjective):
         }
         if self.masking.segments:
             x["segment_ids"] = at_targets(batch["segment_ids"])
+        if "fresh" in self.feature_names:
+            x["fresh"] = batch["fresh"]
         return x, {"tokens": targets.tokens}, {"tokens": targets.weights}
