@@ -4,7 +4,12 @@ import keras
 from keras import ops
 
 from keras_plm import features as contract
-from keras_plm.backbones.backbone import Backbone, check_sizes, make_initializer
+from keras_plm.backbones.backbone import (
+    Backbone,
+    check_sizes,
+    grouped_weights,
+    make_initializer,
+)
 from keras_plm.layers import (
     AttentionBiases,
     QueryRows,
@@ -311,6 +316,15 @@ class XLNetBackbone(Backbone):
             encoded["memory"] = self._new_memory(memory, hidden_states[:-1])
             encoded["state"] = {"memory": encoded["memory"]}
         return encoded
+
+    @property
+    def reads(self):
+        """Those of its config, and queries."""
+        return super().reads | {"queries"}
+
+    def layer_groups(self):
+        """Group the weights from bottom to top; biases that layers share are below them."""
+        return grouped_weights(self, self.blocks)
 
     def state_spec(self, batch_size=None):
         """Say what is carried: the memory (B, L, M, D), in the dtype of computation."""

@@ -132,7 +132,7 @@ class CausalModeling(Objective):
         Raises:
             ValueError: the backbone is not causal, and without `order` a row would see its target.
         """
-        if not self.documents_apart and not getattr(backbone, "causal", False):
+        if not self.documents_apart and "causal" not in backbone.reads:
             raise ValueError(
                 "CausalModeling(documents_apart=False) leaves it to the backbone that no token "
                 "sees one to its right. Make it with causal=True, or set documents_apart=True. "

@@ -157,8 +157,8 @@ class MaskedModeling(Objective):
         from keras_plm.heads import MaskedLMHead, SpanBoundaryHead
 
         settings = {
-            "activation": getattr(backbone, "activation", "gelu"),
-            "layer_norm_epsilon": getattr(backbone, "layer_norm_epsilon", 1e-12),
+            "activation": backbone.activation,
+            "layer_norm_epsilon": backbone.layer_norm_epsilon,
             "kernel_initializer": backbone.kernel_initializer(),
         }
         embedding = backbone.token_embedding

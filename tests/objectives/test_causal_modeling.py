@@ -105,11 +105,11 @@ def test_nothing_is_drawn_and_every_token_counts():
 def test_heads():
     keras = pytest.importorskip("keras")
     embedding = keras.layers.ReversibleEmbedding(10, 4)
-    backbone = SimpleNamespace(token_embedding=embedding, causal=True)
+    backbone = SimpleNamespace(token_embedding=embedding, reads={"causal"})
     head = CausalModeling(7).heads(backbone)["tokens"]
     assert head.transform is None and not head.use_bias
     assert CausalModeling(7, output_bias=True).heads(backbone)["tokens"].use_bias
-    both_ways = SimpleNamespace(token_embedding=embedding, causal=False)
+    both_ways = SimpleNamespace(token_embedding=embedding, reads={"bidirectional"})
     assert CausalModeling(7).heads(both_ways)  # its rows have an order
     with pytest.raises(ValueError, match="causal=True, or set documents_apart=True"):
         CausalModeling(7, documents_apart=False).heads(both_ways)

@@ -19,7 +19,7 @@ BATCH, LENGTH, WIDTH = 3, 8, 6
 class RecurrentBackbone(Backbone):
     """An LSTM over token embeddings."""
 
-    causal = True
+    reads = frozenset({"causal", "state"})
 
     def __init__(self, vocabulary_size, hidden_dim, dtype=None, **kwargs):
         self.token_embedding = keras.layers.ReversibleEmbedding(
