@@ -4,6 +4,9 @@ Letters, used in every shape comment, docstring and einsum of the package: B bat
 positions, S key positions (S = M + T), M memory, P predictions per example, R rows that read
 (T content rows or P query rows), C columns of a relative position table, D model width, H heads,
 K head width, F feed-forward width, V vocabulary, L layers.
+
+Beside these arrays `encode` takes, and hands on, a nest: `state`, what is carried from batch to
+batch, as `Backbone.state_spec` of the backbone says. It never comes from data code.
 """
 
 from dataclasses import dataclass
@@ -43,7 +46,7 @@ FEATURES = {
     "answer_mask": Feature("bool", "BT", "True = an answer may start or end at this token"),
     "start_positions": Feature("int32", "B", "the token where the answer starts; -1 = not known"),
     "backward": Feature("bool", "B", "read right to left: relative distances change sign"),
-    "fresh": Feature("bool", "B", "does not continue the previous batch's row: its memory is zero"),
+    "fresh": Feature("bool", "B", "does not continue the previous batch's row: its state is zero"),
     "memory": Feature("float32", "BLMD", "inputs of each block for the M tokens before"),
 }
 

@@ -306,7 +306,7 @@ def test_tiny(tokenizer, with_xla):
     assert model.backbone.count_params() == count_xlnet(300, 3, 128, 512)
     assert model.count_params() == count_xlnet(300, 3, 128, 512) + 300
     assert model.compiled and model.jit_compile
-    assert model.tokenizer is tokenizer and model.memory is None
+    assert model.tokenizer is tokenizer and model.state is None
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def small_xlnet(tokenizer, **options):
 
 def test_options_reach_their_parts(tokenizer):
     model = small_xlnet(tokenizer, memory_length=6, dropout=0.3, dtype="mixed_bfloat16")
-    assert model.memory.memory_length == 6 and model.backbone.reuse_length == 12
+    assert model.backbone.memory_length == 6 and model.backbone.reuse_length == 12
     assert model.backbone.dropout == 0.3
     assert model.backbone.dtype_policy.name == "mixed_bfloat16"
     assert model.objective.sequence_length == model.preprocessor.sequence_length == 24

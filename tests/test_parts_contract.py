@@ -219,9 +219,21 @@ def with_maps(layer, given):
     return layer.block(given["rows"], visible), layer(given["rows"], visible)
 
 
+def after_state(layer, given):
+    state = layer.carried(given["fresh"])
+    return layer(given["rows"], {name: value + 1 for name, value in state.items()})
+
+
 def resize(layer):
-    getattr(layer, "memory", layer).forget()
-    getattr(layer, "memory", layer).resize(BATCH, training=False)
+    carrier = getattr(layer, "memory", getattr(layer, "carried", layer))
+    carrier.forget()
+    carrier.resize(BATCH, training=False)
+
+
+def state_of_two(**options):
+    """Leaves of two ranks and dtypes."""
+    spec = {"cell": keras.KerasTensor((None, WIDTH)), "count": keras.KerasTensor((None,), "int32")}
+    return layers.CarriedState(spec, **options)
 
 
 LAYERS = {
@@ -283,6 +295,7 @@ LAYERS = {
     "SegmentMemory": Row(
         lambda **o: layers.SegmentMemory(HEADS, KEY, WIDTH, **o), {"fresh": FRESH}, ready=resize
     ),
+    "CarriedState": Row(state_of_two, {"fresh": FRESH}, ready=resize),
     "TokenAndQueryEmbedding": Row(
         lambda **o: layers.TokenAndQueryEmbedding(VOCABULARY, WIDTH, large(), **o), TOKENS
     ),
@@ -327,6 +340,12 @@ LAYERS = {
         lambda **o: layers.TwoStreamAttention(HEADS, KEY, segments=False, **o),
         STREAMS,
         with_two_kinds_of_rows,
+    ),
+    "UpdateCarriedState": Row(
+        lambda **o: layers.UpdateCarriedState(state_of_two(**o), **o),
+        {**ROWS, "fresh": FRESH},
+        after_state,
+        ready=resize,
     ),
     "UpdateSegmentMemory": Row(
         lambda **o: layers.UpdateSegmentMemory(layers.SegmentMemory(HEADS, KEY, WIDTH, **o), **o),
@@ -478,7 +497,7 @@ def test_files_of_a_model(row, tmp_path):
 
     def outputs(model):
         for one in model.layers:
-            if isinstance(one, layers.SegmentMemory):
+            if isinstance(one, (layers.SegmentMemory, layers.CarriedState)):
                 resize(one)
         return keras.tree.flatten(model(row.inputs))
 

@@ -51,7 +51,7 @@ def expected(written):
 def assert_weights(model, stored):
     """Compare every weight with the array of its path, whatever its number is now."""
     arrays = {name.split(":", 1)[1]: value for name, value in stored.items()}
-    variables = {v.path: v for v in model.weights if not v.path.startswith("memory/")}
+    variables = {v.path: v for v in model.weights if not v.path.startswith("state/")}
     assert variables.keys() == arrays.keys()
     for path, variable in variables.items():
         value = keras.ops.convert_to_numpy(variable)
@@ -82,7 +82,7 @@ def test_training_goes_on(written, expected, name, corpus):
     assert tasks.resume(model, str(written / f"{name}_checkpoint")) == 2
     assert_weights(model, expected(f"{name}/weights/"))
     if name == "xlnet":
-        memory = keras.ops.convert_to_numpy(model.memory.training_state)
+        memory = keras.ops.convert_to_numpy(model.state.training_state["memory"])
         np.testing.assert_array_equal(memory, expected("xlnet/memory")[""])
         assert memory.any()
 

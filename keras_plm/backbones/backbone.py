@@ -1,5 +1,6 @@
 """What every backbone has: one forward pass, `encode`, and presets that load safely."""
 
+import collections
 import numbers
 import os
 import types
@@ -18,10 +19,20 @@ class Backbone(keras_hub.models.Backbone):
 
     The class's own Functional graph is `encode` on the ids and masks that every text has; a task
     builds its own graph by calling `encode` on the features that it needs, over the same layers
-    and weights. A backbone is pure: what is carried from batch to batch lives in the Pretrainer.
+    and weights. A backbone is pure: what is carried from batch to batch comes in and goes out as
+    `state`, of which `state_spec` says the form, and lives in the Pretrainer.
 
     Attributes:
         memory_length: int. The tokens M that `encode` hands on as memory; 0 = none.
+        reuse_length: int. How many leading tokens of a row its successor does not read again
+            and the state goes on from; 0 = all.
+        causal: bool. Whether, without an `order`, no token sees one to its right.
+        same_length: bool. Whether all rows see equally many keys, so that none sees one without a
+            memory.
+        first_position: int or None. The row of the position table that a first token has; None:
+            there is no such table.
+        activation: str. That of the feed-forward layers, which heads with a transform take.
+        layer_norm_epsilon: float. That of norms, which heads take as well.
         initializer: str. How initial weights are drawn: "normal" or "truncated_normal".
         initializer_range: float. Standard deviation of initial weights.
         summary_row: str. Which real token of a row stands for all of it: "first" or "last".
@@ -31,6 +42,12 @@ class Backbone(keras_hub.models.Backbone):
     """
 
     memory_length = 0
+    reuse_length = 0
+    causal = False
+    same_length = False
+    first_position = None
+    activation = "gelu"
+    layer_norm_epsilon = 1e-12
     initializer = "truncated_normal"
     initializer_range = 0.02
     summary_row = "last"
@@ -66,6 +83,35 @@ class Backbone(keras_hub.models.Backbone):
         """
         return make_initializer(self.initializer, self.initializer_range)
 
+    @property
+    def reads(self):
+        """The capabilities that tasks ask for, a frozenset of str, by the config.
+
+        - "bidirectional": without an `order`, a token sees those on both sides.
+        - "causal": without an `order`, no token sees one to its right.
+        - "queries": `target_output` are rows that predict tokens which they do not see, from
+          `order` and `target_positions` alone (XLNet).
+        - "state": `encode` takes and hands on a `state`.
+        - "source": `encode` reads a second sequence, `source_token_ids`.
+        - "pooler": `encode` returns `pooled_output`.
+        """
+        reads = {"causal" if self.causal else "bidirectional"}
+        reads |= {"pooler"} if self.pooler else set()
+        reads |= {"state"} if self.state_spec() else set()
+        return frozenset(reads)
+
+    def layer_groups(self):
+        """Group the weights from bottom to top: embeddings, first block, ..., last block.
+
+        What all blocks share is in the first group, what stands above them (a final norm, a
+        pooler) in the last.
+
+        Returns:
+            list of L + 1 lists of `keras.Variable`; every weight is in exactly one. One list of
+            all, where a backbone does not say more.
+        """
+        return [list(self.weights)]
+
     def encode(self, features):
         """Run the forward pass on the features that are present.
 
@@ -75,12 +121,24 @@ class Backbone(keras_hub.models.Backbone):
         Returns:
             dict with `sequence_output` (B, T, D), `hidden_states` (a list of L + 1 tensors
             (B, T, D), embeddings first); with `target_positions` also `target_output` (B, P, D);
-            where the backbone has a memory, the new `memory` (B, L, M, D).
+            where the backbone has a state, the new `state`, a nest as `state_spec` says.
 
         Raises:
             ValueError: if the backbone does not take one of the features.
         """
         raise NotImplementedError(f"{type(self).__name__} has no `encode`.")
+
+    def state_spec(self, batch_size=None):
+        """Say what is carried from batch to batch: `encode` takes it as the feature `state`.
+
+        Args:
+            batch_size: int or None. B.
+
+        Returns:
+            Nest of `keras.KerasTensor` of shape (B, ...), each with its dtype; a dict at the top.
+            {}: nothing is carried. All zeros is the state of a text that begins.
+        """
+        return {}
 
     def train_query_rows(self, trainable):
         """Set free, or freeze, the weights that only query rows use. Most backbones have none.
@@ -184,6 +242,24 @@ def make_initializer(kind, deviation):
         "`initializer` must be 'normal' or 'truncated_normal'. "
         f"Received: initializer={kind!r:.100}."
     )
+
+
+def grouped_weights(backbone, blocks, above=()):
+    """Group weights as `Backbone.layer_groups` does.
+
+    Args:
+        backbone: `Backbone`.
+        blocks: list of L layers, bottom to top.
+        above: layers that stand above the last block.
+
+    Returns:
+        list of L + 1 lists of `keras.Variable`.
+    """
+    owners = collections.Counter(id(weight) for block in blocks for weight in block.weights)
+    groups = [[one for one in block.weights if owners[id(one)] == 1] for block in blocks]
+    groups[-1] += [weight for layer in above for weight in layer.weights]
+    taken = {id(weight) for group in groups for weight in group}
+    return [[weight for weight in backbone.weights if id(weight) not in taken], *groups]
 
 
 def check_sizes(**sizes):

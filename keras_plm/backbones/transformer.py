@@ -7,7 +7,12 @@ import keras
 from keras import ops
 
 from keras_plm import features as contract
-from keras_plm.backbones.backbone import Backbone, check_sizes, make_initializer
+from keras_plm.backbones.backbone import (
+    Backbone,
+    check_sizes,
+    grouped_weights,
+    make_initializer,
+)
 from keras_plm.layers import AttentionMaps, RelativePositionBias, TransformerBlock, TwoStream
 from keras_plm.ops import content_visibility, gather_rows, query_visibility, summary_row
 
@@ -286,6 +291,16 @@ class TransformerBackbone(Backbone):
     def summary_row(self):
         """Which real token of a row stands for it: one that has seen the whole row."""
         return "last" if self.causal else "first"
+
+    @property
+    def first_position(self):
+        """The row of the position table that the first token has."""
+        return FIRST_COUNTED * self.positions_from_padding
+
+    def layer_groups(self):
+        """Group the weights from bottom to top; a bias by distance is below the blocks."""
+        above = [layer for layer in (self.final_norm, self.pooler_layer) if layer is not None]
+        return grouped_weights(self, self.blocks, above)
 
     @property
     def bounds(self):

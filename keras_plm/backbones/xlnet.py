@@ -4,7 +4,12 @@ import keras
 from keras import ops
 
 from keras_plm import features as contract
-from keras_plm.backbones.backbone import Backbone, check_sizes, make_initializer
+from keras_plm.backbones.backbone import (
+    Backbone,
+    check_sizes,
+    grouped_weights,
+    make_initializer,
+)
 from keras_plm.layers import (
     AttentionBiases,
     QueryRows,
@@ -13,6 +18,7 @@ from keras_plm.layers import (
     TransformerXLBlock,
     TwoStream,
 )
+from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import content_visibility, gather_rows, query_visibility
 
 _FEATURES = (
@@ -23,6 +29,7 @@ _FEATURES = (
     "target_positions",
     "backward",
     "memory",
+    "state",
 )
 
 
@@ -226,15 +233,16 @@ class XLNetBackbone(Backbone):
 
         Args:
             features: dict of str to tensor: `token_ids`, and any of `padding_mask`,
-                `segment_ids` (missing: all 0), `order`, `target_positions`, `backward`, `memory`.
+                `segment_ids` (missing: all 0), `order`, `target_positions`, `backward`; and
+                `memory`, or `state`, which is {"memory": memory}.
 
         Returns:
             dict, see `Backbone.encode`. `target_output` are the query rows; they need `order`
-            (or a causal backbone).
+            (or a causal backbone). With `memory_length` also the new `memory` (B, L, M, D).
 
         Raises:
-            ValueError: for a feature that XLNet does not take, for targets without an order, or
-                for memory of another number of layers or width.
+            ValueError: for a feature that XLNet does not take, for targets without an order, for
+                memory of another number of layers or width, or given twice.
         """
         contract.check_names(features, _FEATURES, type(self).__name__)
         token_ids = features["token_ids"]  # (B, T)
@@ -242,7 +250,7 @@ class XLNetBackbone(Backbone):
         if segment_ids is None:
             segment_ids = ops.zeros_like(token_ids)
         targets = features.get("target_positions")  # (B, P)
-        memory = features.get("memory")  # (B, L, M, D)
+        memory = self._given_memory(features)  # (B, L, M, D)
         backward = features.get("backward")  # (B,)
         memory_length = self._memory_length(memory)
 
@@ -306,7 +314,25 @@ class XLNetBackbone(Backbone):
             encoded["target_output"] = self.output_dropout(query)
         if self.memory_length:
             encoded["memory"] = self._new_memory(memory, hidden_states[:-1])
+            encoded["state"] = {"memory": encoded["memory"]}
         return encoded
+
+    @property
+    def reads(self):
+        """Those of its config, and queries."""
+        return super().reads | {"queries"}
+
+    def layer_groups(self):
+        """Group the weights from bottom to top; biases that layers share are below them."""
+        return grouped_weights(self, self.blocks)
+
+    def state_spec(self, batch_size=None):
+        """Say what is carried: the memory (B, L, M, D), in the dtype of computation."""
+        if not self.memory_length:
+            return {}
+        shape = (batch_size, self.num_layers, self.memory_length, self.hidden_dim)
+        dtype = float_policy(self.dtype_policy).compute_dtype
+        return {"memory": keras.KerasTensor(shape, dtype=dtype)}
 
     def train_query_rows(self, trainable):
         """Set free, or freeze, the vector that query rows start from.
@@ -320,6 +346,18 @@ class XLNetBackbone(Backbone):
     def query_weights(self):
         """The vector that query rows start from, as a list; empty if it was frozen."""
         return [] if self.embedding.query_vector_is_frozen else [self.embedding.query_vector]
+
+    def _given_memory(self, features):
+        """The memory, given by its own name or as the state."""
+        memory, state = features.get("memory"), features.get("state")
+        if not state:
+            return memory
+        if memory is not None or set(state) != {"memory"}:
+            raise ValueError(
+                "`state` must be {'memory': ...}, with no `memory` beside it. "
+                f"Received: state with {sorted(state)}, features {sorted(features)}."
+            )
+        return state["memory"]
 
     def _memory_length(self, memory):
         """M of the memory that was given."""

@@ -2,6 +2,7 @@
 
 from keras_plm.layers.attention_biases import AttentionBiases
 from keras_plm.layers.attention_maps import AttentionMaps
+from keras_plm.layers.carried_state import CarriedState, UpdateCarriedState
 from keras_plm.layers.choices import ChoicesToRows, RowsToChoices
 from keras_plm.layers.projected_attention import ProjectedAttention
 from keras_plm.layers.query_rows import QueryRows
@@ -19,6 +20,7 @@ from keras_plm.layers.two_stream_attention import TwoStreamAttention
 __all__ = [
     "AttentionBiases",
     "AttentionMaps",
+    "CarriedState",
     "ChoicesToRows",
     "ProjectedAttention",
     "QueryRows",
@@ -33,5 +35,6 @@ __all__ = [
     "TransformerXLBlock",
     "TwoStream",
     "TwoStreamAttention",
+    "UpdateCarriedState",
     "UpdateSegmentMemory",
 ]

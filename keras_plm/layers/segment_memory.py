@@ -1,19 +1,15 @@
-"""The memory that is carried from batch to batch: state in, state out."""
+"""The memory of segment recurrence: a carried state of one tensor."""
 
 import keras
-from keras import ops
 
-from keras_plm.ops.keras_internals import in_symbolic_scope
+from keras_plm.layers.carried_state import StateCarrier, StateUpdate
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class SegmentMemory(keras.layers.Layer):
+class SegmentMemory(StateCarrier):
     """The memory of the previous batch, zero in the rows that do not continue it.
 
-    Two states, one for training and one for evaluation, so that validation inside `fit` does
-    not disturb training. A state has a row per row of the batch, so `resize` makes it before
-    the first batch; states are no weights and are not saved with them.
-    `UpdateSegmentMemory` writes what the model computed from it.
+    A `CarriedState` of one tensor. `UpdateSegmentMemory` writes what the model computed from it.
 
     Args:
         num_layers: int. The layers L.
@@ -51,103 +47,11 @@ class SegmentMemory(keras.layers.Layer):
         self.num_layers = num_layers
         self.memory_length = memory_length
         self.hidden_dim = hidden_dim
-        self.training_state = None
-        self.evaluation_state = None
 
-    def build(self, fresh_shape):
-        pass
-
-    def state(self, training):
-        """The state variable of training or of evaluation, or None before `resize`."""
-        return self.training_state if training else self.evaluation_state
-
-    def resize(self, batch_size, training):
-        """Make the state for batches of a size, if it is not there yet.
-
-        Args:
-            batch_size: int. The rows B of every batch to come.
-            training: bool. Whether the state of training or of evaluation is meant.
-
-        Returns:
-            bool. Whether a state was made (then compiled functions must be made anew).
-
-        Raises:
-            ValueError: if the state is there for another batch size.
-        """
-        state = self.state(training)
-        purpose = "training" if training else "evaluation"
-        if state is not None:
-            if state.shape[0] != batch_size:
-                raise ValueError(
-                    f"The memory of {purpose} was made for batches of {state.shape[0]} rows. "
-                    f"Received: a batch of {batch_size} rows. Keep the batch size, or call "
-                    "`forget()` to start with another one."
-                )
-            return False
-        shape = (batch_size, *self._row_shape())
-        self._tracker.unlock()  # state that is made after build, as Keras's own LoRA does
-        state = self.add_weight(
-            name=f"{purpose}_state",
-            shape=shape,
-            initializer="zeros",
-            dtype=self.compute_dtype,
-            trainable=False,
-        )
-        setattr(self, f"{purpose}_state", state)
-        self._tracker.lock()
-        return True
-
-    def forget(self):
-        """Drop both states, so that `resize` can make others."""
-        self._tracker.unlock()
-        for state in (self.training_state, self.evaluation_state):
-            if state is not None:
-                self._untrack_variable(state)
-        self.training_state = self.evaluation_state = None
-        self._tracker.lock()
-
-    def state_for_a_batch(self, rows, training):
-        """The state of training or of evaluation, refused to a batch that it does not fit.
-
-        Args:
-            rows: int or None. The rows B of the batch, if they are known.
-            training: bool.
-
-        Raises:
-            ValueError: if there is no state yet or it has another number of rows.
-        """
-        state = self.state(training)
-        if state is None:
-            raise ValueError(
-                "The memory has no state yet. Call `resize(batch_size, training)` first; "
-                "`Pretrainer.fit` and `Pretrainer.evaluate` do."
-            )
-        if rows is not None and rows != state.shape[0]:
-            raise ValueError(
-                f"The memory was made for batches of {state.shape[0]} rows. "
-                f"Received: a batch of {rows} rows."
-            )
-        return state
-
-    def call(self, fresh, training=False):
-        if in_symbolic_scope():  # Keras infers shapes with training=False on training batches
-            return ops.zeros((ops.shape(fresh)[0], *self._row_shape()), self.compute_dtype)
-        state = self.state_for_a_batch(fresh.shape[0], training)
-        value = ops.convert_to_tensor(state)  # read before it is assigned
-        fresh = ops.cast(fresh, "bool")[:, None, None, None]
-        return ops.stop_gradient(ops.where(fresh, ops.zeros_like(value), value))
-
-    def compute_output_spec(self, fresh, training=False):
-        return keras.KerasTensor((fresh.shape[0], *self._row_shape()), dtype=self.compute_dtype)
-
-    def _row_shape(self):
-        return (self.num_layers, self.memory_length, self.hidden_dim)
-
-    def save_own_variables(self, store):
-        """Save nothing: the states are no weights."""
-
-    def load_own_variables(self, store):
-        """Load nothing: the states are no weights."""
+    def leaf_specs(self):
+        """Return the `keras.KerasTensor` (None, L, M, D) that a state is."""
+        shape = (None, self.num_layers, self.memory_length, self.hidden_dim)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self):
         return {
@@ -159,7 +63,7 @@ class SegmentMemory(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class UpdateSegmentMemory(keras.layers.Layer):
+class UpdateSegmentMemory(StateUpdate):
     """Writes the new memory into a `SegmentMemory` and hands an output on unchanged.
 
     What it hands on must become an output of the model: a write that nothing depends on is
@@ -180,15 +84,8 @@ class UpdateSegmentMemory(keras.layers.Layer):
         super().__init__(**kwargs)
         self.memory = memory
 
-    def build(self, inputs_shape):
-        pass
-
     def call(self, inputs, new_memory, training=False):
-        if in_symbolic_scope():
-            return inputs
-        state = self.memory.state_for_a_batch(new_memory.shape[0], training)
-        state.assign(ops.cast(ops.stop_gradient(new_memory), state.dtype))
-        return inputs
+        return self.write(self.memory, inputs, new_memory, training)
 
     def compute_output_spec(self, inputs, new_memory, training=False):
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)

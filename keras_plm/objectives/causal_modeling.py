@@ -14,6 +14,9 @@ last token that its document predicts, and the first that the next document sees
 
 "barked" is predicted from the row of "dogs", which sees <eod> and itself. Without
 `documents_apart` there is neither `order` nor `until`: that row sees the, cat and sat as well.
+
+Of `rows="stream"`, which go on from batch to batch, the last token has a target as well: the first
+of the next batch's row. `fresh` says which rows begin, for backbones that carry a state.
 """
 
 from dataclasses import dataclass
@@ -47,7 +50,7 @@ def document_ends(begins):
 
 @dataclass(frozen=True)
 class CausalModeling(Objective):
-    """Asks for every token but the first of a row; the module's docstring shows one row.
+    """Asks for every token but the first of a text; the module's docstring shows one row.
 
     The backbone must be causal, or `documents_apart` make its rows so. Positions are counted
     through the whole row, whatever documents it holds.
@@ -59,9 +62,11 @@ class CausalModeling(Objective):
     in any special way", the separator says that what is before it does not matter.
 
     Args:
-        sequence_length: T, tokens per row; P = T - 1 of them are predicted.
-        rows: the row builder, of single texts if `documents_apart`.
-        documents_apart: whether tokens see none of another document in their row.
+        sequence_length: T, tokens per row; P = T - 1 of them are predicted, of "stream" rows P = T.
+        rows: the row builder, of single texts if `documents_apart`; "stream" for a backbone that
+            carries a state, which then goes on through the ends of documents.
+        documents_apart: whether tokens see none of another document in their row. A recurrent
+            backbone, which takes no `order`, needs False.
         output_bias: whether each token of the vocabulary has a bias (XLM), or not (GPT).
         languages: whether `language_ids` is a feature.
         language_exponent: how the rows of "language_stream" draw languages, see there; None
@@ -101,13 +106,14 @@ class CausalModeling(Objective):
     @property
     def num_predict(self):
         """P, targets per row."""
-        return self.sequence_length - 1
+        return self.sequence_length - (not self.contiguous)
 
     @property
     def feature_names(self):
         """The keys of `x`."""
         names = ("token_ids", "padding_mask", "target_positions")
         names += ("order", "until") if self.documents_apart else ()
+        names += ("fresh",) if self.contiguous else ()
         return names + (("language_ids",) if self.languages else ())
 
     @property
@@ -126,7 +132,7 @@ class CausalModeling(Objective):
         Raises:
             ValueError: the backbone is not causal, and without `order` a row would see its target.
         """
-        if not self.documents_apart and not getattr(backbone, "causal", False):
+        if not self.documents_apart and "causal" not in backbone.reads:
             raise ValueError(
                 "CausalModeling(documents_apart=False) leaves it to the backbone that no token "
                 "sees one to its right. Make it with causal=True, or set documents_apart=True. "
@@ -142,12 +148,13 @@ class CausalModeling(Objective):
 
         Args:
             batch: dict of token_ids (B, T) int32; padding_mask (B, T) bool; functional (B, T)
-                bool if `documents_apart`; language_ids (B, T) int32 if `languages`.
+                bool if `documents_apart`; language_ids (B, T) int32 if `languages`; of "stream"
+                rows next_token_ids (B,) int32 and fresh (B,) bool.
             rng: not used.
 
         Returns:
             x: dict of token_ids, padding_mask (B, T), target_positions (B, P), which is 0 to
-                T - 2, and, by the settings, order, until, language_ids (B, T).
+                P - 1, and, by the settings, order, until, language_ids (B, T), fresh (B,).
             y: {"tokens": (B, P) int32}, the token behind each position, 0 where that is padding.
             sample_weight: {"tokens": (B, P) float32}, 0 where one of the two is padding.
 
@@ -156,11 +163,18 @@ class CausalModeling(Objective):
         """
         names = ["token_ids", "padding_mask"]
         names += ["functional"] if self.documents_apart else []
-        check_arrays("CausalModeling", batch, {name: (self.sequence_length,) for name in names})
+        shapes = {name: (self.sequence_length,) for name in names}
+        shapes |= {"next_token_ids": (), "fresh": ()} if self.contiguous else {}
+        check_arrays("CausalModeling", batch, shapes)
         if self.languages:
             check_languages("CausalModeling", batch, self.sequence_length)
         token_ids, real = batch["token_ids"], batch["padding_mask"]
-        counts = real[:, 1:] & real[:, :-1]  # (B, P)
+        following, is_real = token_ids[:, 1:], real[:, 1:]
+        if self.contiguous:
+            behind = np.asarray(batch["next_token_ids"])[:, None]  # (B, 1)
+            following = np.concatenate([following, behind], axis=1)
+            is_real = np.concatenate([is_real, real[:, -1:]], axis=1)
+        counts = is_real & real[:, : self.num_predict]  # (B, P)
         positions = np.arange(self.num_predict, dtype="int32")
         x = {
             "token_ids": token_ids,
@@ -172,5 +186,7 @@ class CausalModeling(Objective):
             x["until"] = document_ends(batch["functional"] & real)
         if self.languages:
             x["language_ids"] = batch["language_ids"]
-        y = np.where(counts, token_ids[:, 1:], 0).astype("int32")
+        if self.contiguous:
+            x["fresh"] = batch["fresh"]
+        y = np.where(counts, following, 0).astype("int32")
         return x, {"tokens": y}, {"tokens": counts.astype("float32")}

@@ -127,6 +127,7 @@ class MaskedModeling(Objective):
             "segment_ids": self.segments,
             "language_ids": self.languages,
             "position_ids": self.positions,
+            "fresh": self.contiguous,
         }
         return tuple(name for name, is_feature in asked.items() if is_feature)
 
@@ -156,8 +157,8 @@ class MaskedModeling(Objective):
         from keras_plm.heads import MaskedLMHead, SpanBoundaryHead
 
         settings = {
-            "activation": getattr(backbone, "activation", "gelu"),
-            "layer_norm_epsilon": getattr(backbone, "layer_norm_epsilon", 1e-12),
+            "activation": backbone.activation,
+            "layer_norm_epsilon": backbone.layer_norm_epsilon,
             "kernel_initializer": backbone.kernel_initializer(),
         }
         embedding = backbone.token_embedding
@@ -302,7 +303,8 @@ def _check_batch(objective, batch):
     if objective.languages:
         check_languages("MaskedModeling", batch, objective.sequence_length)
     names += objective._row_features
-    check_arrays("MaskedModeling", batch, {name: (objective.sequence_length,) for name in names})
+    row = (objective.sequence_length,)
+    check_arrays("MaskedModeling", batch, {n: () if n == "fresh" else row for n in names})
     check_vocabulary("token_ids", batch["token_ids"], objective.vocabulary_size)
     if objective.samples_per_row:
         expected = (len(batch["token_ids"]), objective.samples_per_row)

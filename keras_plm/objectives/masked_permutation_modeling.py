@@ -78,13 +78,12 @@ class MaskedPermutationModeling(MaskingObjective):
         Raises:
             ValueError: the backbone counts positions from another one than `first_position`.
         """
-        if hasattr(backbone, "positions_from_padding"):
-            first = 2 if backbone.positions_from_padding else 0
-            if first != self.first_position:
-                raise ValueError(
-                    f"The first position of this backbone is {first}: set first_position={first}. "
-                    f"Received: first_position={self.first_position}"
-                )
+        first = backbone.first_position
+        if first not in (None, self.first_position):
+            raise ValueError(
+                f"The first position of this backbone is {first}: set first_position={first}. "
+                f"Received: first_position={self.first_position}"
+            )
         return super().heads(backbone)
 
     def __call__(self, batch, rng):
@@ -129,4 +128,6 @@ class MaskedPermutationModeling(MaskingObjective):
         }
         if self.masking.segments:
             x["segment_ids"] = at_targets(batch["segment_ids"])
+        if "fresh" in self.feature_names:
+            x["fresh"] = batch["fresh"]
         return x, {"tokens": targets.tokens}, {"tokens": targets.weights}

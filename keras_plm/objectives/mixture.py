@@ -66,6 +66,11 @@ class Mixture(JointObjective):
         return tuple(dict.fromkeys(names))
 
     @property
+    def reuse_length(self):
+        """The largest of theirs."""
+        return max(objective.reuse_length for objective in self.objectives)
+
+    @property
     def draws_per_row(self):
         """The most that any of them draws."""
         return max(objective.draws_per_row for objective in self.objectives)
@@ -136,6 +141,13 @@ def _check_mixture(mixture):
     if len(static) > 1:
         raise ValueError(
             f"The objectives of a mixture must agree on static_passes. Received: {sorted(static)}"
+        )
+    settings = [objective.row_settings for objective in mixture.objectives]
+    contiguous = any(objective.contiguous for objective in mixture.objectives)
+    if contiguous and any(one != settings[0] for one in settings):
+        raise ValueError(
+            "Rows that go on from batch to batch must be the same for all objectives of a mixture. "
+            f"Received: settings {settings}"
         )
     for name in mixture.head_names:
         with_head = [one for one in mixture.objectives if name in one.head_names]

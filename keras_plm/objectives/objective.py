@@ -23,6 +23,8 @@ class Objective(Settings, ABC):
         hides: bool. Whether it hides tokens; of several over one batch only one may.
         static_passes: int. 0 draws anew in every pass over the corpus; after k > 0 passes the
             same batches come again (k is BERT's `dupe_factor`).
+        reuse_length: int. How many leading tokens of a row go before the next batch's row, where
+            rows go on and overlap (XLNet); 0: all.
         samples_per_row: int. How many tokens drawn from the corpus each row needs in
             `sampled_ids`.
     """
@@ -32,6 +34,7 @@ class Objective(Settings, ABC):
     # Without annotations: a subclass may have fields of these names, in an order of its own.
     rows = None
     static_passes = 0
+    reuse_length = 0
     samples_per_row = 0
 
     @abstractmethod
@@ -68,6 +71,11 @@ class Objective(Settings, ABC):
     def head_names(self):
         """The keys of `y`, a tuple of strings."""
         return ("tokens",)
+
+    @property
+    def contiguous(self):
+        """Whether a row continues that of the batch before, unless it is `fresh`: "stream" rows."""
+        return self.rows == "stream"
 
     @property
     def row_settings(self):

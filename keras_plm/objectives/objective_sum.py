@@ -43,6 +43,11 @@ class ObjectiveSum(JointObjective):
         return max(objective.static_passes for objective in self.objectives)
 
     @property
+    def reuse_length(self):
+        """That of the rows, which all share."""
+        return max(objective.reuse_length for objective in self.objectives)
+
+    @property
     def row_settings(self):
         """The keyword arguments of the row builder, of all of them."""
         merged = {}

@@ -88,4 +88,6 @@ class RandomOrderMasking(MaskingObjective):
         }
         if self.masking.segments:
             x["segment_ids"] = batch["segment_ids"]
+        if "fresh" in self.feature_names:
+            x["fresh"] = batch["fresh"]
         return x, {"tokens": targets.tokens}, {"tokens": targets.weights}

@@ -102,7 +102,7 @@ class SentencePair(Objective):
         Raises:
             ValueError: the backbone has no pooler.
         """
-        if not getattr(backbone, "pooler", False):
+        if "pooler" not in backbone.reads:
             raise ValueError(
                 "SentencePair reads the pooled output, and the backbone has no pooler. Make it "
                 f"with pooler=True. Received: {type(backbone).__name__} with pooler=False"

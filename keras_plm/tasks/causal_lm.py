@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 
-from keras_plm.backbones import TransformerBackbone
 from keras_plm.data.rows.planned_rows import SEPARATORS
 from keras_plm.generation.causal import (
     CausalPrograms,
@@ -33,7 +32,8 @@ class CausalLM(TargetTask):
     read are kept, which changes nothing: see `keras_plm.backbones.transformer_decoding`.
 
     Args:
-        backbone: `TransformerBackbone` with `causal=True`.
+        backbone: a backbone that reads "causal", such as `TransformerBackbone` with
+            `causal=True`.
         preprocessor: `TextPreprocessor` or None: then texts are given as lists of ids.
         transform: bool. Whether the head transforms the rows before the product with the
             embeddings (not in GPT).
@@ -49,7 +49,7 @@ class CausalLM(TargetTask):
         dict of `tokens`, of shape (B, P, V): logits.
 
     Raises:
-        TypeError: if the backbone is no `TransformerBackbone`.
+        TypeError: if the backbone predicts from query rows (XLNet).
         ValueError: if the backbone is not causal.
 
     Example:
@@ -90,12 +90,12 @@ class CausalLM(TargetTask):
         use_bias=False,
         **kwargs,
     ):
-        if not isinstance(backbone, TransformerBackbone):
+        if "queries" in backbone.reads:
             raise TypeError(
                 "CausalLM needs a TransformerBackbone with causal=True; for XLNet there is "
                 f"PermutationLM. Received: {type(backbone).__name__}."
             )
-        if not backbone.causal:
+        if "causal" not in backbone.reads:
             raise ValueError(
                 "CausalLM needs a backbone with causal=True: one that reads in both directions "
                 "has seen what it would predict. For such there is MaskedLM. Received: "

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_plm.backbones import XLNetBackbone
 from keras_plm.preprocessing.masked_text import each_token_masked, log_softmax, rows_with_masks
 from keras_plm.tasks.target_task import TargetTask, target_head
 from keras_plm.tasks.task import weights_kept
@@ -81,13 +80,13 @@ class MaskedLM(TargetTask):
         use_bias=True,
         **kwargs,
     ):
-        if isinstance(backbone, XLNetBackbone):
+        if "queries" in backbone.reads:
             raise TypeError(
                 "MaskedLM needs a backbone that predicts masked tokens. XLNet predicts in an "
                 "order, and never sees a mask: use PermutationLM. "
                 f"Received: {type(backbone).__name__}."
             )
-        if getattr(backbone, "causal", False):
+        if "bidirectional" not in backbone.reads:
             raise ValueError(
                 "MaskedLM needs a backbone that reads in both directions: a causal one would fill "
                 f"a mask in from its left side alone. Received: {type(backbone).__name__} with "

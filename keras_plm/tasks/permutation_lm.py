@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_plm import features as contract
-from keras_plm.backbones import XLNetBackbone
+from keras_plm.backbones import Backbone
 from keras_plm.generation.canvas import BLANK, lay_out_batches, permutations
 from keras_plm.generation.permutation import Decoding, PermutationPrograms
 from keras_plm.generation.sampling import beams, until_stop
@@ -50,7 +50,7 @@ class PermutationLM(Task):
     from that; a longer `prefix` helps.
 
     Args:
-        backbone: `XLNetBackbone`.
+        backbone: a backbone that reads "queries", such as `XLNetBackbone`.
         preprocessor: `TextPreprocessor` or None: then texts are given as lists of ids, with -1 for
             a blank.
 
@@ -88,7 +88,7 @@ class PermutationLM(Task):
     learning_rate = 2e-5
 
     def __init__(self, backbone, preprocessor=None, **kwargs):
-        if not isinstance(backbone, XLNetBackbone):
+        if not isinstance(backbone, Backbone) or "queries" not in backbone.reads:
             raise TypeError(
                 "PermutationLM needs a backbone with query rows, an XLNetBackbone. "
                 f"Received: {type(backbone).__name__}."
@@ -311,7 +311,7 @@ class PermutationLM(Task):
         context = self._text.context(prefix)
         rows = [context + row for row in rows]
         targets = [[len(context) + place for place in places] for places in targets]
-        return lay_out_batches(rows, targets, batch_size, self.backbone.causal)
+        return lay_out_batches(rows, targets, batch_size, "causal" in self.backbone.reads)
 
 
 def _put(row, places, ids):

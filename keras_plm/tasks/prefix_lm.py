@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 
-from keras_plm.backbones import TransformerBackbone
 from keras_plm.generation.causal import Writing, batches_of
 from keras_plm.generation.prefix import PrefixPrograms
 from keras_plm.generation.sampling import beams, single_results, texts_written, until_stop
@@ -22,7 +21,8 @@ class PrefixLM(TargetTask):
     its head; or on features.
 
     Args:
-        backbone: `TransformerBackbone` with `causal=False`.
+        backbone: a backbone that reads in both directions and takes an `order`, such as
+            `TransformerBackbone` with `causal=False`.
         preprocessor: `TextPreprocessor` or None: then it does not write.
         from_masks: bool. Whether each token is predicted from a mask in its place (targets
             "masked" and "masked_target" of `PrefixModeling`), or from the token before it
@@ -41,7 +41,7 @@ class PrefixLM(TargetTask):
         dict of `tokens`, of shape (B, P, V): logits.
 
     Raises:
-        TypeError: if the backbone is no `TransformerBackbone`.
+        TypeError: if the backbone predicts from query rows (XLNet).
         ValueError: if the backbone is causal, or lacks the segments.
 
     Example:
@@ -68,20 +68,21 @@ class PrefixLM(TargetTask):
         use_bias=True,
         **kwargs,
     ):
-        if not isinstance(backbone, TransformerBackbone):
+        if "queries" in backbone.reads:
             raise TypeError(
                 f"PrefixLM needs a TransformerBackbone. Received: {type(backbone).__name__}."
             )
-        if backbone.causal:
+        if "bidirectional" not in backbone.reads:
             raise ValueError(
                 "PrefixLM needs a backbone that reads a source in both directions; for one with "
                 "causal=True there is CausalLM. Received: causal=True."
             )
         segments = SEGMENTS["sequence_to_sequence"] if pattern_segments else (0, 1)
-        if 0 < backbone.num_segments <= segments[1]:
+        number = backbone.bounds.get("segment_ids", 0)
+        if 0 < number <= segments[1]:
             raise ValueError(
                 f"The segments {segments} need a backbone with num_segments={segments[1] + 1}, or "
-                f"0. Received: num_segments={backbone.num_segments}. UniLM's has 6; with two, set "
+                f"0. Received: num_segments={number}. UniLM's has 6; with two, set "
                 "pattern_segments=False."
             )
 

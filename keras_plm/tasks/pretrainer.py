@@ -1,10 +1,10 @@
-"""Pretraining: any backbone with any objective, and the memory that is carried along."""
+"""Pretraining: any backbone with any objective, and the state that is carried along."""
 
 import keras
 
 from keras_plm import features as contract
 from keras_plm.data.examples import Examples
-from keras_plm.layers import SegmentMemory, UpdateSegmentMemory
+from keras_plm.layers import CarriedState, UpdateCarriedState
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.objectives import Objective
 from keras_plm.tasks.task import Task
@@ -16,9 +16,9 @@ class Pretrainer(Task):
     """Trains a backbone by an objective.
 
     The loss of each head is the mean over its real targets of the batch, whatever their number,
-    and 0 if there are none; the loss is the sum over the heads. Where the backbone has a
-    `memory_length`, the memory is carried from batch to batch, one state for training and one
-    for evaluation, and is zero in the rows that `fresh` says do not continue.
+    and 0 if there are none; the loss is the sum over the heads. Where the backbone has a state
+    (`state_spec`), it is carried from batch to batch in `state`, one for training and one for
+    evaluation, and is zero in the rows that `fresh` says do not continue.
 
     Args:
         backbone: a backbone of this package.
@@ -34,7 +34,7 @@ class Pretrainer(Task):
         and `sentence_pair` of shape (B, 2), one per example.
 
     Raises:
-        ValueError: if the backbone has a memory and the objective does not say `fresh`; if a head
+        ValueError: if the backbone has a state and the objective does not say `fresh`; if a head
             needs a pooler that the backbone has not; if examples were made with another
             tokenizer, objective or batch size.
 
@@ -53,42 +53,43 @@ class Pretrainer(Task):
         self.preprocessor = preprocessor
         self.objective = objective
         self.heads = objective.heads(backbone)
-        self.memory = None
-        if backbone.memory_length:
+        self.state = None
+        if spec := backbone.state_spec():
             if "fresh" not in objective.feature_names:
                 raise ValueError(
-                    "A backbone with memory needs an objective that says which rows are `fresh`. "
+                    "A backbone with memory needs an objective that says which rows are `fresh`, "
+                    'such as CausalModeling(rows="stream"). '
                     f"Received: {type(objective).__name__}. Set memory_length=0."
                 )
-            reuse_length = getattr(objective, "reuse_length", backbone.reuse_length)
+            reuse_length = objective.reuse_length
             if reuse_length != backbone.reuse_length:
                 raise ValueError(
                     "With a memory, backbone and objective must agree on `reuse_length`, else the "
                     "memory would skip tokens or show those that are still to be predicted. "
                     f"Received: {backbone.reuse_length} and {reuse_length}."
                 )
-            self.memory = SegmentMemory(
-                backbone.num_layers,
-                backbone.memory_length,
-                backbone.hidden_dim,
-                dtype=float_policy(backbone.dtype_policy),
-                name="memory",
-            )
+            policy = float_policy(backbone.dtype_policy)
+            self.state = CarriedState(spec, dtype=policy, name="state")
 
         # === Functional model ===
         inputs = {name: _input(name) for name in objective.feature_names}
         kept = {"fresh", *contract.FOR_HEADS}
         features = {name: tensor for name, tensor in inputs.items() if name not in kept}
-        if self.memory is not None:
-            features["memory"] = self.memory(inputs["fresh"])  # (B, L, M, D)
+        if self.state is not None:
+            features["state"] = self.state(inputs["fresh"])  # (B, ...) each
         encoded = backbone.encode(features)
         outputs = {name: head.read(encoded, inputs) for name, head in self.heads.items()}
-        if self.memory is not None:
+        if self.state is not None:
             name = next(iter(outputs))
-            outputs[name] = UpdateSegmentMemory(self.memory, name="update_memory")(
-                outputs[name], encoded["memory"]
+            outputs[name] = UpdateCarriedState(self.state, name="update_state")(
+                outputs[name], encoded["state"]
             )
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+    @property
+    def memory(self):
+        """What is carried from batch to batch, a `CarriedState` or None: `state`."""
+        return self.state
 
     @property
     def tokenizer(self):
@@ -130,26 +131,26 @@ class Pretrainer(Task):
         return super().evaluate(x, steps=steps, **kwargs)
 
     def predict(self, x, steps=None, **kwargs):
-        """Predict logits for examples of the objective; see `evaluate`, whose memory it uses."""
+        """Predict logits for examples of the objective; see `evaluate`, whose state it uses."""
         steps = self._take(x, steps, training=False)
         x = x.repeat() if isinstance(x, Examples) else x
         return super().predict(x, steps=steps, **kwargs)
 
     def _take(self, data, steps, training):
-        """Check examples, make the memory for their batches, and say how many a pass has."""
+        """Check examples, make the state for their batches, and say how many a pass has."""
         if isinstance(data, Examples):
             self._check_examples(data)
             batch_size, steps = data.local_batch_size, steps or data.steps_per_epoch
             prepared_data.check(self, data.batch_at(data.start))
         else:
             batch_size = None
-        if self.memory is not None:
+        if self.state is not None:
             if batch_size is None:
                 raise ValueError(
                     "A backbone with memory is trained on `keras_plm.data.examples`, whose rows "
                     f"continue from batch to batch. Received: {type(data).__name__}."
                 )
-            if self.memory.resize(batch_size, training):
+            if self.state.resize(batch_size, training):
                 # traced without this state
                 self.train_function = self.test_function = self.predict_function = None
         return steps

@@ -101,7 +101,7 @@ class SpanExtractor(Task):
                 start_top=int(start_top),
                 end_top=int(end_top),
                 dropout=dropout,
-                layer_norm_epsilon=getattr(backbone, "layer_norm_epsilon", 1e-12),
+                layer_norm_epsilon=backbone.layer_norm_epsilon,
                 **options,
             )
         else:

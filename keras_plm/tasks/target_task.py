@@ -47,8 +47,8 @@ def target_head(backbone, transform, activation, use_bias):
     return MaskedLMHead(
         backbone.token_embedding,
         transform=transform,
-        activation=activation or getattr(backbone, "activation", "gelu"),
-        layer_norm_epsilon=getattr(backbone, "layer_norm_epsilon", 1e-12),
+        activation=activation or backbone.activation,
+        layer_norm_epsilon=backbone.layer_norm_epsilon,
         use_bias=use_bias,
         kernel_initializer=backbone.kernel_initializer(),
         name="tokens",
@@ -59,7 +59,7 @@ def constant_features(backbone, preprocessor):
     """The features that have one value for all tokens of a text: its language.
 
     Args:
-        backbone: `TransformerBackbone`.
+        backbone: a backbone of this package.
         preprocessor: `TextPreprocessor` or None.
 
     Returns:
@@ -68,7 +68,7 @@ def constant_features(backbone, preprocessor):
     Raises:
         ValueError: if it has some, and no preprocessor names one.
     """
-    if "language_ids" not in backbone.other_embeddings:
+    if "language_ids" not in backbone.bounds:
         return {}
     if getattr(preprocessor, "tokenizer", None) is None:
         raise ValueError(

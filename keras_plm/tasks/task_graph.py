@@ -49,7 +49,7 @@ def text_summary(backbone, encoded, padding_mask, pooling=None):
         raise ValueError(
             f"`pooling` must be one of {POOLINGS} or None. Received: pooling={pooling!r}."
         )
-    if pooling is None and backbone.pooler:
+    if pooling is None and "pooler" in backbone.reads:
         return encoded["pooled_output"]
     rows = encoded["sequence_output"]  # (B, T, D)
     if pooling != "mean":
@@ -98,7 +98,7 @@ def summary_head(
         )
     if not isinstance(logits_bias, bool):
         raise ValueError(f"`logits_bias` must be True or False. Received: {logits_bias!r}.")
-    pooled = backbone.pooler and pooling is None
+    pooled = "pooler" in backbone.reads and pooling is None
     summarise = not pooled if summarise is None else summarise
     whole = isinstance(summary_dim, (int, np.integer)) and not isinstance(summary_dim, bool)
     if summary_dim is not None and (not summarise or not whole or summary_dim < 1):
@@ -143,7 +143,7 @@ def with_auxiliary_loss(summary, weight, backbone, encoded, features):
         )
     if not weight:
         return summary
-    if not getattr(backbone, "causal", False):
+    if "causal" not in backbone.reads:
         raise ValueError(
             "`auxiliary_lm` needs a backbone with causal=True: one that reads in both directions "
             f"has seen what it would predict. Received: {type(backbone).__name__}, "

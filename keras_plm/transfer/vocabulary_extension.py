@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from keras_plm import files, presets
-from keras_plm.backbones import Backbone, XLNetBackbone
+from keras_plm.backbones import Backbone
 from keras_plm.backbones.preset_directory import CONFIG_FILE
 from keras_plm.preprocessing.preprocessor import PREPROCESSOR_FILE
 from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
@@ -107,11 +107,11 @@ def extend_vocabulary(preset, new_tokens, directory, special_tokens=None, layout
 
 def _write_others(checkpoint, backbone, tokenizer, directory):
     """Write what somebody else's checkpoint has, beside the backbone, as a preset of ours."""
-    longest = getattr(backbone, "max_sequence_length", None) or LENGTH
+    longest = backbone.max_sequence_length or LENGTH
     preprocessor = TextPreprocessor(tokenizer, min(LENGTH, longest))
     preprocessor.write_preset(directory)
-    cls = PermutationLM if isinstance(backbone, XLNetBackbone) else MaskedLM
-    if getattr(backbone, "causal", False):
+    cls = PermutationLM if "queries" in backbone.reads else MaskedLM
+    if "causal" in backbone.reads:
         return  # its head is the embedding
     known, said = constructor_arguments(cls), checkpoint.settings()
     arguments = {name: value for name, value in said.items() if name in known}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_plm.backbones import Backbone, XLNetBackbone
+from keras_plm.backbones import Backbone, TransformerBackbone, XLNetBackbone
 from keras_plm.backbones.backbone import check_sizes
 
 SMALL = {
@@ -226,3 +226,39 @@ def test_check_sizes():
     check_sizes(one=1, two=np.int64(2))
     with pytest.raises(ValueError, match=r"\['one', 'two'\].*one=0, two=True"):
         check_sizes(one=0, two=True)
+
+
+GROUPS = {
+    "gpt": (TransformerBackbone, {"normalize_first": True, "causal": True}),
+    "bert": (TransformerBackbone, {"pooler": True, "relative_position_buckets": 4}),
+    "xlnet": (XLNetBackbone, {}),
+    "transformer-xl": (XLNetBackbone, {"causal": True, "tied_biases": True, "memory_length": 2}),
+}
+READS = {
+    "gpt": {"causal"},
+    "bert": {"bidirectional", "pooler"},
+    "xlnet": {"bidirectional", "queries"},
+    "transformer-xl": {"causal", "queries", "state"},
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_what_it_reads_and_its_groups(name):
+    cls, options = GROUPS[name]
+    more = {"max_sequence_length": 8} if cls is TransformerBackbone else {}
+    backbone = cls(**SMALL, **options, **more)
+    assert isinstance(backbone.reads, frozenset) and backbone.reads == READS[name]
+    assert bool(backbone.state_spec()) == ("state" in backbone.reads)
+    groups = backbone.layer_groups()
+    paths = [weight.path for group in groups for weight in group]
+    assert sorted(paths) == sorted(weight.path for weight in backbone.weights)
+    assert len(groups) == 3
+    places = [{path.split("/")[0] for path in paths} for paths in map(paths_of, groups)]
+    above = {"gpt": {"final_norm"}, "bert": {"pooler"}}.get(name, set())
+    assert places[1] == {"block_0"} and places[2] == {"block_1", *above}
+    below = {"bert": "relative_position_bias", "transformer-xl": "attention_biases"}
+    assert below.get(name, places[0] and min(places[0])) in places[0]
+
+
+def paths_of(variables):
+    return [variable.path for variable in variables]

@@ -105,11 +105,11 @@ def test_nothing_is_drawn_and_every_token_counts():
 def test_heads():
     keras = pytest.importorskip("keras")
     embedding = keras.layers.ReversibleEmbedding(10, 4)
-    backbone = SimpleNamespace(token_embedding=embedding, causal=True)
+    backbone = SimpleNamespace(token_embedding=embedding, reads={"causal"})
     head = CausalModeling(7).heads(backbone)["tokens"]
     assert head.transform is None and not head.use_bias
     assert CausalModeling(7, output_bias=True).heads(backbone)["tokens"].use_bias
-    both_ways = SimpleNamespace(token_embedding=embedding, causal=False)
+    both_ways = SimpleNamespace(token_embedding=embedding, reads={"bidirectional"})
     assert CausalModeling(7).heads(both_ways)  # its rows have an order
     with pytest.raises(ValueError, match="causal=True, or set documents_apart=True"):
         CausalModeling(7, documents_apart=False).heads(both_ways)
@@ -140,3 +140,27 @@ def test_bad_batches():
     with pytest.raises(ValueError, match="needs functional .*no such array"):
         CausalModeling(7)(batch, None)
     CausalModeling(7, documents_apart=False)(batch, None)
+
+
+def test_rows_that_go_on():
+    """The last token has a target as well, and `fresh` is handed on."""
+    objective = CausalModeling(4, rows="stream")
+    assert objective.contiguous and objective.num_predict == 4
+    assert objective.target_shape("tokens") == (4,)
+    batch = {
+        "token_ids": np.array([[10, 11, EOD, 13], [14, 15, 16, 17]], "int32"),
+        "padding_mask": np.ones((2, 4), bool),
+        "functional": np.array([[0, 0, 1, 0], [0, 0, 0, 0]], bool),
+        "next_token_ids": np.array([18, EOD], "int32"),
+        "fresh": np.array([True, False]),
+    }
+    x, y, sample_weight = objective(batch, None)
+    assert set(x) == set(objective.feature_names) and "fresh" in x
+    assert x["fresh"].tolist() == [True, False]
+    assert x["target_positions"].tolist() == [[0, 1, 2, 3]] * 2
+    assert y["tokens"].tolist() == [[11, EOD, 13, 18], [15, 16, 17, EOD]]
+    assert sample_weight["tokens"].all()
+    assert x["until"].tolist() == [[2, 2, 4, 4], [4, 4, 4, 4]]
+    for name in ("fresh", "next_token_ids"):
+        with pytest.raises(ValueError, match=name):
+            objective({key: batch[key] for key in batch if key != name}, None)

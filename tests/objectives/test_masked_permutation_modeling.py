@@ -220,9 +220,14 @@ def test_padding_and_segments(make_text_rows):
 def test_heads_check_the_first_position():
     keras = pytest.importorskip("keras")
     embedding = keras.layers.ReversibleEmbedding(100, 4)
-    parts = {"token_embedding": embedding, "kernel_initializer": keras.initializers.RandomNormal}
-    counting = SimpleNamespace(**parts, positions_from_padding=True)
-    plain = SimpleNamespace(**parts, positions_from_padding=False)
+    parts = {
+        "token_embedding": embedding,
+        "kernel_initializer": keras.initializers.RandomNormal,
+        "activation": "gelu",
+        "layer_norm_epsilon": 1e-12,
+    }
+    counting = SimpleNamespace(**parts, first_position=2)
+    plain = SimpleNamespace(**parts, first_position=0)
     assert set(MaskedPermutationModeling(masking()).heads(counting)) == {"tokens"}
     assert set(MaskedPermutationModeling(masking(), 0).heads(plain)) == {"tokens"}
     with pytest.raises(ValueError, match="set first_position=0. Received: first_position=2"):

@@ -107,8 +107,9 @@ def test_heads_once_each():
     backbone = SimpleNamespace(
         dtype_policy=keras.DTypePolicy("float32"),
         token_embedding=keras.layers.ReversibleEmbedding(50, 4),
-        pooler=True,
+        reads={"pooler"},
         activation="gelu",
+        layer_norm_epsilon=1e-12,
         kernel_initializer=keras.initializers.RandomNormal,
     )
     assert tuple(MIXTURE.heads(backbone)) == ("tokens", "sentence_pair")

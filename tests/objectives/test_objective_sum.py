@@ -91,8 +91,9 @@ def test_heads_of_all():
     backbone = SimpleNamespace(
         dtype_policy=keras.DTypePolicy("float32"),
         token_embedding=keras.layers.ReversibleEmbedding(50, 4),
-        pooler=True,
+        reads={"pooler"},
         activation="gelu",
+        layer_norm_epsilon=1e-12,
         kernel_initializer=keras.initializers.RandomNormal,
     )
     heads = ObjectiveSum((MASKED, PAIR)).heads(backbone)

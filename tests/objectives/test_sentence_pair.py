@@ -46,11 +46,11 @@ def test_rows_and_their_settings():
 
 def test_head_needs_a_pooler():
     keras = pytest.importorskip("keras")
-    for backbone in (SimpleNamespace(pooler=False), SimpleNamespace()):
+    for backbone in (SimpleNamespace(reads={"causal"}), SimpleNamespace(reads=frozenset())):
         with pytest.raises(ValueError, match="no pooler. Make it with pooler=True"):
             SentencePair().heads(backbone)
     drawn = {"kernel_initializer": lambda: keras.initializers.RandomNormal(stddev=0.03)}
-    heads = SentencePair().heads(SimpleNamespace(**FLOATS, **drawn, pooler=True))
+    heads = SentencePair().heads(SimpleNamespace(**FLOATS, **drawn, reads={"pooler"}))
     assert heads["sentence_pair"].name == "sentence_pair"
     assert heads["sentence_pair"].kernel_initializer.stddev == 0.03
 

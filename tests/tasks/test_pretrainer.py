@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from keras_plm import data
-from keras_plm.layers import SegmentMemory
+from keras_plm.layers import CarriedState
 from keras_plm.objectives import PermutationModeling
 from keras_plm.tasks import Pretrainer, TextPreprocessor
 
@@ -46,7 +46,7 @@ class Watch(keras.callbacks.Callback):
         self.memories = []
 
     def on_train_batch_end(self, batch, logs=None):
-        self.memories.append(to_numpy(self.model.memory.training_state))
+        self.memories.append(to_numpy(self.model.state.training_state["memory"]))
 
 
 # === Memory ===
@@ -98,12 +98,14 @@ def test_memory_under_fit(make_pretrainer, corpus, objective, change_batches, ji
 
     # Both validations read the same two batches, from zeros.
     *_, (wanted, _) = step_by_step(encode, model, [held_out.batch_at(n) for n in range(2)])
-    np.testing.assert_allclose(to_numpy(model.memory.evaluation_state), wanted, atol=1e-6)
-    assert np.abs(to_numpy(model.memory.evaluation_state)).max() > 0.1
+    np.testing.assert_allclose(to_numpy(model.state.evaluation_state["memory"]), wanted, atol=1e-6)
+    assert np.abs(to_numpy(model.state.evaluation_state["memory"])).max() > 0.1
 
     logs = [model.evaluate(held_out, steps=2, verbose=0, return_dict=True) for _ in range(2)]
     assert logs[0] == logs[1]
-    np.testing.assert_array_equal(to_numpy(model.memory.training_state), watch.memories[-1])
+    np.testing.assert_array_equal(
+        to_numpy(model.state.training_state["memory"]), watch.memories[-1]
+    )
 
 
 def test_validation_does_not_disturb_training(
@@ -112,8 +114,8 @@ def test_validation_does_not_disturb_training(
     model = make_pretrainer(memory_length=MEMORY, num_layers=1, dropout=0.1)
     model.compile(keras.optimizers.Adam(1e-2), **graph)
     model.optimizer.build(model.trainable_variables)
-    model.memory.resize(BATCH, training=True)
-    model.memory.resize(2, training=False)  # another batch size
+    model.state.resize(BATCH, training=True)
+    model.state.resize(2, training=False)  # another batch size
     variables = [*model.variables, *model.optimizer.variables]
     start = [to_numpy(variable.value) for variable in variables]
     ends = []
@@ -130,8 +132,8 @@ def test_validation_does_not_disturb_training(
             verbose=0,
         )
         ends.append(values(model))
-        assert np.any(ends[-1].pop("evaluation_state 0")) == validated
-    assert same(*ends) and np.any(ends[0]["training_state 0"])
+        assert np.any(ends[-1].pop("evaluation_state.memory 0")) == validated
+    assert same(*ends) and np.any(ends[0]["training_state.memory 0"])
     assert not same_as_start(ends[0], start)
 
 
@@ -141,14 +143,14 @@ def same_as_start(end, start):
 
 def test_another_batch_size_is_refused(make_pretrainer, corpus, objective, values, same):
     model = make_pretrainer(memory_length=MEMORY, num_layers=1)
-    model.memory.resize(BATCH, training=True)
+    model.state.resize(BATCH, training=True)
     before = values(model)
     for call in (model.fit, model.fit):  # the refusal changed nothing
         with pytest.raises(ValueError, match="batches of 4 rows.*2 rows.*forget"):
             call(data.examples(corpus, objective, 2), steps_per_epoch=1, verbose=0)
         assert same(values(model), before)
-    model.memory.forget()
-    assert model.memory.resize(2, training=True)
+    model.state.forget()
+    assert model.state.resize(2, training=True)
 
 
 def test_a_memory_needs_examples(make_pretrainer, corpus, objective):
@@ -163,8 +165,8 @@ def test_a_memory_needs_examples(make_pretrainer, corpus, objective):
 
 def test_without_memory_there_is_no_state(make_pretrainer):
     model = make_pretrainer(num_layers=1)
-    assert model.memory is None
-    assert not [layer for layer in model.layers if isinstance(layer, SegmentMemory)]
+    assert model.state is None
+    assert not [layer for layer in model.layers if isinstance(layer, CarriedState)]
 
 
 def test_memory_and_objective_must_fit(make_backbone, objective):

@@ -167,7 +167,7 @@ def test_overrides(pretrained, finetuned, pretrainer, tokenizer):
     assert model.preprocessor.sequence_length == 8
     assert model.dropout == 0.4 and model.heads["label"].dropout.rate == 0.4
     model = Pretrainer.from_preset(str(pretrained), dropout=0.3, memory_length=4)
-    assert model.backbone.dropout == 0.3 and model.memory.memory_length == 4
+    assert model.backbone.dropout == 0.3 and model.backbone.memory_length == 4
     own = TextPreprocessor(tokenizer, 10)
     model = Pretrainer.from_preset(str(pretrained), preprocessor=own)
     assert model.preprocessor is own

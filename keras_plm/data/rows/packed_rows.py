@@ -39,7 +39,7 @@ def packed_rows(corpus, batch_size, seed, training, bidirectional, sequence_leng
 
     Example: see the module.
     """
-    _check_separator(corpus)
+    check_separator(corpus)
     settings = batch_size, seed, training, bidirectional, sequence_length
     return PlannedRows(corpus, *settings, 1, _cut_anywhere)
 
@@ -66,7 +66,7 @@ def full_sentences_rows(corpus, batch_size, seed, training, bidirectional, seque
 
     Source: RoBERTa (Liu et al., 2019), section 4.2.
     """
-    _check_separator(corpus)
+    check_separator(corpus)
     plan = functools.partial(_cut_at_sentences, across=True)
     settings = batch_size, seed, training, bidirectional, sequence_length
     return PlannedRows(corpus, *settings, 1, plan)
@@ -99,7 +99,15 @@ def doc_sentences_rows(corpus, batch_size, seed, training, bidirectional, sequen
     return PlannedRows(corpus, *settings, 1, plan)
 
 
-def _check_separator(corpus):
+def check_separator(corpus):
+    """Refuses a corpus whose tokenizer has nothing that separates documents.
+
+    Args:
+        corpus: a `Corpus`.
+
+    Raises:
+        ValueError: naming what it has.
+    """
     if not set(SEPARATORS) & corpus.special_token_ids.keys():
         raise ValueError(
             f"Rows across documents need one of the special tokens {SEPARATORS} between them: "

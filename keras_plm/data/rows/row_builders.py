@@ -1,5 +1,6 @@
 """Which builder makes the rows of an objective."""
 
+from keras_plm.data.rows.contiguous_rows import ContiguousRows
 from keras_plm.data.rows.dialogue_rows import dialogue_rows
 from keras_plm.data.rows.language_rows import language_stream_rows
 from keras_plm.data.rows.mixture_rows import MixtureRows
@@ -51,6 +52,7 @@ ROW_BUILDERS = {
     "packed": packed_rows,
     "segment_pair": SegmentPairRows,
     "sentence_pair": sentence_pair_rows,
+    "stream": ContiguousRows,
     "text_pair": text_pair_rows,
     "translation_pair": translation_pair_rows,
 }

@@ -11,17 +11,19 @@ from safetensors.numpy import load_file, save_file
 
 from keras_plm import files
 from keras_plm.files import write_json
+from keras_plm.layers.carried_state import StateCarrier
 
 CHECKPOINT_FILE = "checkpoint.json"
 STATE_FILE = "state.safetensors"
+PURPOSES = ("training", "evaluation")  # what is carried is kept for each
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Saves, every so many steps, all that training depends on, in one directory.
 
-    That is more than the weights: the optimizer's state, the seeds of every dropout, the
-    memories of training and evaluation, and the global step, which is also the number of the
-    next batch of `keras_plm.data.examples`. A checkpoint is whole or not there.
+    That is more than the weights: the optimizer's state, the seeds of every dropout, what is
+    carried from batch to batch in training and in evaluation, and the global step, which is also
+    the number of the next batch of `keras_plm.data.examples`. A checkpoint is whole or not there.
 
     Args:
         directory: str. The directory; the newest checkpoint replaces the one before.
@@ -70,9 +72,8 @@ class Checkpoint(keras.callbacks.Callback):
         model = self.model  # on JAX this brings the variables up to date
         named = _named(_state(model))
         arrays = {name: _to_numpy(variable) for name, variable in named.items()}
-        for purpose, state in _memories(model).items():
-            if state is not None:
-                arrays[f"memory/{purpose}"] = _to_numpy(state)
+        for name, variable in _carried(model).items():
+            arrays[name] = _to_numpy(variable)
         bad = sorted(name for name, array in arrays.items() if not np.isfinite(array).all())
         if bad:
             paths = [named[name].path if name in named else name for name in bad]
@@ -119,16 +120,7 @@ def resume(model, directory):
         raise ValueError(f"{directory}/{STATE_FILE} is damaged: {error}") from error
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    memories = {n: arrays.pop(f"memory/{n}") for n in _memories(model) if f"memory/{n}" in arrays}
-    for purpose, value in memories.items():
-        memory, state = model.memory, _memories(model)[purpose]
-        rows = value.shape[:1] if state is None else tuple(state.shape[:1])
-        expected = (*rows, memory.num_layers, memory.memory_length, memory.hidden_dim)
-        if value.shape != expected:
-            raise ValueError(
-                f"{directory} is the checkpoint of another model: its memory of {purpose} has "
-                f"the shape {value.shape}, this model's {expected}. Build the model as it was."
-            )
+    carried, sizes = _checked_carried(model, arrays, directory)
     variables = _named(_state(model))
     wrong = sorted(set(arrays) ^ set(variables)) + [
         f"{name} {arrays[name].shape} {arrays[name].dtype} for {variables[name].path} "
@@ -142,9 +134,11 @@ def resume(model, directory):
             f"{directory} is the checkpoint of another model, or of another compilation: "
             f"{wrong[:10]} differ. Build and compile the model as it was."
         )
-    for purpose, value in memories.items():
-        model.memory.resize(len(value), training=purpose == "training")
-        _memories(model)[purpose].assign(value)
+    for purpose, size in sizes.items():
+        model.state.resize(size, training=purpose == "training")
+    for name, variable in _carried(model).items():
+        if name in carried:
+            variable.assign(carried[name])
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return step
@@ -152,7 +146,7 @@ def resume(model, directory):
 
 def _state(model):
     """Weights, seeds and optimizer, in the order in which the model made them."""
-    left_out = {id(v) for v in (*model.metrics_variables, *_memories(model).values())}
+    left_out = {id(v) for v in (*model.metrics_variables, *_carried(model).values())}
     return {
         "model": [v for v in model.variables if id(v) not in left_out],
         "optimizer": model.optimizer.variables,
@@ -184,11 +178,59 @@ def _same_dtype(array, variable, dtypes, name):
     return needed == (dtypes or {}).get(name, array.dtype.name)
 
 
-def _memories(model):
-    memory = getattr(model, "memory", None)
-    if memory is None:
-        return {}
-    return {"training": memory.training_state, "evaluation": memory.evaluation_state}
+def _carried(model):
+    """The variables of what is carried, as far as they are made, by the names of their arrays.
+
+    A leaf's name and its purpose, such as "memory/training".
+    """
+    carrier, found = _carrier(model), {}
+    for purpose in PURPOSES if carrier is not None else ():
+        state = carrier.state(purpose == "training")
+        for name, variable in zip(carrier.leaf_names(), keras.tree.flatten(state)):
+            if state is not None:
+                found[f"{name}/{purpose}"] = variable
+    return found
+
+
+def _carrier(model):
+    """The layer that carries the state of a `Pretrainer`, or None."""
+    state = getattr(model, "state", None)
+    return state if isinstance(state, StateCarrier) else None
+
+
+def _checked_carried(model, arrays, directory):
+    """Take what was carried out of the arrays: it by name, and the rows of each purpose."""
+    carrier, found, sizes = _carrier(model), {}, {}
+    for purpose in PURPOSES if carrier is not None else ():
+        specs = zip(carrier.leaf_names(), keras.tree.flatten(carrier.leaf_specs()))
+        specs = {f"{name}/{purpose}": (name, spec) for name, spec in specs}
+        if not specs.keys() & arrays.keys():
+            continue
+        missing = sorted(specs.keys() - arrays.keys())
+        if missing:
+            raise ValueError(
+                f"{directory} is the checkpoint of another model: it lacks {missing} of what is "
+                "carried from batch to batch. Build the model as it was."
+            )
+        values = {name: arrays.pop(name) for name in specs}
+        state = carrier.state(purpose == "training")
+        made = values[next(iter(specs))] if state is None else keras.tree.flatten(state)[0]
+        rows = tuple(made.shape[:1])
+        for array_name, (name, spec) in specs.items():
+            value, expected = values[array_name], (*rows, *spec.shape[1:])
+            if value.shape != expected:
+                raise ValueError(
+                    f"{directory} is the checkpoint of another model: its {name} of {purpose} has "
+                    f"the shape {value.shape}, this model's {expected}. Build the model as it was."
+                )
+            if (value.dtype.kind == "f") != ("float" in spec.dtype):
+                raise ValueError(
+                    f"{directory} is the checkpoint of another model: its {name} of {purpose} is "
+                    f"{value.dtype}, this model's {spec.dtype}. Build the model as it was."
+                )
+        found |= values
+        sizes[purpose] = rows[0]
+    return found, sizes
 
 
 def _to_numpy(variable):

@@ -116,8 +116,8 @@ def model(make_pretrainer):
     model = make_pretrainer(num_layers=1, memory_length=8, dropout=0.1)
     model.compile("adam")
     model.optimizer.build(model.trainable_variables)
-    model.memory.resize(4, training=True)
-    model.memory.resize(2, training=False)
+    model.state.resize(4, training=True)
+    model.state.resize(2, training=False)
     return model
 
 
@@ -187,7 +187,7 @@ def test_a_memory_of_another_batch_size(saved, make_pretrainer, values, same):
     other = make_pretrainer(num_layers=1, memory_length=8, dropout=0.1)
     other.compile("adam")
     other.optimizer.build(other.trainable_variables)
-    other.memory.resize(2, training=True)
+    other.state.resize(2, training=True)
     before = values(other)
     with pytest.raises(ValueError, match=r"\(4, 1, 8, 16\).*\(2, 1, 8, 16\)"):
         resume(other, saved)
@@ -273,7 +273,7 @@ def test_what_is_not_finite_is_not_saved(where, model, saved, values, same):
     variable = {
         "weight": model.trainable_weights[0],
         "optimizer": model.optimizer.variables[-1],
-        "memory": model.memory.training_state,
+        "memory": model.state.training_state["memory"],
     }[where]
     variable.assign(np.where(np.arange(variable.shape[-1]) == 1, np.nan, variable))
     callback = Checkpoint(saved, start=9)

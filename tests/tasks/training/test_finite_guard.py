@@ -140,7 +140,7 @@ def test_the_memory_and_the_means_stay(make_pretrainer, corpus, objective, quick
         keras.utils.set_random_seed(0)
         model = make_pretrainer(memory_length=12, dropout=0.0, attention_dropout=0.0)
         model.compile(adamw(), **quick)
-        model.memory.resize(4, training=True)
+        model.state.resize(4, training=True)
         return model
 
     clean, guarded = model(), model()
@@ -149,7 +149,7 @@ def test_the_memory_and_the_means_stay(make_pretrainer, corpus, objective, quick
     fit(clean, batches)
     logs = fit(guarded, [batches[0], bad, batches[1]])
     assert logs["skipped_batches"] == [1.0]
-    memory = [np.array(one.memory.training_state) for one in (clean, guarded)]
+    memory = [np.array(one.state.training_state["memory"]) for one in (clean, guarded)]
     assert memory[0].any()
     np.testing.assert_array_equal(*memory)
     assert logs["loss"][0] == clean.get_metrics_result()["loss"]

@@ -1,0 +1,118 @@
+"""Rows of running text that go on from batch to batch, for models that carry a state.
+
+A pass over the corpus is one stream of tokens, cut into as many rows as a batch has. Batch n of
+the pass takes the next T tokens of each. The stream `a a a b | c d d e e |`, with `|` for what
+separates documents, in batches of 2 rows of T = 2:
+
+    the two rows of the pass    a a a b |          c d d e e (|)
+    batch 0, fresh              a a                c d
+    batch 1                     a b                d e
+    next_token_ids              a, then |          d, then e
+
+A row has no special tokens but those between documents. What follows its last token is known as
+well, so that every token of a pass but the first of each row can be predicted, from its own row and
+the state. Source: Merity et al., arXiv:1708.02182, section 5; Transformer-XL, arXiv:1901.02860,
+section 3.2.
+"""
+
+import numpy as np
+
+from keras_plm.data.rows.packed_rows import check_separator
+from keras_plm.data.rows.passes import LastPasses, document_order
+from keras_plm.data.rows.planned_rows import SEPARATORS
+from keras_plm.data.rows.stream import DocumentStream
+
+
+class ContiguousRows:
+    """Makes the rows of batch n from a corpus; the same n gives the same rows everywhere.
+
+    Row b of batch n + 1 continues row b of batch n, but for the first batch of a pass.
+
+    Args:
+        corpus: a `Corpus`.
+        batch_size: B, rows per batch.
+        seed: int >= 0, of the document order, which changes with every pass.
+        training: whether the documents are shuffled in every pass.
+        bidirectional: False: rows are read from left to right.
+        sequence_length: T, tokens per row.
+
+    Raises:
+        ValueError: the corpus is too small for one batch, or lacks special tokens, or
+            `bidirectional` is asked for.
+
+    Example: see the module.
+    """
+
+    def __init__(self, corpus, batch_size, seed, training, bidirectional, sequence_length):
+        if bidirectional:
+            raise ValueError(
+                "These rows are read from left to right only. Received: "
+                f"bidirectional={bidirectional}"
+            )
+        check_separator(corpus)
+        self.corpus = corpus
+        self.batch_size = batch_size
+        self.seed = seed
+        self.training = training
+        self.sequence_length = sequence_length
+        self._streams = LastPasses(self._make_stream)
+        num_tokens = self._stream(0).num_tokens
+        self.row_length = num_tokens // batch_size
+        self.steps_per_pass = (self.row_length - 1) // sequence_length
+        if self.steps_per_pass < 1:
+            needed = batch_size * (sequence_length + 1)
+            raise ValueError(
+                f"The corpus is too small for one batch: its {len(corpus.documents)} documents "
+                f"have {num_tokens} tokens with one separator each, and {batch_size} rows of "
+                f"{sequence_length} and the token behind need {needed}. "
+                "Lower batch_size or the objective's sequence_length, or give more text. Received: "
+                f"batch_size={batch_size}, sequence_length={sequence_length}"
+            )
+
+    def __call__(self, step, rows=slice(None)):
+        """Makes batch `step`, counted through the passes.
+
+        Args:
+            step: number of the batch, from 0.
+            rows: slice of the batch's rows; the others are not made.
+
+        Returns:
+            dict of token_ids, segment_ids (B, T) int32; padding_mask, functional, word_starts
+            (B, T) bool; next_token_ids (B,) int32, the token behind each row; fresh (B,) bool;
+            span_marks (B, T) uint8 if the corpus has spans.
+
+        Raises:
+            ValueError: the corpus has ids outside its vocabulary.
+        """
+        pass_number, pass_step = divmod(step, self.steps_per_pass)
+        row = np.arange(self.batch_size)[rows]  # (B,)
+        begin = row * self.row_length + pass_step * self.sequence_length
+        position = begin[:, None] + np.arange(self.sequence_length + 1)  # (B, T + 1)
+        found = self._stream(pass_number).read(position)
+        behind = found["token_ids"][:, -1]
+        found = {name: value[:, :-1] for name, value in found.items()}
+        functional = found.pop("document_ends")
+        batch = {
+            "token_ids": found["token_ids"],
+            "padding_mask": np.ones_like(functional),
+            "functional": functional,
+            "word_starts": found["word_starts"],
+            "segment_ids": np.zeros_like(found["token_ids"]),
+            "next_token_ids": behind,
+            "fresh": np.full(len(row), pass_step == 0),
+        }
+        batch["word_starts"][:, 0] = True
+        if "span_marks" in found:
+            marks = found["span_marks"]
+            marks[:, 0] = marks[:, 0] > 0
+            batch["span_marks"] = marks
+        return batch
+
+    def _stream(self, number):
+        return self._streams(number if self.training else 0)
+
+    def _make_stream(self, number):
+        ids = self.corpus.special_token_ids
+        separator = next(ids[name] for name in SEPARATORS if name in ids)
+        documents = document_order(self.corpus, self.seed, number, self.training)
+        return DocumentStream(self.corpus, documents, separator)

@@ -1,0 +1,91 @@
+"""contiguous_rows.py: the rows of all batches of a pass, joined, are the stream itself."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from keras_plm.data.rows.contiguous_rows import ContiguousRows
+
+A, B, C, D, E, EOD = 10, 11, 12, 13, 14, 7
+
+
+def make(corpus, length, training=False, seed=0, batch_size=2, bidirectional=False):
+    return ContiguousRows(corpus, batch_size, seed, training, bidirectional, length)
+
+
+def a_corpus(**changes):
+    arrays = dict(
+        token_ids=np.array([A, A, A, B, C, D, D, E, E]),
+        word_starts=np.array([1, 0, 0, 1, 1, 1, 0, 1, 0], bool),
+        span_marks=np.array([1, 2, 2, 0, 0, 1, 2, 0, 0], "uint8"),
+        sentence_offsets=np.array([0, 3, 4, 5, 7, 9]),
+        document_offsets=np.array([0, 4, 9]),
+        documents=np.arange(2),
+        vocabulary_size=20,
+        special_token_ids={"eod": EOD},
+        layout="plain",
+    )
+    return SimpleNamespace(**{**arrays, **changes})
+
+
+def test_the_example():
+    """Its 11 tokens in two rows of 5."""
+    rows = make(a_corpus(), 2)
+    assert rows.steps_per_pass == 2 and rows.row_length == 5
+    first, second, again = rows(0), rows(1), rows(2)
+    assert first["token_ids"].tolist() == [[A, A], [C, D]]
+    assert second["token_ids"].tolist() == [[A, B], [D, E]]
+    assert first["next_token_ids"].tolist() == [A, D]
+    assert second["next_token_ids"].tolist() == [EOD, E]
+    assert [batch["fresh"].tolist() for batch in (first, second, again)] == [
+        [True, True],
+        [False, False],
+        [True, True],
+    ]
+    np.testing.assert_array_equal(again["token_ids"], first["token_ids"])
+    # What is cut begins anew: a word, and a span.
+    assert second["word_starts"].tolist() == [[True, True], [True, True]]
+    assert second["span_marks"].tolist() == [[1, 0], [1, 0]]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_rows_go_on(make_random_corpus, training):
+    corpus, length, batch_size = make_random_corpus(), 7, 3
+    rows = make(corpus, length, training, seed=5, batch_size=batch_size)
+    assert rows.steps_per_pass > 5
+    for number in (0, 2):
+        order = np.asarray(corpus.documents)
+        if training:
+            order = np.random.default_rng((5, 0, number)).permutation(order)
+        texts = [corpus.token_ids[slice(*corpus.document_offsets[d : d + 2])] for d in order]
+        stream = np.concatenate([part for text in texts for part in (text, [EOD])])
+        first = number * rows.steps_per_pass
+        batches = [rows(first + step) for step in range(rows.steps_per_pass)]
+        joined = np.concatenate([batch["token_ids"] for batch in batches], axis=1)
+        functional = np.concatenate([batch["functional"] for batch in batches], axis=1)
+        for row in range(batch_size):
+            begin = row * (len(stream) // batch_size)
+            expected = stream[begin : begin + joined.shape[1] + 1]
+            np.testing.assert_array_equal(joined[row], expected[:-1])
+            np.testing.assert_array_equal(functional[row], expected[:-1] == EOD)
+            behind = [batch["next_token_ids"][row] for batch in batches]
+            np.testing.assert_array_equal(behind, expected[length::length])
+        assert [batch["fresh"].all() for batch in batches] == [True] + [False] * (len(batches) - 1)
+        assert all(batch["padding_mask"].all() for batch in batches)
+
+
+def test_evaluation_is_the_same_in_every_pass(make_random_corpus):
+    rows = make(make_random_corpus(), 7, training=False)
+    for name, value in rows(1).items():
+        np.testing.assert_array_equal(rows(1 + 3 * rows.steps_per_pass)[name], value)
+
+
+def test_what_is_refused():
+    with pytest.raises(ValueError, match="too small.*2 rows of 5.*need 12"):
+        make(a_corpus(), 5)
+    assert make(a_corpus(), 4).steps_per_pass == 1
+    with pytest.raises(ValueError, match="between them"):
+        make(a_corpus(special_token_ids={"pad": 1}), 2)
+    with pytest.raises(ValueError, match="left to right only"):
+        make(a_corpus(), 2, bidirectional=True)
