@@ -3,9 +3,9 @@
     RandomSelection("word", 0.15).get_config()
         == {"class": "RandomSelection", "unit": "word", "rate": 0.15, "count": "exact"}
 
-Settings may hold settings, alone or in a tuple; then their configs stand in their place. Classes and
-functions of a user's own are written by the name under which Keras has them registered, and found
-again if they are registered, or handed over in a `keras.saving.custom_object_scope`.
+Settings may hold settings, alone or in a tuple; then their configs stand in their place. Classes
+and functions of a user's own are written by the name under which Keras has them registered, and
+found again if they are registered, or handed over in a `keras.saving.custom_object_scope`.
 """
 
 import inspect
