@@ -32,7 +32,10 @@ ROOMS = (
 # Names that are gone, with where they are now.
 GONE = {"tasks.extend_vocabulary": "transfer.extend_vocabulary"}
 # Names whose signature, methods or properties changed, with what is new.
-CHANGED = {}
+CHANGED = {
+    "presets.open_checkpoint": "config=None",
+    "presets.ReleasedCheckpoint": "backbone_places",
+}
 
 
 def public_names():
