@@ -130,7 +130,11 @@ def load(directory):
 
 
 def highest():
-    """The highest resident memory until now, MB."""
+    """The highest resident memory until now, MB; where Linux says it, without the parent's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (one for one in status.read_text().splitlines() if one.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1e3
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
