@@ -49,22 +49,6 @@ def _dtype_name(dtype, any_float):
     return dtype.name
 
 
-def assign_weights(model, values):
-    """Give values to the weights of a model.
-
-    Args:
-        model: built Keras model.
-        values: iterable of pairs of a weight's path and a numpy array.
-
-    Raises:
-        ValueError: if the model has no such weight, or one of another shape.
-    """
-    weights = {weight.path: weight for weight in model.weights}
-    for path, value in values:
-        _check_place(model, weights.get(path), path, value.shape)
-        weights[path].assign(value)
-
-
 def give_weights(model, places, weights):
     """Let a new model's weights be filled from somebody else's file.
 
@@ -74,22 +58,19 @@ def give_weights(model, places, weights):
         weights: `DeferredWeights`.
 
     Raises:
-        ValueError: as `assign_weights`; nothing has been read.
+        ValueError: if the model has no such weight, or one of another shape; nothing has been
+            read.
     """
     known = {weight.path: weight for weight in model.weights}
     for path, (shape, read) in places.items():
-        _check_place(model, known.get(path), path, shape)
-        weights.give(known[path], read)
-
-
-def _check_place(model, weight, path, shape):
-    """Refuse a value that has no place in a model."""
-    if weight is None or tuple(weight.shape) != tuple(shape):
-        found = "missing" if weight is None else f"of shape {tuple(weight.shape)}"
-        raise ValueError(
-            f"The weight {path!r} of shape {tuple(shape)} has no place in a "
-            f"{type(model).__name__}, whose weight there is {found}."
-        )
+        weight = known.get(path)
+        if weight is None or tuple(weight.shape) != tuple(shape):
+            found = "missing" if weight is None else f"of shape {tuple(weight.shape)}"
+            raise ValueError(
+                f"The weight {path!r} of shape {tuple(shape)} has no place in a "
+                f"{type(model).__name__}, whose weight there is {found}."
+            )
+        weights.give(weight, read)
 
 
 def read_weights(model, path, converts_floats=False):

@@ -23,7 +23,16 @@ from keras_plm.tasks.quantized_layers import quantize_layers, quantized_layers
 TASK_FILE = "task.json"
 HEADS_FILE = "heads.safetensors"
 # Arguments that change no shape of a head's weights.
-UNSHAPED = {"preprocessor", "dropout", "attention_dropout", "class_names", "multi_label", "dtype"}
+UNSHAPED = {
+    "attention_dropout",
+    "class_names",
+    "dropout",
+    "dtype",
+    "multi_label",
+    "name",
+    "preprocessor",
+    "trainable",
+}
 
 logger = logging.getLogger("keras_plm")
 

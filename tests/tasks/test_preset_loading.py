@@ -3,6 +3,7 @@
 import builtins
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -189,3 +190,20 @@ def test_made_up_sizes_cost_nothing(tmp_path):
     for one in found:
         assert one["message"] is not None and str(tmp_path) in one["message"], one
         assert one["seconds"] < 1 and one["megabytes"] < 200, one
+
+
+def test_settings_of_other_heads_than_the_file_holds(directories, tmp_path):
+    """They are refused, unless the caller asks for other heads."""
+    shutil.copytree(directories[1] / "own", tmp_path / "preset")
+    path = tmp_path / "preset" / "task.json"
+    saved = json.loads(path.read_text())
+    path.write_text(json.dumps({**saved, "settings": {**saved["settings"], "num_classes": 4}}))
+    for arguments in ({}, {"dropout": 0.3}, {"summarise": True}):
+        with pytest.raises(ValueError, match="task.json describes other heads.*num_classes=4"):
+            TextClassifier.from_preset(tmp_path / "preset", **arguments)
+    assert TextClassifier.from_preset(tmp_path / "preset", num_classes=4).num_classes == 4
+    assert TextClassifier.from_preset(tmp_path / "preset", num_classes=3).num_classes == 3
+    path.write_text(json.dumps({**saved, "settings": {**saved["settings"], "summarise": True}}))
+    with pytest.raises(ValueError, match="other heads.*'label/.*in the file None"):
+        TextClassifier.from_preset(tmp_path / "preset")
+    assert TextClassifier.from_preset(tmp_path / "preset", summarise=False).num_classes == 3
