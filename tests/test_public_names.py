@@ -55,6 +55,7 @@ CHANGED = {
     # New arguments, at the end.
     "heads.SummaryHead": {"__init__"},
     "heads.TokenHead": {"__init__"},
+    "presets.open_checkpoint": {"signature"},  # config=None
 }
 
 

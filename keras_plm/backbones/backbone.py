@@ -207,7 +207,8 @@ class Backbone(keras_hub.models.Backbone):
                 KerasHub wrote of a BERT, RoBERTa or GPT-2 (`model.weights.h5`), or an
                 original TensorFlow checkpoint (`xlnet_config.json`, `xlnet_model.ckpt.*`; what
                 its config does not say, such as `causal`, is given here). Or a name of
-                `keras_plm.presets.list_presets`, or a handle "hf://owner/name@revision".
+                `keras_plm.presets.list_presets`, a handle "hf://owner/name@revision", or an
+                `OpenedPreset`.
             load_weights: bool. False takes the config alone.
             kwargs: constructor arguments that replace the saved ones, such as `dropout`.
 

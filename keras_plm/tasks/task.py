@@ -418,7 +418,8 @@ class Task(keras_hub.models.Task):
         has not starts new, which is said once, in the log "keras_plm".
 
         Args:
-            preset: str. A directory that `save_to_preset` wrote.
+            preset: str or `OpenedPreset`. What `keras_plm.presets.open_preset` takes, such as a
+                directory that `save_to_preset` wrote.
             load_weights: bool. False leaves all weights random.
             kwargs: arguments of this task, such as `num_classes`, and of its preprocessor, such
                 as `sequence_length`; any other replaces a saved argument of the backbone. A
