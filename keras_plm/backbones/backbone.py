@@ -217,8 +217,16 @@ class Backbone(keras_hub.models.Backbone):
             ValueError: if it is of another class, or its weights are missing, unexpected,
                 misshapen or not finite.
         """
-        classes = Backbone.__subclasses__() if cls is Backbone else [cls]
+        classes = known_backbones() if cls is Backbone else [cls]
         return preset_directory.read_backbone(preset, classes, load_weights, **kwargs)
+
+
+def known_backbones(base=Backbone):
+    """Return the concrete backbones that there are, of this package and of a user's own."""
+    found = []
+    for cls in base.__subclasses__():
+        found += [cls, *known_backbones(cls)]
+    return found
 
 
 def make_initializer(kind, deviation):

@@ -141,8 +141,13 @@ def _with_global_policy(arguments):
 
 
 def _one_of(classes, name, preset):
-    """The class of that name."""
-    by_name = {cls.__name__: cls for cls in classes}
+    """The class of that name: of a user's own, that under which Keras has it registered."""
+    by_name = {
+        cls.__name__
+        if cls.__module__.startswith("keras_plm.")
+        else keras.saving.get_registered_name(cls): cls
+        for cls in classes
+    }
     if not isinstance(name, str) or name not in by_name:
         raise ValueError(
             f"{preset} holds a preset of the class {name!r}. Expected one of {sorted(by_name)}."

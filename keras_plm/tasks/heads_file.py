@@ -1,5 +1,7 @@
 """The weights of heads, by name: in one safetensors file, or in somebody else's checkpoint."""
 
+import re
+
 import keras
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -184,4 +186,31 @@ def own_variables(head, backbone):
         list of pairs of str and Keras variable.
     """
     shared = {id(variable) for variable in backbone.weights}
-    return [(v.path, v) for v in head.weights if id(v) not in shared]
+    names = _names_by_attribute(head)
+    return [(_renamed(v.path, names), v) for v in head.weights if id(v) not in shared]
+
+
+def _names_by_attribute(head):
+    """For layers that Keras named by counting ("dense_1"): their paths by the head's attributes."""
+    names = {}
+    for parent in (head, *head._flatten_layers(include_self=False)):
+        for attribute, value in vars(parent).items():
+            if isinstance(value, keras.layers.Layer) and _is_counted(value):
+                path = f"{_renamed(parent.path, names)}/{attribute.lstrip('_')}"
+                names[value.path] = path
+    return names
+
+
+def _is_counted(layer):
+    """Whether the name of a layer is that of its class, and maybe a number."""
+    own = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
+    return re.fullmatch(rf"{own}(_\d+)?", layer.name) is not None
+
+
+def _renamed(path, names):
+    """A path whose longest beginning among the names is replaced."""
+    for length in range(path.count("/"), -1, -1):
+        begin = "/".join(path.split("/")[: length + 1])
+        if begin in names:
+            return names[begin] + path[len(begin) :]
+    return path

@@ -6,7 +6,7 @@ import math
 import os
 
 from keras_plm import files, presets
-from keras_plm.backbones import Backbone
+from keras_plm.backbones.backbone import known_backbones
 from keras_plm.backbones.deferred_weights import DeferredWeights
 from keras_plm.backbones.preset_directory import build_backbone
 from keras_plm.files import write_json
@@ -80,7 +80,7 @@ def read_task(cls, preset, load_weights=True, **kwargs):
     settings = {name: kwargs.pop(name) for name in list(kwargs) if name in to_preprocess}
     preset = presets.open_preset(preset)
     checkpoint, weights = preset.checkpoint, DeferredWeights()
-    classes = Backbone.__subclasses__()
+    classes = known_backbones()
     backbone, finish = build_backbone(preset, classes, weights, load_weights, **kwargs)
     if "preprocessor" not in arguments and _has_preprocessor(preset):
         arguments["preprocessor"] = cls.preprocessor_class.from_preset(preset, **settings)
@@ -93,7 +93,7 @@ def read_task(cls, preset, load_weights=True, **kwargs):
     if checkpoint is not None and load_weights:
         saved = checkpoint.settings()
     elif checkpoint is None and preset.has(TASK_FILE):
-        saved = _read_settings(cls, preset)
+        saved = _read_settings(cls, preset, given=arguments)
     changed = {*arguments, *kwargs}
     if arguments.get("num_classes", saved.get("num_classes")) != saved.get("num_classes"):
         saved.pop("class_names", None)  # they name other classes
@@ -204,8 +204,8 @@ def _has_preprocessor(preset):
     return preset.tokenizer_files is not None
 
 
-def _read_settings(cls, preset):
-    """The saved constructor arguments, if the preset is one of this class."""
+def _read_settings(cls, preset, given=()):
+    """The saved constructor arguments but those given, if the preset is one of this class."""
     saved = preset.read_json(TASK_FILE)
     settings = saved.get("settings")
     names = settings.pop("class_names", None) if isinstance(settings, dict) else None
@@ -217,7 +217,7 @@ def _read_settings(cls, preset):
         raise ValueError(f"{preset}/{TASK_FILE} has no `settings` object.")
     if names is not None:  # names of classes may be anything, such as "." or "I/O"
         settings["class_names"] = names
-    return cls.read_settings(settings)
+    return cls.read_settings({name: one for name, one in settings.items() if name not in given})
 
 
 def _saved_heads(saved, preset):
