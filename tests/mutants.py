@@ -438,8 +438,8 @@ MUTANTS = (
     Mutant(
         "hidden_tokens_shown_by_another_objective",
         "objectives/objective_sum.py",
-        "return x | hidden, y",
-        "return x, y",
+        "return (x | of_hidden, y",
+        "return (x, y",
         ("objectives/test_objective_sum.py",),
     ),
     Mutant(
@@ -448,6 +448,20 @@ MUTANTS = (
         "(right - left - 1 <= longest)",
         "(right - left - 1 < longest)",
         ("objectives/test_span_boundary.py",),
+    ),
+    Mutant(
+        "plug_ins_asked_before_it_is_hidden",
+        "objectives/objective_sum.py",
+        "not pair[1].hides)",
+        "pair[1].hides)",
+        ("objectives/test_plug_in.py",),
+    ),
+    Mutant(
+        "old_span_boundary_dropped",
+        "objectives/old_configs.py",
+        "if longest == 0 and",
+        "if",
+        ("objectives/test_old_configs.py",),
     ),
     # === data ===
     Mutant(

@@ -8,6 +8,7 @@ from keras_plm.objectives.mixture import Mixture
 from keras_plm.objectives.objective import Objective
 from keras_plm.objectives.objective_sum import ObjectiveSum
 from keras_plm.objectives.permutation_modeling import PermutationModeling
+from keras_plm.objectives.plug_in import Hidden, PlugIn
 from keras_plm.objectives.prefix_modeling import PrefixModeling
 from keras_plm.objectives.random_order_masking import RandomOrderMasking
 from keras_plm.objectives.selection.ngram_selection import NgramSelection
@@ -16,11 +17,13 @@ from keras_plm.objectives.selection.selection import Selection
 from keras_plm.objectives.selection.span_sampling import sample_spans
 from keras_plm.objectives.selection.span_selection import SpanSelection
 from keras_plm.objectives.sentence_pair import SentencePair
+from keras_plm.objectives.span_boundary import SpanBoundary
 
 __all__ = [
     "ALL_MASK",
     "CausalModeling",
     "Corruption",
+    "Hidden",
     "MaskedModeling",
     "MaskedPermutationModeling",
     "Mixture",
@@ -28,11 +31,13 @@ __all__ = [
     "Objective",
     "ObjectiveSum",
     "PermutationModeling",
+    "PlugIn",
     "PrefixModeling",
     "RandomOrderMasking",
     "RandomSelection",
     "Selection",
     "SentencePair",
+    "SpanBoundary",
     "SpanSelection",
     "sample_spans",
 ]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from keras_plm.objectives.objective import Objective
+from keras_plm.objectives.plug_in import PlugIn
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class JointObjective(Objective):
                 f"{name} takes a tuple of two or more objectives. Received: "
                 f"objectives={objectives!r}"
             )
-        lengths = {one.sequence_length for one in given}
+        lengths = {one.sequence_length for one in given if not isinstance(one, PlugIn)}
         if len(lengths) > 1:
             raise ValueError(
                 f"The objectives of {name} must have the same sequence_length. Received: "
@@ -42,7 +43,12 @@ class JointObjective(Objective):
     @property
     def sequence_length(self):
         """T, tokens per row."""
-        return self.objectives[0].sequence_length
+        return next(one.sequence_length for one in self.objectives if not isinstance(one, PlugIn))
+
+    @property
+    def head_settings(self):
+        """Those of all of them."""
+        return {name: one for part in self.objectives for name, one in part.head_settings.items()}
 
     @property
     def samples_per_row(self):

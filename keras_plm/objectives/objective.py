@@ -21,6 +21,8 @@ class Objective(Settings, ABC):
     Attributes:
         rows: str. The row builder.
         hides: bool. Whether it hides tokens; of several over one batch only one may.
+        tells_hidden: bool. Whether `hide` says what was hidden, for the plug-ins of a sum.
+        target_axes: dict of head names to the axes of their targets: "BP", "BT" or "B".
         static_passes: int. 0 draws anew in every pass over the corpus; after k > 0 passes the
             same batches come again (k is BERT's `dupe_factor`).
         reuse_length: int. How many leading tokens of a row go before the next batch's row, where
@@ -32,6 +34,8 @@ class Objective(Settings, ABC):
     kind: ClassVar[str] = "objective"
     hides: ClassVar[bool] = True
     # Without annotations: a subclass may have fields of these names, in an order of its own.
+    tells_hidden = False
+    target_axes = {"tokens": "BP"}
     rows = None
     static_passes = 0
     reuse_length = 0
@@ -53,6 +57,17 @@ class Objective(Settings, ABC):
             ValueError: the batch does not fit the settings.
         """
 
+    def hide(self, batch, rng):
+        """Make the examples, and say what was hidden in them.
+
+        Args:
+            batch, rng: see `__call__`.
+
+        Returns:
+            `((x, y, sample_weight), hidden)`: a `Hidden`, or None unless `tells_hidden`.
+        """
+        return self(batch, rng), None
+
     @abstractmethod
     def heads(self, backbone):
         """Returns a dict of new Keras heads over `backbone`, named by the keys of `y`."""
@@ -70,7 +85,12 @@ class Objective(Settings, ABC):
     @property
     def head_names(self):
         """The keys of `y`, a tuple of strings."""
-        return ("tokens",)
+        return tuple(self.target_axes)
+
+    @property
+    def head_settings(self):
+        """dict of head names to what the parts of a `Mixture` that share the head must agree on."""
+        return {}
 
     @property
     def contiguous(self):
@@ -83,7 +103,7 @@ class Objective(Settings, ABC):
         return {"sequence_length": self.sequence_length}
 
     def target_shape(self, name):
-        """Returns the shape of one row's targets of a head: (P,) or ().
+        """Returns the shape of one row's targets of a head: (P,), (T,) or ().
 
         Args:
             name: one of `head_names`.
@@ -92,7 +112,7 @@ class Objective(Settings, ABC):
             ValueError: there is no such head.
         """
         self._check_head(name)
-        return (self.num_predict,)
+        return shape_of_targets(self.target_axes.get(name, "BP"), self)
 
     def _check_head(self, name):
         """Refuses a head that the objective does not have."""
@@ -101,6 +121,17 @@ class Objective(Settings, ABC):
                 f"{type(self).__name__} has the heads {list(self.head_names)}. Received: "
                 f"name={name!r}"
             )
+
+
+def shape_of_targets(axes, rows_of):
+    """Returns the shape of one row's targets: (P,), (T,) or ().
+
+    Args:
+        axes: "BP", "BT" or "B".
+        rows_of: `Objective` whose T and P they are.
+    """
+    lengths = {"P": "num_predict", "T": "sequence_length"}
+    return tuple(getattr(rows_of, lengths[axis]) for axis in axes[1:])
 
 
 class DrawnNumbers:

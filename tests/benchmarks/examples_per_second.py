@@ -30,8 +30,10 @@ from keras_plm.data.rows.row_builders import ROW_BUILDERS  # noqa: E402
 from keras_plm.objectives import (  # noqa: E402
     Corruption,
     MaskedModeling,
+    ObjectiveSum,
     PermutationModeling,
     RandomSelection,
+    SpanBoundary,
     SpanSelection,
 )
 
@@ -51,7 +53,9 @@ def masked_objectives(corpus):
     return {
         "masked_tokens": MaskedModeling(*settings),
         "masked_words": MaskedModeling(*settings, RandomSelection("word")),
-        "masked_spans": MaskedModeling(*settings, SpanSelection(), per_span, span_boundary=20),
+        "masked_spans": ObjectiveSum(
+            (MaskedModeling(*settings, SpanSelection(), per_span), SpanBoundary(20))
+        ),
     }
 
 
