@@ -1,6 +1,88 @@
-"""Whether a batch of rows fits an objective: the errors that would else surface far away."""
+"""Guards in one wording: what was wrong, what was received, what to do.
+
+`num_classes` must be an integer of at least 2. Received: num_classes=1.
+"""
+
+import math
+import numbers
 
 import numpy as np
+
+
+def is_integer(value):
+    """Whether a value is a whole number, which True and False are not."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def check_integer(name, value, least=None, most=None, none=False, why=""):
+    """Return a whole number as an int, or refuse it.
+
+    Args:
+        name: str. The argument.
+        value: what was given.
+        least: int or None. The smallest that is allowed.
+        most: int or None. The largest.
+        none: bool. Whether None is allowed, and returned.
+        why: str. What the bound comes from, such as ": the backbone has 12 layers".
+
+    Raises:
+        ValueError: naming the argument, what it must be, and what it is.
+    """
+    if none and value is None:
+        return None
+    low = least is None or is_integer(value) and value >= least
+    high = most is None or is_integer(value) and value <= most
+    if not is_integer(value) or not low or not high:
+        _refuse(name, value, f"an integer{_bounds(least, most)}", none, why)
+    return int(value)
+
+
+def check_number(name, value, least=None, most=None, none=False, why=""):
+    """Return a finite number, or refuse it; arguments as those of `check_integer`."""
+    if none and value is None:
+        return None
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    good = real and math.isfinite(value)
+    if not good or least is not None and value < least or most is not None and value > most:
+        _refuse(name, value, f"a number{_bounds(least, most)}", none, why)
+    return value
+
+
+def check_flag(name, value, none=False, why=""):
+    """Return True or False, or refuse what is neither; arguments as those of `check_integer`."""
+    if not isinstance(value, bool) and not (none and value is None):
+        _refuse(name, value, "True or False", none, why)
+    return value
+
+
+def check_choice(name, value, known, none=False, why=""):
+    """Return one of the known values, or refuse it.
+
+    Args:
+        known: the values that are allowed.
+        name, value, none, why: as those of `check_integer`.
+
+    Raises:
+        ValueError: naming the argument, what it must be, and what it is.
+    """
+    if not (none and value is None) and not any(value is one or value == one for one in known):
+        _refuse(name, value, f"one of {list(known)}", none, why)
+    return value
+
+
+def _bounds(least, most):
+    """How a range is said."""
+    if least is not None and most is not None:
+        return f" from {least} to {most}"
+    if least is not None:
+        return f" of at least {least}"
+    return "" if most is None else f" of at most {most}"
+
+
+def _refuse(name, value, what, none, why):
+    """Raise the error of every guard."""
+    what = f"{what}, or None" if none else what
+    raise ValueError(f"`{name}` must be {what}{why}. Received: {name}={value!r:.200}.")
 
 
 def check_arrays(what, batch, shapes):

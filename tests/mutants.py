@@ -65,6 +65,42 @@ class Mutant(NamedTuple):
 SURVIVORS = {}
 
 MUTANTS = (
+    # === what heads are trained on ===
+    Mutant(
+        "weights_of_classes_replace_those_of_examples",
+        "tasks/training/class_weights.py",
+        'return ops.cast(weight, "float32") * ops.reshape(factor, ops.shape(weight))',
+        "return ops.reshape(factor, ops.shape(weight))",
+        ("tasks/training/test_class_weights.py",),
+    ),
+    Mutant(
+        "a_class_without_weight_counts_nothing",
+        "tasks/training/class_weights.py",
+        'table = np.ones(most + 2, "float32")',
+        'table = np.zeros(most + 2, "float32")',
+        ("tasks/training/test_class_weights.py",),
+    ),
+    Mutant(
+        "a_yes_or_no_of_a_token_is_averaged_over_the_row",
+        "tasks/training/label_checks.py",
+        "one = kind in (NUMBERS, YES_NO) and targets.num_classes in (None, 1)",
+        "one = False and kind == targets",
+        ("tasks/test_own_heads.py",),
+    ),
+    Mutant(
+        "heads_over_tokens_average_by_batch",
+        "heads/head.py",
+        'reduction = "mean_with_sample_weight"',
+        'reduction = "sum_over_batch_size"',
+        ("heads/test_head.py",),
+    ),
+    Mutant(
+        "default_metrics_do_not_follow_the_loss",
+        "tasks/task.py",
+        "if kind in other and label_kind(loss[name]) != kind:",
+        "if kind in other and label_kind(loss[name]) == kind:",
+        ("tasks/test_label_kinds.py",),
+    ),
     # === ops ===
     Mutant(
         "query_sees_its_own_token",

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_plm.checks import check_integer, is_integer
+
 BLANK = -1  # the id of a token to fill in
 POSITIONS_AT_ONCE, SLOTS_AT_ONCE = 32, 8  # T and P are multiples
 ORDERS = ("left_to_right", "right_to_left", "random")
@@ -101,8 +103,7 @@ def lay_out_batches(rows, targets, batch_size, causal=False):
     Raises:
         ValueError: as `lay_out`, or if `batch_size` is no integer of at least 1.
     """
-    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size!r}.")
+    check_integer("batch_size", batch_size, 1)
     size = min(batch_size, len(rows))
     for first in range(0, len(rows), size):
         chosen = np.resize(np.arange(first, min(first + size, len(rows))), size)
@@ -194,7 +195,7 @@ def checked_ids(rows, vocabulary_size, blanks=False, what="`texts`"):
 
 
 def _integer(value):
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+    if not is_integer(value):
         raise TypeError(f"not an integer: {value!r:.80}")
     return int(value)
 

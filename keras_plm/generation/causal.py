@@ -19,6 +19,7 @@ from keras_plm.backbones.transformer_decoding import (
     read_prompt,
     read_tokens,
 )
+from keras_plm.checks import check_integer
 from keras_plm.generation.compiled_programs import CompiledPrograms
 from keras_plm.generation.sampling import AllowedTokens, log_likelihood_of_rows
 
@@ -147,8 +148,7 @@ def check_batch_size(batch_size):
     Raises:
         ValueError: if it is no integer of at least 1.
     """
-    if not isinstance(batch_size, (int, np.integer)) or batch_size is True or batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size!r}.")
+    check_integer("batch_size", batch_size, 1)
 
 
 def batches_of(rows, batch_size):

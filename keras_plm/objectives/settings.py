@@ -3,10 +3,13 @@
     RandomSelection("word", 0.15).get_config()
         == {"class": "RandomSelection", "unit": "word", "rate": 0.15, "count": "exact"}
 
-Settings may hold settings, alone or in a tuple; then their configs stand in their place.
+Settings may hold settings, alone or in a tuple; then their configs stand in their place. Classes
+and functions of a user's own are written by the name under which Keras has them registered, and
+found again if they are registered, or handed over in a `keras.saving.custom_object_scope`.
 """
 
 import inspect
+import sys
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -29,7 +32,7 @@ class Settings:
     def get_config(self):
         """Returns the class name and the settings as a dict that JSON can hold."""
         values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
-        return {"class": type(self).__name__, **values}
+        return {"class": _name_of(type(self)), **values}
 
     @classmethod
     def from_config(cls, config):
@@ -37,6 +40,7 @@ class Settings:
 
         Args:
             config: dict with "class", the name of one of the package's own classes of this kind,
+                or of one that is registered with Keras or handed over in a custom object scope,
                 and its settings. Nothing is ever imported by name.
 
         Raises:
@@ -62,19 +66,40 @@ def _from_config(kind, config, depth):
     settings = dict(translate(config))
     name = settings.pop("class", None)
     known = {one.__name__: one for one in _own_classes(kind)}
-    if not isinstance(name, str) or name not in known:
-        raise ValueError(
-            f"Unknown {kind.kind}: the config's 'class' must be one of {sorted(known)}. "
-            f"Received: class={name!r}"
-        )
-    expected = {field.name for field in fields(known[name])}
+    made = known.get(name) if isinstance(name, str) else None
+    if made is None:
+        made = _found(name)
+        if not isinstance(made, type) or not issubclass(made, kind) or inspect.isabstract(made):
+            raise ValueError(
+                f"Unknown {kind.kind}: the config's 'class' must be one of {sorted(known)}, or a "
+                f"class of your own that is registered with Keras, by "
+                f"`keras.saving.register_keras_serializable`, or handed over, in "
+                f"`custom_objects`. Received: class={name!r}"
+            )
+    expected = {field.name for field in fields(made)}
     if set(settings) != expected:
         raise ValueError(
             f"The config of {name} must have exactly the settings {sorted(expected)}. "
             f"Received: missing {sorted(expected - set(settings))}, "
             f"unknown {sorted(map(str, set(settings) - expected))}"
         )
-    return known[name](**{key: _made(value, depth) for key, value in settings.items()})
+    return made(**{key: _made(value, depth) for key, value in settings.items()})
+
+
+def _name_of(one):
+    """What a class or function is called in a config: of a user's own, its name with Keras."""
+    keras = sys.modules.get("keras")
+    if keras is None or one.__module__.startswith(OWN_PACKAGE + "."):
+        return one.__name__
+    return keras.saving.get_registered_name(one)
+
+
+def _found(name):
+    """The class or function of a user's own that has this name with Keras, or None."""
+    keras = sys.modules.get("keras")
+    if keras is None or not isinstance(name, str):
+        return None
+    return keras.saving.get_registered_object(name)
 
 
 def _own_classes(kind):
@@ -92,11 +117,22 @@ def _plain(value):
         return value.get_config()
     if isinstance(value, (tuple, list)):
         return [_plain(one) for one in value]
+    if inspect.isfunction(value):
+        return {"function": _name_of(value)}
     return value
 
 
 def _made(value, depth):
     """A value as the settings have it."""
+    if isinstance(value, dict) and set(value) == {"function"}:
+        function = _found(value["function"])
+        if not inspect.isfunction(function):
+            raise ValueError(
+                "A function of your own must be registered with Keras, by "
+                "`keras.saving.register_keras_serializable`, or handed over, in "
+                f"`custom_objects`. Received: function={value['function']!r}"
+            )
+        return function
     if isinstance(value, dict):
         return _from_config(Settings, value, depth + 1)
     if isinstance(value, (tuple, list)):

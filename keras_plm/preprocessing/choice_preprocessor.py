@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_plm.checks import check_integer
 from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tokenizers.text_columns import column_items, text_list
 
@@ -60,14 +61,8 @@ class ChoicePreprocessor(Preprocessor):
         super().__init__(tokenizer, sequence_length, language, pre_split, **kwargs)
         num_special = 0 if tokenizer is None else self.layout.num_special(pair=True)
         longest = self.sequence_length - num_special - 1  # a token of the context
-        integer = isinstance(max_choice_length, (int, np.integer))
-        if max_choice_length is not None and (
-            not integer or max_choice_length is True or not 1 <= max_choice_length <= longest
-        ):
-            raise ValueError(
-                f"`max_choice_length` must be an integer in [1, {longest}], as sequence_length="
-                f"{self.sequence_length} leaves room for. Received: {max_choice_length!r}."
-            )
+        why = f", as sequence_length={self.sequence_length} leaves room for"
+        check_integer("max_choice_length", max_choice_length, 1, longest, none=True, why=why)
         if self.sequence_length < 8:
             raise ValueError(
                 "`sequence_length` must be at least 8 for a context and a choice. "

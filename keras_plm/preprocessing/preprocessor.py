@@ -8,6 +8,7 @@ import keras_hub
 import numpy as np
 
 from keras_plm import files, presets
+from keras_plm.checks import check_integer
 from keras_plm.files import write_json
 from keras_plm.tokenizers.text_columns import refuse_empty, text_list
 from keras_plm.tokenizers.tokenizer import Tokenizer
@@ -43,12 +44,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
     ):
         super().__init__(**kwargs)
         self.built = True  # on JAX Keras runs a model with an unbuilt layer eagerly before a batch
-        integer = isinstance(sequence_length, (int, np.integer)) and sequence_length is not True
-        if not integer or sequence_length < 4:
-            raise ValueError(
-                "`sequence_length` must be an integer of at least 4. "
-                f"Received: {sequence_length!r}."
-            )
+        sequence_length = check_integer("sequence_length", sequence_length, 4)
         self.tokenizer = tokenizer
         self.sequence_length = int(sequence_length)
         self.language = language

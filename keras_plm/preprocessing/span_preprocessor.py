@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from keras_plm.checks import check_integer, is_integer
 from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tokenizers.text_columns import column_items, text_list
 
@@ -87,11 +88,7 @@ class SpanPreprocessor(Preprocessor):
     ):
         super().__init__(tokenizer, sequence_length, language, pre_split, **kwargs)
         for name, value in (("max_question_length", max_question_length), ("stride", stride)):
-            integer = isinstance(value, (int, np.integer)) and value is not True
-            if value is not None and (not integer or value < 1):
-                raise ValueError(
-                    f"`{name}` must be an integer of at least 1. Received: {name}={value!r}."
-                )
+            check_integer(name, value, 1, none=True)
         self._given = {"max_question_length": max_question_length, "stride": stride}
         quarter = self.sequence_length // 4
         self.max_question_length = int(max_question_length or min(quarter, LARGEST_QUESTION))
@@ -297,7 +294,7 @@ def _answer_characters(row, answer, context):
             f"Received: {answer!r:.80}."
         )
     for text, start in zip(texts, starts):
-        integer = isinstance(start, (int, np.integer)) and not isinstance(start, bool)
+        integer = is_integer(start)
         if not isinstance(text, str) or not text.strip() or not integer:
             raise ValueError(
                 f"The texts of answer {row} must be strings that are not empty, at integers. A "

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_plm.checks import check_integer
 from keras_plm.data.rows.planned_rows import SEPARATORS
 from keras_plm.generation.causal import (
     CausalPrograms,
@@ -318,14 +319,11 @@ class CausalLM(TargetTask):
         room = self.backbone.max_sequence_length - num_before
         if max_length is None:
             return min(room, getattr(self.preprocessor, "sequence_length", room))
-        integer = isinstance(max_length, (int, np.integer)) and not isinstance(max_length, bool)
-        if not integer or not 2 <= max_length <= room:
-            raise ValueError(
-                f"`max_length` must be an integer from 2 to {room}: the backbone has positions "
-                f"for {self.backbone.max_sequence_length} tokens, and {num_before} stand before "
-                f"each prompt. Received: max_length={max_length!r}."
-            )
-        return int(max_length)
+        why = (
+            f": the backbone has positions for {self.backbone.max_sequence_length} tokens, and "
+            f"{num_before} stand before each prompt"
+        )
+        return check_integer("max_length", max_length, 2, room, why=why)
 
     def _score(self, pairs, batch_size):
         """The log-likelihoods (n,) of the second of each pair of lists of ids behind the first."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from keras_plm.checks import check_integer
 from keras_plm.preprocessing.masked_text import each_token_masked, log_softmax, rows_with_masks
 from keras_plm.tasks.target_task import TargetTask, target_head
 from keras_plm.tasks.task import weights_kept
@@ -140,7 +141,8 @@ class MaskedLM(TargetTask):
                 no mask, or one is cut off.
         """
         tokenizer = self._tokenizer()
-        _check_at_least_one(top_k=top_k, batch_size=batch_size)
+        check_integer("top_k", top_k, 1)
+        check_integer("batch_size", batch_size, 1)
         rows = rows_with_masks(self.preprocessor, texts)
         most = max(len(places) for _, _, places in rows)
         filled = [None] * len(rows)
@@ -172,7 +174,7 @@ class MaskedLM(TargetTask):
         Source: Salazar et al., "Masked Language Model Scoring", arXiv:1910.14659, section 2.
         """
         mask_id = self._tokenizer().mask_token_id
-        _check_at_least_one(batch_size=batch_size)
+        check_integer("batch_size", batch_size, 1)
         if isinstance(texts, tuple):
             raise TypeError("`texts` must be a list of texts. Received: a tuple.")
         rows, layout = self.preprocessor.rows(texts), self.preprocessor.layout
@@ -224,11 +226,3 @@ def _best(probabilities, top_k, tokenizer):
         Filling(piece, int(index), float(probabilities[index]))
         for piece, index in zip(tokenizer.pieces(ids), ids)
     ]
-
-
-def _check_at_least_one(**numbers):
-    for name, value in numbers.items():
-        if not isinstance(value, (int, np.integer)) or value is True or value < 1:
-            raise ValueError(
-                f"`{name}` must be an integer of at least 1. Received: {name}={value!r}."
-            )

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_plm import features as contract
 from keras_plm.backbones import Backbone
+from keras_plm.checks import check_integer
 from keras_plm.generation.canvas import BLANK, lay_out_batches, permutations
 from keras_plm.generation.permutation import Decoding, PermutationPrograms
 from keras_plm.generation.sampling import beams, until_stop
@@ -229,8 +230,7 @@ class PermutationLM(Task):
         prompts, as_text = self._text.encode(prompts, what="`prompts`")
         if max_length is None and self.preprocessor is not None:
             max_length = self.preprocessor.sequence_length
-        if not isinstance(max_length, (int, np.integer)) or isinstance(max_length, bool):
-            raise ValueError(f"`max_length` must be an integer. Received: {max_length!r}.")
+        check_integer("max_length", max_length)
         for index, prompt in enumerate(prompts):
             if len(prompt) >= max_length:
                 raise ValueError(

@@ -1,8 +1,8 @@
 """Writing a text for a text with one Transformer: UniLM's sequence-to-sequence decoding."""
 
 import keras
-import numpy as np
 
+from keras_plm.checks import check_integer
 from keras_plm.generation.causal import Writing, batches_of
 from keras_plm.generation.prefix import PrefixPrograms
 from keras_plm.generation.sampling import beams, single_results, texts_written, until_stop
@@ -148,11 +148,7 @@ class PrefixLM(TargetTask):
         if getattr(self.preprocessor, "tokenizer", None) is None:
             raise ValueError("Texts need a preprocessor. Received: preprocessor=None.")
         tokenizer, layout = self.preprocessor.tokenizer, self.preprocessor.layout
-        integer = isinstance(max_length, (int, np.integer)) and not isinstance(max_length, bool)
-        if not integer or max_length < 1:
-            raise ValueError(
-                f"`max_length` must be an integer of at least 1. Received: {max_length!r}."
-            )
+        check_integer("max_length", max_length, 1)
         rows = []
         for ids in self.preprocessor.encode_texts(sources, "`sources`"):
             start, between = (

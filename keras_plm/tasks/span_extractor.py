@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_plm.checks import check_integer
 from keras_plm.heads import BeamSpanHead, SpanHead
 from keras_plm.heads.span_head import NEVER
 from keras_plm.layers.float_policy import float_policy
@@ -81,11 +82,8 @@ class SpanExtractor(Task):
         dropout=0.1,
         **kwargs,
     ):
-        for name, value in (("start_top", start_top), ("end_top", end_top)):
-            if not isinstance(value, (int, np.integer)) or value is True or value < 1:
-                raise ValueError(
-                    f"`{name}` must be an integer of at least 1. Received: {name}={value!r}."
-                )
+        start_top = check_integer("start_top", start_top, 1)
+        end_top = check_integer("end_top", end_top, 1)
 
         # === Layers ===
         self.backbone = backbone
@@ -165,11 +163,8 @@ class SpanExtractor(Task):
         Raises:
             TypeError, ValueError: see `SpanPreprocessor`.
         """
-        for name, value in (("n_best", n_best), ("max_answer_length", max_answer_length)):
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(
-                    f"`{name}` must be an integer of at least 1. Received: {name}={value!r}."
-                )
+        check_integer("n_best", n_best, 1)
+        check_integer("max_answer_length", max_answer_length, 1)
         if self.preprocessor is None:
             raise ValueError(f"{type(self).__name__} has no preprocessor: it cannot read texts.")
         features, windows = self.preprocessor.windows((questions, contexts))

@@ -1,8 +1,8 @@
 """Classification of texts and of pairs of texts."""
 
 import keras
-import numpy as np
 
+from keras_plm.checks import check_flag, check_integer
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
@@ -101,12 +101,8 @@ class TextClassifier(Task):
         multi_label=False,
         **kwargs,
     ):
-        if not isinstance(num_classes, (int, np.integer)) or num_classes < 2:
-            raise ValueError(
-                f"`num_classes` must be an integer of at least 2. Received: {num_classes!r}."
-            )
-        if not isinstance(multi_label, bool):
-            raise ValueError(f"`multi_label` must be True or False. Received: {multi_label!r}.")
+        num_classes = check_integer("num_classes", num_classes, 2)
+        check_flag("multi_label", multi_label)
 
         # === Layers ===
         self.backbone = backbone

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_plm.checks import is_integer
 from keras_plm.ops import summary_row
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
@@ -150,7 +151,7 @@ class TextEmbedder(Task):
 def _checked_layers(layers, num_layers):
     """Layers as a list of their numbers, counted from the embeddings."""
     given = list(layers) if isinstance(layers, (list, tuple)) else [layers]
-    integers = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in given)
+    integers = all(map(is_integer, given))
     if not given or not integers or any(not -num_layers - 1 <= n <= num_layers for n in given):
         raise ValueError(
             f"`layers` must be one or several integers in [{-num_layers - 1}, {num_layers}]: 0 is "

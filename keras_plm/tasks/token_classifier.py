@@ -5,6 +5,7 @@ import logging
 import keras
 import numpy as np
 
+from keras_plm.checks import check_integer
 from keras_plm.heads import TokenHead
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
@@ -69,10 +70,7 @@ class TokenClassifier(Task):
     def __init__(
         self, backbone, num_classes, preprocessor=None, class_names=None, dropout=0.1, **kwargs
     ):
-        if not isinstance(num_classes, (int, np.integer)) or num_classes < 2:
-            raise ValueError(
-                f"`num_classes` must be an integer of at least 2. Received: {num_classes!r}."
-            )
+        num_classes = check_integer("num_classes", num_classes, 2)
         class_names = check_class_names(class_names, num_classes)
 
         # === Layers ===

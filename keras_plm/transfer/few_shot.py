@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_plm.checks import check_integer
 from keras_plm.transfer.prompt_template import PromptTemplate
 
 
@@ -134,22 +135,14 @@ def draw_shots(examples, count, seed=0, asked=None):
 
     Source: GPT-3, arXiv:2005.14165, section 2.4.
     """
-    among = asked is None or (isinstance(asked, (int, np.integer)) and 0 <= asked < len(examples))
-    if not among or isinstance(asked, bool):
-        raise ValueError(
-            f"`asked` must be a place among the {len(examples)} examples, or None. "
-            f"Received: asked={asked!r}."
-        )
+    why = ", its place among the examples"
+    check_integer("asked", asked, 0, len(examples) - 1, none=True, why=why)
     left = np.arange(len(examples))
     start = list(np.atleast_1d(seed))
     if asked is not None:
         left = np.delete(left, asked)
         start.append(asked)
-    integer = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
-    if not integer or not 0 <= count <= len(left):
-        raise ValueError(
-            f"`count` must be an integer from 0 to {len(left)}, the examples that there are "
-            f"beside the one that is asked. Received: count={count!r}."
-        )
+    why = ", the examples that there are beside the one that is asked"
+    check_integer("count", count, 0, len(left), why=why)
     drawn = np.random.default_rng(start).permutation(left)[:count]
     return [examples[index] for index in drawn]

@@ -32,7 +32,9 @@ def test_batches_are_of_one_size():
     assert last.features["token_ids"][:, -2].tolist() == [6, 6]
     ((only, count),) = lay_out_batches(rows, targets, batch_size=8)
     assert count == len(only.features["token_ids"]) == 3
-    with pytest.raises(ValueError, match="`batch_size` must be at least 1. Received: 0"):
+    with pytest.raises(
+        ValueError, match="`batch_size` must be an integer of at least 1. Received: batch_size=0"
+    ):
         next(lay_out_batches(rows, targets, batch_size=0))
 
 

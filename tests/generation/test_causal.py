@@ -109,7 +109,7 @@ def test_batches_and_rows():
     assert list(batches_of([[1], [2], [3]], 2)) == [([[1], [2]], 2), ([[3], [1]], 1)]
     assert list(batches_of([[1]], 8)) == [([[1]], 1)]
     for wrong in (0, 1.5, True, None):
-        with pytest.raises(ValueError, match="`batch_size` must be at least 1"):
+        with pytest.raises(ValueError, match="`batch_size` must be an integer of at least 1"):
             list(batches_of([[1]], wrong))
     token_ids, behind = rows_of([[7, 8], [9]], 3)
     assert token_ids.tolist() == [[7, 8, 0], [9, 0, 0]]

@@ -157,7 +157,13 @@ def test_texts(model, byte_level):
         ([[1]], ["yes"], {}, TypeError, "choices of prompt 0 must be a list of texts"),
         ([[1]], "yes", {}, TypeError, "`choices` must be a list of lists of choices.*'yes'"),
         ([[1]], [[[1]]], {"normalize": "bytes"}, ValueError, "`normalize` must be one of"),
-        ([[1]], [[[1]]], {"batch_size": 0}, ValueError, "`batch_size` must be at least 1"),
+        (
+            [[1]],
+            [[[1]]],
+            {"batch_size": 0},
+            ValueError,
+            "`batch_size` must be an integer of at least 1",
+        ),
         (
             *([[1]], [[[1]]], {"normalize": "unconditional", "unconditional_prompt": []}),
             *(ValueError, "`unconditional_prompt` must have a token"),

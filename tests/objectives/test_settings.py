@@ -74,3 +74,60 @@ def test_depth_is_bounded():
         config = {"class": "ObjectiveSum", "objectives": [config, config]}
     with pytest.raises(ValueError, match=f"nested at most {DEEPEST} deep"):
         Objective.from_config(config)
+
+
+def registered():
+    """A selection of a user's own, registered with Keras, and a function that is."""
+    import keras
+
+    @keras.saving.register_keras_serializable(package="me")
+    @dataclass(frozen=True)
+    class EverySecond(Selection):
+        rate: float = 0.5
+        plan: object = None
+
+        def draws(self, sequence_length):
+            return 0
+
+        def _select(self, batch, uniform, most):
+            return batch["word_starts"] * 1
+
+    @keras.saving.register_keras_serializable(package="me")
+    def my_plan(stream, room, rng):
+        return None
+
+    return EverySecond, my_plan
+
+
+def test_what_a_user_registered_is_found():
+    own, plan = registered()
+    config = own(0.25, plan).get_config()
+    assert config == {"class": "me>EverySecond", "rate": 0.25, "plan": {"function": "me>my_plan"}}
+    assert Selection.from_config(config) == own(0.25, plan)
+    masked = MaskedModeling(100, 4, select=own(0.25))
+    assert Objective.from_config(masked.get_config()) == masked
+    with pytest.raises(ValueError, match="Unknown objective"):  # it is of another kind
+        Objective.from_config(config)
+    with pytest.raises(ValueError, match="custom_objects.*Received: function='me>other'"):
+        Selection.from_config({**config, "plan": {"function": "me>other"}})
+
+
+def test_what_a_user_hands_over_is_found():
+    import keras
+
+    @dataclass(frozen=True)
+    class HandedOver(Selection):
+        rate: float = 0.5
+
+        def draws(self, sequence_length):
+            return 0
+
+        def _select(self, batch, uniform, most):
+            return batch["word_starts"] * 1
+
+    config = HandedOver(0.1).get_config()
+    assert config == {"class": "HandedOver", "rate": 0.1}
+    with pytest.raises(ValueError, match="register_keras_serializable.*Received: class='Handed"):
+        Selection.from_config(config)
+    with keras.saving.custom_object_scope({"HandedOver": HandedOver}):
+        assert Selection.from_config(config) == HandedOver(0.1)

@@ -214,5 +214,7 @@ def test_what_it_cannot_be_made_of(make_backbone):
     model = PermutationLM(make_backbone())
     with pytest.raises(ValueError, match="Without a preprocessor `texts` must be lists of ids"):
         model.score(["a"])
-    with pytest.raises(ValueError, match="`max_length` must be an integer. Received: None"):
+    with pytest.raises(
+        ValueError, match="`max_length` must be an integer. Received: max_length=None"
+    ):
         model.generate([[3]])

@@ -81,7 +81,7 @@ def test_the_same_seed_draws_the_same():
         ((2, 0, 1), "from 0 to 1"),
         ((-1, 0, None), "Received: count=-1"),
         ((True, 0, None), "Received: count=True"),
-        ((1, 0, 2), "place among the 2 examples.*asked=2"),
+        ((1, 0, 2), "from 0 to 1, or None, its place among the examples.*asked=2"),
         ((1, 0, -1), "asked=-1"),
     ],
 )

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_plm import features as contract
+from keras_plm.checks import check_integer
 from keras_plm.tasks.training.prepared_data import unless_none
 
 SHORTEST = 16  # a program for shorter rows would hardly be faster
@@ -33,11 +34,7 @@ class Shapes:
     fixed: bool = False
 
     def __post_init__(self):
-        size = self.batch_size
-        if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
-            raise ValueError(
-                f"`batch_size` must be an integer of at least 1. Received: batch_size={size!r}."
-            )
+        check_integer("batch_size", self.batch_size, 1)
 
     def length(self, longest, whole):
         """How long the rows of a batch are.
