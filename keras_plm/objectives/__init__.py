@@ -2,6 +2,7 @@
 
 from keras_plm.objectives.causal_modeling import CausalModeling
 from keras_plm.objectives.corruption import ALL_MASK, Corruption
+from keras_plm.objectives.label_objective import PairLabel, TokenLabel
 from keras_plm.objectives.masked_modeling import MaskedModeling
 from keras_plm.objectives.masked_permutation_modeling import MaskedPermutationModeling
 from keras_plm.objectives.mixture import Mixture
@@ -30,6 +31,7 @@ __all__ = [
     "NgramSelection",
     "Objective",
     "ObjectiveSum",
+    "PairLabel",
     "PermutationModeling",
     "PlugIn",
     "PrefixModeling",
@@ -39,5 +41,6 @@ __all__ = [
     "SentencePair",
     "SpanBoundary",
     "SpanSelection",
+    "TokenLabel",
     "sample_spans",
 ]
