@@ -503,15 +503,15 @@ MUTANTS = (
     Mutant(
         "last_full_row_dropped",
         "data/rows/packed_rows.py",
-        "stream.num_tokens - text_length + 1, text_length",
-        "stream.num_tokens - text_length, text_length",
-        ("data/rows/test_packed_rows.py", "data/rows/test_row_builders.py"),
+        "stream.num_tokens - room + 1, room",
+        "stream.num_tokens - room, room",
+        ("data/rows/test_packed_rows.py", "data/rows/test_row_plans.py"),
     ),
     Mutant(
         "rows_shuffled_as_the_documents",
         "data/rows/planned_rows.py",
-        "(self.seed, 1, number)",
-        "(self.seed, 0, number)",
+        "(request.seed, 1, number)",
+        "(request.seed, 0, number)",
         ("data/rows/test_planned_rows.py",),
     ),
     Mutant(

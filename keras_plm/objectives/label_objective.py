@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_plm.checks import check_arrays
-from keras_plm.objectives.objective import Objective
+from keras_plm.objectives.objective import Objective, check_rows
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,10 @@ class TokenLabel(LabelObjective, ABC):
 
     rows: str = "full_sentences"
     segments: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_rows(self.rows)
 
     @property
     def target_axes(self):

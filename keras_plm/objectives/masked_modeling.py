@@ -29,7 +29,7 @@ from keras_plm.objectives.languages import (
     check_languages,
     language_row_settings,
 )
-from keras_plm.objectives.objective import Objective, gather_targets
+from keras_plm.objectives.objective import Objective, check_rows, gather_targets
 from keras_plm.objectives.objective_sum import ObjectiveSum
 from keras_plm.objectives.plug_in import Hidden
 from keras_plm.objectives.selection.random_selection import RandomSelection
@@ -53,7 +53,7 @@ class MaskedModeling(Objective):
         corrupt: `Corruption`, what they become.
         sequence_length: T, tokens per row.
         num_predict: P, the most targets per row; None takes `select.predictions(T)`.
-        rows: the row builder.
+        rows: the row builder, or a plan of a user's own.
         segments: whether `segment_ids` is a feature.
         span_boundary: 0. Above it, as in older code, the constructor returns the `ObjectiveSum`
             of these settings and `SpanBoundary(span_boundary)`.
@@ -270,11 +270,7 @@ def _check_settings(objective):
             raise ValueError(f"{name} must be a bool. Received: {name}={value!r}")
     if objective.language_exponent is not None:
         check_language_exponent(objective.language_exponent)
-    if not isinstance(objective.rows, str):
-        raise ValueError(
-            'rows must name a row builder, such as "full_sentences". Received: '
-            f"rows={objective.rows!r}"
-        )
+    check_rows(objective.rows)
 
 
 def _check_ids(objective):

@@ -1,5 +1,6 @@
 """What an objective is: it hides tokens of ready rows and says what is to be predicted."""
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,13 +14,14 @@ from keras_plm.objectives.settings import Settings
 class Objective(Settings, ABC):
     """Base of all objectives: a frozen dataclass of settings, called on batches of ready rows.
 
-    A concrete objective names its row builder in `rows` (a key of the table in
-    `keras_plm/data/rows/row_builders.py`) and draws its random numbers row after row, all of them,
-    as `rng.random((B, draws_per_row))` does. So the numbers of row b do not depend on how many
-    other rows are made beside it, and a shard of a batch is exactly a slice of the whole batch.
+    A concrete objective names its rows in `rows` (a key of the tables in
+    `keras_plm/data/rows/row_plans.py`, or a function, see `keras_plm.data.row_plan`). It draws its
+    random numbers row after row, all of them, as `rng.random((B, draws_per_row))` does. So the
+    numbers of row b do not depend on how many other rows are made beside it, and a shard of a
+    batch is exactly a slice of the whole batch.
 
     Attributes:
-        rows: str. The row builder.
+        rows: str or function. The rows, see above.
         hides: bool. Whether it hides tokens; of several over one batch only one may.
         tells_hidden: bool. Whether `hide` says what was hidden, for the plug-ins of a sum.
         target_axes: dict of head names to the axes of their targets: "BP", "BT" or "B".
@@ -40,6 +42,11 @@ class Objective(Settings, ABC):
     static_passes = 0
     reuse_length = 0
     samples_per_row = 0
+
+    def __init_subclass__(cls, **settings):
+        super().__init_subclass__(**settings)
+        if inspect.isfunction(vars(cls).get("rows")):
+            cls.rows = staticmethod(cls.rows)  # a plan, not a method
 
     @abstractmethod
     def __call__(self, batch, rng):
@@ -121,6 +128,22 @@ class Objective(Settings, ABC):
                 f"{type(self).__name__} has the heads {list(self.head_names)}. Received: "
                 f"name={name!r}"
             )
+
+
+def check_rows(rows):
+    """Refuses rows that are neither named nor planned.
+
+    Args:
+        rows: what was given.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if not isinstance(rows, str) and not callable(rows):
+        raise ValueError(
+            'rows must name a row builder, such as "full_sentences", or be a plan of your own, see '
+            f"keras_plm.data.row_plan. Received: rows={rows!r}"
+        )
 
 
 def shape_of_targets(axes, rows_of):

@@ -154,11 +154,12 @@ def _check_sum(objectives):
             f"such as MaskedModeling. Received: {[type(one).__name__ for one in objectives]}"
         )
     with_rows = [one for one in objectives if not isinstance(one, PlugIn)]
-    builders = sorted({objective.rows for objective in with_rows})
+    builders = {one.rows: getattr(one.rows, "__name__", one.rows) for one in with_rows}
     if len(builders) > 1:
         raise ValueError(
             "The objectives of a sum must take the same rows: give MaskedModeling the row builder "
-            f'of the others, such as rows="sentence_pair". Received: rows {builders}'
+            'of the others, such as rows="sentence_pair". Received: rows '
+            f"{sorted(map(str, builders.values()))}"
         )
     hiding = [type(objective).__name__ for objective in objectives if objective.hides]
     if len(hiding) > 1:

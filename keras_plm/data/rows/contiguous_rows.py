@@ -17,9 +17,8 @@ section 3.2.
 
 import numpy as np
 
-from keras_plm.data.rows.packed_rows import check_separator
 from keras_plm.data.rows.passes import LastPasses, document_order
-from keras_plm.data.rows.planned_rows import SEPARATORS
+from keras_plm.data.rows.planned_rows import check_separator, separator_id
 from keras_plm.data.rows.stream import DocumentStream
 
 
@@ -29,31 +28,19 @@ class ContiguousRows:
     Row b of batch n + 1 continues row b of batch n, but for the first batch of a pass.
 
     Args:
-        corpus: a `Corpus`.
-        batch_size: B, rows per batch.
-        seed: int >= 0, of the document order, which changes with every pass.
-        training: whether the documents are shuffled in every pass.
-        bidirectional: False: rows are read from left to right.
+        request: `RowRequest`; its seed is that of the document order, new in every pass.
         sequence_length: T, tokens per row.
 
     Raises:
-        ValueError: the corpus is too small for one batch, or lacks special tokens, or
-            `bidirectional` is asked for.
+        ValueError: the corpus is too small for one batch, or lacks special tokens.
 
     Example: see the module.
     """
 
-    def __init__(self, corpus, batch_size, seed, training, bidirectional, sequence_length):
-        if bidirectional:
-            raise ValueError(
-                "These rows are read from left to right only. Received: "
-                f"bidirectional={bidirectional}"
-            )
+    def __init__(self, request, sequence_length):
+        corpus, batch_size = request.corpus, request.batch_size
         check_separator(corpus)
-        self.corpus = corpus
-        self.batch_size = batch_size
-        self.seed = seed
-        self.training = training
+        self.request, self.batch_size = request, batch_size
         self.sequence_length = sequence_length
         self._streams = LastPasses(self._make_stream)
         num_tokens = self._stream(0).num_tokens
@@ -109,10 +96,8 @@ class ContiguousRows:
         return batch
 
     def _stream(self, number):
-        return self._streams(number if self.training else 0)
+        return self._streams(number if self.request.training else 0)
 
     def _make_stream(self, number):
-        ids = self.corpus.special_token_ids
-        separator = next(ids[name] for name in SEPARATORS if name in ids)
-        documents = document_order(self.corpus, self.seed, number, self.training)
-        return DocumentStream(self.corpus, documents, separator)
+        corpus = self.request.corpus
+        return DocumentStream(corpus, document_order(self.request, number), separator_id(corpus))

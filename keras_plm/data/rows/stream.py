@@ -16,9 +16,11 @@ class DocumentStream:
             vocabulary_size, and span_marks (N,) and sentence_languages (num_sentences,) or None.
         documents: (D,) int, indices of documents in the order of the stream.
         end_of_document_id: the id of <eod>.
+        training: whether the pass is one of a training, so that plans may draw from their rows.
     """
 
-    def __init__(self, corpus, documents, end_of_document_id):
+    def __init__(self, corpus, documents, end_of_document_id, training=True):
+        self.training = training
         self.token_ids = np.asarray(corpus.token_ids)  # plain views: memmap's indexing is slow
         self.word_starts = np.asarray(corpus.word_starts)
         self.sentence_offsets = np.asarray(corpus.sentence_offsets)
