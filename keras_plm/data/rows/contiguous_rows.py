@@ -17,6 +17,7 @@ section 3.2.
 
 import numpy as np
 
+from keras_plm.data.corpus.columns import fill_special
 from keras_plm.data.rows.passes import LastPasses, document_order
 from keras_plm.data.rows.planned_rows import check_separator, separator_id
 from keras_plm.data.rows.stream import DocumentStream
@@ -80,20 +81,15 @@ class ContiguousRows:
         found = {name: value[:, :-1] for name, value in found.items()}
         functional = found.pop("document_ends")
         batch = {
-            "token_ids": found["token_ids"],
+            "token_ids": found.pop("token_ids"),
             "padding_mask": np.ones_like(functional),
             "functional": functional,
-            "word_starts": found["word_starts"],
-            "segment_ids": np.zeros_like(found["token_ids"]),
             "next_token_ids": behind,
             "fresh": np.full(len(row), pass_step == 0),
         }
-        batch["word_starts"][:, 0] = True
-        if "span_marks" in found:
-            marks = found["span_marks"]
-            marks[:, 0] = marks[:, 0] > 0
-            batch["span_marks"] = marks
-        return batch
+        batch["segment_ids"] = np.zeros_like(batch["token_ids"])
+        fill_special(found, functional, (slice(None), 0))
+        return {**batch, **found}
 
     def _stream(self, number):
         return self._streams(number if self.request.training else 0)
