@@ -138,6 +138,11 @@ def _check_mixture(mixture):
             "A plug-in stands in an ObjectiveSum with the objective that hides tokens, and the "
             f"sum in the mixture. Received: {plug_ins}"
         )
+    if mixture.composes:
+        raise ValueError(
+            "The objectives of a mixture share one graph, which an objective with `outputs` of its "
+            f"own does not: train it alone or in an ObjectiveSum. Received: {mixture.objectives}"
+        )
     sets = [sorted(objective.feature_names) for objective in mixture.objectives]
     if any(names != sets[0] for names in sets):
         raise ValueError(

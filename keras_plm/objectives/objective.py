@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from keras_plm.features import FOR_HEADS
 from keras_plm.objectives.settings import Settings
 
 
@@ -78,6 +79,30 @@ class Objective(Settings, ABC):
     @abstractmethod
     def heads(self, backbone):
         """Returns a dict of new Keras heads over `backbone`, named by the keys of `y`."""
+
+    def outputs(self, backbone, heads, inputs):
+        """Composes backbone and heads into the graph: by default it encodes, and each head reads.
+
+        An objective overrides it whose corruption comes from a model, or whose negatives are the
+        other rows. What it needs of Keras it imports inside.
+
+        Args:
+            backbone: `Backbone`.
+            heads: dict of what `heads` returned.
+            inputs: dict of tensors by feature, and "state", a nest, if the backbone has one.
+
+        Returns:
+            `(outputs, encoded)`: dict of what the losses eat by head; and what the backbone's
+            `encode` returned, whose "state" is carried to the next batch.
+        """
+        kept = {"fresh", *FOR_HEADS}
+        encoded = backbone.encode({name: one for name, one in inputs.items() if name not in kept})
+        return {name: head.read(encoded, inputs) for name, head in heads.items()}, encoded
+
+    @property
+    def composes(self):
+        """Whether it has `outputs` of its own."""
+        return type(self).outputs is not Objective.outputs
 
     @property
     @abstractmethod
