@@ -442,8 +442,8 @@ MUTANTS = (
     Mutant(
         "first_token_predicted_behind_padding",
         "objectives/causal_modeling.py",
-        "real[:, 1:] & real[:, :-1]",
-        "real[:, 1:]",
+        "is_real & real[:, : self.num_predict]",
+        "is_real",
         ("objectives/test_causal_modeling.py",),
     ),
     Mutant(
@@ -594,8 +594,8 @@ MUTANTS = (
     Mutant(
         "end_of_a_language_dropped",
         "data/rows/language_rows.py",
-        "-(-(ends - begins) // text_length)",
-        "(ends - begins) // text_length",
+        "-(-(ends - begins) // room)",
+        "(ends - begins) // room",
         ("data/rows/test_language_rows.py",),
     ),
     Mutant(
@@ -621,10 +621,10 @@ MUTANTS = (
     ),
     Mutant(
         "first_word_of_a_text_continues",
-        "data/rows/row_rendering.py",
-        'batch["word_starts"][first] = True',
+        "data/corpus/columns.py",
+        "values[first] = column.first(values[first])",
         "pass",
-        ("data/rows/test_row_rendering.py",),
+        ("data/rows/test_row_rendering.py", "data/corpus/test_columns.py"),
     ),
     Mutant(
         "token_of_the_next_document_drawn",

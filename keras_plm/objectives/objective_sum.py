@@ -117,10 +117,9 @@ class ObjectiveSum(JointObjective):
         ends = np.cumsum([objective.draws_per_row for objective in objectives])
         made, hidden = {}, None
         # what is hidden is known before it is asked about
-        for number in sorted(
-            range(len(objectives)), key=lambda number: not objectives[number].hides
-        ):
-            objective, end = objectives[number], ends[number]
+        numbered = sorted(enumerate(objectives), key=lambda pair: not pair[1].hides)
+        for number, objective in numbered:
+            end = ends[number]
             numbers = DrawnNumbers(uniform[:, end - objective.draws_per_row : end])
             if objective.tells_hidden:
                 made[number], hidden = objective.hide(batch, numbers)
