@@ -20,8 +20,8 @@ def _size(num_layers, hidden_dim, num_heads, vocabulary_size, max_sequence_lengt
 
 
 # Devlin et al. 2019, section 3; the multilingual and Chinese ones: google-research/bert; the 24
-# smaller ones, four of which have a second name: Turc et al. 2019, section 3; those of BERT-wwm:
-# Cui et al. 2019, the large one of which is Chinese RoBERTa-wwm-ext.
+# smaller ones, four of which have a second name: Turc et al. 2019, section 3; BERT-wwm: Cui et al.
+# 2019, whose large one is Chinese RoBERTa-wwm-ext, which is a BERT.
 BERT = {
     "flags": dict(num_segments=2, pooler=True),
     "initial_weights": {},

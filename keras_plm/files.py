@@ -132,6 +132,22 @@ def read_json(path, max_bytes=1_000_000):
     return value
 
 
+@contextlib.contextmanager
+def naming(path):
+    """Let an error about what a file says begin with the name of the file.
+
+    Args:
+        path: str or path. The file.
+
+    Raises:
+        ValueError: for a ValueError inside.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def has_entry(directory, name):
     """Whether a directory has a file, directory or link of that name, broken or not.
 

@@ -903,6 +903,34 @@ MUTANTS = (
     ),
     # === presets ===
     Mutant(
+        "deferred_weights_are_made_as_frozen_as_they_are_now",
+        "backbones/deferred_weights.py",
+        "now, variable.trainable = variable.trainable, trainable",
+        "now = variable.trainable",
+        ("backbones/test_deferred_weights.py",),
+    ),
+    Mutant(
+        "what_a_constructor_assigned_is_lost",
+        "backbones/deferred_weights.py",
+        "            if value is not None:\n",
+        "            if value is None:\n",
+        ("backbones/test_deferred_weights.py",),
+    ),
+    Mutant(
+        "an_opened_preset_hands_out_its_own_contents",
+        "presets/opened_preset.py",
+        "copy.deepcopy(self._json[name])",
+        "self._json[name]",
+        ("presets/test_opened_preset.py",),
+    ),
+    Mutant(
+        "made_up_classes_start_a_new_head",
+        "tasks/task_preset.py",
+        "    if wrong:\n",
+        "    if len(wrong) > 9:\n",
+        ("tasks/test_preset_loading.py",),
+    ),
+    Mutant(
         "keys_and_values_of_mpnet_exchanged",
         "checkpoints/families/bert_weights.py",
         'attn.k",\n    "block_{layer}/attention/value": "encoder.layer.{layer}.attention.attn.v",',

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_plm import data, models, tasks
+from keras_plm import data, families, models, tasks
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -92,12 +92,11 @@ SYSTEMS = {
 
 XLNET = ("xlnet", {"num_layers": 1})
 POOLER = ("bert", {"pooler": True, "num_tasks": 2})
-COUNTED = ("roberta", {"positions_from_padding": True, "num_segments": 1})
+COUNTED = ("roberta", families.ROBERTA["flags"])
 PLAIN = ("bert", {})
 SIX_SEGMENTS = ("bert", {"num_segments": 6})
-CAUSAL = {"causal": True, "num_segments": 0, "embedding_norm": False}
-GPT_1 = ("gpt1_transfer", CAUSAL)
-GPT_2 = ("gpt", {**CAUSAL, "normalize_first": True})
+GPT_1 = ("gpt1_transfer", families.GPT1["flags"])
+GPT_2 = ("gpt", families.GPT2["flags"])
 
 
 def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **row):

@@ -4,6 +4,7 @@ import pytest
 
 from keras_plm.families import (
     DEFAULTS,
+    FAMILIES,
     OTHERS,
     REQUIRED,
     TRANSFORMER_SIZES,
@@ -131,6 +132,31 @@ def test_all_sizes_are_arguments_of_the_backbone():
         assert set(config) <= set(parameters), name
         heads_fit = config["hidden_dim"] % config["num_heads"] == 0
         assert heads_fit or config.get("head_dim"), name
+
+
+def test_flags_that_change_no_number_of_weights():
+    """As the released configurations have them, and the code that drew the first weights."""
+
+    def families_with(flag, value):
+        having = (name for name, one in TRANSFORMER_SIZES.items() if one.get(flag) == value)
+        return {name.split("_")[0] for name in having}
+
+    gpt = {"gpt1", "gpt2", "gpt3"}
+    assert families_with("causal", True) == families_with("activation", "gelu_tanh") == gpt
+    assert families_with("activation", "relu") == {"ernie1"}
+    assert families_with("layer_norm_epsilon", 1e-5) == gpt | {"roberta", "mpnet"}
+    normal = gpt | {"roberta", "mpnet", "spanbert", "unilm"}
+    assert families_with("initializer", "normal") == normal
+    assert families_with("position_initializer_range", 0.01) == gpt - {"gpt1"}
+
+
+def test_a_family_is_whole_and_no_name_is_of_two():
+    assert sum(len(family["sizes"]) for family in FAMILIES) == len(TRANSFORMER_SIZES)
+    for family in FAMILIES:
+        assert set(family) == {"flags", "initial_weights", "sizes"}
+        for size in family["sizes"].values():
+            names = [*family["flags"], *family["initial_weights"], *size]
+            assert len(names) == len(set(names))
 
 
 def test_the_24_small_ones_are_there():

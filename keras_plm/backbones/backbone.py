@@ -207,7 +207,8 @@ class Backbone(keras_hub.models.Backbone):
                 KerasHub wrote of a BERT, RoBERTa or GPT-2 (`model.weights.h5`), or an
                 original TensorFlow checkpoint (`xlnet_config.json`, `xlnet_model.ckpt.*`; what
                 its config does not say, such as `causal`, is given here). Or a name of
-                `keras_plm.presets.list_presets`, or a handle "hf://owner/name@revision".
+                `keras_plm.presets.list_presets`, a handle "hf://owner/name@revision", or an
+                `OpenedPreset`.
             load_weights: bool. False takes the config alone.
             kwargs: constructor arguments that replace the saved ones, such as `dropout`.
 
@@ -216,8 +217,16 @@ class Backbone(keras_hub.models.Backbone):
             ValueError: if it is of another class, or its weights are missing, unexpected,
                 misshapen or not finite.
         """
-        classes = Backbone.__subclasses__() if cls is Backbone else [cls]
+        classes = known_backbones() if cls is Backbone else [cls]
         return preset_directory.read_backbone(preset, classes, load_weights, **kwargs)
+
+
+def known_backbones(base=Backbone):
+    """Return the concrete backbones that there are, of this package and of a user's own."""
+    found = []
+    for cls in base.__subclasses__():
+        found += [cls, *known_backbones(cls)]
+    return found
 
 
 def make_initializer(kind, deviation):

@@ -1,10 +1,13 @@
 """KerasHub models as backbones of ours."""
 
+import functools
+
 import keras
 import keras_hub
 import numpy as np
 
 from keras_plm.backbones import weights_file
+from keras_plm.backbones.deferred_weights import DeferredWeights
 from keras_plm.backbones.transformer import TransformerBackbone
 from keras_plm.checkpoints.conversion import check_arrays
 from keras_plm.checkpoints.families.keras_hub_models import (
@@ -54,12 +57,20 @@ def from_keras_hub(model, **kwargs):
     found = {path: tuple(weight.shape) for path, weight in weights.items()}
     check_arrays(f"The {name}", {path: shape for path, _, shape in places.values()}, found)
     check_overrides(arguments, {**arguments, **kwargs})
-    backbone = TransformerBackbone(**{**arguments, **kwargs})
+    deferred = DeferredWeights()
+    with deferred.building():
+        backbone = TransformerBackbone(**{**arguments, **kwargs})
     needed = {weight.path for weight in backbone.weights}
-    values = (
-        (ours, np.asarray(keras.ops.convert_to_numpy(weights[path].value), "float32"))
-        for ours, (path, _, _) in places.items()
+    taken = {
+        ours: (shape, functools.partial(_value, weights[path]))
+        for ours, (path, _, shape) in places.items()
         if ours in needed or not ours.startswith("pooler/")
-    )
-    weights_file.assign_weights(backbone, values)
+    }
+    weights_file.give_weights(backbone, taken, deferred)
+    deferred.fill()
     return backbone
+
+
+def _value(variable):
+    """The value of a variable, a float32 array."""
+    return np.asarray(keras.ops.convert_to_numpy(variable.value), "float32")

@@ -5,14 +5,15 @@ are read as well (see `keras_plm.presets`). Reading one never runs code: the cla
 integers are bounded, weights are checked from the file's metadata before any of them is read.
 """
 
+import contextlib
 import inspect
-import os
 import re
 
 import keras
 
 from keras_plm import files, presets
 from keras_plm.backbones import weights_file
+from keras_plm.backbones.deferred_weights import DeferredWeights
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
@@ -29,8 +30,8 @@ def read_backbone(preset, classes, load_weights=True, **overrides):
     """Build the backbone of a preset.
 
     Args:
-        preset: str. What `keras_plm.presets.find_preset` takes: a directory of ours, of Hugging
-            Face or of an original TensorFlow checkpoint, a name, or a handle.
+        preset: str or `OpenedPreset`. What `keras_plm.presets.open_preset` takes: a directory of
+            ours, of Hugging Face or of an original TensorFlow checkpoint, a name, or a handle.
         classes: iterable of backbone classes. The saved class must be one of them.
         load_weights: bool. False leaves the weights random.
         overrides: constructor arguments that replace the saved ones, such as `dropout`.
@@ -43,47 +44,84 @@ def read_backbone(preset, classes, load_weights=True, **overrides):
         ValueError: if the directory is no preset of one of the classes, or its weights are not
             those of the config.
     """
-    directory = presets.find_preset(preset)
-    checkpoint = presets.open_checkpoint(directory)
+    weights = DeferredWeights()
+    opened = presets.open_preset(preset)
+    backbone, finish = build_backbone(opened, classes, weights, load_weights, **overrides)
+    weights.fill()
+    finish()
+    return backbone
+
+
+def build_backbone(opened, classes, weights, load_weights=True, **overrides):
+    """Build the backbone of a preset, and compare it with the file of its weights.
+
+    Its weights have no values yet: nothing of a size that the config says is allocated before the
+    file has been found to hold it.
+
+    Args:
+        opened: `keras_plm.presets.OpenedPreset`.
+        classes: iterable of backbone classes. The saved class must be one of them.
+        weights: `DeferredWeights`, which is to be filled.
+        load_weights: bool. False leaves the weights random.
+        overrides: constructor arguments that replace the saved ones.
+
+    Returns:
+        A backbone, and a function to be called after `weights.fill()`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_backbone`, which also finds values that are not
+            finite.
+    """
+    checkpoint = opened.checkpoint
     if checkpoint is None:
-        return _read_own(directory, classes, load_weights, overrides)
-    cls = _one_of(classes, checkpoint.class_name, directory)
+        return _build_own(opened, classes, weights, load_weights, overrides)
+    cls = _one_of(classes, checkpoint.class_name, opened)
     arguments = {**_with_global_policy(checkpoint.arguments), **overrides}
     _check_names(cls, arguments)
-    if not load_weights:
-        return cls(**arguments)
-    values = checkpoint.backbone_weights(arguments)
-    backbone = cls(**arguments)
-    weights_file.assign_weights(backbone, values)
-    return backbone
+    places = checkpoint.backbone_places(arguments) if load_weights else {}
+    backbone = _built(cls, arguments, weights)
+    weights_file.give_weights(backbone, places, weights)
+    return backbone, lambda: None
 
 
-def _read_own(directory, classes, load_weights, overrides):
+def _build_own(opened, classes, weights, load_weights, overrides):
     """Build the backbone of one of our own directories."""
-    config = files.read_json(files.file_inside(directory, CONFIG_FILE))
+    config = opened.read_json(CONFIG_FILE)
     arguments = config.get("config")
     if not isinstance(arguments, dict):
-        raise ValueError(f"{directory}/{CONFIG_FILE} has no `config` object.")
+        raise ValueError(f"{opened}/{CONFIG_FILE} has no `config` object.")
     arguments = dict(arguments)
     dtype = arguments.pop("dtype", None)  # read_dtype_policy checks it: "int4/128" is no path
-    files.check_config({**config, "config": arguments})
+    with files.naming(f"{opened}/{CONFIG_FILE}"):
+        files.check_config({**config, "config": arguments})
+        saved_policy = read_dtype_policy("float32" if dtype is None else dtype)
     name = config.get("class_name")
     registered = config.get("registered_name", name)
-    cls = _one_of(classes, name if registered == f"keras_plm>{name}" else registered, directory)
+    cls = _one_of(classes, name if registered == f"keras_plm>{name}" else registered, opened)
     _check_names(cls, {**arguments, **overrides})
-    saved_policy = read_dtype_policy("float32" if dtype is None else dtype)
     arguments["dtype"] = saved_policy
     arguments = {**_with_global_policy(arguments), **overrides}
-    if load_weights:
-        _check_size(arguments, files.file_inside(directory, WEIGHTS_FILE))
-    backbone = cls(**arguments)
-    if load_weights:
-        path = files.file_inside(directory, WEIGHTS_FILE)
-        now = keras.dtype_policies.get(arguments["dtype"])
-        serialize = keras.dtype_policies.serialize
-        converts_floats = serialize(now) != serialize(saved_policy)
-        weights_file.read_weights(backbone, path, converts_floats)
-    return backbone
+    if not load_weights:
+        return _built(cls, arguments, weights), lambda: None
+    path = opened.file(WEIGHTS_FILE)
+    _check_depth(arguments.get("num_layers"), path)
+    with contextlib.nullcontext() if overrides else files.naming(f"{opened}/{CONFIG_FILE}"):
+        backbone = _built(cls, arguments, weights)
+    now = keras.dtype_policies.get(arguments["dtype"])
+    serialize = keras.dtype_policies.serialize
+    converts_floats = serialize(now) != serialize(saved_policy)
+    return backbone, weights_file.give_stored_weights(backbone, path, weights, converts_floats)
+
+
+def _built(cls, arguments, weights):
+    """A backbone whose weights wait for their values; those of a user's class may not."""
+    try:
+        with weights.building():
+            return cls(**arguments)
+    except Exception:
+        if cls.__module__.startswith("keras_plm."):
+            raise
+    return cls(**arguments)  # a constructor that needs values, or whose error is raised again
 
 
 def _with_global_policy(arguments):
@@ -102,12 +140,17 @@ def _with_global_policy(arguments):
     return {**arguments, "dtype": policy}
 
 
-def _one_of(classes, name, directory):
-    """The class of that name."""
-    by_name = {cls.__name__: cls for cls in classes}
+def _one_of(classes, name, preset):
+    """The class of that name: of a user's own, that under which Keras has it registered."""
+    by_name = {
+        cls.__name__
+        if cls.__module__.startswith("keras_plm.")
+        else keras.saving.get_registered_name(cls): cls
+        for cls in classes
+    }
     if not isinstance(name, str) or name not in by_name:
         raise ValueError(
-            f"{directory} holds a preset of the class {name!r}. Expected one of {sorted(by_name)}."
+            f"{preset} holds a preset of the class {name!r}. Expected one of {sorted(by_name)}."
         )
     return by_name[name]
 
@@ -154,17 +197,12 @@ def read_dtype_policy(value):
     raise ValueError(f"Not a dtype policy. Received: {value!r}.")
 
 
-def _check_size(arguments, path):
-    """Refuse a config whose weights the file cannot hold, before memory is taken for them."""
-    weights_file.describe_weights_file(path)  # it is a weights file at all
-    sizes = ("vocabulary_size", "num_layers", "hidden_dim", "intermediate_dim")
-    vocabulary, layers, hidden, intermediate = (
-        size if isinstance(size, int) else 0 for size in (arguments.get(name) for name in sizes)
-    )
-    weights = (vocabulary + layers * (4 * hidden + 2 * intermediate)) * hidden
-    least = weights // 2  # bytes: int4 is the smallest type
-    if least > os.path.getsize(path):
+def _check_depth(num_layers, path):
+    """Refuse a config with more layers than its file has, before they are built."""
+    found = weights_file.describe_weights_file(path)
+    layers = {name.split("/")[1] for name in found if name.startswith("layers/")}
+    if isinstance(num_layers, int) and num_layers > len(layers):
         raise ValueError(
-            f"The config describes at least {weights:,} weights, more than {path} can hold. "
-            f"Received: {os.path.getsize(path):,} bytes."
+            f"The config has more layers than {path} has weights of: it does not hold the weights "
+            f"of this model. Received: num_layers={num_layers}, in the file {len(layers)}."
         )

@@ -1,14 +1,17 @@
 """Keras `.weights.h5` files: looked through by their metadata before anything is read."""
 
-import os
-import tempfile
+import functools
 from collections import Counter
 
+import h5py
 import keras
+import ml_dtypes
 import numpy as np
 
+from keras_plm.backbones.deferred_weights import DeferredWeights
 from keras_plm.checkpoints.conversion import check_arrays
 from keras_plm.checkpoints.h5_arrays import describe_weights_file
+from keras_plm.ops.keras_internals import stored_variables
 
 
 def check_weights_file(path, expected, converts_floats=False):
@@ -46,49 +49,106 @@ def _dtype_name(dtype, any_float):
     return dtype.name
 
 
-def assign_weights(model, values):
-    """Give values to the weights of a new model.
+def give_weights(model, places, weights):
+    """Let a new model's weights be filled from somebody else's file.
 
     Args:
         model: built Keras model.
-        values: iterable of pairs of a weight's path and a numpy array.
+        places: dict of a weight's path to its shape and a function that reads it.
+        weights: `DeferredWeights`.
 
     Raises:
-        ValueError: if the model has no such weight, or one of another shape.
+        ValueError: if the model has no such weight, or one of another shape; nothing has been
+            read.
     """
-    weights = {weight.path: weight for weight in model.weights}
-    for path, value in values:
-        weight = weights.get(path)
-        if weight is None or tuple(weight.shape) != value.shape:
+    known = {weight.path: weight for weight in model.weights}
+    for path, (shape, read) in places.items():
+        weight = known.get(path)
+        if weight is None or tuple(weight.shape) != tuple(shape):
+            found = "missing" if weight is None else f"of shape {tuple(weight.shape)}"
             raise ValueError(
-                f"The weight {path!r} of shape {value.shape} has no place in a "
-                f"{type(model).__name__}, whose weight there is {weight}."
+                f"The weight {path!r} of shape {tuple(shape)} has no place in a "
+                f"{type(model).__name__}, whose weight there is {found}."
             )
-        weight.assign(value)
+        weights.give(weight, read)
 
 
 def read_weights(model, path, converts_floats=False):
     """Load a `.weights.h5` file into a built model, after checking the file's metadata.
 
     Args:
-        model: built Keras model or layer with `save_weights` and `load_weights`.
+        model: built Keras model or layer with `load_weights`.
         path: str. The file.
         converts_floats: bool. Whether the model was asked for in another precision than the
             file's, so that floats are converted.
 
     Raises:
-        ValueError: if an array is missing, unexpected, misshapen, of another data type, stored
-            outside of the file, or not finite. All names are reported in one message.
+        ValueError: as `give_stored_weights`, and if a value is not finite.
     """
-    if any(layer.quantization_mode for layer in model._flatten_layers()):
-        # Keras can write a quantized layer only after it was loaded
+    weights = DeferredWeights()
+    load = give_stored_weights(model, path, weights, converts_floats)
+    weights.fill()
+    load()
+
+
+def give_stored_weights(model, path, weights, converts_floats=False):
+    """Let the weights of a built model be filled from a `.weights.h5` file.
+
+    Args:
+        model: built Keras model or layer.
+        path: str. The file, of which only the metadata is read now.
+        weights: `DeferredWeights`.
+        converts_floats: bool. Whether floats may be converted.
+
+    Returns:
+        Function to be called when the weights have been filled. `fill` raises ValueError for
+        values that are not finite.
+
+    Raises:
+        ValueError: if an array is missing, unexpected, misshapen, of another data type, or stored
+            outside of the file. All names are reported in one message.
+    """
+    quantized = any(layer.quantization_mode for layer in model._flatten_layers())
+    if quantized:  # before Keras computes anything of the sizes of its layers
         _check_arrays_in_any_order(model, path, converts_floats)
-    else:
-        check_weights_file(path, _own_weights_file(model), converts_floats)
+    stored = stored_variables(model)
+    own = {id(variable) for variable in model.weights}
+    if any(id(variable) not in own for variable in stored.values()):
+        if not quantized:  # a layer that saves in a way of its own
+            _check_arrays_in_any_order(model, path, converts_floats)
+        return lambda: _load_and_check(model, path)  # int8 and int4: Keras knows names at reading
+    expected = {
+        name: (tuple(variable.shape), hdf5_dtype(variable)) for name, variable in stored.items()
+    }
+    check_weights_file(path, expected, converts_floats)
+    for name, variable in stored.items():
+        weights.give(variable, functools.partial(_read_array, path, name, variable.path))
+    return lambda: None
+
+
+def _load_and_check(model, path):
+    """Load by Keras's own means."""
     model.load_weights(path)
     bad = [v.path for v in model.weights if not _is_finite(v)]
     if bad:
         raise ValueError(f"{path} holds weights that are not finite: {bad[:20]}.")
+
+
+def _read_array(path, name, weight):
+    """Read one array as Keras wrote it, and refuse one that is not finite."""
+    with h5py.File(path, "r") as file:
+        array = file[name][()]
+    if array.dtype.kind == "V":  # numpy does not know Keras's bfloat16
+        array = array.view(ml_dtypes.bfloat16)
+    if array.dtype.kind not in "iub" and not np.isfinite(array).all():
+        raise ValueError(f"{path} holds weights that are not finite: {[weight]}.")
+    return array
+
+
+def hdf5_dtype(variable):
+    """The data type that a variable has in a `.weights.h5` file."""
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    return np.dtype("V2") if dtype == "bfloat16" else np.dtype(dtype)
 
 
 def check_finite(variables):
@@ -106,14 +166,6 @@ def check_finite(variables):
             "Nothing was saved, as these values are not finite: go back to the last checkpoint, "
             f"lower the learning rate, or look for bad data. Received: {bad[:20]}."
         )
-
-
-def _own_weights_file(model):
-    """The arrays that the file of a model has, by writing one: Keras's layout is its own."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "own.weights.h5")
-        model.save_weights(path)
-        return describe_weights_file(path)
 
 
 def _check_arrays_in_any_order(model, path, converts_floats):

@@ -1,5 +1,7 @@
 """Presets of KerasHub: its directories of BERT, RoBERTa and GPT-2."""
 
+import functools
+
 from keras_plm import files
 from keras_plm.checkpoints.conversion import TokenizerFiles, check_arrays
 from keras_plm.checkpoints.families.keras_hub_models import (
@@ -54,17 +56,32 @@ class KerasHubCheckpoint:
             ValueError: if arrays are missing, unexpected or misshapen, all in one message, or if
                 the arguments are those of another model.
         """
+        places = self.backbone_places(arguments)
+        return ((path, read()) for path, (_, read) in places.items())
+
+    def backbone_places(self, arguments):
+        """Where the values of a backbone's weights are, after all shapes have been compared.
+
+        Args:
+            arguments: dict of the constructor arguments of the backbone.
+
+        Returns:
+            dict of our path to its shape and a function that reads it; see `ReleasedCheckpoint`.
+
+        Raises:
+            ValueError: as `backbone_weights`.
+        """
         check_overrides(self.arguments, arguments)
         stored = hub_weights(self._name, self.arguments)
         arrays = H5Arrays(files.file_inside(self.directory, WEIGHTS_FILE))
         expected = {array: shape for _, array, shape in stored.values()}
         check_arrays(arrays.path, expected, arrays.shapes)
         left_out = () if arguments.get("pooler") else ("pooler/kernel", "pooler/bias")
-        return (
-            (path, arrays.read(array))
-            for path, (_, array, _) in stored.items()
+        return {
+            path: (shape, functools.partial(arrays.read, array))
+            for path, (_, array, shape) in stored.items()
             if path not in left_out
-        )
+        }
 
     def head_weights(self, heads):
         """No heads; and for each why: KerasHub's are not read."""

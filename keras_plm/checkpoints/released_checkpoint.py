@@ -74,6 +74,22 @@ class ReleasedCheckpoint:
             ValueError: if arrays are missing, unexpected or misshapen, all in one message; from
                 the generator, if one is not finite.
         """
+        places = self.backbone_places(arguments)
+        return ((path, read()) for path, (_, read) in places.items())
+
+    def backbone_places(self, arguments):
+        """Where the values of a backbone's weights are, after all shapes have been compared.
+
+        Args:
+            arguments: dict of the constructor arguments of the backbone.
+
+        Returns:
+            dict of our path to the shape of our weight and a function that reads it, a float32
+            array; the function raises ValueError if a value is not finite.
+
+        Raises:
+            ValueError: as `backbone_weights`.
+        """
         for note in self._notes:
             logger.warning("%s: %s.", self.directory, note)
         stored = self.system.backbone_weights(arguments, self.form)
@@ -85,7 +101,11 @@ class ReleasedCheckpoint:
         new = sorted(path for path, one in stored.items() if not set(one.names) <= shapes.keys())
         if new:
             logger.warning("%s: weights that it has not start new: %s", self.directory, new)
-        return self._read(stored, skip=new)
+        return {
+            path: (one.own_shape, functools.partial(self._read, one))
+            for path, one in stored.items()
+            if path not in new
+        }
 
     def head_weights(self, heads):
         """The values of the weights of heads, as far as the checkpoint has them in their shapes.
@@ -128,12 +148,10 @@ class ReleasedCheckpoint:
         """
         return self.system.tokenizer.find(self.directory, self.config)
 
-    def _read(self, stored, skip):
-        """Yield our weights."""
-        for path, one in stored.items():
-            if path not in skip:
-                array = self.arrays.read(one.names[0])
-                yield path, one.row.view(array, one.own_shape, self.form, one.layer)
+    def _read(self, one):
+        """Read one weight of ours."""
+        array = self.arrays.read(one.names[0])
+        return one.row.view(array, one.own_shape, self.form, one.layer)
 
     def _head_names(self, head, shapes):
         """For each row of the head's table the name of its array; or why it has not this head."""
@@ -195,11 +213,12 @@ class ReleasedCheckpoint:
         return any(pattern and _fits(pattern, name) for pattern in (*patterns, *self.system.spare))
 
 
-def open_checkpoint(directory):
+def open_checkpoint(directory, config=None):
     """Open somebody else's checkpoint; only its configuration is read.
 
     Args:
         directory: the directory.
+        config: dict or None. The contents of its `config.json`, if they were read already.
 
     Returns:
         `ReleasedCheckpoint` or `KerasHubCheckpoint`, or None if the directory holds no
@@ -209,7 +228,8 @@ def open_checkpoint(directory):
         ValueError: if the configuration is damaged, or of an unknown system.
     """
     if files.has_entry(directory, CONFIG):
-        config = files.read_json(files.file_inside(directory, CONFIG))
+        if config is None:
+            config = files.read_json(files.file_inside(directory, CONFIG))
         if config.keys() >= BERT_KEYS:
             config = {"model_type": BERT.model_type, **config}
         if "model_type" in config and "registered_name" not in config:

@@ -226,19 +226,20 @@ class Preprocessor(keras_hub.models.Preprocessor):
 
         Args:
             preset: str. A directory that `save_to_preset` of a task wrote, or any other preset
-                with a tokenizer, such as "xlnet_base_en_cased".
+                with a tokenizer, such as "xlnet_base_en_cased"; or an `OpenedPreset`.
             kwargs: constructor arguments that replace the saved ones.
 
         Raises:
             FileNotFoundError: if the preset has no preprocessor.
             ValueError: if its files are not what they should be.
         """
+        preset = presets.open_preset(preset)
         tokenizer = Tokenizer.from_preset(preset)
-        preset = presets.find_preset(preset)
-        if presets.open_checkpoint(preset) is not None:
+        if preset.checkpoint is not None:
             return cls(tokenizer, **kwargs)
-        saved = files.read_json(files.file_inside(preset, PREPROCESSOR_FILE))
-        files.check_config(saved)
+        saved = preset.read_json(PREPROCESSOR_FILE)
+        with files.naming(f"{preset}/{PREPROCESSOR_FILE}"):
+            files.check_config(saved)
         settings = {name: value for name, value in saved.items() if name != "class"}
         if saved.get("class") != cls.__name__:
             shared = ("sequence_length", "language", "pre_split")

@@ -5,10 +5,12 @@ from keras_plm.checkpoints.released_checkpoint import ReleasedCheckpoint, open_c
 from keras_plm.families import TRANSFORMER_SIZES, num_parameters
 from keras_plm.presets.catalogue import Preset, list_presets
 from keras_plm.presets.location import cache_directory, find_preset
+from keras_plm.presets.opened_preset import OpenedPreset, open_preset
 
 __all__ = [
-    "ReleasedCheckpoint",
+    "OpenedPreset",
     "Preset",
+    "ReleasedCheckpoint",
     "TRANSFORMER_SIZES",
     "cache_directory",
     "export_huggingface",
@@ -17,6 +19,7 @@ __all__ = [
     "list_presets",
     "num_parameters",
     "open_checkpoint",
+    "open_preset",
 ]
 
 

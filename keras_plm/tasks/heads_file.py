@@ -1,5 +1,7 @@
 """The weights of heads, by name: in one safetensors file, or in somebody else's checkpoint."""
 
+import re
+
 import keras
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -29,7 +31,7 @@ def write_heads(path, heads, backbone):
     arrays = {}
     for head in heads.values():
         check_saveable(head)
-        arrays.update({key: _to_numpy(v) for key, v in _own_variables(head, backbone)})
+        arrays.update({key: _to_numpy(v) for key, v in own_variables(head, backbone)})
         for _, layer in inner_layers(head):
             if getattr(layer, "lora_enabled", False):
                 _merge_lora(arrays, layer)
@@ -51,13 +53,14 @@ def _merge_lora(arrays, layer):
         arrays[keys[kernel]] += scale * np.matmul(first, second)
 
 
-def read_heads(path, heads, backbone):
+def read_heads(path, heads, backbone, weights=None):
     """Read the weights of the heads that the file has in the right shapes and kinds.
 
     Args:
         path: str. The file.
         heads: dict of str to built layer.
         backbone: the backbone of the heads.
+        weights: `DeferredWeights` that the values are given to; None: the heads get them now.
 
     Returns:
         dict of the heads that the file has not, or has with other weights, to a str: why; they
@@ -72,7 +75,7 @@ def read_heads(path, heads, backbone):
         with safe_open(path, framework="numpy") as file:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
             for name, head in heads.items():
-                own = _own_variables(head, backbone)
+                own = own_variables(head, backbone)
                 new |= {name: why for why in _differences(head.name, own, shapes)[:1]}
                 if name in new:
                     continue
@@ -87,9 +90,36 @@ def read_heads(path, heads, backbone):
                     values.append((variable, value))
     except (ValueError, TypeError, OSError, SafetensorError) as error:
         raise ValueError(f"{path} is not a usable file of heads: {error}") from error
-    for variable, value in values:
-        variable.assign(value)
+    _hand_over(values, weights)
     return new
+
+
+def _hand_over(values, weights):
+    """Give values to variables, now or when the weights are filled."""
+    for variable, value in values:
+        if weights is None:
+            variable.assign(value)
+        else:
+            weights.give(variable, lambda value=value: value)
+
+
+def head_shapes(path):
+    """Read the shapes of the arrays in a file of heads, and nothing else of it.
+
+    Args:
+        path: str. The file.
+
+    Returns:
+        dict of str to tuple.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
+    except (ValueError, TypeError, OSError, SafetensorError) as error:
+        raise ValueError(f"{path} is not a usable file of heads: {error}") from error
 
 
 def _differences(head, own, shapes):
@@ -109,13 +139,14 @@ def _differences(head, own, shapes):
     ] + [f"the preset has {key!r}, this head has not" for key in more]
 
 
-def read_checkpoint_heads(checkpoint, heads, backbone):
+def read_checkpoint_heads(checkpoint, heads, backbone, weights=None):
     """Read the weights of the heads that a checkpoint of others has in the right shapes.
 
     Args:
         checkpoint: `keras_plm.presets.ReleasedCheckpoint`.
         heads: dict of str to built layer.
         backbone: the backbone of the heads.
+        weights: `DeferredWeights` that the values are given to; None: the heads get them now.
 
     Returns:
         dict of the heads that the checkpoint has not to a str: why; they are unchanged.
@@ -126,7 +157,7 @@ def read_checkpoint_heads(checkpoint, heads, backbone):
     variables = {
         name: {
             key.split(f"{head.name}/", 1)[-1]: variable
-            for key, variable in _own_variables(head, backbone)
+            for key, variable in own_variables(head, backbone)
         }
         for name, head in heads.items()
     }
@@ -135,13 +166,51 @@ def read_checkpoint_heads(checkpoint, heads, backbone):
         for name, own in variables.items()
     }
     values, new = checkpoint.head_weights(shapes)
-    for name, arrays in values.items():
-        for path, array in arrays.items():
-            variables[name][path].assign(array)
+    pairs = [
+        (variables[name][path], array)
+        for name, arrays in values.items()
+        for path, array in arrays.items()
+    ]
+    _hand_over(pairs, weights)
     return new
 
 
-def _own_variables(head, backbone):
-    """Key and variable of each weight that the head does not share with the backbone."""
+def own_variables(head, backbone):
+    """Key and variable of each weight that the head does not share with the backbone.
+
+    Args:
+        head: built layer.
+        backbone: the backbone of the head.
+
+    Returns:
+        list of pairs of str and Keras variable.
+    """
     shared = {id(variable) for variable in backbone.weights}
-    return [(v.path, v) for v in head.weights if id(v) not in shared]
+    names = _names_by_attribute(head)
+    return [(_renamed(v.path, names), v) for v in head.weights if id(v) not in shared]
+
+
+def _names_by_attribute(head):
+    """For layers that Keras named by counting ("dense_1"): their paths by the head's attributes."""
+    names = {}
+    for parent in (head, *head._flatten_layers(include_self=False)):
+        for attribute, value in vars(parent).items():
+            if isinstance(value, keras.layers.Layer) and _is_counted(value):
+                path = f"{_renamed(parent.path, names)}/{attribute.lstrip('_')}"
+                names[value.path] = path
+    return names
+
+
+def _is_counted(layer):
+    """Whether the name of a layer is that of its class, and maybe a number."""
+    own = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
+    return re.fullmatch(rf"{own}(_\d+)?", layer.name) is not None
+
+
+def _renamed(path, names):
+    """A path whose longest beginning among the names is replaced."""
+    for length in range(path.count("/"), -1, -1):
+        begin = "/".join(path.split("/")[: length + 1])
+        if begin in names:
+            return names[begin] + path[len(begin) :]
+    return path

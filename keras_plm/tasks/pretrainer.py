@@ -191,7 +191,10 @@ class Pretrainer(Task):
 
     @classmethod
     def read_settings(cls, settings):
-        return {"objective": Objective.from_config(settings["objective"])}
+        settings = super().read_settings(settings)
+        if "objective" not in settings:  # handed over
+            return settings
+        return {**settings, "objective": Objective.from_config(settings["objective"])}
 
 
 def _input(name):

@@ -411,15 +411,18 @@ class Task(keras_hub.models.Task):
             self.write_preset(directory)
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, **kwargs):
+    def from_preset(cls, preset, load_weights=True, custom_objects=None, **kwargs):
         """Load a task from the preset of this or of any other task, or of a backbone.
 
         Heads are taken by name where the preset has them in this task's shape; a head that it
         has not starts new, which is said once, in the log "keras_plm".
 
         Args:
-            preset: str. A directory that `save_to_preset` wrote.
+            preset: str or `OpenedPreset`. What `keras_plm.presets.open_preset` takes, such as a
+                directory that `save_to_preset` wrote.
             load_weights: bool. False leaves all weights random.
+            custom_objects: dict of str to class or function, or None: those of your own that the
+                preset names, such as an objective, and that are not registered with Keras.
             kwargs: arguments of this task, such as `num_classes`, and of its preprocessor, such
                 as `sequence_length`; any other replaces a saved argument of the backbone. A
                 `dropout` is the task's own: the backbone's is changed by
@@ -429,7 +432,8 @@ class Task(keras_hub.models.Task):
             FileNotFoundError: if there is no such preset.
             ValueError: if a file is not what it should be, or an argument is unknown.
         """
-        return task_preset.read_task(cls, preset, load_weights, **kwargs)
+        with keras.saving.custom_object_scope(custom_objects or {}):
+            return task_preset.read_task(cls, preset, load_weights, **kwargs)
 
     # === Training ===
 

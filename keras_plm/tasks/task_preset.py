@@ -2,17 +2,37 @@
 
 import inspect
 import logging
+import math
 import os
 
 from keras_plm import files, presets
-from keras_plm.backbones import Backbone
+from keras_plm.backbones.backbone import known_backbones
+from keras_plm.backbones.deferred_weights import DeferredWeights
+from keras_plm.backbones.preset_directory import build_backbone
 from keras_plm.files import write_json
 from keras_plm.preprocessing.preprocessor import PREPROCESSOR_FILE, preprocessor_arguments
-from keras_plm.tasks.heads_file import read_checkpoint_heads, read_heads, write_heads
+from keras_plm.tasks.heads_file import (
+    head_shapes,
+    own_variables,
+    read_checkpoint_heads,
+    read_heads,
+    write_heads,
+)
 from keras_plm.tasks.quantized_layers import quantize_layers, quantized_layers
 
 TASK_FILE = "task.json"
 HEADS_FILE = "heads.safetensors"
+# Arguments that change no shape of a head's weights.
+UNSHAPED = {
+    "attention_dropout",
+    "class_names",
+    "dropout",
+    "dtype",
+    "multi_label",
+    "name",
+    "preprocessor",
+    "trainable",
+}
 
 logger = logging.getLogger("keras_plm")
 
@@ -43,7 +63,7 @@ def read_task(cls, preset, load_weights=True, **kwargs):
 
     Args:
         cls: class of the task.
-        preset: str. What `keras_plm.presets.find_preset` takes.
+        preset: str or `OpenedPreset`. What `keras_plm.presets.open_preset` takes.
         load_weights: bool. False leaves all weights random.
         kwargs: see `Task.from_preset`.
 
@@ -58,10 +78,11 @@ def read_task(cls, preset, load_weights=True, **kwargs):
     arguments = {name: kwargs.pop(name) for name in list(kwargs) if name in own}
     to_preprocess = preprocessor_arguments(cls.preprocessor_class)
     settings = {name: kwargs.pop(name) for name in list(kwargs) if name in to_preprocess}
-    preset = presets.find_preset(preset)
-    checkpoint = presets.open_checkpoint(preset)
-    backbone = Backbone.from_preset(preset, load_weights, **kwargs)
-    if "preprocessor" not in arguments and _has_preprocessor(preset, checkpoint):
+    preset = presets.open_preset(preset)
+    checkpoint, weights = preset.checkpoint, DeferredWeights()
+    classes = known_backbones()
+    backbone, finish = build_backbone(preset, classes, weights, load_weights, **kwargs)
+    if "preprocessor" not in arguments and _has_preprocessor(preset):
         arguments["preprocessor"] = cls.preprocessor_class.from_preset(preset, **settings)
     elif settings:
         raise ValueError(
@@ -71,8 +92,9 @@ def read_task(cls, preset, load_weights=True, **kwargs):
     saved = {}
     if checkpoint is not None and load_weights:
         saved = checkpoint.settings()
-    elif checkpoint is None and files.has_entry(preset, TASK_FILE):
-        saved = _read_settings(cls, preset)
+    elif checkpoint is None and preset.has(TASK_FILE):
+        saved = _read_settings(cls, preset, given=arguments)
+    changed = {*arguments, *kwargs}
     if arguments.get("num_classes", saved.get("num_classes")) != saved.get("num_classes"):
         saved.pop("class_names", None)  # they name other classes
     arguments = {**{name: saved[name] for name in saved if name in own}, **arguments}
@@ -86,22 +108,70 @@ def read_task(cls, preset, load_weights=True, **kwargs):
             f"The preset {preset} does not say {missing}. Give them: "
             f"`{cls.__name__}.from_preset(preset, {missing[0]}=...)`."
         )
-    task = cls(backbone, **arguments)
-    if checkpoint is None and load_weights and files.has_entry(preset, TASK_FILE):
-        _quantize_heads(task, preset)
-    new = {}
-    if load_weights and checkpoint is not None:
-        new = read_checkpoint_heads(checkpoint, task.heads, backbone)
-    elif load_weights and files.has_entry(preset, HEADS_FILE):
-        new = read_heads(files.file_inside(preset, HEADS_FILE), task.heads, backbone)
-    elif load_weights:
-        new = {name: "the preset has no heads" for name in task.heads}
+    task = _built(cls, backbone, arguments, weights)
+    if not load_weights:
+        new = {}
+    elif checkpoint is not None:
+        new = read_checkpoint_heads(checkpoint, task.heads, backbone, weights)
+    else:
+        new = _own_heads(task, preset, weights, changed)
+    weights.fill()
+    finish()
+    if not task.compiled:
+        task.compile()
     if new:
         reasons = "; ".join(f"{name}: {why}" for name, why in sorted(new.items()))
         message = "%s: heads that the preset has not start new: %s (%s)"
         logger.warning(message, cls.__name__, sorted(new), reasons)
     _say_other_activation(task, saved, arguments)
     return task
+
+
+def _built(cls, backbone, arguments, weights):
+    """A task that waits for its weights and is not compiled, unless it is of a user's class."""
+    if not cls.__module__.startswith("keras_plm."):  # its constructor may need values
+        weights.fill()
+        return cls(backbone, **arguments)
+    with weights.building():
+        return cls(backbone, compile=False, **arguments)
+
+
+def _own_heads(task, preset, weights, changed):
+    """Read the heads of a preset of ours; return those that it has not, with the reasons."""
+    saved = preset.read_json(TASK_FILE) if preset.has(TASK_FILE) else {}
+    made = _saved_heads(saved, preset)
+    path = preset.file(HEADS_FILE) if preset.has(HEADS_FILE) else None
+    if saved.get("class") == type(task).__name__:
+        _check_heads(task, saved, preset, changed, {} if path is None else head_shapes(path))
+    if saved.get("quantized_layers"):
+        weights.fill()
+        _quantize_heads(task, preset, made, saved["quantized_layers"])
+    if path is None:
+        return {name: "the preset has no heads" for name in task.heads}
+    return read_heads(path, task.heads, task.backbone, weights)
+
+
+def _check_heads(task, saved, preset, changed, shapes):
+    """Refuse settings of other heads than the file's arrays of these shapes, if nobody asked."""
+    wrong = []
+    if "num_classes" not in changed:
+        number = getattr(task, "num_classes", None)
+        if number is not None and number not in {shape[-1] for shape in shapes.values() if shape}:
+            wrong = [f"no array is of num_classes={number}"]
+    if not changed - UNSHAPED:
+        quantized = saved.get("quantized_layers")
+        quantized = quantized if isinstance(quantized, dict) else {}
+        for name, head in task.heads.items():
+            for key, variable in own_variables(head, task.backbone):
+                found, needed = shapes.get(key), tuple(variable.shape)
+                packed = name in quantized and key.endswith("/kernel") and found  # two in a byte
+                if found != needed and not (packed and math.prod(needed) <= 2 * math.prod(found)):
+                    wrong.append(f"{key!r} of the shape {needed}, in the file {found}")
+    if wrong:
+        raise ValueError(
+            f"{preset}/{TASK_FILE} describes other heads than {HEADS_FILE} holds: "
+            f"{'; '.join(wrong[:5])}."
+        )
 
 
 def _say_other_activation(task, saved, arguments):
@@ -127,26 +197,27 @@ def constructor_arguments(cls):
     return {n: p for n, p in parameters.items() if n not in ("self", "backbone", "kwargs")}
 
 
-def _has_preprocessor(preset, checkpoint):
+def _has_preprocessor(preset):
     """Whether a preset says how texts become features."""
-    if checkpoint is None:
-        return files.has_entry(preset, PREPROCESSOR_FILE)
-    return checkpoint.tokenizer() is not None
+    if preset.checkpoint is None:
+        return preset.has(PREPROCESSOR_FILE)
+    return preset.tokenizer_files is not None
 
 
-def _read_settings(cls, preset):
-    """The saved constructor arguments, if the preset is one of this class."""
-    saved = files.read_json(files.file_inside(preset, TASK_FILE))
+def _read_settings(cls, preset, given=()):
+    """The saved constructor arguments but those given, if the preset is one of this class."""
+    saved = preset.read_json(TASK_FILE)
     settings = saved.get("settings")
     names = settings.pop("class_names", None) if isinstance(settings, dict) else None
-    files.check_config(saved)
+    with files.naming(f"{preset}/{TASK_FILE}"):
+        files.check_config(saved)
     if saved.get("class") != cls.__name__:
         return cls.settings_of_heads(_saved_heads(saved, preset))
     if not isinstance(settings, dict):
         raise ValueError(f"{preset}/{TASK_FILE} has no `settings` object.")
     if names is not None:  # names of classes may be anything, such as "." or "I/O"
         settings["class_names"] = names
-    return cls.read_settings(settings)
+    return cls.read_settings({name: one for name, one in settings.items() if name not in given})
 
 
 def _saved_heads(saved, preset):
@@ -157,13 +228,11 @@ def _saved_heads(saved, preset):
     return heads
 
 
-def _quantize_heads(task, preset):
+def _quantize_heads(task, preset, made, quantized):
     """Quantize the heads of a new task as those of its preset are; values come afterwards.
 
     A head made otherwise, such as for another number of classes, starts new and is to be trained.
     """
-    saved = files.read_json(files.file_inside(preset, TASK_FILE))
-    made = _saved_heads(saved, preset)
     heads = {
         name: head
         for name, head in task.heads.items()
@@ -171,7 +240,7 @@ def _quantize_heads(task, preset):
         == {**_defaults(head), **made.get(name, {}), "dropout": None}
     }
     try:
-        quantize_layers(heads, saved.get("quantized_layers", {}))
+        quantize_layers(heads, quantized)
     except ValueError as error:
         raise ValueError(f"{preset}/{TASK_FILE}: {error}") from error
 

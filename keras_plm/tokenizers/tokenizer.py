@@ -283,7 +283,7 @@ class Tokenizer(abc.ABC):
 
         Args:
             preset: str. A directory of this package, of Hugging Face or of an original checkpoint;
-                a name of `keras_plm.presets.list_presets`; or a handle.
+                a name of `keras_plm.presets.list_presets`; or a handle. Or an `OpenedPreset`.
 
         Returns:
             A tokenizer of this class; of any class if this is `Tokenizer`.

@@ -58,7 +58,7 @@ def read_preset_tokenizer(preset):
     """Read the tokenizer of somebody else's checkpoint.
 
     Args:
-        preset: str. What `keras_plm.presets.find_preset` takes.
+        preset: str or `OpenedPreset`. What `keras_plm.presets.open_preset` takes.
 
     Returns:
         The name of the tokenizer's class, and a dict of its constructor's arguments; or None, and
@@ -68,14 +68,12 @@ def read_preset_tokenizer(preset):
         FileNotFoundError: if there is no such preset, or it has no tokenizer.
         ValueError: if a file is damaged.
     """
-    directory = presets.find_preset(preset)
-    checkpoint = presets.open_checkpoint(directory)
-    if checkpoint is None:
-        return None, directory
-    found = checkpoint.tokenizer()
-    if found is None:
-        raise FileNotFoundError(f"{directory} has no files of a tokenizer.")
-    return arguments_of_files(found)
+    opened = presets.open_preset(preset)
+    if opened.checkpoint is None:
+        return None, opened.directory
+    if opened.tokenizer_files is None:
+        raise FileNotFoundError(f"{opened} has no files of a tokenizer.")
+    return arguments_of_files(opened.tokenizer_files)
 
 
 def arguments_of_files(found):

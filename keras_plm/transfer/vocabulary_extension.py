@@ -34,7 +34,7 @@ def extend_vocabulary(preset, new_tokens, directory, special_tokens=None, layout
     permutation language model.
 
     Args:
-        preset: str. What `keras_plm.presets.find_preset` takes, with a tokenizer.
+        preset: str or `OpenedPreset`. What `keras_plm.presets.open_preset` takes, with a tokenizer.
         new_tokens: list of str, as `keras_plm.tokenizers.added_tokens.extend_tokenizer` takes
             them: "covid", "New York". With `special_tokens` there may be none: [].
         directory: str. Where the new preset is written, whole or not at all. A preset that is
@@ -65,7 +65,7 @@ def extend_vocabulary(preset, new_tokens, directory, special_tokens=None, layout
     Source: of the special tokens GPT-1 (Radford et al. 2018), sections 3.3 and 4.1; the released
     `train.py` (normal, standard deviation 0.02).
     """
-    source = presets.find_preset(preset)
+    source = presets.open_preset(preset)
     if os.path.realpath(directory) == os.path.realpath(source):
         raise ValueError(f"`directory` must be another than the preset's. Received: {directory!r}.")
     if layout is not None and not special_tokens:
@@ -88,12 +88,12 @@ def extend_vocabulary(preset, new_tokens, directory, special_tokens=None, layout
             "The vocabulary of a quantized model cannot grow: extend it before it is quantized. "
             f"Received: {preset!r}."
         )
-    checkpoint = presets.open_checkpoint(source)
+    checkpoint = source.checkpoint
     with files.atomic_directory(directory, CONFIG_FILE) as partial:
         if checkpoint is None:
             for name in (PREPROCESSOR_FILE, TASK_FILE, HEADS_FILE):
-                if files.has_entry(source, name):
-                    shutil.copyfile(files.file_inside(source, name), os.path.join(partial, name))
+                if source.has(name):
+                    shutil.copyfile(source.file(name), os.path.join(partial, name))
         else:
             _write_others(checkpoint, backbone, tokenizer, partial)
         _larger(backbone, old_ids, fresh).write_preset(partial)

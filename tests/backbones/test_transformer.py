@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_plm import families
 from keras_plm.backbones import Backbone, TransformerBackbone
 
 LENGTH, WIDTH = 6, 8
@@ -15,20 +16,14 @@ IDS = np.random.default_rng(0).permutation(29)[:LENGTH].astype("int32") + 1
 
 # One row per column of systems: what differs between them.
 SYSTEMS = {
-    "bert": dict(pooler=True),
-    "roberta": dict(positions_from_padding=True, num_segments=1, layer_norm_epsilon=1e-5),
+    "bert": families.BERT["flags"],
+    "roberta": families.ROBERTA["flags"],
     "ernie": dict(activation="relu", num_segments=4, num_tasks=3, pooler=True),
-    "xlm": dict(num_segments=0, num_languages=3),
-    "mpnet": dict(positions_from_padding=True, num_segments=0, relative_position_buckets=8),
-    "gpt1": dict(embedding_norm=False, num_segments=0, causal=True, activation="gelu_tanh"),
-    "gpt2": dict(
-        normalize_first=True,
-        embedding_norm=False,
-        num_segments=0,
-        causal=True,
-        scaled_residuals=True,
-    ),
-    "gpt3": dict(normalize_first=True, causal=True, num_segments=0, window=[None, 3], head_dim=6),
+    "xlm": {**families.XLM["flags"], "num_languages": 3},
+    "mpnet": {**families.MPNET["flags"], "relative_position_buckets": 8},
+    "gpt1": families.GPT1["flags"],
+    "gpt2": {**families.GPT2["flags"], "scaled_residuals": True},
+    "gpt3": {**families.GPT3["flags"], "window": [None, 3], "head_dim": 6},
 }
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

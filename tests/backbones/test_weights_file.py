@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_plm.backbones import weights_file
+from keras_plm.backbones.deferred_weights import DeferredWeights
 
 
 def test_check_weights_file_reports_everything_at_once(tmp_path):
@@ -120,11 +121,15 @@ def test_truncated_weights_files_are_refused(tmp_path):
         weights_file.describe_weights_file(path)
 
 
-def test_assign_weights():
-    layer = keras.layers.Dense(2, name="dense")
-    layer.build((None, 3))
-    weights_file.assign_weights(layer, iter([("dense/bias", np.array([1.0, 2.0]))]))
-    assert keras.ops.convert_to_numpy(layer.bias).tolist() == [1.0, 2.0]
+def test_give_weights():
+    layer, weights, read = keras.layers.Dense(2, name="dense"), DeferredWeights(), []
+    with weights.building():
+        layer.build((None, 3))
+    places = {"dense/bias": ((2,), lambda: read.append(1) or np.array([1.0, 2.0]))}
+    weights_file.give_weights(layer, places, weights)
     for path, shape in (("dense/bias", (3,)), ("dense/scale", (2,))):
         with pytest.raises(ValueError, match=f"'{path}' of shape .* has no place in a Dense"):
-            weights_file.assign_weights(layer, [(path, np.zeros(shape))])
+            weights_file.give_weights(layer, {path: (shape, None)}, weights)
+    assert not read
+    weights.fill()
+    assert keras.ops.convert_to_numpy(layer.bias).tolist() == [1.0, 2.0]

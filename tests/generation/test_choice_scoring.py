@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from keras_plm import families
 from keras_plm.generation import choice_scoring
 from keras_plm.tasks import CausalLM, TextPreprocessor
 
-GPT = {"num_segments": 0, "embedding_norm": False, "normalize_first": True, "causal": True}
+GPT = families.GPT2["flags"]
 PROMPTS = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10]]
 CHOICES = [[[1], [2, 3, 4]], [[5, 6], [7, 8]], [[9, 1], [2]]]
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from keras_plm import families
 from keras_plm.objectives import (
     ALL_MASK,
     Corruption,
@@ -150,7 +151,7 @@ def test_what_a_prediction_depends_on_by_gradient(reach):
     """Context, all copies (which context rows have read), targets before it; never itself."""
     objective = MaskedPermutationModeling(masking(0.5))
     x, _, _ = objective(make_batch(), np.random.default_rng(3))
-    mpnet = dict(num_segments=0, positions_from_padding=True, relative_position_buckets=8)
+    mpnet = {**families.MPNET["flags"], "relative_position_buckets": 8}
     content, query = reach(x, **mpnet)
     order, targets = x["order"][0], x["target_positions"][0]
     for slot in range(3):

@@ -89,7 +89,7 @@ def registered():
         def draws(self, sequence_length):
             return 0
 
-        def _select(self, batch, uniform, most):
+        def _select(self, batch, maskable, uniform, most):
             return batch["word_starts"] * 1
 
     @keras.saving.register_keras_serializable(package="me")
@@ -122,7 +122,7 @@ def test_what_a_user_hands_over_is_found():
         def draws(self, sequence_length):
             return 0
 
-        def _select(self, batch, uniform, most):
+        def _select(self, batch, maskable, uniform, most):
             return batch["word_starts"] * 1
 
     config = HandedOver(0.1).get_config()

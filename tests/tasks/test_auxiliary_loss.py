@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_plm import families
 from keras_plm.backbones import XLNetBackbone
 from keras_plm.heads import AuxiliaryLMLoss
 from keras_plm.tasks import (
@@ -14,7 +15,7 @@ from keras_plm.tasks import (
     TextRegressor,
 )
 
-GPT = {"num_segments": 0, "embedding_norm": False, "causal": True}
+GPT = families.GPT1["flags"]
 TEXTS = ["the dog was red", "a fish", "I went to the boat of the red fish", "he"]
 CHOICES = [["a dog", "two"], ["yes", "no"], ["the boat", "it was not"], ["a", "b"]]
 TASKS = {

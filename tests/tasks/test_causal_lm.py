@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_plm import presets
+from keras_plm import families, presets
 from keras_plm.backbones import XLNetBackbone
 from keras_plm.checkpoints.released_checkpoint import SYSTEMS
 from keras_plm.objectives import CausalModeling
 from keras_plm.tasks import BeamSearch, CausalLM, Pretrainer, TextPreprocessor
 
 PROMPTS = ["the dog was", "I went to the boat and"]
-GPT = {"num_segments": 0, "embedding_norm": False, "normalize_first": True, "causal": True}
+GPT = families.GPT2["flags"]
 
 
 @pytest.fixture(scope="module")

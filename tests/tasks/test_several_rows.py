@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_plm import families
 from keras_plm.tasks import (
     ChoicePreprocessor,
     MultipleChoice,
@@ -14,7 +15,7 @@ from keras_plm.tasks import (
 )
 from keras_plm.tasks.task_graph import checked_rows, in_both_orders, sum_of_several
 
-GPT = {"num_segments": 0, "embedding_norm": False, "causal": True}
+GPT = families.GPT1["flags"]
 FIRST = ["the dog was red", "a fish", "I went to the boat of the red fish"]
 SECOND = ["a house", "the fish was two", "no"]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_plm import families
 from keras_plm.data import SubwordTokenizer
 from keras_plm.tasks import (
     ChoicePreprocessor,
@@ -42,8 +43,7 @@ def kinds(tokenizer, wordpiece, byte_level, make_backbone, make_transformer):
     """For each kind of backbone the backbone and its tokenizer."""
     special = {"eos": "</s>"}
     plain = SubwordTokenizer(byte_level.model, special, layout="gpt")
-    counted = {"positions_from_padding": True, "num_segments": 1}
-    causal = {"causal": True, "num_segments": 0, "normalize_first": True, "embedding_norm": False}
+    counted, causal = families.ROBERTA["flags"], families.GPT2["flags"]
     return {
         "xlnet": (make_backbone(num_layers=1), tokenizer),
         "pooler": (make_transformer(300, pooler=True, num_tasks=2), wordpiece),

@@ -158,7 +158,7 @@ def test_grain_dataset_of_strings(classifier):
     np.testing.assert_allclose(
         classifier.predict(strings(), verbose=0),
         classifier.predict(TEXTS, batch_size=BATCH, verbose=0),
-        atol=1e-6,
+        atol=5e-6,  # batches of other lengths are rounded otherwise
     )
 
 

@@ -14,19 +14,24 @@ ROWS_AT_ONCE = 256  # enough that numpy's calls do not count, few enough for the
 
 @dataclass(frozen=True)
 class Selection(Settings, ABC):
-    """Base of all selections: a frozen dataclass of settings with a `rate`, called on ready rows.
+    """Base of all selections: a frozen dataclass of settings, called on ready rows.
+
+    One of your own says how many random numbers a row takes (`draws`), which tokens are selected
+    (`_select`) and, unless it has a `rate`, how many at most (`predictions`).
 
     Functional tokens (CLS, SEP, ...) and padding are never selected, and a unit never reaches
     over one. A row without any other token selects nothing. Row b depends on row b of the batch
     and of the random numbers only, so a shard of a batch is exactly a slice of the whole batch.
 
     Raises:
-        ValueError: the rate is not in (0, 1].
+        ValueError: there is a rate, and it is not in (0, 1].
     """
 
     kind: ClassVar[str] = "selection"
 
     def __post_init__(self):
+        if not hasattr(self, "rate"):
+            return
         if isinstance(self.rate, bool) or not isinstance(self.rate, (int, float)):
             raise ValueError(f"rate must be a number in (0, 1]. Received: rate={self.rate!r}")
         if not 0 < self.rate <= 1:
@@ -46,7 +51,8 @@ class Selection(Settings, ABC):
 
     def predictions(self, length):
         """How many slots P a row of `length` tokens needs for all that is selected."""
-        return max(1, min(length, ceil(round(self.rate * length, 6))))
+        rate = getattr(self, "rate", 1)
+        return max(1, min(length, ceil(round(rate * length, 6))))
 
     def __call__(self, batch, uniform, most):
         """Selects tokens of each row.
