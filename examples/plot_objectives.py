@@ -21,8 +21,10 @@ from keras_plm.objectives import (
     Corruption,
     MaskedModeling,
     NgramSelection,
+    ObjectiveSum,
     PermutationModeling,
     RandomSelection,
+    SpanBoundary,
     SpanSelection,
 )
 
@@ -99,8 +101,8 @@ OBJECTIVES = {
     "BERT: tokens": masked(RandomSelection("token", rate)),
     "BERT-wwm: whole words": masked(RandomSelection("word", rate)),
     "RoBERTa: tokens, anew in every pass": masked(RandomSelection("token", rate, "rounded")),
-    "SpanBERT: spans and what is beside them": masked(
-        SpanSelection(rate=rate), Corruption(per="span"), span_boundary=20
+    "SpanBERT: spans and what is beside them": ObjectiveSum(
+        (masked(SpanSelection(rate=rate), Corruption(per="span")), SpanBoundary(20))
     ),
     "ERNIE 1.0: phrases, names and words": masked(RandomSelection("span", rate, "bernoulli")),
     "ALBERT: n-grams": masked(NgramSelection(rate=rate)),
@@ -119,7 +121,7 @@ def look(objective, seed):
     """What an objective makes of the row: a dict of plain arrays and lists."""
     permutes = isinstance(objective, PermutationModeling)
     batch = XLNET_ROW if permutes else BERT_ROW
-    x, y, weight = objective(batch, np.random.default_rng(seed))
+    (x, y, weight), hidden = objective.hide(batch, np.random.default_rng(seed))
     used = weight["tokens"][0] > 0
     targets = x["target_positions"][:, used]  # (1, P)
     order = x.get("order", np.zeros_like(x["token_ids"]))  # none: all see all
@@ -137,11 +139,9 @@ def look(objective, seed):
     }
     if permutes:
         return found | {"marks": order[0], "mark": "order"}
-    # The same random numbers once more: which targets were selected together?
-    uniform = np.random.default_rng(seed).random((1, objective.draws_per_row))
-    uniform = uniform[:, : objective.select.draws(length)]
-    units = objective.select(batch, uniform, objective.num_predict)[0]
-    if objective.span_boundary:
+    units = np.zeros(length, "int32")  # which targets were selected together
+    units[targets[0]] = hidden.units[0][used]
+    if "span_boundary" in weight:
         features = ("left_positions", "right_positions", "span_offsets")
         pairs = zip(*(x[name][0][used] for name in features), weight["span_boundary"][0][used])
         found["boundaries"] = [one[:3] if one[3] else None for one in pairs]

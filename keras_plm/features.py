@@ -1,9 +1,9 @@
 """The contract between data and model: every feature, its dtype, its shape and its meaning.
 
 Letters, used in every shape comment, docstring and einsum of the package: B batch, T query
-positions, S key positions (S = M + T), M memory, P predictions per example, R rows that read
-(T content rows or P query rows), C columns of a relative position table, D model width, H heads,
-K head width, F feed-forward width, V vocabulary, L layers.
+positions, N positions of a source text, S key positions (S = M + T), M memory, P predictions per
+example, R rows that read (T content rows or P query rows), C columns of a relative position table,
+D model width, H heads, K head width, F feed-forward width, V vocabulary, L layers.
 
 Beside these arrays `encode` takes, and hands on, a nest: `state`, what is carried from batch to
 batch, as `Backbone.state_spec` of the backbone says. It never comes from data code.
@@ -43,6 +43,9 @@ FEATURES = {
     "left_positions": Feature("int32", "BP", "the token before the span of each target; unused 0"),
     "right_positions": Feature("int32", "BP", "the token after the span of each target; unused 0"),
     "span_offsets": Feature("int32", "BP", "the place of each target in its span, from 0"),
+    "source_token_ids": Feature("int32", "BN", "what an encoder reads, ids of the vocabulary"),
+    "source_padding_mask": Feature("bool", "BN", "True = a real token of the source"),
+    "source_visible": Feature("bool", "BN", "False = a decoder does not see it (MASS: masks)"),
     "answer_mask": Feature("bool", "BT", "True = an answer may start or end at this token"),
     "start_positions": Feature("int32", "B", "the token where the answer starts; -1 = not known"),
     "backward": Feature("bool", "B", "read right to left: relative distances change sign"),
@@ -57,6 +60,7 @@ FOR_HEADS = ("left_positions", "right_positions", "span_offsets")
 _BOUNDED = {
     "token_ids": "vocabulary_size",
     "target_token_ids": "vocabulary_size",
+    "source_token_ids": "vocabulary_size",
     **dict.fromkeys(("target_positions", *FOR_HEADS), "sequence_length"),
 }
 

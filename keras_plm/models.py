@@ -38,6 +38,7 @@ from keras_plm.objectives import (
     PrefixModeling,
     RandomSelection,
     SentencePair,
+    SpanBoundary,
     SpanSelection,
 )
 from keras_plm.tasks import Pretrainer, TextPreprocessor
@@ -165,14 +166,14 @@ def spanbert(tokenizer, size="base", sequence_length=None, **overrides):
 
     Source: SpanBERT, arXiv:1907.10529, sections 3 and 4.2.
     """
-    objective = MaskedModeling.for_tokenizer(
+    masked = MaskedModeling.for_tokenizer(
         tokenizer,
         select=SpanSelection(),
         corrupt=Corruption(per="span", random_ids="corpus"),
         sequence_length=_length(size, sequence_length),
         rows="doc_sentences",
-        span_boundary=20,
     )
+    objective = ObjectiveSum((masked, SpanBoundary(20)))
     return _pretrainer(families.SPANBERT, tokenizer, objective, size, overrides, pooler=False)
 
 

@@ -442,8 +442,8 @@ MUTANTS = (
     Mutant(
         "first_token_predicted_behind_padding",
         "objectives/causal_modeling.py",
-        "real[:, 1:] & real[:, :-1]",
-        "real[:, 1:]",
+        "is_real & real[:, : self.num_predict]",
+        "is_real",
         ("objectives/test_causal_modeling.py",),
     ),
     Mutant(
@@ -474,8 +474,8 @@ MUTANTS = (
     Mutant(
         "hidden_tokens_shown_by_another_objective",
         "objectives/objective_sum.py",
-        "return x | hidden, y",
-        "return x, y",
+        "return (x | of_hidden, y",
+        "return (x, y",
         ("objectives/test_objective_sum.py",),
     ),
     Mutant(
@@ -485,19 +485,75 @@ MUTANTS = (
         "(right - left - 1 < longest)",
         ("objectives/test_span_boundary.py",),
     ),
+    Mutant(
+        "plug_ins_asked_before_it_is_hidden",
+        "objectives/objective_sum.py",
+        "not pair[1].hides)",
+        "pair[1].hides)",
+        ("objectives/test_plug_in.py",),
+    ),
+    Mutant(
+        "old_span_boundary_dropped",
+        "objectives/old_configs.py",
+        "if longest == 0 and",
+        "if",
+        ("objectives/test_old_configs.py",),
+    ),
+    Mutant(
+        "sentinel_behind_its_span",
+        "objectives/rewriting.py",
+        "before_each(rows.begins, rows.units > 0)",
+        "before_each(rows.units > 0, rows.begins)",
+        ("objectives/test_rewriting.py",),
+    ),
+    Mutant(
+        "decoder_reads_its_target",
+        "objectives/denoising.py",
+        "np.concatenate([start, tokens[:, :-1]], axis=1)",
+        "np.concatenate([tokens[:, :-1], start], axis=1)",
+        ("objectives/test_denoising.py",),
+    ),
+    Mutant(
+        "hidden_part_a_token_short",
+        "objectives/selection/span_partition.py",
+        "(rows, ends[:, 1::2]), -1)",
+        "(rows, ends[:, 1::2] - 1), -1)",
+        ("objectives/selection/test_span_partition.py",),
+    ),
+    Mutant(
+        "labels_of_special_tokens_asked",
+        "objectives/label_objective.py",
+        '& ~batch["functional"] & (labels >= 0)',
+        "& (labels >= 0)",
+        ("objectives/test_label_objective.py",),
+    ),
     # === data ===
+    Mutant(
+        "special_tokens_have_the_column_of_the_text",
+        "data/corpus/columns.py",
+        "np.copyto(values, column.special, where=special)",
+        "pass",
+        ("data/corpus/test_columns.py", "data/rows/test_row_rendering.py"),
+    ),
+    Mutant(
+        "a_row_of_a_plan_may_be_too_long",
+        "data/rows/planned_rows.py",
+        "or longest > room",
+        "or longest > room + 1",
+        ("data/rows/test_planned_rows.py",),
+    ),
     Mutant(
         "last_full_row_dropped",
         "data/rows/packed_rows.py",
-        "stream.num_tokens - text_length + 1, text_length",
-        "stream.num_tokens - text_length, text_length",
-        ("data/rows/test_packed_rows.py", "data/rows/test_row_builders.py"),
+        "stream.num_tokens - room + 1, room",
+        "stream.num_tokens - room, room",
+        ("data/rows/test_packed_rows.py", "data/rows/test_row_plans.py"),
     ),
     Mutant(
         "rows_shuffled_as_the_documents",
         "data/rows/planned_rows.py",
-        "(self.seed, 1, number)",
-        "(self.seed, 0, number)",
+        "(request.seed, 1, number)",
+        "(request.seed, 0, number)",
         ("data/rows/test_planned_rows.py",),
     ),
     Mutant(
@@ -538,8 +594,8 @@ MUTANTS = (
     Mutant(
         "end_of_a_language_dropped",
         "data/rows/language_rows.py",
-        "-(-(ends - begins) // text_length)",
-        "(ends - begins) // text_length",
+        "-(-(ends - begins) // room)",
+        "(ends - begins) // room",
         ("data/rows/test_language_rows.py",),
     ),
     Mutant(
@@ -565,10 +621,10 @@ MUTANTS = (
     ),
     Mutant(
         "first_word_of_a_text_continues",
-        "data/rows/row_rendering.py",
-        'batch["word_starts"][first] = True',
+        "data/corpus/columns.py",
+        "values[first] = column.first(values[first])",
         "pass",
-        ("data/rows/test_row_rendering.py",),
+        ("data/rows/test_row_rendering.py", "data/corpus/test_columns.py"),
     ),
     Mutant(
         "token_of_the_next_document_drawn",

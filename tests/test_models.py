@@ -12,8 +12,10 @@ from keras_plm.objectives import (
     MaskedPermutationModeling,
     Mixture,
     NgramSelection,
+    ObjectiveSum,
     RandomSelection,
     SentencePair,
+    SpanBoundary,
     SpanSelection,
 )
 from keras_plm.presets import TRANSFORMER_SIZES
@@ -137,8 +139,8 @@ def test_roberta(tokenizers):
 def test_spanbert(wordpiece):
     model = small(models.spanbert, wordpiece)
     corrupt = Corruption(per="span", random_ids="corpus")
-    settings = dict(rows="doc_sentences", span_boundary=20)
-    assert model.objective == masked_by(wordpiece, SpanSelection(), corrupt, **settings)
+    masked = masked_by(wordpiece, SpanSelection(), corrupt, rows="doc_sentences")
+    assert model.objective == ObjectiveSum((masked, SpanBoundary(20)))
     assert set(model.heads) == {"tokens", "span_boundary"}
     assert not model.backbone.pooler
 

@@ -653,6 +653,13 @@ SETTINGS = {
     "NgramSelection": objectives.NgramSelection(2, 0.3, (0.7, 0.3), "token"),
     "RandomSelection": objectives.RandomSelection("word", 0.2, "bernoulli"),
     "SpanSelection": objectives.SpanSelection(0.3, 8, 0.2),
+    "SpanPartition": objectives.SpanPartition(0.2, 2.5),
+    "SentinelInput": objectives.SentinelInput(290, 20),
+    "SentinelTarget": objectives.SentinelTarget(290, 20),
+    "InfilledInput": objectives.InfilledInput(4),
+    "WholeTarget": objectives.WholeTarget(),
+    "CorruptedInput": objectives.CorruptedInput(4, objectives.ALL_MASK, (0, 1)),
+    "SpanTarget": objectives.SpanTarget(),
 }
 OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
     "CausalModeling": (
@@ -714,6 +721,40 @@ OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
         lambda tokenizer: objectives.RandomOrderMasking(masked(tokenizer)),
     ),
     "SentencePair": ("bert", lambda _: objectives.SentencePair(32, "swapped", 0.3)),
+    "Denoising": (
+        "bert",
+        lambda tokenizer: objectives.Denoising(
+            tokenizer.vocabulary_size,
+            SETTINGS["SpanPartition"],
+            SETTINGS["SentinelInput"],
+            SETTINGS["SentinelTarget"],
+            tokenizer.sep_token_id,
+            sequence_length=32,
+            target_length=20,
+            rows="doc_sentences",
+        ),
+    ),
+    "Denoising of spans (MASS)": (
+        "bert",
+        lambda tokenizer: objectives.Denoising(
+            tokenizer.vocabulary_size,
+            SETTINGS["SpanSelection"],
+            SETTINGS["CorruptedInput"],
+            SETTINGS["SpanTarget"],
+            sequence_length=32,
+        ),
+    ),
+    "Denoising of masks (BART)": (
+        "bert",
+        lambda tokenizer: objectives.Denoising(
+            tokenizer.vocabulary_size,
+            SETTINGS["NgramSelection"],
+            SETTINGS["InfilledInput"],
+            SETTINGS["WholeTarget"],
+            start_token_id=tokenizer.sep_token_id,
+            sequence_length=32,
+        ),
+    ),
 }
 
 

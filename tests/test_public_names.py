@@ -53,6 +53,8 @@ CHANGED = {
     # Every task has all arguments of `compile`, which stands once, in `Task`.
     **{f"tasks.{name}": {"compile"} for name in TASKS},
     # New arguments, at the end.
+    "data.Corpus": {"build"},
+    "heads.SentencePairHead": {"__init__"},
     "heads.SummaryHead": {"__init__"},
     "heads.TokenHead": {"__init__"},
     "presets.open_checkpoint": {"signature"},  # config=None

@@ -3,6 +3,7 @@
 from keras_plm.data.corpus.corpus import Corpus
 from keras_plm.data.corpus.dialogue_turns import quoted_turns
 from keras_plm.data.examples import Examples, examples
+from keras_plm.data.rows.planned_rows import RowTable, row_plan
 from keras_plm.data.tokenizer_training import train_tokenizer
 from keras_plm.tokenizers.added_tokens import TRANSFER_TOKENS, add_special_tokens
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
@@ -13,6 +14,7 @@ from keras_plm.tokenizers.tokenizers_json import sentencepiece_from_tokenizers_j
 __all__ = [
     "Corpus",
     "Examples",
+    "RowTable",
     "SentencePieceTokenizer",
     "SubwordTokenizer",
     "TRANSFER_TOKENS",
@@ -20,6 +22,7 @@ __all__ = [
     "add_special_tokens",
     "examples",
     "quoted_turns",
+    "row_plan",
     "sentencepiece_from_tokenizers_json",
     "train_tokenizer",
 ]

@@ -9,7 +9,8 @@ import sys
 import grain
 import numpy as np
 
-from keras_plm.data.rows.row_builders import ROW_BUILDERS
+from keras_plm.data.rows.passes import RowRequest
+from keras_plm.data.rows.row_plans import make_rows
 
 READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=16)
 
@@ -95,11 +96,6 @@ def examples(
     _check_integer("batch_size", batch_size, 1)
     _check_integer("seed", seed, 0)
     _check_integer("start", start, 0)
-    if objective.rows not in ROW_BUILDERS:
-        raise ValueError(
-            f"No row builder is known for this objective; known are {sorted(ROW_BUILDERS)}. "
-            f"Received: objective.rows={objective.rows!r}"
-        )
     able = getattr(objective, "bidirectional", False)
     bidirectional = able if bidirectional is None else bidirectional
     if bidirectional and not able:
@@ -109,9 +105,8 @@ def examples(
             f"bidirectional={bidirectional}, objective={objective}"
         )
     index, count = _check_shard(shard, batch_size)
-    builder = ROW_BUILDERS[objective.rows](
-        corpus, batch_size, seed, training, bidirectional, **objective.row_settings
-    )
+    request = RowRequest(corpus, batch_size, seed, training, bidirectional)
+    builder = make_rows(objective.rows, request, objective.row_settings)
     if not training and start >= builder.steps_per_pass:
         raise ValueError(
             f"Evaluation has {builder.steps_per_pass} batches, and starts before they end. "

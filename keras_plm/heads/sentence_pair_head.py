@@ -12,14 +12,17 @@ class SentencePairHead(Head):
     For BERT's next sentence prediction class 0 is the real next sentence and class 1 a random
     one; for sentence order prediction 0 is in order and 1 swapped.
 
+    Other labels of pairs have as many classes as they have.
+
     Args:
         kernel_initializer: initializer of the kernel.
+        num_classes: int. How many logits.
 
     Call arguments:
         inputs: tensor of shape (B, D), the pooled output.
 
     Returns:
-        Tensor of shape (B, 2), float32.
+        Tensor of shape (B, num_classes), float32.
 
     Example:
     ```python
@@ -34,23 +37,27 @@ class SentencePairHead(Head):
     (`get_next_sentence_output`).
     """
 
-    targets = Targets("B", 2)
-
-    def __init__(self, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(self, kernel_initializer="glorot_uniform", num_classes=2, **kwargs):
         super().__init__(**kwargs)
+        self.num_classes = num_classes
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.logits = keras.layers.Dense(
-            2,
+            num_classes,
             kernel_initializer=self.kernel_initializer.clone(),
             dtype=self.dtype_policy,
             name="logits",
         )
 
+    @property
+    def targets(self):
+        """One class for each example."""
+        return Targets("B", self.num_classes)
+
     def build(self, inputs_shape):
         self.logits.build(inputs_shape)
 
     def call(self, inputs):
-        return keras.ops.cast(self.logits(inputs), "float32")  # (B, 2)
+        return keras.ops.cast(self.logits(inputs), "float32")  # (B, num_classes)
 
     def read(self, encoded, features):
         """The logits of the pairs.
@@ -60,7 +67,7 @@ class SentencePairHead(Head):
             features: dict of the features, not used.
 
         Returns:
-            Tensor of shape (B, 2), float32.
+            Tensor of shape (B, num_classes), float32.
 
         Raises:
             ValueError: if the backbone has no pooler.
@@ -73,8 +80,12 @@ class SentencePairHead(Head):
         return self(encoded["pooled_output"])
 
     def compute_output_spec(self, inputs):
-        return keras.KerasTensor((*inputs.shape[:-1], 2), dtype="float32")
+        return keras.KerasTensor((*inputs.shape[:-1], self.num_classes), dtype="float32")
 
     def get_config(self):
         initializer = keras.initializers.serialize(self.kernel_initializer)
-        return {**super().get_config(), "kernel_initializer": initializer}
+        return {
+            **super().get_config(),
+            "kernel_initializer": initializer,
+            "num_classes": self.num_classes,
+        }

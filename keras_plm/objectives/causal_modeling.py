@@ -29,7 +29,7 @@ from keras_plm.objectives.languages import (
     check_languages,
     language_row_settings,
 )
-from keras_plm.objectives.objective import Objective
+from keras_plm.objectives.objective import Objective, check_rows
 
 
 def document_ends(begins):
@@ -63,8 +63,8 @@ class CausalModeling(Objective):
 
     Args:
         sequence_length: T, tokens per row; P = T - 1 of them are predicted, of "stream" rows P = T.
-        rows: the row builder, of single texts if `documents_apart`; "stream" for a backbone that
-            carries a state, which then goes on through the ends of documents.
+        rows: the row builder or a user's own plan, of single texts if `documents_apart`; "stream"
+            for a backbone that carries a state, which then goes on through the ends of documents.
         documents_apart: whether tokens see none of another document in their row. A recurrent
             backbone, which takes no `order`, needs False.
         output_bias: whether each token of the vocabulary has a bias (XLM), or not (GPT).
@@ -93,10 +93,7 @@ class CausalModeling(Objective):
                 "sequence_length must be an integer >= 2, a token and one that is predicted from "
                 f"it. Received: sequence_length={length!r}"
             )
-        if not isinstance(self.rows, str):
-            raise ValueError(
-                f'rows must name a row builder, such as "packed". Received: rows={self.rows!r}'
-            )
+        check_rows(self.rows)
         for name in ("documents_apart", "output_bias", "languages"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ValueError(f"{name} must be a bool. Received: {name}={value!r}")

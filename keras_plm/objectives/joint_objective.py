@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from keras_plm.objectives.objective import Objective
+from keras_plm.objectives.plug_in import PlugIn
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class JointObjective(Objective):
                 f"{name} takes a tuple of two or more objectives. Received: "
                 f"objectives={objectives!r}"
             )
-        lengths = {one.sequence_length for one in given}
+        lengths = {one.sequence_length for one in given if not isinstance(one, PlugIn)}
         if len(lengths) > 1:
             raise ValueError(
                 f"The objectives of {name} must have the same sequence_length. Received: "
@@ -42,7 +43,37 @@ class JointObjective(Objective):
     @property
     def sequence_length(self):
         """T, tokens per row."""
-        return self.objectives[0].sequence_length
+        return next(one.sequence_length for one in self.objectives if not isinstance(one, PlugIn))
+
+    @property
+    def composes(self):
+        """Whether one of them has `outputs` of its own."""
+        return any(objective.composes for objective in self.objectives)
+
+    def outputs(self, backbone, heads, inputs):
+        """Composes the graph: parts with `outputs` of their own by these, all others by one pass.
+
+        See `Objective.outputs`.
+        """
+        made, read = {}, {"state"}
+        for objective in self.objectives:
+            if objective.composes:
+                own = {name: heads[name] for name in objective.head_names}
+                outputs, encoded = objective.outputs(backbone, own, inputs)
+                made |= outputs
+            else:
+                read |= set(objective.feature_names)
+        rest = {name: head for name, head in heads.items() if name not in made}
+        if rest:
+            features = {name: one for name, one in inputs.items() if name in read}
+            outputs, encoded = super().outputs(backbone, rest, features)
+            made |= outputs
+        return {name: made[name] for name in heads}, encoded
+
+    @property
+    def head_settings(self):
+        """Those of all of them."""
+        return {name: one for part in self.objectives for name, one in part.head_settings.items()}
 
     @property
     def samples_per_row(self):

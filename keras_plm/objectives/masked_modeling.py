@@ -16,8 +16,9 @@ What BERT, whole-word BERT, RoBERTa, SpanBERT, ERNIE 1.0 and ALBERT differ in is
 tokens), `corrupt` (what they become), `rows` (what they stand in) and `static_passes`.
 """
 
+import inspect
 import operator
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
@@ -28,13 +29,15 @@ from keras_plm.objectives.languages import (
     check_languages,
     language_row_settings,
 )
-from keras_plm.objectives.objective import Objective, gather_targets
+from keras_plm.objectives.objective import Objective, check_rows, gather_targets
+from keras_plm.objectives.objective_sum import ObjectiveSum
+from keras_plm.objectives.plug_in import Hidden
 from keras_plm.objectives.selection.random_selection import RandomSelection
 from keras_plm.objectives.selection.selection import Selection
-from keras_plm.objectives.span_boundary import span_boundaries
+from keras_plm.objectives.span_boundary import SpanBoundary
 
+SPAN_BOUNDARY = 9  # the place of `span_boundary` among the arguments of the constructor
 ROWS_AT_ONCE = 256  # enough that numpy's calls do not count, few enough for the caches
-BOUNDARY_FEATURES = ("left_positions", "right_positions", "span_offsets")
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,10 @@ class MaskedModeling(Objective):
         corrupt: `Corruption`, what they become.
         sequence_length: T, tokens per row.
         num_predict: P, the most targets per row; None takes `select.predictions(T)`.
-        rows: the row builder.
+        rows: the row builder, or a plan of a user's own.
         segments: whether `segment_ids` is a feature.
-        span_boundary: tokens of the longest span of the span-boundary objective (SpanBERT: 20);
-            0 for none. It predicts the same targets once more; those of longer spans, and of
-            spans beside a special token, have weight 0.
+        span_boundary: 0. Above it, as in older code, the constructor returns the `ObjectiveSum`
+            of these settings and `SpanBoundary(span_boundary)`.
         static_passes: 0 masks anew in every pass; after k > 0 passes the same batches come again
             (BERT's data has k = 10 copies of the corpus).
         languages: whether `language_ids` is a feature (XLM).
@@ -76,6 +78,8 @@ class MaskedModeling(Objective):
     (arXiv:1901.07291), sections 3.3 and 3.4.
     """
 
+    tells_hidden = True
+
     vocabulary_size: int
     mask_token_id: int
     special_token_ids: tuple = ()
@@ -85,14 +89,23 @@ class MaskedModeling(Objective):
     num_predict: int | None = None
     rows: str = "full_sentences"
     segments: bool = False
-    span_boundary: int = 0
+    span_boundary: InitVar[int] = 0
     static_passes: int = 0
     languages: bool = False
     positions: bool = False
     transform: bool = True
     language_exponent: float | None = None
 
-    def __post_init__(self):
+    def __new__(cls, *values, **settings):
+        """Makes a sum where older code sets `span_boundary`."""
+        values, place = list(values), SPAN_BOUNDARY
+        longest = values[place] if len(values) > place else settings.pop("span_boundary", 0)
+        if longest == 0 and not isinstance(longest, bool):
+            return super().__new__(cls)
+        values[place : place + 1] = [0] * (len(values) > place)
+        return ObjectiveSum((cls(*values, **settings), SpanBoundary(longest)))
+
+    def __post_init__(self, span_boundary):
         object.__setattr__(self, "special_token_ids", _as_ids(self.special_token_ids))
         _check_settings(self)
         if self.num_predict is None:
@@ -117,8 +130,7 @@ class MaskedModeling(Objective):
     @property
     def feature_names(self):
         """The keys of `x`."""
-        names = ("token_ids", "padding_mask", "target_positions", *self._row_features)
-        return names + (BOUNDARY_FEATURES if self.span_boundary else ())
+        return ("token_ids", "padding_mask", "target_positions", *self._row_features)
 
     @property
     def _row_features(self):
@@ -137,11 +149,6 @@ class MaskedModeling(Objective):
         return language_row_settings(self)
 
     @property
-    def head_names(self):
-        """The keys of `y`."""
-        return ("tokens", "span_boundary") if self.span_boundary else ("tokens",)
-
-    @property
     def draws_per_row(self):
         """Those of the selection, and two per slot: what its token becomes, and which random."""
         return self.select.draws(self.sequence_length) + 2 * self.num_predict
@@ -153,22 +160,18 @@ class MaskedModeling(Objective):
         return self.num_predict if from_corpus else 0
 
     def heads(self, backbone):
-        """Returns the masked language model's head, and the span boundaries' if they count."""
-        from keras_plm.heads import MaskedLMHead, SpanBoundaryHead
+        """Returns the masked language model's head."""
+        from keras_plm.heads import MaskedLMHead
 
-        settings = {
-            "activation": backbone.activation,
-            "layer_norm_epsilon": backbone.layer_norm_epsilon,
-            "kernel_initializer": backbone.kernel_initializer(),
-        }
-        embedding = backbone.token_embedding
-        head = MaskedLMHead(embedding, transform=self.transform, name="tokens", **settings)
-        heads = {"tokens": head}
-        if self.span_boundary:
-            heads["span_boundary"] = SpanBoundaryHead(
-                embedding, max_length=self.span_boundary, name="span_boundary", **settings
-            )
-        return heads
+        head = MaskedLMHead(
+            backbone.token_embedding,
+            transform=self.transform,
+            activation=backbone.activation,
+            layer_norm_epsilon=backbone.layer_norm_epsilon,
+            kernel_initializer=backbone.kernel_initializer(),
+            name="tokens",
+        )
+        return {"tokens": head}
 
     def __call__(self, batch, rng):
         """Selects the targets of each row and corrupts them.
@@ -181,16 +184,19 @@ class MaskedModeling(Objective):
 
         Returns:
             x: dict of token_ids (B, T), padding_mask (B, T), target_positions (B, P) and, by the
-                settings, segment_ids, language_ids, position_ids (B, T), left_positions,
-                right_positions, span_offsets (B, P).
-            y: {"tokens": (B, P) int32}, 0 where unused, and the same as "span_boundary".
-            sample_weight: {"tokens": (B, P) float32}, 0 where unused; "span_boundary" likewise,
-                and 0 where the span does not count. A row without maskable tokens has only 0.
+                settings, segment_ids, language_ids, position_ids (B, T), fresh (B,).
+            y: {"tokens": (B, P) int32}, 0 where unused.
+            sample_weight: {"tokens": (B, P) float32}, 0 where unused. A row without maskable
+                tokens has only 0.
 
         Raises:
             ValueError: missing arrays, wrong shapes, ids outside the vocabulary, or a selection
                 of special tokens or of more than P.
         """
+        return self.hide(batch, rng)[0]
+
+    def hide(self, batch, rng):
+        """Selects and corrupts, and says what was hidden; see `Objective`."""
         arrays = _check_batch(self, batch)
         num_rows, middle = len(batch["token_ids"]), self.select.draws(self.sequence_length)
         token_ids = batch["token_ids"].copy()
@@ -201,27 +207,25 @@ class MaskedModeling(Objective):
             block = {name: array[rows] for name, array in arrays.items()}
             units = self.select(block, uniform[:, :middle], self.num_predict)
             blocks.append(self._hide(block, units, uniform[:, middle:], token_ids[rows]))
-        positions, tokens, weights, *boundaries = map(np.concatenate, zip(*blocks))
+        positions, tokens, weights, units = map(np.concatenate, zip(*blocks))
         x = {
             "token_ids": token_ids,
             "padding_mask": batch["padding_mask"],
             "target_positions": positions,
         }
         x.update({name: batch[name] for name in self._row_features})
-        if not self.span_boundary:
-            return x, {"tokens": tokens}, {"tokens": weights}
-        x.update(zip(BOUNDARY_FEATURES, boundaries))
-        y = {"tokens": tokens, "span_boundary": tokens}
-        return x, y, {"tokens": weights, "span_boundary": boundaries[-1]}
+        hidden = Hidden(positions, tokens, weights, units, token_ids)
+        return (x, {"tokens": tokens}, {"tokens": weights}), hidden
 
     def _hide(self, batch, units, uniform, token_ids):
         """The (B, P) arrays of some rows; their `token_ids` are corrupted in place."""
         targets = units != 0
         _check_selection(self, targets, batch["functional"])
         positions, tokens, weights = gather_targets(batch["token_ids"], targets, self.num_predict)
+        units = np.take_along_axis(units, positions, axis=1)
         becomes = self.corrupt(
             tokens,
-            np.take_along_axis(units, positions, axis=1),
+            units,
             uniform,
             self.vocabulary_size,
             self.mask_token_id,
@@ -230,10 +234,11 @@ class MaskedModeling(Objective):
         )
         rows, slots = np.nonzero(weights)
         token_ids[rows, positions[rows, slots]] = becomes[rows, slots]
-        if not self.span_boundary:
-            return positions, tokens, weights
-        boundaries = span_boundaries(positions, weights, batch["functional"], self.span_boundary)
-        return positions, tokens, weights, *boundaries
+        return positions, tokens, weights, np.where(weights > 0, units, 0)
+
+
+_parameters = inspect.signature(MaskedModeling.__init__).parameters
+MaskedModeling.__signature__ = inspect.Signature(list(_parameters.values())[1:])  # not `__new__`'s
 
 
 def _as_ids(ids):
@@ -248,8 +253,7 @@ def _as_ids(ids):
 
 def _check_settings(objective):
     """Each setting alone: its type and its range."""
-    smallest = dict(vocabulary_size=1, mask_token_id=0, sequence_length=1)
-    smallest |= dict(span_boundary=0, static_passes=0)
+    smallest = dict(vocabulary_size=1, mask_token_id=0, sequence_length=1, static_passes=0)
     if objective.num_predict is not None:
         smallest["num_predict"] = 1
     for name, least in smallest.items():
@@ -266,11 +270,7 @@ def _check_settings(objective):
             raise ValueError(f"{name} must be a bool. Received: {name}={value!r}")
     if objective.language_exponent is not None:
         check_language_exponent(objective.language_exponent)
-    if not isinstance(objective.rows, str):
-        raise ValueError(
-            'rows must name a row builder, such as "full_sentences". Received: '
-            f"rows={objective.rows!r}"
-        )
+    check_rows(objective.rows)
 
 
 def _check_ids(objective):

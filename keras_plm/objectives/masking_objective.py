@@ -19,8 +19,8 @@ class MaskingObjective(Objective, ABC):
     """Base of the objectives that build on `MaskedModeling`: what they have of it.
 
     Args:
-        masking: `MaskedModeling` without span boundaries, languages and positions: the rows, which
-            of their tokens are targets, what these become, and the head.
+        masking: `MaskedModeling` without languages and positions: the rows, which of their tokens
+            are targets, what these become, and the head.
 
     Raises:
         ValueError: it is not.
@@ -33,11 +33,6 @@ class MaskingObjective(Objective, ABC):
             raise ValueError(
                 f"{type(self).__name__} takes a MaskedModeling, which selects the targets. "
                 f"Received: masking={self.masking!r}"
-            )
-        if self.masking.span_boundary:
-            raise ValueError(
-                f"{type(self).__name__} predicts no spans from their boundaries: set "
-                f"span_boundary=0. Received: span_boundary={self.masking.span_boundary}"
             )
         if self.masking.languages or self.masking.positions:
             raise ValueError(

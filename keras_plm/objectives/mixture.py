@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_plm.objectives.joint_objective import JointObjective
 from keras_plm.objectives.objective import DrawnNumbers
+from keras_plm.objectives.plug_in import PlugIn
 
 LARGEST_WEIGHT = 1e6
 
@@ -131,6 +132,17 @@ def _checked_weights(weights, count):
 
 def _check_mixture(mixture):
     """The objectives make the same features and agree on what they share."""
+    plug_ins = [one for one in mixture.objectives if isinstance(one, PlugIn)]
+    if plug_ins:
+        raise ValueError(
+            "A plug-in stands in an ObjectiveSum with the objective that hides tokens, and the "
+            f"sum in the mixture. Received: {plug_ins}"
+        )
+    if mixture.composes:
+        raise ValueError(
+            "The objectives of a mixture share one graph, which an objective with `outputs` of its "
+            f"own does not: train it alone or in an ObjectiveSum. Received: {mixture.objectives}"
+        )
     sets = [sorted(objective.feature_names) for objective in mixture.objectives]
     if any(names != sets[0] for names in sets):
         raise ValueError(
@@ -157,10 +169,9 @@ def _check_mixture(mixture):
                 f"The objectives of a mixture must have as many targets of the head {name!r} "
                 f"each: set num_predict. Received: shapes {sorted(shapes)}"
             )
-    parts = [part for one in mixture.objectives for part in getattr(one, "objectives", (one,))]
-    longest = {getattr(part, "span_boundary", 0) for part in parts} - {0}
-    if len(longest) > 1:
-        raise ValueError(
-            "The objectives of a mixture share the head of the span boundaries and must agree on "
-            f"span_boundary. Received: {sorted(longest)}"
-        )
+        settings = [one.head_settings[name] for one in with_head if name in one.head_settings]
+        if any(one != settings[0] for one in settings):
+            raise ValueError(
+                f"The objectives of a mixture share the head {name!r} and must agree on it. "
+                f"Received: {settings}"
+            )

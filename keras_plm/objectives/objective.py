@@ -1,11 +1,13 @@
 """What an objective is: it hides tokens of ready rows and says what is to be predicted."""
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from keras_plm.features import FOR_HEADS
 from keras_plm.objectives.settings import Settings
 
 
@@ -13,14 +15,17 @@ from keras_plm.objectives.settings import Settings
 class Objective(Settings, ABC):
     """Base of all objectives: a frozen dataclass of settings, called on batches of ready rows.
 
-    A concrete objective names its row builder in `rows` (a key of the table in
-    `keras_plm/data/rows/row_builders.py`) and draws its random numbers row after row, all of them,
-    as `rng.random((B, draws_per_row))` does. So the numbers of row b do not depend on how many
-    other rows are made beside it, and a shard of a batch is exactly a slice of the whole batch.
+    A concrete objective names its rows in `rows` (a key of the tables in
+    `keras_plm/data/rows/row_plans.py`, or a function, see `keras_plm.data.row_plan`). It draws its
+    random numbers row after row, all of them, as `rng.random((B, draws_per_row))` does. So the
+    numbers of row b do not depend on how many other rows are made beside it, and a shard of a
+    batch is exactly a slice of the whole batch.
 
     Attributes:
-        rows: str. The row builder.
+        rows: str or function. The rows, see above.
         hides: bool. Whether it hides tokens; of several over one batch only one may.
+        tells_hidden: bool. Whether `hide` says what was hidden, for the plug-ins of a sum.
+        target_axes: dict of head names to the axes of their targets: "BP", "BT" or "B".
         static_passes: int. 0 draws anew in every pass over the corpus; after k > 0 passes the
             same batches come again (k is BERT's `dupe_factor`).
         reuse_length: int. How many leading tokens of a row go before the next batch's row, where
@@ -32,10 +37,17 @@ class Objective(Settings, ABC):
     kind: ClassVar[str] = "objective"
     hides: ClassVar[bool] = True
     # Without annotations: a subclass may have fields of these names, in an order of its own.
+    tells_hidden = False
+    target_axes = {"tokens": "BP"}
     rows = None
     static_passes = 0
     reuse_length = 0
     samples_per_row = 0
+
+    def __init_subclass__(cls, **settings):
+        super().__init_subclass__(**settings)
+        if inspect.isfunction(vars(cls).get("rows")):
+            cls.rows = staticmethod(cls.rows)  # a plan, not a method
 
     @abstractmethod
     def __call__(self, batch, rng):
@@ -53,9 +65,44 @@ class Objective(Settings, ABC):
             ValueError: the batch does not fit the settings.
         """
 
+    def hide(self, batch, rng):
+        """Make the examples, and say what was hidden in them.
+
+        Args:
+            batch, rng: see `__call__`.
+
+        Returns:
+            `((x, y, sample_weight), hidden)`: a `Hidden`, or None unless `tells_hidden`.
+        """
+        return self(batch, rng), None
+
     @abstractmethod
     def heads(self, backbone):
         """Returns a dict of new Keras heads over `backbone`, named by the keys of `y`."""
+
+    def outputs(self, backbone, heads, inputs):
+        """Composes backbone and heads into the graph: by default it encodes, and each head reads.
+
+        An objective overrides it whose corruption comes from a model, or whose negatives are the
+        other rows. What it needs of Keras it imports inside.
+
+        Args:
+            backbone: `Backbone`.
+            heads: dict of what `heads` returned.
+            inputs: dict of tensors by feature, and "state", a nest, if the backbone has one.
+
+        Returns:
+            `(outputs, encoded)`: dict of what the losses eat by head; and what the backbone's
+            `encode` returned, whose "state" is carried to the next batch.
+        """
+        kept = {"fresh", *FOR_HEADS}
+        encoded = backbone.encode({name: one for name, one in inputs.items() if name not in kept})
+        return {name: head.read(encoded, inputs) for name, head in heads.items()}, encoded
+
+    @property
+    def composes(self):
+        """Whether it has `outputs` of its own."""
+        return type(self).outputs is not Objective.outputs
 
     @property
     @abstractmethod
@@ -70,7 +117,12 @@ class Objective(Settings, ABC):
     @property
     def head_names(self):
         """The keys of `y`, a tuple of strings."""
-        return ("tokens",)
+        return tuple(self.target_axes)
+
+    @property
+    def head_settings(self):
+        """dict of head names to what the parts of a `Mixture` that share the head must agree on."""
+        return {}
 
     @property
     def contiguous(self):
@@ -83,7 +135,7 @@ class Objective(Settings, ABC):
         return {"sequence_length": self.sequence_length}
 
     def target_shape(self, name):
-        """Returns the shape of one row's targets of a head: (P,) or ().
+        """Returns the shape of one row's targets of a head: (P,), (T,) or ().
 
         Args:
             name: one of `head_names`.
@@ -92,7 +144,7 @@ class Objective(Settings, ABC):
             ValueError: there is no such head.
         """
         self._check_head(name)
-        return (self.num_predict,)
+        return shape_of_targets(self.target_axes.get(name, "BP"), self)
 
     def _check_head(self, name):
         """Refuses a head that the objective does not have."""
@@ -101,6 +153,33 @@ class Objective(Settings, ABC):
                 f"{type(self).__name__} has the heads {list(self.head_names)}. Received: "
                 f"name={name!r}"
             )
+
+
+def check_rows(rows):
+    """Refuses rows that are neither named nor planned.
+
+    Args:
+        rows: what was given.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if not isinstance(rows, str) and not callable(rows):
+        raise ValueError(
+            'rows must name a row builder, such as "full_sentences", or be a plan of your own, see '
+            f"keras_plm.data.row_plan. Received: rows={rows!r}"
+        )
+
+
+def shape_of_targets(axes, rows_of):
+    """Returns the shape of one row's targets: (P,), (T,) or ().
+
+    Args:
+        axes: "BP", "BT" or "B".
+        rows_of: `Objective` whose T and P they are.
+    """
+    lengths = {"P": "num_predict", "T": "sequence_length"}
+    return tuple(getattr(rows_of, lengths[axis]) for axis in axes[1:])
 
 
 class DrawnNumbers:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_plm.objectives.joint_objective import JointObjective
-from keras_plm.objectives.objective import DrawnNumbers
+from keras_plm.objectives.objective import DrawnNumbers, shape_of_targets
+from keras_plm.objectives.plug_in import PlugIn
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class ObjectiveSum(JointObjective):
 
     Args:
         objectives: tuple of two or more `Objective`, over the same rows and with different heads.
-            At most one of them hides tokens.
+            At most one of them hides tokens; plug-ins (`SpanBoundary`) ask about what it hides.
 
     Raises:
         ValueError: the objectives do not fit each other.
@@ -35,7 +36,22 @@ class ObjectiveSum(JointObjective):
     @property
     def rows(self):
         """The row builder of all of them."""
-        return self.objectives[0].rows
+        return self._with_rows[0].rows
+
+    @property
+    def _with_rows(self):
+        """The objectives that are no plug-ins."""
+        return [one for one in self.objectives if not isinstance(one, PlugIn)]
+
+    @property
+    def tells_hidden(self):
+        """Whether the one that hides tokens says which."""
+        return any(objective.tells_hidden for objective in self.objectives)
+
+    @property
+    def num_predict(self):
+        """P of the one that hides tokens, if one does."""
+        return next(one.num_predict for one in self.objectives if one.hides)
 
     @property
     def static_passes(self):
@@ -92,26 +108,57 @@ class ObjectiveSum(JointObjective):
         Raises:
             ValueError: the batch does not fit one of the objectives.
         """
+        return self.hide(batch, rng)[0]
+
+    def hide(self, batch, rng):
+        """Makes the examples, and says what was hidden; see `Objective`."""
+        objectives = self.objectives
         uniform = rng.random((len(batch["token_ids"]), self.draws_per_row))
-        ends = np.cumsum([objective.draws_per_row for objective in self.objectives])
-        x, hidden, y, sample_weight = {}, {}, {}, {}
-        for objective, end in zip(self.objectives, ends):
+        ends = np.cumsum([objective.draws_per_row for objective in objectives])
+        made, hidden = {}, None
+        # what is hidden is known before it is asked about
+        numbered = sorted(enumerate(objectives), key=lambda pair: not pair[1].hides)
+        for number, objective in numbered:
+            end = ends[number]
             numbers = DrawnNumbers(uniform[:, end - objective.draws_per_row : end])
-            part_x, part_y, part_weight = objective(batch, numbers)
+            if objective.tells_hidden:
+                made[number], hidden = objective.hide(batch, numbers)
+            else:
+                told = (hidden,) if isinstance(objective, PlugIn) else ()
+                made[number] = objective(batch, numbers, *told)
+        x, of_hidden, y, sample_weight = {}, {}, {}, {}
+        for number, objective in enumerate(objectives):
+            part_x, part_y, part_weight = made[number]
             x |= part_x
-            hidden |= part_x if objective.hides else {}
+            of_hidden |= part_x if objective.hides else {}
             y |= part_y
             sample_weight |= part_weight
-        return x | hidden, y, sample_weight
+        return (x | of_hidden, y, sample_weight), hidden
+
+    def target_shape(self, name):
+        """That of the objective which has the head; see `Objective.target_shape`."""
+        self._check_head(name)
+        objective = next(one for one in self.objectives if name in one.head_names)
+        if isinstance(objective, PlugIn):
+            return shape_of_targets(objective.target_axes[name], self)
+        return objective.target_shape(name)
 
 
 def _check_sum(objectives):
     """The objectives can share rows and heads."""
-    builders = sorted({objective.rows for objective in objectives})
+    asking = [type(one).__name__ for one in objectives if isinstance(one, PlugIn)]
+    if asking and not any(one.tells_hidden for one in objectives):
+        raise ValueError(
+            f"{asking} ask about hidden tokens: add the objective that hides them and says which, "
+            f"such as MaskedModeling. Received: {[type(one).__name__ for one in objectives]}"
+        )
+    with_rows = [one for one in objectives if not isinstance(one, PlugIn)]
+    builders = {one.rows: getattr(one.rows, "__name__", one.rows) for one in with_rows}
     if len(builders) > 1:
         raise ValueError(
             "The objectives of a sum must take the same rows: give MaskedModeling the row builder "
-            f'of the others, such as rows="sentence_pair". Received: rows {builders}'
+            'of the others, such as rows="sentence_pair". Received: rows '
+            f"{sorted(map(str, builders.values()))}"
         )
     hiding = [type(objective).__name__ for objective in objectives if objective.hides]
     if len(hiding) > 1:

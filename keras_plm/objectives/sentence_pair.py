@@ -11,18 +11,14 @@ nothing and hands on the question. One polarity everywhere: 0 = true, next, in o
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-import numpy as np
-
-from keras_plm.checks import check_arrays
-from keras_plm.objectives.objective import Objective
+from keras_plm.objectives.label_objective import PairLabel
 
 NEGATIVES = ("random", "swapped", "reply")
 
 
 @dataclass(frozen=True)
-class SentencePair(Objective):
+class SentencePair(PairLabel):
     """Asks whether the second text of a pair is the one that follows the first.
 
     Alone it trains on whole rows; in an `ObjectiveSum` with `MaskedModeling(rows=...)` on the same
@@ -42,18 +38,15 @@ class SentencePair(Objective):
     ERNIE (arXiv:1904.09223), section 3.3 "Dialogue language model".
     """
 
-    hides: ClassVar[bool] = False
+    label = "sentence_pair"
+    classes = ("belongs together", "does not")
 
-    sequence_length: int = 512
     negative: str = "random"
     short_rate: float = 0.1
 
     def __post_init__(self):
-        length, short = self.sequence_length, self.short_rate
-        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-            raise ValueError(
-                f"sequence_length must be an integer >= 1. Received: sequence_length={length!r}"
-            )
+        super().__post_init__()
+        short = self.short_rate
         if self.negative not in NEGATIVES:
             raise ValueError(
                 f"negative must be one of {NEGATIVES}. Received: negative={self.negative!r}"
@@ -75,72 +68,3 @@ class SentencePair(Objective):
             "negative": self.negative,
             "short_rate": self.short_rate,
         }
-
-    @property
-    def feature_names(self):
-        """The keys of `x`."""
-        return ("token_ids", "padding_mask", "segment_ids")
-
-    @property
-    def head_names(self):
-        """The keys of `y`."""
-        return ("sentence_pair",)
-
-    @property
-    def draws_per_row(self):
-        """None: the pairs are drawn by the row builder."""
-        return 0
-
-    def target_shape(self, name):
-        """One target per row; see `Objective.target_shape`."""
-        self._check_head(name)
-        return ()
-
-    def heads(self, backbone):
-        """Returns the head over the backbone's pooled output.
-
-        Raises:
-            ValueError: the backbone has no pooler.
-        """
-        if "pooler" not in backbone.reads:
-            raise ValueError(
-                "SentencePair reads the pooled output, and the backbone has no pooler. Make it "
-                f"with pooler=True. Received: {type(backbone).__name__} with pooler=False"
-            )
-        from keras_plm.heads import SentencePairHead
-        from keras_plm.layers.float_policy import float_policy
-
-        head = SentencePairHead(
-            kernel_initializer=backbone.kernel_initializer(),
-            dtype=float_policy(backbone.dtype_policy),
-            name="sentence_pair",
-        )
-        return {"sentence_pair": head}
-
-    def __call__(self, batch, rng):
-        """Hands on the rows and the question.
-
-        Args:
-            batch: dict of token_ids, segment_ids (B, T) int32; padding_mask (B, T) bool;
-                sentence_pair (B,) int32.
-            rng: not used.
-
-        Returns:
-            x: dict of token_ids, padding_mask, segment_ids (B, T).
-            y: {"sentence_pair": (B,) int32}, 0 = the pair belongs together, 1 = it does not.
-            sample_weight: {"sentence_pair": (B,) float32}, all 1.
-
-        Raises:
-            ValueError: the rows are no pairs or have another length.
-        """
-        shapes = {name: (self.sequence_length,) for name in self.feature_names}
-        what = "SentencePair, whose rows are pairs,"
-        check_arrays(what, batch, {**shapes, "sentence_pair": ()})
-        pair = batch["sentence_pair"].astype("int32")
-        if not np.isin(pair, (0, 1)).all():
-            raise ValueError(
-                "sentence_pair must be 0 (belongs together) or 1. Received: "
-                f"{np.unique(pair).tolist()}"
-            )
-        x = {name: batch[name] for name in self.feature_names}
-        return x, {"sentence_pair": pair}, {"sentence_pair": np.ones(len(pair), "float32")}

@@ -13,6 +13,8 @@ import sys
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
+from keras_plm.objectives.old_configs import translate
+
 OWN_PACKAGE = __name__.rpartition(".")[0]
 DEEPEST = 8  # settings within settings
 
@@ -61,7 +63,7 @@ def _from_config(kind, config, depth):
             f"{article} {kind.kind}'s config must be nested at most {DEEPEST} deep. Received: "
             f"class={config.get('class')!r} below that"
         )
-    settings = dict(config)
+    settings = dict(translate(config))
     name = settings.pop("class", None)
     known = {one.__name__: one for one in _own_classes(kind)}
     made = known.get(name) if isinstance(name, str) else None

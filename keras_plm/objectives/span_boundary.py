@@ -13,7 +13,11 @@ boundary on its right and is no target here.
     weight            1  1  0
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+
+from keras_plm.objectives.plug_in import PlugIn
 
 
 def span_boundaries(positions, weights, functional, longest):
@@ -54,3 +58,70 @@ def span_boundaries(positions, weights, functional, longest):
     offsets = positions - left - 1
     pairs = (np.where(counts, array, 0).astype("int32") for array in (left, right, offsets))
     return (*pairs, counts.astype("float32"))
+
+
+@dataclass(frozen=True)
+class SpanBoundary(PlugIn):
+    """Predicts hidden tokens once more, from the tokens around their span (SpanBERT).
+
+    It stands in an `ObjectiveSum` with the `MaskedModeling` that hides them.
+
+    Args:
+        max_length: tokens of the longest span that counts; those of longer spans, and of spans
+            beside a special token, have weight 0.
+
+    Raises:
+        ValueError: a setting is out of range.
+
+    Source: SpanBERT (arXiv:1907.10529), section 3.2.
+    """
+
+    target_axes = {"span_boundary": "BP"}
+    feature_names = ("left_positions", "right_positions", "span_offsets")
+
+    max_length: int = 20
+
+    def __post_init__(self):
+        longest = self.max_length
+        if isinstance(longest, bool) or not isinstance(longest, int) or longest < 1:
+            raise ValueError(
+                f"max_length must be an integer >= 1. Received: max_length={longest!r}"
+            )
+
+    @property
+    def head_settings(self):
+        """The head has an embedding for each place in a span."""
+        return {"span_boundary": self}
+
+    def heads(self, backbone):
+        """Returns the head over the two tokens beside each span."""
+        from keras_plm.heads import SpanBoundaryHead
+
+        head = SpanBoundaryHead(
+            backbone.token_embedding,
+            max_length=self.max_length,
+            activation=backbone.activation,
+            layer_norm_epsilon=backbone.layer_norm_epsilon,
+            kernel_initializer=backbone.kernel_initializer(),
+            name="span_boundary",
+        )
+        return {"span_boundary": head}
+
+    def __call__(self, batch, rng, hidden):
+        """Finds the tokens beside each span.
+
+        Args:
+            batch: dict with functional (B, T) bool.
+            rng: not used.
+            hidden: `Hidden`.
+
+        Returns:
+            x: dict of left_positions, right_positions, span_offsets (B, P).
+            y: {"span_boundary": (B, P) int32}, the hidden tokens.
+            sample_weight: {"span_boundary": (B, P) float32}, 0 where the span does not count.
+        """
+        *boundaries, weights = span_boundaries(
+            hidden.positions, hidden.weights, batch["functional"], self.max_length
+        )
+        x = dict(zip(self.feature_names, boundaries))
+        return x, {"span_boundary": hidden.tokens}, {"span_boundary": weights}

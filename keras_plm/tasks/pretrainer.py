@@ -73,12 +73,10 @@ class Pretrainer(Task):
 
         # === Functional model ===
         inputs = {name: _input(name) for name in objective.feature_names}
-        kept = {"fresh", *contract.FOR_HEADS}
-        features = {name: tensor for name, tensor in inputs.items() if name not in kept}
+        features = dict(inputs)
         if self.state is not None:
             features["state"] = self.state(inputs["fresh"])  # (B, ...) each
-        encoded = backbone.encode(features)
-        outputs = {name: head.read(encoded, inputs) for name, head in self.heads.items()}
+        outputs, encoded = objective.outputs(backbone, self.heads, features)
         if self.state is not None:
             name = next(iter(outputs))
             outputs[name] = UpdateCarriedState(self.state, name="update_state")(

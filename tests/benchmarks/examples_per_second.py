@@ -26,12 +26,15 @@ import numpy as np  # noqa: E402
 
 from keras_plm.data import Corpus, examples, train_tokenizer  # noqa: E402
 from keras_plm.data.examples import READ_OPTIONS  # noqa: E402
-from keras_plm.data.rows.row_builders import ROW_BUILDERS  # noqa: E402
+from keras_plm.data.rows.passes import RowRequest  # noqa: E402
+from keras_plm.data.rows.row_plans import make_rows  # noqa: E402
 from keras_plm.objectives import (  # noqa: E402
     Corruption,
     MaskedModeling,
+    ObjectiveSum,
     PermutationModeling,
     RandomSelection,
+    SpanBoundary,
     SpanSelection,
 )
 
@@ -51,14 +54,15 @@ def masked_objectives(corpus):
     return {
         "masked_tokens": MaskedModeling(*settings),
         "masked_words": MaskedModeling(*settings, RandomSelection("word")),
-        "masked_spans": MaskedModeling(*settings, SpanSelection(), per_span, span_boundary=20),
+        "masked_spans": ObjectiveSum(
+            (MaskedModeling(*settings, SpanSelection(), per_span), SpanBoundary(20))
+        ),
     }
 
 
 def ready_batches(corpus, objective, batch_size):
     """All batches of one pass, as the objective takes them."""
-    builder = ROW_BUILDERS[objective.rows]
-    rows = builder(corpus, batch_size, 0, True, False, **objective.row_settings)
+    rows = make_rows(objective.rows, RowRequest(corpus, batch_size), objective.row_settings)
     return [rows(step) for step in range(rows.steps_per_pass)]
 
 

@@ -291,7 +291,7 @@ def test_a_corpus_on_disk_in_a_worker_process(tmp_path):
 
 def test_unknown_rows(make_random_corpus):
     class Unknown:
-        rows = "nowhere"
+        rows, row_settings = "nowhere", {}
 
     with pytest.raises(ValueError, match="No row builder.*Received: objective.rows='nowhere'"):
         examples(make_random_corpus(), Unknown(), 4)

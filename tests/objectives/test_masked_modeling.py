@@ -1,5 +1,7 @@
 """MaskedModeling: the literal example, BERT's statistics, spans and boundaries, bad input."""
 
+import copy
+import pickle
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -11,8 +13,10 @@ from keras_plm.objectives import (
     Corruption,
     MaskedModeling,
     NgramSelection,
+    ObjectiveSum,
     RandomSelection,
     Selection,
+    SpanBoundary,
     SpanSelection,
 )
 
@@ -266,6 +270,20 @@ def test_span_boundaries():
     assert (masked[:, 1:] == masked[:, :-1])[neighbours].all()
 
 
+def test_span_boundary_as_older_code_sets_it():
+    plain = MaskedModeling(**IDS, select=SpanSelection(), static_passes=2)
+    both = ObjectiveSum((plain, SpanBoundary(20)))
+    settings = dict(select=SpanSelection(), static_passes=2)
+    assert MaskedModeling(**IDS, **settings, span_boundary=20) == both
+    values = (*IDS.values(), SpanSelection(), Corruption(), 512, None, "full_sentences", False)
+    assert MaskedModeling(*values, 20, 2) == MaskedModeling(*values, 20, static_passes=2) == both
+    assert replace(plain, span_boundary=20) == both
+    assert MaskedModeling(*values, 0, 2) == MaskedModeling(*values, static_passes=2) == plain
+    assert "span_boundary" not in plain.get_config() and plain.span_boundary == 0
+    for objective in (plain, both):
+        assert pickle.loads(pickle.dumps(objective)) == copy.deepcopy(objective) == objective
+
+
 def test_a_row_without_maskable_tokens_has_no_weight():
     batch = make_batch(3)
     batch["functional"][1] = True
@@ -341,8 +359,9 @@ def test_row_settings_and_static_masks():
         (dict(positions=None), "positions must be a bool"),
         (dict(transform=1), "transform must be a bool"),
         (dict(rows=None), "rows must name a row builder"),
-        (dict(span_boundary=-1), "span_boundary must be an integer >= 0"),
-        (dict(span_boundary=True), "span_boundary must be an integer >= 0"),
+        (dict(span_boundary=-1), "max_length must be an integer >= 1"),
+        (dict(span_boundary=True), "max_length must be an integer >= 1"),
+        (dict(span_boundary=False), "max_length must be an integer >= 1"),
         (dict(static_passes=-1), "static_passes must be an integer >= 0"),
     ],
 )

@@ -13,6 +13,7 @@ from keras_plm.objectives import (
     ObjectiveSum,
     RandomSelection,
     SentencePair,
+    SpanBoundary,
     SpanSelection,
 )
 
@@ -115,7 +116,8 @@ def test_heads_once_each():
     assert tuple(MIXTURE.heads(backbone)) == ("tokens", "sentence_pair")
 
 
-SPANS = replace(MASKED, select=SpanSelection(), span_boundary=20)
+SPANS = replace(MASKED, select=SpanSelection())
+LONG, SHORT = (ObjectiveSum((SPANS, SpanBoundary(length))) for length in (20, 10))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,9 @@ SPANS = replace(MASKED, select=SpanSelection(), span_boundary=20)
         ((MASKED, replace(MASKED, segments=False)), (1, 1), "must make the same features"),
         ((MASKED, replace(MASKED, num_predict=4)), (1, 1), r"targets of the head 'tokens'.*\(3,\)"),
         ((MASKED, replace(MASKED, static_passes=2)), (1, 1), r"static_passes. Received: \[0, 2\]"),
-        ((SPANS, replace(SPANS, span_boundary=10)), (1, 1), r"span_boundary. Received: \[10, 20"),
+        ((LONG, SHORT), (1, 1), r"share the head 'span_boundary'.*max_length=20.*max_length=10"),
+        ((LONG, SPANS), (1, 1), "must make the same features"),
+        ((SPANS, SpanBoundary()), (1, 1), r"A plug-in stands in an ObjectiveSum.*SpanBoundary\("),
     ],
 )
 def test_what_does_not_fit(objectives, weights, message):

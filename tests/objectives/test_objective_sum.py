@@ -12,8 +12,10 @@ from keras_plm.objectives import (
     MaskedModeling,
     ObjectiveSum,
     PermutationModeling,
+    RandomOrderMasking,
     RandomSelection,
     SentencePair,
+    SpanBoundary,
     SpanSelection,
 )
 
@@ -116,6 +118,10 @@ def test_heads_of_all():
         ((PAIR, PAIR), r"different heads. Received: \['sentence_pair', 'sentence_pair'\]"),
         ((PAIR, SentencePair(16, "swapped")), "different heads"),
         ((PermutationModeling(16, 0, 5, 8), PAIR), "same rows"),
+        ((PAIR, SpanBoundary()), r"\['SpanBoundary'\] ask about hidden tokens"),
+        ((SpanBoundary(), SpanBoundary(3)), "ask about hidden tokens"),
+        ((RandomOrderMasking(MASKED), SpanBoundary()), "ask about hidden tokens"),
+        ((MASKED, SpanBoundary(), SpanBoundary(3)), "different heads"),
     ],
 )
 def test_what_does_not_fit(objectives, message):

@@ -82,5 +82,6 @@ def test_bad_batches():
         SentencePair(8)(make_batch(), None)
     batch = make_batch()
     batch["sentence_pair"][1] = 2
-    with pytest.raises(ValueError, match=r"must be 0 \(belongs together\) or 1. Received: \[0, 2"):
+    message = r"must be 0 \(belongs together\) or 1 \(does not\). Received: \[0, 2"
+    with pytest.raises(ValueError, match=message):
         SentencePair(7)(batch, None)

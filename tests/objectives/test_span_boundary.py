@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_plm.objectives.span_boundary import span_boundaries
+from keras_plm.objectives import Hidden
+from keras_plm.objectives.span_boundary import SpanBoundary, span_boundaries
 
 
 def test_literal_example():
@@ -62,3 +63,23 @@ def test_the_rule_over_random_rows():
             counted += good
         assert not counts[weights == 0].any()
     assert counted > 1_000
+
+
+def test_the_plug_in():
+    """Its features are those of the literal example, its targets are what was hidden."""
+    functional = np.array([[1, 0, 0, 0, 0, 0, 1]], bool)
+    positions, tokens = np.array([[2, 3, 5]], "int32"), np.array([[20, 21, 22]], "int32")
+    hidden = Hidden(positions, tokens, np.ones((1, 3), "float32"), positions, functional)
+    x, y, weight = SpanBoundary(20)({"functional": functional}, None, hidden)
+    assert {name: array.tolist() for name, array in x.items()} == {
+        "left_positions": [[1, 1, 0]],
+        "right_positions": [[4, 4, 0]],
+        "span_offsets": [[0, 1, 0]],
+    }
+    assert (y["span_boundary"] == tokens).all() and weight["span_boundary"].tolist() == [[1, 1, 0]]
+
+
+@pytest.mark.parametrize("longest", [0, -1, True, 2.0, None])
+def test_bad_length(longest):
+    with pytest.raises(ValueError, match="max_length must be an integer >= 1. Received: max_len"):
+        SpanBoundary(longest)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_plm.data.corpus.columns import COLUMNS
 from keras_plm.data.corpus.corpus_files import CHUNK, MARKER, read_corpus, write_corpus
 from keras_plm.data.corpus.corpus_parts import checked_sources, corpus_parts, language_ids
 from keras_plm.data.corpus.sentences import split_sentences
@@ -24,7 +25,7 @@ class Corpus:
         token_ids: (N,) uint16 or int32.
         word_starts: (N,) bool, True where a token may start a word.
         span_marks: (N,) uint8: 0 outside of all given spans, 1 for the first token of a span, 2
-            for its others; None if none were asked for.
+            for its others; None if none were asked for. So with all columns, see `columns.py`.
         sentence_languages: (number of sentences,) int32, ids of languages; None if none were named.
         sentence_offsets: (number of sentences + 1,) int64, from 0 to N.
         document_offsets: (number of documents + 1,) int64, a subset of `sentence_offsets`.
@@ -46,9 +47,8 @@ class Corpus:
         self.languages = dict(info.get("languages") or {})
         self._info, self._arrays = info, arrays
         self.token_ids = arrays["token_ids"]
-        self.word_starts = arrays["word_starts"]
-        self.span_marks = arrays.get("span_marks")
-        self.sentence_languages = arrays.get("sentence_languages")
+        for name in COLUMNS:  # word_starts, span_marks, sentence_languages
+            setattr(self, name, arrays.get(name))
         self.sentence_offsets = arrays["sentence_offsets"]
         self.document_offsets = arrays["document_offsets"]
         if documents is None:
@@ -78,6 +78,7 @@ class Corpus:
         find_spans=None,
         languages=None,
         pre_split=False,
+        annotate=None,
     ):
         """Tokenises text files into a directory, and opens it.
 
@@ -106,6 +107,9 @@ class Corpus:
                 knows, and a tuple of two for a pair of files. None: there are no languages.
             pre_split: whether the words of all texts are already separated by spaces, which
                 languages such as Chinese need, see `Tokenizer.language_id`.
+            annotate: dict of names of columns to functions from a sentence to a list of (begin,
+                end, number), the characters that have it; see
+                `keras_plm.data.corpus.columns.COLUMNS`. None: there are no other columns.
 
         Returns:
             A `Corpus`.
@@ -120,12 +124,18 @@ class Corpus:
             num_workers = min(_num_cores(), 8)
         if not isinstance(num_workers, int) or num_workers < 1:
             raise ValueError(f"num_workers must be a positive integer. Received: {num_workers!r}")
+        if unknown := sorted(set(annotate or ()) - COLUMNS.keys()):
+            raise ValueError(
+                "annotate must name columns of keras_plm.data.corpus.columns.COLUMNS: "
+                f"{sorted(COLUMNS)}. Received: {unknown}"
+            )
         sources = checked_sources(paths)
         ids, known = language_ids(sources, languages, tokenizer, pre_split)
         split = split_sentences or str.splitlines
         parts = corpus_parts(sources, ids, text_field, split, tokenizer.keeps_spaces)
         with atomic_directory(directory, overwrite_marker=MARKER) as partial:
-            write_corpus(partial, parts, tokenizer, num_workers, split_words, find_spans, known)
+            functions = split_words, find_spans, known, annotate
+            write_corpus(partial, parts, tokenizer, num_workers, *functions)
         return cls.open(directory)
 
     @classmethod

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_plm.data.corpus.columns import COLUMNS, check_column
 from keras_plm.data.corpus.corpus_parts import batches_of
-from keras_plm.data.corpus.word_bounds import given_bounds
+from keras_plm.data.corpus.word_bounds import given_bounds, given_numbers
 from keras_plm.files import check_config, file_inside, load_array, read_json
 from keras_plm.tokenizers.row_layout import layout_by_name
 
@@ -16,12 +17,9 @@ FORMAT = 2
 MARKER = "corpus.json"
 ARRAYS = {
     "token_ids": ("uint16", "int32"),
-    "word_starts": ("bool",),
     "sentence_offsets": ("int64",),
     "document_offsets": ("int64",),
 }
-SPAN_MARKS = {"span_marks": ("uint8",)}  # if spans were given
-LANGUAGES = {"sentence_languages": ("int32",)}  # if languages were
 COUNTS = ("num_tokens", "num_sentences", "num_documents")
 CHUNK = 1 << 24  # elements of an array that are looked at at once
 
@@ -34,6 +32,7 @@ def write_corpus(
     split_words=None,
     find_spans=None,
     languages=None,
+    annotate=None,
 ):
     """Tokenises documents, batch by batch, into the files of a corpus.
 
@@ -45,18 +44,12 @@ def write_corpus(
         split_words: a function from a sentence to its words, or None.
         find_spans: a function from a sentence to the (begin, end) of its spans, or None.
         languages: dict of the names of the languages to their ids; None if the parts have none.
+        annotate: dict of columns to functions from a sentence to (begin, end, number), or None.
 
     Raises:
         ValueError: if there is no text, words or spans do not fit it, or a sentence of a pair has
             no tokens.
     """
-    encode = _Encoder(tokenizer, num_workers, split_words, find_spans)
-    dtypes = {name: one[0] for name, one in _arrays(encode.has_spans, languages).items()}
-    if tokenizer.vocabulary_size > 65_536:
-        dtypes["token_ids"] = "int32"
-    counts = _write_arrays(directory, batches_of(parts), encode, dtypes)
-    if not counts["num_documents"]:
-        raise ValueError("There is no text to tokenise: no document has a token")
     info = {
         "format": FORMAT,
         "tokenizer_fingerprint": tokenizer.fingerprint,
@@ -65,8 +58,16 @@ def write_corpus(
         "layout": tokenizer.layout.name,
         "has_spans": find_spans is not None,
         "languages": languages,
-        **counts,
+        "columns": sorted(annotate or ()),
     }
+    encode = _Encoder(tokenizer, num_workers, split_words, find_spans, annotate)
+    dtypes = {name: one[0] for name, one in _arrays(info).items()}
+    if tokenizer.vocabulary_size > 65_536:
+        dtypes["token_ids"] = "int32"
+    counts = _write_arrays(directory, batches_of(parts), encode, dtypes)
+    if not counts["num_documents"]:
+        raise ValueError("There is no text to tokenise: no document has a token")
+    info.update(counts)
     (directory / MARKER).write_text(json.dumps(info, indent=2), encoding="utf-8")
 
 
@@ -90,7 +91,7 @@ def read_corpus(directory):
     _check_info(info, directory)
     arrays = {
         name: load_array(file_inside(directory, f"{name}.npy"), dtype, ndim=1)
-        for name, dtype in _arrays(info["has_spans"], info.get("languages")).items()
+        for name, dtype in _arrays(info).items()
     }
     _check_arrays(info, arrays, directory)
     return info, arrays
@@ -125,16 +126,16 @@ class _ArrayWriter:
 
 
 class _Encoder:
-    """Sentences to their ids, which of them start words, and marks of spans, all in one row."""
+    """Sentences to their ids, and the columns of these, all in one row."""
 
-    def __init__(self, tokenizer, num_threads, split_words, find_spans):
+    def __init__(self, tokenizer, num_threads, split_words, find_spans, annotate):
         self.tokenizer, self.num_threads = tokenizer, num_threads
         self.split_words, self.find_spans = split_words, find_spans
-        self.has_spans = find_spans is not None
+        self.annotate = annotate or {}
 
     def __call__(self, sentences):
-        """Lengths of the sentences, ids, word starts and span marks (or None)."""
-        if self.split_words is None and self.find_spans is None:
+        """Lengths of the sentences, ids, and a dict of the columns."""
+        if self.split_words is None and self.find_spans is None and not self.annotate:
             rows, offsets = self.tokenizer.encode(sentences, num_threads=self.num_threads), None
         else:
             rows, offsets = self.tokenizer.encode_with_offsets(sentences, self.num_threads)
@@ -143,9 +144,12 @@ class _Encoder:
         starts = self.tokenizer.starts_words(ids)
         starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True  # a sentence starts a word
         if offsets is None:
-            return lengths, ids, starts, None
+            return lengths, ids, {"word_starts": starts}
         given = given_bounds(sentences, offsets, starts, self.split_words, self.find_spans)
-        return lengths, ids, *given
+        columns = dict(zip(("word_starts", "span_marks"), given))
+        for name, function in self.annotate.items():
+            columns[name] = given_numbers(sentences, offsets, name, function, COLUMNS[name])
+        return lengths, ids, columns
 
 
 def _write_arrays(directory, batches, encode, dtypes):
@@ -159,13 +163,13 @@ def _write_arrays(directory, batches, encode, dtypes):
         files["sentence_offsets"].write([0])
         files["document_offsets"].write([0])
         for sentences, document_ends, languages, places in batches:
-            lengths, ids, word_starts, span_marks = encode(sentences)
+            lengths, ids, columns = encode(sentences)
             _check_places(lengths, places)
             ends = total + np.append(0, np.cumsum(lengths))  # (sentences + 1,)
             files["token_ids"].write(ids)
-            files["word_starts"].write(word_starts)
-            if span_marks is not None:
-                files["span_marks"].write(span_marks)
+            for name, values in columns.items():
+                if name in files:
+                    files[name].write(values)
             if "sentence_languages" in files:
                 files["sentence_languages"].write(np.array(languages, "int32")[lengths > 0])
             files["sentence_offsets"].write(ends[1:][lengths > 0])
@@ -180,10 +184,16 @@ def _write_arrays(directory, batches, encode, dtypes):
     }
 
 
-def _arrays(has_spans, languages):
+def _arrays(info):
     """The arrays of a corpus and their data types."""
-    with_spans = {**ARRAYS, **SPAN_MARKS} if has_spans else ARRAYS
-    return with_spans if languages is None else {**with_spans, **LANGUAGES}
+    own = {"span_marks": info["has_spans"], "sentence_languages": info.get("languages") is not None}
+    own.update(dict.fromkeys(info.get("columns") or (), True))  # older corpora have none
+    columns = {
+        name: (column.dtype,)
+        for name, column in COLUMNS.items()
+        if not column.optional or own.get(name)
+    }
+    return {**ARRAYS, **columns}
 
 
 def _check_places(lengths, places):
@@ -220,6 +230,16 @@ def _check_info(info, directory):
             f"{directory}/corpus.json: has_spans must be true or false. "
             f"Received: {info.get('has_spans')!r}"
         )
+    columns = info.get("columns", [])
+    if type(columns) is not list or not all(isinstance(one, str) for one in columns):
+        raise ValueError(
+            f"{directory}/corpus.json: columns must be a list of names. Received: {columns!r:.200}"
+        )
+    if unknown := sorted(set(columns) - COLUMNS.keys()):
+        raise ValueError(
+            f"{directory} has columns that are not in keras_plm.data.corpus.columns.COLUMNS: add "
+            f"them before it is opened. Received: {unknown}"
+        )
     languages = info.get("languages")
     ids = [] if languages is None else languages.values() if type(languages) is dict else [None]
     if any(type(index) is not int or index < 0 for index in ids):
@@ -240,14 +260,11 @@ def _check_arrays(info, arrays, directory):
     sizes = {name: len(array) for name, array in arrays.items()}
     expected = {
         "token_ids": info["num_tokens"],
-        "word_starts": info["num_tokens"],
         "sentence_offsets": info["num_sentences"] + 1,
         "document_offsets": info["num_documents"] + 1,
     }
-    if info["has_spans"]:
-        expected["span_marks"] = info["num_tokens"]
-    if info.get("languages") is not None:
-        expected["sentence_languages"] = info["num_sentences"]
+    per = {name: COLUMNS[name].per for name in arrays.keys() - ARRAYS.keys()}
+    expected |= {name: info[f"num_{one}s"] for name, one in per.items()}
     if sizes != expected:
         raise ValueError(f"{directory} is damaged: expected sizes {expected}. Received: {sizes}")
     tokens, sentences, documents = (
@@ -269,19 +286,10 @@ def _check_arrays(info, arrays, directory):
                 f"{directory} is damaged: its token ids must be within "
                 f"[0, {info['vocabulary_size']}). Received: {chunk.min()} to {chunk.max()}"
             )
-    known = list((info.get("languages") or {}).values())
-    for chunk in _chunks(arrays.get("sentence_languages", tokens[:0])):
-        if not np.isin(chunk, known).all():
-            raise ValueError(f"{directory} is damaged: sentence_languages must be among {known}")
-    for chunk in _chunks(arrays["word_starts"].view("uint8")):
-        if chunk.max() > 1:
-            raise ValueError(f"{directory} is damaged: word_starts must be 0 or 1")
-    for chunk in _chunks(arrays.get("span_marks", tokens[:0]), overlap=1):
-        if chunk.max() > 2 or np.any((chunk[1:] == 2) & (chunk[:-1] == 0)):
-            raise ValueError(
-                f"{directory} is damaged: span_marks must be 0, 1 at the begin of a span, or 2 "
-                "behind 1 or 2"
-            )
+    languages = list((info.get("languages") or {}).values())
+    for name in per:
+        for chunk in _chunks(arrays[name], overlap=1):
+            check_column(name, chunk, languages, directory)
 
 
 def _chunks(array, overlap=0):

@@ -47,6 +47,39 @@ def given_bounds(sentences, offsets, word_starts, split_words=None, find_spans=N
     return word_starts, np.concatenate([np.zeros(0, "uint8"), *marks])
 
 
+def given_numbers(sentences, offsets, name, annotate, column):
+    """Finds the number of each token, that of the characters where it begins.
+
+    Args:
+        sentences: list of S strings.
+        offsets: list of S arrays (T, 2) int: the characters of each token.
+        name: str, the column, for messages.
+        annotate: a function from a sentence to a list of (begin, end, number).
+        column: `Column`. Tokens of which nothing is said get its `special`.
+
+    Returns:
+        (N,) of the column's dtype.
+
+    Raises:
+        TypeError, ValueError: as `span_bounds`; or a number is outside the column's bound.
+    """
+    found = [np.zeros(0, column.dtype)]
+    for sentence, rows in zip(sentences, offsets):
+        given = [tuple(one) for one in _listed(name, sentence, annotate(sentence))]
+        spans = span_bounds(sentence, [one[:2] for one in given], name)
+        numbers = np.array([one[2] for one in sorted(given)], "int64")
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < (column.bound or np.inf):
+            raise ValueError(
+                f"The numbers of {name} must be within [0, {column.bound}). Received: "
+                f"{numbers.tolist()!r:.100} for {sentence!r:.200}"
+            )
+        inside, number = _inside(rows, spans)
+        values = np.full(len(rows), column.special, column.dtype)
+        values[inside] = numbers[number[inside]]
+        found.append(values)
+    return np.concatenate(found)
+
+
 def word_begins(sentence, words):
     """Where each word of a sentence begins.
 
@@ -96,12 +129,13 @@ def word_begins(sentence, words):
     return begins
 
 
-def span_bounds(sentence, spans):
+def span_bounds(sentence, spans, name="find_spans"):
     """The spans of a sentence in their order.
 
     Args:
         sentence: str.
         spans: list of (begin, end) in any order, characters.
+        name: str, what returned them, for messages.
 
     Returns:
         (number of spans, 2) int64.
@@ -110,7 +144,7 @@ def span_bounds(sentence, spans):
         TypeError: if it is no list of pairs of integers.
         ValueError: if a span is empty or not within the sentence, or two overlap.
     """
-    spans = _listed("find_spans", sentence, spans)
+    spans = _listed(name, sentence, spans)
     found = []
     for span in spans:
         pair = tuple(span) if isinstance(span, (tuple, list, np.ndarray)) else ()
@@ -118,12 +152,12 @@ def span_bounds(sentence, spans):
             isinstance(one, (int, np.integer)) and not isinstance(one, bool) for one in pair
         ):
             raise TypeError(
-                "find_spans must return pairs (begin, end) of integers. Received: "
+                f"{name} must return pairs (begin, end) of integers. Received: "
                 f"{span!r:.100} for {sentence!r:.200}"
             )
         if not 0 <= pair[0] < pair[1] <= len(sentence):
             raise ValueError(
-                "The spans of find_spans must have a character and lie within the sentence, "
+                f"The spans of {name} must have a character and lie within the sentence, "
                 f"0 <= begin < end <= {len(sentence)}. Received: {span!r:.100} for "
                 f"{sentence!r:.200}"
             )
@@ -132,7 +166,7 @@ def span_bounds(sentence, spans):
     for left, right in zip(found, found[1:]):
         if right[0] < left[1]:
             raise ValueError(
-                f"The spans of find_spans must not overlap. Received: {left} and {right} for "
+                f"The spans of {name} must not overlap. Received: {left} and {right} for "
                 f"{sentence!r:.200}"
             )
     return np.array(found, "int64").reshape(-1, 2)
@@ -157,9 +191,14 @@ def _first_of(numbers):
     return np.append(True, numbers[1:] != numbers[:-1])[: len(numbers)]
 
 
-def _span_marks(offsets, spans):
-    """0, 1 and 2 for the tokens of one sentence."""
+def _inside(offsets, spans):
+    """Which tokens begin inside of a span, and the number of the span at or before each."""
     numbers = _numbers(offsets, spans[:, 0])
     ends = np.append(spans[:, 1], 0)[numbers]  # the last, 0, where no span begins before
-    inside = offsets[:, 0] < ends
+    return offsets[:, 0] < ends, numbers
+
+
+def _span_marks(offsets, spans):
+    """0, 1 and 2 for the tokens of one sentence."""
+    inside, numbers = _inside(offsets, spans)
     return np.where(inside, np.where(_first_of(numbers), 1, 2), 0).astype("uint8")

@@ -17,9 +17,9 @@ section 3.2.
 
 import numpy as np
 
-from keras_plm.data.rows.packed_rows import check_separator
+from keras_plm.data.corpus.columns import fill_special
 from keras_plm.data.rows.passes import LastPasses, document_order
-from keras_plm.data.rows.planned_rows import SEPARATORS
+from keras_plm.data.rows.planned_rows import check_separator, separator_id
 from keras_plm.data.rows.stream import DocumentStream
 
 
@@ -29,31 +29,19 @@ class ContiguousRows:
     Row b of batch n + 1 continues row b of batch n, but for the first batch of a pass.
 
     Args:
-        corpus: a `Corpus`.
-        batch_size: B, rows per batch.
-        seed: int >= 0, of the document order, which changes with every pass.
-        training: whether the documents are shuffled in every pass.
-        bidirectional: False: rows are read from left to right.
+        request: `RowRequest`; its seed is that of the document order, new in every pass.
         sequence_length: T, tokens per row.
 
     Raises:
-        ValueError: the corpus is too small for one batch, or lacks special tokens, or
-            `bidirectional` is asked for.
+        ValueError: the corpus is too small for one batch, or lacks special tokens.
 
     Example: see the module.
     """
 
-    def __init__(self, corpus, batch_size, seed, training, bidirectional, sequence_length):
-        if bidirectional:
-            raise ValueError(
-                "These rows are read from left to right only. Received: "
-                f"bidirectional={bidirectional}"
-            )
+    def __init__(self, request, sequence_length):
+        corpus, batch_size = request.corpus, request.batch_size
         check_separator(corpus)
-        self.corpus = corpus
-        self.batch_size = batch_size
-        self.seed = seed
-        self.training = training
+        self.request, self.batch_size = request, batch_size
         self.sequence_length = sequence_length
         self._streams = LastPasses(self._make_stream)
         num_tokens = self._stream(0).num_tokens
@@ -93,26 +81,19 @@ class ContiguousRows:
         found = {name: value[:, :-1] for name, value in found.items()}
         functional = found.pop("document_ends")
         batch = {
-            "token_ids": found["token_ids"],
+            "token_ids": found.pop("token_ids"),
             "padding_mask": np.ones_like(functional),
             "functional": functional,
-            "word_starts": found["word_starts"],
-            "segment_ids": np.zeros_like(found["token_ids"]),
             "next_token_ids": behind,
             "fresh": np.full(len(row), pass_step == 0),
         }
-        batch["word_starts"][:, 0] = True
-        if "span_marks" in found:
-            marks = found["span_marks"]
-            marks[:, 0] = marks[:, 0] > 0
-            batch["span_marks"] = marks
-        return batch
+        batch["segment_ids"] = np.zeros_like(batch["token_ids"])
+        fill_special(found, functional, (slice(None), 0))
+        return {**batch, **found}
 
     def _stream(self, number):
-        return self._streams(number if self.training else 0)
+        return self._streams(number if self.request.training else 0)
 
     def _make_stream(self, number):
-        ids = self.corpus.special_token_ids
-        separator = next(ids[name] for name in SEPARATORS if name in ids)
-        documents = document_order(self.corpus, self.seed, number, self.training)
-        return DocumentStream(self.corpus, documents, separator)
+        corpus = self.request.corpus
+        return DocumentStream(corpus, document_order(self.request, number), separator_id(corpus))

@@ -7,46 +7,31 @@ segment_ids      0      0  0  0    0      1  1  1    1      0  0   0
 
 import numpy as np
 
-from keras_plm.data.rows.planned_rows import PlannedRows, RowTable, truncated_lengths
+from keras_plm.data.rows.planned_rows import RowTable, row_plan, truncated_lengths
 from keras_plm.data.rows.sentence_pair_rows import check_documents
 
 NUM_TURNS = 3
 
 
-def dialogue_rows(
-    corpus,
-    batch_size,
-    seed,
-    training,
-    bidirectional,
-    sequence_length,
-    negative="reply",
-    short_rate=0.0,
-):
-    """Rows of three consecutive turns, asked, answered, asked again; half of them are not real.
+@row_plan(num_texts=NUM_TURNS)
+def dialogue(stream, room, rng, negative="reply", short_rate=0.0):
+    """Plan rows of three consecutive turns, asked, answered, asked again; half are not real.
 
     The documents of the corpus are dialogues, their sentences are turns, which two speakers take
     alternately; `segment_ids` say which of the two speaks. In each pass a dialogue is cut into
     threes, none of which share a turn, from one of its first three turns on, drawn; what does not
     fill three is not used. By a coin one of the three, drawn, becomes a turn drawn from all other
-    dialogues. The longest turn loses tokens from its end until the three fit.
+    dialogues. The longest turn loses tokens from its end until the three fit. The label
+    `sentence_pair` is 1 where a turn was replaced.
 
     Args:
-        corpus: a `Corpus`, as of `quoted_turns`.
-        batch_size: B, rows per batch.
-        seed: int >= 0.
-        training: whether documents and rows are shuffled, and drawn anew, in every pass.
-        bidirectional: False: rows are read from left to right.
-        sequence_length: T, tokens per row.
+        stream, room, rng: see `row_plan`; the corpus is one as of `quoted_turns`.
         negative: "reply".
         short_rate: not used: rows are as long as their turns.
 
-    Returns:
-        A `PlannedRows`; sentence_pair is 1 where a turn was replaced.
-
     Raises:
-        ValueError: the corpus has no dialogue of three turns, only one dialogue, or too little
-            text; or `negative` is something else.
+        ValueError: the corpus has no dialogue of three turns, or only one dialogue; or `negative`
+            is something else.
 
     Source: ERNIE (Sun et al., 2019), section 3.3, whose rows are also of a question with two
     answers and of two questions with one.
@@ -56,13 +41,7 @@ def dialogue_rows(
             'Rows of dialogues have false replies: negative must be "reply". Received: '
             f"negative={negative!r}"
         )
-    check_documents(corpus, "A turn that is not real")
-    settings = batch_size, seed, training, bidirectional, sequence_length
-    return PlannedRows(corpus, *settings, NUM_TURNS, _plan)
-
-
-def _plan(stream, text_length, rng):
-    """The rows of one pass."""
+    check_documents(stream, "A turn that is not real")
     bounds, turns = stream.sentence_bounds, stream.document_sentences  # (S + 1,), (D, 2)
     numbers = turns[:, 1] - turns[:, 0]
     if numbers.max() < NUM_TURNS:
@@ -91,6 +70,6 @@ def _plan(stream, text_length, rng):
     turn[is_false, replaced[is_false]] = other[is_false]
 
     texts = np.stack([bounds[turn], bounds[turn + 1]], axis=-1)  # (R, 3, 2)
-    lengths = truncated_lengths(texts[:, :, 1] - texts[:, :, 0], text_length)
+    lengths = truncated_lengths(texts[:, :, 1] - texts[:, :, 0], room)
     texts[:, :, 1] = texts[:, :, 0] + lengths
-    return RowTable(texts, is_false.astype("int32"))
+    return RowTable(texts, {"sentence_pair": is_false.astype("int32")})

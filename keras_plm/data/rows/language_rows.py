@@ -10,57 +10,11 @@ and a row has room for 4 tokens of text:
     position_ids    0     1  2     3  4     5        0 where there is padding
 """
 
-import functools
-
 import numpy as np
 
-from keras_plm.data.rows.planned_rows import PlannedRows, RowTable
+from keras_plm.data.rows.planned_rows import RowTable, row_plan
 from keras_plm.data.rows.stream import DocumentStream
 from keras_plm.objectives.languages import check_language_exponent
-
-
-def language_stream_rows(
-    corpus,
-    batch_size,
-    seed,
-    training,
-    bidirectional,
-    sequence_length,
-    language_exponent=0.7,
-):
-    """Rows full of running text of one language, whatever documents it belongs to.
-
-    The documents of a language follow each other with one functional separator between them, and
-    are cut into rows; the last row of a language is padded. Documents that are pairs of two
-    languages are left out. A training pass has as many rows as there are, but takes language i
-    with the probability q_i ~ p_i ** language_exponent, where p_i is its share of the rows: some
-    rows come several times in it, others not at all. Evaluation has each row once.
-
-    In XLM itself all rows of a batch have one language, and a separator also stands between the
-    sentences of a document: for that, make each sentence a document.
-
-    Args:
-        corpus: a `Corpus`; without languages all of it counts as one.
-        batch_size: B, rows per batch.
-        seed: int >= 0.
-        training: whether documents and rows are shuffled, and languages drawn, in every pass.
-        bidirectional: False: rows are read from left to right.
-        sequence_length: T, tokens per row.
-        language_exponent: float between 0 and 1.
-
-    Returns:
-        A `PlannedRows`, with position_ids and, if the corpus has languages, language_ids.
-
-    Raises:
-        ValueError: all documents are pairs, there is too little text, special tokens are missing,
-            or a setting is out of range.
-
-    Source: XLM (Conneau and Lample, 2019), sections 3.1 and 3.5, which has the exponent 0.7.
-    """
-    check_language_exponent(language_exponent)
-    plan = functools.partial(_plan, exponent=language_exponent if training else None)
-    settings = batch_size, seed, training, bidirectional, sequence_length
-    return PlannedRows(corpus, *settings, 1, plan, apart=True, select=_by_language)
 
 
 def _by_language(corpus, documents):
@@ -79,20 +33,41 @@ def _by_language(corpus, documents):
     return documents[single][np.argsort(languages[single, 0], kind="stable")]
 
 
-def _plan(stream, text_length, rng, exponent):
-    """The rows of one pass; exponent None has each once."""
+@row_plan(apart=True, select=_by_language)
+def language_stream(stream, room, rng, language_exponent=0.7):
+    """Plan rows full of running text of one language, whatever documents it belongs to.
+
+    The documents of a language follow each other with one functional separator between them, and
+    are cut into rows; the last row of a language is padded. Documents that are pairs of two
+    languages are left out. A training pass has as many rows as there are, but takes language i
+    with the probability q_i ~ p_i ** language_exponent, where p_i is its share of the rows: some
+    rows come several times in it, others not at all. Evaluation has each row once.
+
+    In XLM itself all rows of a batch have one language, and a separator also stands between the
+    sentences of a document: for that, make each sentence a document.
+
+    Args:
+        stream, room, rng: see `row_plan`; without languages all of a corpus counts as one.
+        language_exponent: float between 0 and 1.
+
+    Raises:
+        ValueError: all documents are pairs, or a setting is out of range.
+
+    Source: XLM (Conneau and Lample, 2019), sections 3.1 and 3.5, which has the exponent 0.7.
+    """
+    check_language_exponent(language_exponent)
     begins, ends = stream.sentence_begin(stream.document_sentences).T  # (D,), of the texts
     languages = stream.document_languages
     language = np.zeros(len(begins), "int64") if languages is None else languages[:, 0]
     first = np.flatnonzero(np.diff(language, prepend=language[0] - 1))  # of each language
     begins, ends = begins[first], ends[np.append(first[1:], len(ends)) - 1]
-    number = -(-(ends - begins) // text_length)  # of rows
+    number = -(-(ends - begins) // room)  # of rows
     within = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
-    begin = np.repeat(begins, number) + within * text_length
-    texts = np.stack([begin, np.minimum(begin + text_length, np.repeat(ends, number))], axis=1)
+    begin = np.repeat(begins, number) + within * room
+    texts = np.stack([begin, np.minimum(begin + room, np.repeat(ends, number))], axis=1)
     language = np.repeat(language[first], number)
-    if exponent is not None:
-        rows = sample_rows(language, exponent, rng)
+    if stream.training:
+        rows = sample_rows(language, language_exponent, rng)
         texts, language = texts[rows], language[rows]
     return RowTable(texts[:, None], languages=None if languages is None else language[:, None])
 

@@ -9,120 +9,49 @@ documents, in rows with room for 4 tokens:
                       a a a a | b b b    c c
 """
 
-import functools
-
 import numpy as np
 
-from keras_plm.data.rows.planned_rows import SEPARATORS, PlannedRows, RowTable
+from keras_plm.data.rows.planned_rows import RowTable, row_plan
 
 
-def packed_rows(corpus, batch_size, seed, training, bidirectional, sequence_length):
-    """Rows that are full of running text, whatever sentence or document it belongs to.
+@row_plan(across=True)
+def packed(stream, room, rng):
+    """Plan rows that are full of running text, whatever sentence or document it belongs to.
 
     Documents follow each other with one functional separator between them: <eod>, where the
     tokenizer has it, else its end of a sequence or separator. What is left after the last full row
     is not used in a pass; each pass has another order of documents, so it is other text.
 
-    Args:
-        corpus: a `Corpus`.
-        batch_size: B, rows per batch.
-        seed: int >= 0.
-        training: whether documents and rows are shuffled in every pass.
-        bidirectional: False: rows are read from left to right.
-        sequence_length: T, tokens per row.
-
-    Returns:
-        A `PlannedRows`.
-
-    Raises:
-        ValueError: the corpus is too small for one batch, or lacks special tokens.
-
     Example: see the module.
     """
-    check_separator(corpus)
-    settings = batch_size, seed, training, bidirectional, sequence_length
-    return PlannedRows(corpus, *settings, 1, _cut_anywhere)
+    begins = np.arange(0, stream.num_tokens - room + 1, room)
+    return RowTable(np.stack([begins, begins + room], axis=1)[:, None])
 
 
-def full_sentences_rows(corpus, batch_size, seed, training, bidirectional, sequence_length):
-    """Rows of as many whole sentences as fit, across documents (RoBERTa's FULL-SENTENCES).
+@row_plan(across=True)
+def full_sentences(stream, room, rng):
+    """Plan rows of as many whole sentences as fit, across documents (RoBERTa's FULL-SENTENCES).
 
     Between two documents in a row stands one functional separator, at its ends none. A sentence
     longer than a row is cut: rows of it alone, and its last piece is followed by other sentences.
 
-    Args:
-        corpus: a `Corpus`.
-        batch_size: B, rows per batch.
-        seed: int >= 0.
-        training: whether documents and rows are shuffled in every pass.
-        bidirectional: False: rows are read from left to right.
-        sequence_length: T, tokens per row.
-
-    Returns:
-        A `PlannedRows`.
-
-    Raises:
-        ValueError: the corpus is too small for one batch, or lacks special tokens.
-
     Source: RoBERTa (Liu et al., 2019), section 4.2.
     """
-    check_separator(corpus)
-    plan = functools.partial(_cut_at_sentences, across=True)
-    settings = batch_size, seed, training, bidirectional, sequence_length
-    return PlannedRows(corpus, *settings, 1, plan)
+    return _cut_at_sentences(stream, room, across=True)
 
 
-def doc_sentences_rows(corpus, batch_size, seed, training, bidirectional, sequence_length):
-    """Rows of as many whole sentences of one document as fit (RoBERTa's DOC-SENTENCES).
+def doc_sentences(stream, room, rng):
+    """Plan rows of as many whole sentences of one document as fit (RoBERTa's DOC-SENTENCES).
 
     The last row of a document is padded, where RoBERTa enlarges the batch to keep the number of
     tokens: here shapes are fixed, and batches have fewer tokens than those of full sentences.
 
-    Args:
-        corpus: a `Corpus`.
-        batch_size: B, rows per batch.
-        seed: int >= 0.
-        training: whether documents and rows are shuffled in every pass.
-        bidirectional: False: rows are read from left to right.
-        sequence_length: T, tokens per row.
-
-    Returns:
-        A `PlannedRows`.
-
-    Raises:
-        ValueError: the corpus is too small for one batch, or lacks special tokens.
-
     Source: RoBERTa (Liu et al., 2019), section 4.2.
     """
-    plan = functools.partial(_cut_at_sentences, across=False)
-    settings = batch_size, seed, training, bidirectional, sequence_length
-    return PlannedRows(corpus, *settings, 1, plan)
+    return _cut_at_sentences(stream, room, across=False)
 
 
-def check_separator(corpus):
-    """Refuses a corpus whose tokenizer has nothing that separates documents.
-
-    Args:
-        corpus: a `Corpus`.
-
-    Raises:
-        ValueError: naming what it has.
-    """
-    if not set(SEPARATORS) & corpus.special_token_ids.keys():
-        raise ValueError(
-            f"Rows across documents need one of the special tokens {SEPARATORS} between them: "
-            "build the corpus with a tokenizer that has one. Received: "
-            f"special_token_ids={dict(corpus.special_token_ids)}"
-        )
-
-
-def _cut_anywhere(stream, text_length, rng):
-    """Full rows, one after the other."""
-    begins = np.arange(0, stream.num_tokens - text_length + 1, text_length)
-    return RowTable(np.stack([begins, begins + text_length], axis=1)[:, None])
-
-
-def _cut_at_sentences(stream, text_length, rng, across):
+def _cut_at_sentences(stream, text_length, across):
     """As many sentences as fit, greedily."""
     bounds, is_separator = _pieces(stream, text_length)
     # For each piece: that behind the last which fits into a row from there, at most the next

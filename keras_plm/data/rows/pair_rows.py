@@ -12,86 +12,12 @@ and as "translation_pair", with XLM's layout and the languages 5 and 9:
     language_ids    5     5    5    5     9     9   9     9     9     9
 """
 
-import functools
-
 import numpy as np
 
 from keras_plm.data.rows.language_rows import sample_rows
-from keras_plm.data.rows.planned_rows import PlannedRows, RowTable, truncated_lengths
+from keras_plm.data.rows.planned_rows import RowTable, row_plan, truncated_lengths
 from keras_plm.data.rows.stream import DocumentStream
 from keras_plm.objectives.languages import check_language_exponent
-
-
-def text_pair_rows(corpus, batch_size, seed, training, bidirectional, sequence_length):
-    """Rows of two sentences, laid out as the tokenizer lays out a pair.
-
-    A row is one document of two sentences, as `Corpus.build_pairs` makes them, once in every pass.
-    The longer sentence loses tokens from its end until both fit.
-
-    Args:
-        corpus: a `Corpus`.
-        batch_size: B, rows per batch.
-        seed: int >= 0.
-        training: whether documents and rows are shuffled in every pass.
-        bidirectional: False: rows are read from left to right.
-        sequence_length: T, tokens per row.
-
-    Returns:
-        A `PlannedRows`.
-
-    Raises:
-        ValueError: a document is no pair, there are too few, special tokens are missing, or a
-            setting is out of range.
-
-    Source: UniLM (Dong et al., 2019), section 2.5 (fine-tuning for generation).
-    """
-    plan = functools.partial(_plan, exponent=None)
-    settings = batch_size, seed, training, bidirectional, sequence_length
-    return PlannedRows(corpus, *settings, 2, plan, select=_pairs)
-
-
-def translation_pair_rows(
-    corpus,
-    batch_size,
-    seed,
-    training,
-    bidirectional,
-    sequence_length,
-    language_exponent=0.7,
-):
-    """Rows of two sentences, each with the special tokens and the positions of a row of its own.
-
-    A row is one document of two sentences, as `Corpus.build_pairs` makes them. In a corpus with
-    languages documents of one language are left out. The longer sentence loses tokens from its
-    end until both fit. A training pass takes pairs of languages as `language_stream_rows` takes
-    languages; evaluation has each pair once.
-
-    Two sentences so have four special tokens `</s>`, where fine-tuning on pairs, which XLM does
-    without starting positions again, has three (`keras_plm.tokenizers.row_layout.LAYOUTS["xlm"]`).
-
-    Args:
-        corpus: a `Corpus`.
-        batch_size: B, rows per batch.
-        seed: int >= 0.
-        training: whether documents and rows are shuffled, and languages drawn, in every pass.
-        bidirectional: False: rows are read from left to right.
-        sequence_length: T, tokens per row.
-        language_exponent: float between 0 and 1.
-
-    Returns:
-        A `PlannedRows`, with position_ids and, if the corpus has languages, language_ids.
-
-    Raises:
-        ValueError: there are no pairs, or a document is none and has no language that says so;
-            there are too few, special tokens are missing, or a setting is out of range.
-
-    Source: XLM (Conneau and Lample, 2019), section 3.4 and figure 1, and `concat_batches` of the
-    released code; sampling: section 3.5.
-    """
-    check_language_exponent(language_exponent)
-    plan = functools.partial(_plan, exponent=language_exponent if training else None)
-    settings = batch_size, seed, training, bidirectional, sequence_length
-    return PlannedRows(corpus, *settings, 2, plan, apart=True, select=_pairs)
 
 
 def _pairs(corpus, documents):
@@ -113,15 +39,52 @@ def _pairs(corpus, documents):
     return documents
 
 
-def _plan(stream, text_length, rng, exponent):
-    """The rows of one pass; exponent None has each once."""
+@row_plan(num_texts=2, select=_pairs)
+def text_pair(stream, room, rng):
+    """Plan rows of two sentences, laid out as the tokenizer lays out a pair.
+
+    A row is one document of two sentences, as `Corpus.build_pairs` makes them, once in every pass.
+    The longer sentence loses tokens from its end until both fit.
+
+    Raises:
+        ValueError: a document is no pair.
+
+    Source: UniLM (Dong et al., 2019), section 2.5 (fine-tuning for generation).
+    """
     first, end = stream.document_sentences.T  # (D,)
     texts = stream.sentence_begin(np.stack([first, first + 1, first + 1, end], axis=1))
     texts = texts.reshape(-1, 2, 2)  # (R, 2, 2)
-    lengths = truncated_lengths(texts[:, :, 1] - texts[:, :, 0], text_length)
+    lengths = truncated_lengths(texts[:, :, 1] - texts[:, :, 0], room)
     texts[:, :, 1] = texts[:, :, 0] + lengths
-    languages = stream.document_languages
-    if languages is not None and exponent is not None:
-        rows = sample_rows(languages, exponent, rng)
-        texts, languages = texts[rows], languages[rows]
-    return RowTable(texts, languages=languages)
+    return RowTable(texts, languages=stream.document_languages)
+
+
+@row_plan(num_texts=2, apart=True, select=_pairs)
+def translation_pair(stream, room, rng, language_exponent=0.7):
+    """Plan rows of two sentences, each with special tokens and positions of a row of its own.
+
+    A row is one document of two sentences, as `Corpus.build_pairs` makes them. In a corpus with
+    languages documents of one language are left out. The longer sentence loses tokens from its
+    end until both fit. A training pass takes pairs of languages as `language_stream` takes
+    languages; evaluation has each pair once.
+
+    Two sentences so have four special tokens `</s>`, where fine-tuning on pairs, which XLM does
+    without starting positions again, has three (`keras_plm.tokenizers.row_layout.LAYOUTS["xlm"]`).
+
+    Args:
+        stream, room, rng: see `row_plan`.
+        language_exponent: float between 0 and 1.
+
+    Raises:
+        ValueError: there are no pairs, or a document is none and has no language that says so;
+            or a setting is out of range.
+
+    Source: XLM (Conneau and Lample, 2019), section 3.4 and figure 1, and `concat_batches` of the
+    released code; sampling: section 3.5.
+    """
+    check_language_exponent(language_exponent)
+    table = text_pair(stream, room, rng)
+    if table.languages is None or not stream.training:
+        return table
+    rows = sample_rows(table.languages, language_exponent, rng)
+    return RowTable(table.texts[rows], languages=table.languages[rows])

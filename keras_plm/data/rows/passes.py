@@ -1,6 +1,27 @@
-"""What a pass over a corpus needs: the order of its documents, and a store of the last two."""
+"""What all rows are made from, the order of a pass's documents, and a store of the last two."""
+
+from dataclasses import dataclass
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class RowRequest:
+    """What rows are asked for.
+
+    Args:
+        corpus: a `Corpus`.
+        batch_size: B, rows per batch.
+        seed: int >= 0; all that is drawn depends on it, and on the number of the pass or batch.
+        training: whether documents and rows are shuffled, and drawn anew, in every pass.
+        bidirectional: whether half of the rows of a batch are read right to left.
+    """
+
+    corpus: object
+    batch_size: int
+    seed: int = 0
+    training: bool = True
+    bidirectional: bool = False
 
 
 class LastPasses:
@@ -28,19 +49,17 @@ class LastPasses:
         return {"_make": self._make, "_made": {}}
 
 
-def document_order(corpus, seed, number, training):
+def document_order(request, number):
     """The documents of a pass, one after the other.
 
     Args:
-        corpus: a `Corpus`.
-        seed: int >= 0.
+        request: `RowRequest`.
         number: int, of the pass.
-        training: whether the documents are shuffled anew in every pass.
 
     Returns:
         (num_documents,) int, `corpus.documents` in the order of the pass.
     """
-    documents = np.asarray(corpus.documents)
-    if training:
-        documents = np.random.default_rng((seed, 0, number)).permutation(documents)
+    documents = np.asarray(request.corpus.documents)
+    if request.training:
+        documents = np.random.default_rng((request.seed, 0, number)).permutation(documents)
     return documents

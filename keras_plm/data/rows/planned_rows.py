@@ -1,5 +1,17 @@
-"""Batches of rows that are planned once per pass: which parts of the stream stand in which row."""
+"""Batches of rows that are planned once per pass: which parts of the stream stand in which row.
 
+A plan is a function of the stream of a pass. Rows of two tokens of each document:
+
+    @row_plan(num_texts=1)
+    def beginnings(stream, room, rng):
+        begins = stream.sentence_begin(stream.document_sentences[:, 0])
+        return RowTable(np.stack([begins, begins + 2], axis=1)[:, None])
+
+    stream     a b c <eod> d e f g <eod>         room: tokens of text that a row has room for
+    texts      [[0, 2]], [[4, 6]]                rows: a b, d e
+"""
+
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,14 +30,52 @@ class RowTable:
 
     Args:
         texts: (R, K, 2) int64, begin and end of each row's K texts, positions of the stream.
-        labels: (R,) int32, 1 where the texts of a row do not belong together; None if the rows
-            do not say.
+        labels: dict of the names of labels to (R,) int32, one for each row, such as
+            {"sentence_pair": 1 where the texts of a row do not belong together}; None: there are
+            none.
         languages: (R, K) int, the language of each text; None if the rows do not say.
     """
 
     texts: np.ndarray
-    labels: np.ndarray | None = None
+    labels: dict | None = None
     languages: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """What the rows of a plan are like.
+
+    Args:
+        num_texts: K, texts per row.
+        apart: whether each text has special tokens and positions of its own, see `RowRenderer`.
+        across: whether texts reach across documents, and need a separator between these.
+        select: function (corpus, documents) to those of the documents, (D,) int in the order of
+            the pass, that make the stream, in its order; None: all of them.
+    """
+
+    num_texts: int = 1
+    apart: bool = False
+    across: bool = False
+    select: object = None
+
+
+def row_plan(**settings):
+    """Say what the rows of a plan are like, where they are not of one text of one document each.
+
+    Args:
+        settings: those of `RowPlan`.
+
+    Returns:
+        A decorator of a function (stream, room, rng, **settings) to a `RowTable`: the
+        `DocumentStream` of a pass; how many tokens of text a row holds; a
+        `numpy.random.Generator`; and what else the objective's `row_settings` say.
+    """
+
+    def mark(plan):
+        plan.row_plan = RowPlan(**settings)
+        return plan
+
+    return mark
 
 
 class PlannedRows:
@@ -38,57 +88,34 @@ class PlannedRows:
     per text of a row, and 8 per row.
 
     Args:
-        corpus: a `Corpus`.
-        batch_size: B, rows per batch.
-        seed: int >= 0; all that is drawn for pass p depends on seed and p alone.
-        training: whether documents and rows are shuffled.
-        bidirectional: False.
+        request: `RowRequest`; all that is drawn for pass p depends on its seed and p alone.
+        plan: function, see `row_plan`.
         sequence_length: T, tokens per row.
-        num_texts: K, texts per row.
-        plan: function (stream, text_length, rng) to a `RowTable`: the `DocumentStream` of a pass,
-            how many tokens of text a row holds, and a `numpy.random.Generator`.
-        apart: whether each text has special tokens and positions of its own, see `RowRenderer`.
-        select: function (corpus, documents) to those of the documents, (D,) int in the order of
-            the pass, that make the stream, in its order; None: all of them.
+        settings: what else the plan takes.
 
     Raises:
-        ValueError: the corpus has fewer rows than a batch or does not fit them, or
-            `bidirectional` is asked for.
+        ValueError: the corpus has fewer rows than a batch or does not fit them, or the plan gives
+            rows that do not fit.
     """
 
-    def __init__(
-        self,
-        corpus,
-        batch_size,
-        seed,
-        training,
-        bidirectional,
-        sequence_length,
-        num_texts,
-        plan,
-        apart=False,
-        select=None,
-    ):
-        if bidirectional:
-            raise ValueError(
-                "These rows are read from left to right only. Received: "
-                f"bidirectional={bidirectional}"
-            )
-        self.corpus = corpus
-        self.batch_size = batch_size
-        self.seed = seed
-        self.training = training
-        self._render = RowRenderer(corpus, sequence_length, num_texts, apart)
-        self._plan, self._select = plan, select
+    def __init__(self, request, plan, sequence_length, **settings):
+        self.request, self.batch_size = request, request.batch_size
+        self._rows = getattr(plan, "row_plan", RowPlan())
+        if self._rows.across:
+            check_separator(request.corpus)
+        self._render = RowRenderer(
+            request.corpus, sequence_length, self._rows.num_texts, self._rows.apart
+        )
+        self._plan = functools.partial(plan, **settings)
         self._passes = LastPasses(self._make_pass)
         num_rows = len(self._passes(0)[2])
-        self.steps_per_pass = num_rows // batch_size
+        self.steps_per_pass = num_rows // self.batch_size
         if not self.steps_per_pass:
             raise ValueError(
-                f"The corpus is too small for one batch: its {len(corpus.documents)} documents "
-                f"make {num_rows} rows. Lower batch_size or the objective's sequence_length, or "
-                f"give more text. Received: batch_size={batch_size}, "
-                f"sequence_length={sequence_length}"
+                f"The corpus is too small for one batch: its {len(request.corpus.documents)} "
+                f"documents make {num_rows} rows. Lower batch_size or the objective's "
+                "sequence_length, or give more text. Received: "
+                f"batch_size={self.batch_size}, sequence_length={sequence_length}"
             )
 
     def __call__(self, step, rows=slice(None)):
@@ -99,34 +126,86 @@ class PlannedRows:
             rows: slice of the batch's rows; the others are not made.
 
         Returns:
-            dict of arrays, see `RowRenderer`; with sentence_pair (B,) int32 if the rows say
-            whether their texts belong together: 0 = they do, 1 = they do not.
+            dict of arrays, see `RowRenderer`, and the labels (B,) int32 of the rows, if they have
+            some.
 
         Raises:
             ValueError: the corpus has ids outside its vocabulary.
         """
         number, pass_step = divmod(step, self.steps_per_pass)
-        stream, table, order = self._passes(number if self.training else 0)
+        stream, table, order = self._passes(number if self.request.training else 0)
         place = pass_step * self.batch_size + np.arange(self.batch_size)[rows]  # (B,)
         chosen = order[place % len(order)]
         languages = None if table.languages is None else table.languages[chosen]
         batch = self._render(stream, table.texts[chosen], languages)
-        if table.labels is not None:
-            batch["sentence_pair"] = table.labels[chosen]
+        batch.update({name: labels[chosen] for name, labels in (table.labels or {}).items()})
         return batch
 
     def _make_pass(self, number):
         """Stream, table of rows, and the order of the rows."""
-        ids = self.corpus.special_token_ids
-        separator = next((ids[name] for name in SEPARATORS if name in ids), 0)
-        documents = document_order(self.corpus, self.seed, number, self.training)
-        if self._select is not None:
-            documents = self._select(self.corpus, documents)
-        stream = DocumentStream(self.corpus, documents, separator)
-        rng = np.random.default_rng((self.seed, 1, number))
+        request = self.request
+        documents = document_order(request, number)
+        if self._rows.select is not None:
+            documents = self._rows.select(request.corpus, documents)
+        separator = separator_id(request.corpus)
+        stream = DocumentStream(request.corpus, documents, separator, request.training)
+        rng = np.random.default_rng((request.seed, 1, number))
         table = self._plan(stream, self._render.text_length, rng)
+        _check_table(table, self._rows.num_texts, self._render.text_length, stream.num_tokens)
         order = np.arange(len(table.texts))
-        return stream, table, rng.permutation(order) if self.training else order
+        return stream, table, rng.permutation(order) if request.training else order
+
+
+def separator_id(corpus):
+    """Return the id of what separates documents; 0 where there is nothing.
+
+    Args:
+        corpus: a `Corpus`.
+    """
+    ids = corpus.special_token_ids
+    return next((ids[name] for name in SEPARATORS if name in ids), 0)
+
+
+def check_separator(corpus):
+    """Refuses a corpus whose tokenizer has nothing that separates documents.
+
+    Args:
+        corpus: a `Corpus`.
+
+    Raises:
+        ValueError: naming what it has.
+    """
+    if not set(SEPARATORS) & corpus.special_token_ids.keys():
+        raise ValueError(
+            f"Rows across documents need one of the special tokens {SEPARATORS} between them: "
+            "build the corpus with a tokenizer that has one. Received: "
+            f"special_token_ids={dict(corpus.special_token_ids)}"
+        )
+
+
+def _check_table(table, num_texts, room, num_tokens):
+    """What a plan returned are rows of the stream that fit."""
+    texts = np.asarray(table.texts) if isinstance(table, RowTable) else np.zeros(0)
+    if texts.ndim != 3 or texts.shape[1:] != (num_texts, 2) or texts.dtype.kind not in "iu":
+        raise ValueError(
+            "A plan of rows must return a RowTable of texts (R, K, 2), their begins and ends, K as "
+            f"in @row_plan(num_texts=K). Received: {type(table).__name__} of {texts.shape} "
+            f"{texts.dtype}, K={num_texts}"
+        )
+    lengths = texts[:, :, 1] - texts[:, :, 0]
+    low, high = texts.min(initial=0), texts.max(initial=0)
+    longest = lengths.sum(axis=1).max(initial=0)
+    if low < 0 or high > num_tokens or lengths.min(initial=0) < 0 or longest > room:
+        raise ValueError(
+            f"A plan's texts must lie in the stream, [0, {num_tokens}], begin before they end, and "
+            f"have {room} tokens per row at most. Received: {low} to {high}, rows of {longest}"
+        )
+    for name, labels in (table.labels or {}).items():
+        if np.shape(labels) != texts.shape[:1]:
+            raise ValueError(
+                f"A plan's labels must be one per row, ({len(texts)},). Received: {name} of "
+                f"{np.shape(labels)}"
+            )
 
 
 def truncated_lengths(lengths, total):

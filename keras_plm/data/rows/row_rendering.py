@@ -21,6 +21,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from keras_plm.data.corpus.columns import fill_special
 from keras_plm.tokenizers.row_layout import layout_by_name
 
 PADDING = -1  # what stands in a row beside the numbers of its texts, from 0, and special tokens
@@ -94,8 +95,8 @@ class RowRenderer:
             languages: (B, K) int, the language of each text of texts that are apart; or None.
 
         Returns:
-            dict of token_ids, segment_ids (B, T) int32; padding_mask, functional, word_starts
-            (B, T) bool; span_marks (B, T) uint8 if the corpus has spans. What a text begins with
+            dict of token_ids, segment_ids (B, T) int32; padding_mask, functional (B, T) bool; and
+            the columns of the corpus, word_starts (B, T) bool among them. What a text begins with
             starts a word, and a span if it lies in one. Of texts apart position_ids (B, T) int32
             and, if languages are given, language_ids (B, T) int32: the special tokens around a
             text have its language, padding that of the text beside it.
@@ -116,19 +117,15 @@ class RowRenderer:
         found = stream.read(position)
         functional = ~is_text | found.pop("document_ends")
         batch = {
-            "token_ids": np.where(is_text, found["token_ids"], self._special_id[part]),
+            "token_ids": np.where(is_text, found.pop("token_ids"), self._special_id[part]),
             "padding_mask": kind != PADDING,
             "functional": functional,
-            "word_starts": found["word_starts"] | functional,
             "segment_ids": self._segment[part],
         }
         row, text = np.nonzero(texts[:, :, 1] > texts[:, :, 0])
         first = row, begins[:, self._text_parts][row, text]
-        batch["word_starts"][first] = True
-        if "span_marks" in found:
-            marks = np.where(functional, 0, found["span_marks"]).astype("uint8")
-            marks[first] = marks[first] > 0
-            batch["span_marks"] = marks
+        fill_special(found, functional, first)
+        batch.update(found)  # the columns of the corpus
         if self._apart:
             own_begin = begins[:, self._own_begin].ravel().repeat(lengths.ravel()).reshape(shape)
             position = np.arange(shape[1]) - own_begin

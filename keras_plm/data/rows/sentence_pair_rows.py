@@ -9,27 +9,18 @@ filled with sentences until it has 30 tokens (`s0 s1 s2`), and cut behind one of
 """
 
 import bisect
-import functools
 import itertools
 
 import numpy as np
 
-from keras_plm.data.rows.planned_rows import PlannedRows, RowTable, truncated_lengths
+from keras_plm.data.rows.planned_rows import RowTable, row_plan, truncated_lengths
 
 NEGATIVES = ("random", "swapped", "none")
 
 
-def sentence_pair_rows(
-    corpus,
-    batch_size,
-    seed,
-    training,
-    bidirectional,
-    sequence_length,
-    negative="random",
-    short_rate=0.1,
-):
-    """Rows of two texts of a document, or of one and another, made as BERT makes them.
+@row_plan(num_texts=2)
+def sentence_pair(stream, room, rng, negative="random", short_rate=0.1):
+    """Plan rows of two texts of a document, or of one and another, made as BERT makes them.
 
     Sentences of a document are gathered until there are as many tokens as a row holds, in one
     document out of ten of a smaller number drawn for it. The first of them, a number drawn, are
@@ -41,24 +32,17 @@ def sentence_pair_rows(
     tokens, one by one, from the longer text, at its begin or end by a coin.
 
     The original gives up after drawing the document itself ten times in a row, and swaps no
-    chunk of one sentence but pairs it with a random text: this is all that differs.
+    chunk of one sentence but pairs it with a random text: this is all that differs. The label
+    `sentence_pair` is 1 where B is random or the two are swapped.
 
     Args:
-        corpus: a `Corpus`.
-        batch_size: B, rows per batch.
-        seed: int >= 0.
-        training: whether rows are shuffled, and documents drawn from anew, in every pass.
-        bidirectional: False: rows are read from left to right.
-        sequence_length: T, tokens per row.
+        stream, room, rng: see `row_plan`.
         negative: what a false pair is, "random" or "swapped"; "none" if there are none.
         short_rate: share of the documents with shorter rows, between 0 and 1.
 
-    Returns:
-        A `PlannedRows`; sentence_pair is 1 where B is random or the two are swapped.
-
     Raises:
-        ValueError: the corpus has no document with two sentences, only one document ("random"),
-            or too little text; or a setting is out of range.
+        ValueError: the corpus has no document with two sentences, or only one document
+            ("random"); or a setting is out of range.
 
     Source: BERT (Devlin et al., 2019), section 3.1 and `create_pretraining_data.py`; ALBERT (Lan
     et al., 2020), section 3.1; UniLM (Dong et al., 2019), section 2.3.
@@ -68,32 +52,7 @@ def sentence_pair_rows(
     if not 0 <= short_rate <= 1:
         raise ValueError(f"short_rate must be between 0 and 1. Received: short_rate={short_rate!r}")
     if negative == "random":
-        check_documents(corpus, "A random next sentence")
-    plan = functools.partial(_plan, negative=negative, short_rate=short_rate)
-    settings = batch_size, seed, training, bidirectional, sequence_length
-    return PlannedRows(corpus, *settings, 2, plan)
-
-
-def check_documents(corpus, what):
-    """Refuses a corpus from which no other document can be drawn.
-
-    Args:
-        corpus: a `Corpus`.
-        what: str, what is drawn, for the message.
-
-    Raises:
-        ValueError: there are less than two documents.
-    """
-    if len(corpus.documents) < 2:
-        raise ValueError(
-            f"{what} comes from another document, and this corpus has only one: put blank lines "
-            "between documents, or split off less of it. Received: "
-            f"{len(corpus.documents)} document"
-        )
-
-
-def _plan(stream, text_length, rng, negative, short_rate):
-    """The pairs of one pass."""
+        check_documents(stream, "A random next sentence")
     bounds, sentences = stream.sentence_bounds, stream.document_sentences  # (S + 1,), (D, 2)
     numbers = sentences[:, 1] - sentences[:, 0]
     if numbers.max(initial=0) < 2:
@@ -102,7 +61,7 @@ def _plan(stream, text_length, rng, negative, short_rate):
             "with sentence bounds, as Corpus.build(..., split_sentences=...) finds them. "
             f"Received: {len(numbers)} documents of one sentence each"
         )
-    chunks, documents, targets = _chunks(bounds, sentences, text_length, rng, negative, short_rate)
+    chunks, documents, targets = _chunks(bounds, sentences, room, rng, negative, short_rate)
     begin, cut, end, is_false = chunks.T
     a = np.stack([bounds[begin], bounds[cut]], axis=1)  # (R, 2)
     b = np.stack([bounds[cut], bounds[end]], axis=1)
@@ -112,12 +71,30 @@ def _plan(stream, text_length, rng, negative, short_rate):
         b[is_false] = _random_texts(bounds, sentences, documents[is_false], missing[is_false], rng)
     texts = np.stack([a, b], axis=1)  # (R, 2, 2)
     lengths = texts[:, :, 1] - texts[:, :, 0]
-    cuts = lengths - truncated_lengths(lengths, text_length)  # tokens that are too many
+    cuts = lengths - truncated_lengths(lengths, room)  # tokens that are too many
     texts[:, :, 0] += (front := rng.binomial(cuts, 0.5))  # a coin for each of them
     texts[:, :, 1] -= cuts - front
     if negative == "swapped":
         texts[is_false] = texts[is_false, ::-1]
-    return RowTable(texts, is_false.astype("int32"))
+    return RowTable(texts, {"sentence_pair": is_false.astype("int32")})
+
+
+def check_documents(stream, what):
+    """Refuses a stream from which no other document can be drawn.
+
+    Args:
+        stream: `DocumentStream`.
+        what: str, what is drawn, for the message.
+
+    Raises:
+        ValueError: there are less than two documents.
+    """
+    number = len(stream.document_sentences)
+    if number < 2:
+        raise ValueError(
+            f"{what} comes from another document, and this corpus has only one: put blank lines "
+            f"between documents, or split off less of it. Received: {number} document"
+        )
 
 
 def _chunks(bounds, sentences, text_length, rng, negative, short_rate):

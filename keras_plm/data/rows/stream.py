@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_plm.data.corpus.columns import COLUMNS, token_columns
+
 
 class DocumentStream:
     """One long row of tokens, looked up by position and never held in memory.
@@ -11,19 +13,19 @@ class DocumentStream:
     corpus's memory maps when they are asked for.
 
     Args:
-        corpus: a `Corpus`, or any object with its arrays token_ids (N,), word_starts (N,),
-            sentence_offsets (num_sentences + 1,) and document_offsets (num_documents + 1,), its
-            vocabulary_size, and span_marks (N,) and sentence_languages (num_sentences,) or None.
+        corpus: a `Corpus`, or any object with its arrays token_ids (N,), sentence_offsets
+            (num_sentences + 1,) and document_offsets (num_documents + 1,), its vocabulary_size,
+            and the columns that it has, (N,) or (num_sentences,).
         documents: (D,) int, indices of documents in the order of the stream.
         end_of_document_id: the id of <eod>.
+        training: whether the pass is one of a training, so that plans may draw from their rows.
     """
 
-    def __init__(self, corpus, documents, end_of_document_id):
+    def __init__(self, corpus, documents, end_of_document_id, training=True):
+        self.training = training
         self.token_ids = np.asarray(corpus.token_ids)  # plain views: memmap's indexing is slow
-        self.word_starts = np.asarray(corpus.word_starts)
+        self.columns = token_columns(corpus)
         self.sentence_offsets = np.asarray(corpus.sentence_offsets)
-        span_marks = getattr(corpus, "span_marks", None)
-        self.span_marks = None if span_marks is None else np.asarray(span_marks)
         self._languages = getattr(corpus, "sentence_languages", None)
         self.vocabulary_size = corpus.vocabulary_size
         self.end_of_document_id = end_of_document_id
@@ -67,8 +69,8 @@ class DocumentStream:
             positions: int array of any shape, 0 to `num_tokens - 1`.
 
         Returns:
-            dict of arrays of the same shape: token_ids int32; word_starts bool;
-            document_ends bool, True at every <eod>; span_marks uint8, if the corpus has spans.
+            dict of arrays of the same shape: token_ids int32; document_ends bool, True at every
+            <eod>; and the columns of the corpus, `word_starts` bool among them.
 
         Raises:
             ValueError: the corpus has ids outside its vocabulary.
@@ -78,13 +80,10 @@ class DocumentStream:
         position = np.where(is_end, 0, self._begins[document] + offset)
         token_ids = np.where(is_end, self.end_of_document_id, self.token_ids[position])
         self._check_ids(token_ids)
-        found = {
-            "token_ids": token_ids.astype("int32"),
-            "word_starts": is_end | self.word_starts[position],
-            "document_ends": is_end,
-        }
-        if self.span_marks is not None:
-            found["span_marks"] = np.where(is_end, 0, self.span_marks[position]).astype("uint8")
+        found = {"token_ids": token_ids.astype("int32"), "document_ends": is_end}
+        for name, values in self.columns.items():
+            found[name] = values[position]
+            np.copyto(found[name], COLUMNS[name].special, where=is_end)
         return found
 
     def sentence_number(self, positions):

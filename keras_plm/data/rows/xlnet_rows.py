@@ -28,11 +28,9 @@ class SegmentPairRows:
     """Makes the rows of batch n from a corpus; the same n gives the same rows everywhere.
 
     Args:
-        corpus: a `Corpus`; its special ids must have "sep", "cls" and "eod".
-        batch_size: B, rows per batch; even if bidirectional.
-        seed: of the document order, which changes with every pass, and of the pairs.
-        training: False keeps the corpus's own document order in every pass.
-        bidirectional: whether the second half of the rows is reversed.
+        request: `RowRequest`; the special ids of its corpus must have "sep", "cls" and "eod", its
+            batch size is even if bidirectional: the second half of the rows is reversed then. The
+            seed is that of the document order, which changes with every pass, and of the pairs.
         sequence_length: T, tokens per row.
         reuse_length: how far each row advances from batch to batch; with 0 it advances by the
             T - 3 tokens that a row takes from the text.
@@ -42,9 +40,9 @@ class SegmentPairRows:
             for one batch.
     """
 
-    def __init__(
-        self, corpus, batch_size, seed, training, bidirectional, sequence_length, reuse_length
-    ):
+    def __init__(self, request, sequence_length, reuse_length):
+        corpus, batch_size = request.corpus, request.batch_size
+        bidirectional = request.bidirectional
         if bidirectional and batch_size % 2:
             raise ValueError(
                 "Bidirectional data needs an even batch_size: its second half reads the rows of "
@@ -57,13 +55,8 @@ class SegmentPairRows:
                 'Train it with keras_plm.data.train_tokenizer(..., model="sentencepiece"). '
                 f"Received: special_token_ids={dict(corpus.special_token_ids)}"
             )
-        self.corpus = corpus
-        self.sequence_length = sequence_length
-        self.reuse_length = reuse_length
-        self.batch_size = batch_size
-        self.seed = seed
-        self.training = training
-        self.bidirectional = bidirectional
+        self.request, self.batch_size = request, batch_size
+        self.sequence_length, self.reuse_length = sequence_length, reuse_length
         self._streams = LastPasses(self._make_stream)
         num_rows = batch_size // 2 if bidirectional else batch_size
         num_tokens = self._stream(0).num_tokens
@@ -97,8 +90,10 @@ class SegmentPairRows:
         pass_number, pass_step = divmod(step, self.steps_per_pass)
         stream = self._stream(pass_number)
         row = np.arange(self.batch_size)[rows]  # (B,)
-        uniform = np.random.default_rng((self.seed, 1, step)).random((self.batch_size, 3))[rows]
-        backward = row >= (self.batch_size // 2 if self.bidirectional else self.batch_size)
+        uniform = np.random.default_rng((self.request.seed, 1, step)).random((self.batch_size, 3))[
+            rows
+        ]
+        backward = row >= (self.batch_size // 2 if self.request.bidirectional else self.batch_size)
         row = np.where(backward, row - self.batch_size // 2, row)
         begin = row * self.row_length
         bounds = (begin, begin + self.row_length, backward)
@@ -117,7 +112,7 @@ class SegmentPairRows:
         position = _stream_position(bounds, offset)
         found = stream.read(position)
         token_ids = found["token_ids"]
-        special_ids = self.corpus.special_token_ids
+        special_ids = self.request.corpus.special_token_ids
         token_ids[functional] = special_ids["sep"]
         token_ids[:, -1] = special_ids["cls"]
         segment_ids = in_b.astype("int32")
@@ -132,11 +127,12 @@ class SegmentPairRows:
         }
 
     def _stream(self, number):
-        return self._streams(number if self.training else 0)
+        return self._streams(number if self.request.training else 0)
 
     def _make_stream(self, number):
-        documents = document_order(self.corpus, self.seed, number, self.training)
-        return DocumentStream(self.corpus, documents, self.corpus.special_token_ids["eod"])
+        corpus = self.request.corpus
+        documents = document_order(self.request, number)
+        return DocumentStream(corpus, documents, corpus.special_token_ids["eod"])
 
 
 def _stream_position(bounds, offset):

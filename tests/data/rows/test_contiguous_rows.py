@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from keras_plm.data.rows.contiguous_rows import ContiguousRows
+from keras_plm.data.rows.passes import RowRequest
 
 A, B, C, D, E, EOD = 10, 11, 12, 13, 14, 7
 
 
-def make(corpus, length, training=False, seed=0, batch_size=2, bidirectional=False):
-    return ContiguousRows(corpus, batch_size, seed, training, bidirectional, length)
+def make(corpus, length, training=False, seed=0, batch_size=2):
+    return ContiguousRows(RowRequest(corpus, batch_size, seed, training), length)
 
 
 def a_corpus(**changes):
@@ -87,5 +88,3 @@ def test_what_is_refused():
     assert make(a_corpus(), 4).steps_per_pass == 1
     with pytest.raises(ValueError, match="between them"):
         make(a_corpus(special_token_ids={"pad": 1}), 2)
-    with pytest.raises(ValueError, match="left to right only"):
-        make(a_corpus(), 2, bidirectional=True)

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 
-from keras_plm.data.rows.dialogue_rows import dialogue_rows
+from keras_plm.data.rows.passes import RowRequest
+from keras_plm.data.rows.row_plans import make_rows
 
 CLS, SEP = 3, 4
 FIRST = 10
 
 
 def make(corpus, length=60, batch_size=1, seed=0, training=True, **settings):
-    return dialogue_rows(corpus, batch_size, seed, training, False, length, **settings)
+    request = RowRequest(corpus, batch_size, seed, training)
+    return make_rows("dialogue", request, {"sequence_length": length, **settings})
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def turns_of(rows, corpus, number):
     """The turns of each row of a pass (R, 3), as numbers of sentences, and the labels."""
     stream, table, _ = rows._passes(number)
     ids = stream.read(table.texts[:, :, 0])["token_ids"] - FIRST
-    return np.searchsorted(corpus.sentence_offsets, ids, "right") - 1, table.labels
+    return np.searchsorted(corpus.sentence_offsets, ids, "right") - 1, table.labels["sentence_pair"]
 
 
 def test_the_batch(corpus):
@@ -43,7 +45,7 @@ def test_the_batch(corpus):
         assert batch["token_ids"][b][real].tolist() == ids
         roles = [0] * (len(first) + 2) + [1] * (len(second) + 1) + [0] * (len(third) + 1)
         assert batch["segment_ids"][b][real].tolist() == roles
-        assert batch["sentence_pair"][b] == table.labels[row]
+        assert batch["sentence_pair"][b] == table.labels["sentence_pair"][row]
 
 
 def test_real_rows_are_threes_that_share_no_turn(corpus):

@@ -5,7 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from keras_plm.data.rows.language_rows import language_stream_rows
+from keras_plm.data.rows.passes import RowRequest
+from keras_plm.data.rows.row_plans import make_rows
+
+
+def planned(name, corpus, batch_size, seed, training, length, **settings):
+    """The rows of a plan."""
+    request = RowRequest(corpus, batch_size, seed, training)
+    return make_rows(name, request, {"sequence_length": length, **settings})
 
 
 def all_rows(rows, number=0):
@@ -28,7 +35,7 @@ def test_the_example():
         special_token_ids={"cls": 4, "sep": 4, "pad": 0},
         layout="xlm",
     )
-    batch = language_stream_rows(corpus, 3, 0, False, False, 6)(0)
+    batch = planned("language_stream", corpus, 3, 0, False, 6)(0)
     assert batch["token_ids"].tolist() == [
         [4, 11, 11, 11, 4, 4],
         [4, 12, 12, 4, 0, 0],
@@ -45,7 +52,7 @@ def test_the_example():
 
 def test_evaluation_has_all_text_of_one_language_once(make_language_corpus):
     corpus = make_language_corpus()
-    rows = language_stream_rows(corpus, 1, 0, False, False, 16)
+    rows = planned("language_stream", corpus, 1, 0, False, 16)
     batch = all_rows(rows)
     languages = batch["language_ids"]
     assert (languages == languages[:, :1]).all() and set(languages[:, 0]) == {0, 1}
@@ -66,10 +73,10 @@ def test_evaluation_has_all_text_of_one_language_once(make_language_corpus):
 @pytest.mark.parametrize("exponent", [0.0, 0.7, 1.0])
 def test_training_draws_languages(make_language_corpus, exponent):
     corpus = make_language_corpus({0: 60, 1: 15, 2: 4})
-    once = language_stream_rows(corpus, 1, 0, False, False, 16)
+    once = planned("language_stream", corpus, 1, 0, False, 16)
     counts = np.bincount(all_rows(once)["language_ids"][:, 0])
     shares = counts**exponent / (counts**exponent).sum()
-    rows = language_stream_rows(corpus, 1, 0, True, False, 16, exponent)
+    rows = planned("language_stream", corpus, 1, 0, True, 16, language_exponent=exponent)
     assert rows.steps_per_pass == once.steps_per_pass == counts.sum()
     passes = [all_rows(rows, number)["language_ids"][:, 0] for number in range(100)]
     found = np.array([np.bincount(one, minlength=3) for one in passes])
@@ -81,7 +88,7 @@ def test_training_draws_languages(make_language_corpus, exponent):
 
 def test_without_languages_it_is_all_of_the_text(make_random_corpus):
     corpus = make_random_corpus(20)
-    batch = all_rows(language_stream_rows(corpus, 1, 0, False, False, 16))
+    batch = all_rows(planned("language_stream", corpus, 1, 0, False, 16))
     assert "language_ids" not in batch and "position_ids" in batch
     text = batch["token_ids"][~batch["functional"]]
     assert text.tolist() == corpus.token_ids.tolist()
@@ -89,9 +96,17 @@ def test_without_languages_it_is_all_of_the_text(make_random_corpus):
 
 def test_bad_input(make_language_corpus):
     with pytest.raises(ValueError, match="needs documents of one language.*Received: 20 pairs"):
-        language_stream_rows(make_language_corpus({}), 1, 0, True, False, 16)
+        planned("language_stream", make_language_corpus({}), 1, 0, True, 16)
     for exponent in (-0.1, 1.5, "0.5", None, True, float("nan")):
         with pytest.raises(ValueError, match="language_exponent must be a number between 0"):
-            language_stream_rows(make_language_corpus(), 1, 0, True, False, 16, exponent)
+            planned(
+                "language_stream",
+                make_language_corpus(),
+                1,
+                0,
+                True,
+                16,
+                language_exponent=exponent,
+            )
     with pytest.raises(ValueError, match="too small for one batch"):
-        language_stream_rows(make_language_corpus(), 1000, 0, True, False, 16)
+        planned("language_stream", make_language_corpus(), 1000, 0, True, 16)

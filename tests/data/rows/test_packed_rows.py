@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from keras_plm.data.rows.packed_rows import doc_sentences_rows, full_sentences_rows, packed_rows
+from keras_plm.data.rows.packed_rows import doc_sentences, full_sentences, packed
+from keras_plm.data.rows.passes import RowRequest
+from keras_plm.data.rows.planned_rows import PlannedRows
 
 CLS, SEP, PAD, EOD = 3, 4, 5, 7
 A, B, C = 10, 11, 12
@@ -23,8 +25,8 @@ def texts_of(rows, number=0):
     return found
 
 
-def make(builder, corpus, length, training=False, seed=0, batch_size=1):
-    return builder(corpus, batch_size, seed, training, False, length + 2)
+def make(plan, corpus, length, training=False, seed=0, batch_size=1):
+    return PlannedRows(RowRequest(corpus, batch_size, seed, training), plan, length + 2)
 
 
 def test_the_example():
@@ -38,11 +40,11 @@ def test_the_example():
         special_token_ids={"cls": CLS, "sep": SEP, "pad": PAD, "eod": EOD},
         layout="bert",
     )
-    assert texts_of(make(packed_rows, corpus, 4)) == [[A, A, A, A], [EOD, B, B, B]]
-    for builder in (full_sentences_rows, doc_sentences_rows):
-        assert texts_of(make(builder, corpus, 4)) == [[A] * 4, [B] * 3, [C] * 2]
-    assert texts_of(make(full_sentences_rows, corpus, 8)) == [[A] * 4 + [EOD] + [B] * 3, [C] * 2]
-    assert texts_of(make(doc_sentences_rows, corpus, 8)) == [[A] * 4, [B] * 3 + [C] * 2]
+    assert texts_of(make(packed, corpus, 4)) == [[A, A, A, A], [EOD, B, B, B]]
+    for plan in (full_sentences, doc_sentences):
+        assert texts_of(make(plan, corpus, 4)) == [[A] * 4, [B] * 3, [C] * 2]
+    assert texts_of(make(full_sentences, corpus, 8)) == [[A] * 4 + [EOD] + [B] * 3, [C] * 2]
+    assert texts_of(make(doc_sentences, corpus, 8)) == [[A] * 4, [B] * 3 + [C] * 2]
 
 
 def sentences_of(rows, number):
@@ -83,11 +85,11 @@ def greedy(documents, length, across):
 
 
 @pytest.mark.parametrize("length", [3, 7, 12, 13, 40, 1_000])
-@pytest.mark.parametrize("builder", [full_sentences_rows, doc_sentences_rows])
-def test_rows_are_those_of_a_greedy_loop(make_random_corpus, builder, length):
-    across = builder is full_sentences_rows
+@pytest.mark.parametrize("plan", [full_sentences, doc_sentences])
+def test_rows_are_those_of_a_greedy_loop(make_random_corpus, plan, length):
+    across = plan is full_sentences
     for training in (False, True):
-        rows = make(builder, make_random_corpus(15), length, training)
+        rows = make(plan, make_random_corpus(15), length, training)
         for number in (0, 1) if not training else (0, 1, 2):
             stream, table, order = rows._passes(number if training else 0)
             documents = sentences_of(rows, number if training else 0)
@@ -103,7 +105,7 @@ def test_rows_are_those_of_a_greedy_loop(make_random_corpus, builder, length):
 
 def test_packed_rows_are_full(make_random_corpus):
     corpus = make_random_corpus(15)
-    rows = make(packed_rows, corpus, 7, training=False)
+    rows = make(packed, corpus, 7, training=False)
     texts = texts_of(rows)
     assert {len(text) for text in texts} == {7}
     stream = rows._passes(0)[0]
@@ -131,14 +133,14 @@ def test_no_token_is_left_over_where_rows_divide_the_stream(length):
         special_token_ids={"cls": CLS, "sep": SEP, "pad": PAD, "eod": EOD},
         layout="bert",
     )
-    rows = make(packed_rows, corpus, length)
+    rows = make(packed, corpus, length)
     assert rows.steps_per_pass == 12 // length
     stream = [10, 11, 12, 13, EOD, 14, 15, 16, 17, 18, 19, EOD]
     assert texts_of(rows) == [stream[begin : begin + length] for begin in range(0, 12, length)]
 
 
 def test_passes_differ_in_what_stands_together(make_random_corpus):
-    rows = make(packed_rows, make_random_corpus(15), 7, training=True)
+    rows = make(packed, make_random_corpus(15), 7, training=True)
     first, second = ({tuple(text) for text in texts_of(rows, number)} for number in (0, 1))
     assert len(first & second) < len(first) / 2
 
@@ -152,13 +154,13 @@ def test_the_separator_is_the_one_there_is(make_random_corpus):
             if better == name:
                 break
             del corpus.special_token_ids[better]
-        stream = make(packed_rows, corpus, 7)._passes(0)[0]
+        stream = make(packed, corpus, 7)._passes(0)[0]
         assert stream.end_of_document_id == index
 
 
 def test_a_part_of_a_corpus(make_random_corpus):
     corpus = make_random_corpus(15, documents=[2, 4])
-    texts = texts_of(make(full_sentences_rows, corpus, 9))
+    texts = texts_of(make(full_sentences, corpus, 9))
     tokens = [token for text in texts for token in text if token != EOD]
     bounds = corpus.document_offsets
     assert tokens == [t for d in (2, 4) for t in corpus.token_ids[bounds[d] : bounds[d + 1]]]
@@ -167,9 +169,9 @@ def test_a_part_of_a_corpus(make_random_corpus):
 def test_bad_input(make_random_corpus):
     corpus = make_random_corpus(15)
     corpus.special_token_ids, corpus.layout = {"pad": 5}, "gpt"
-    for builder in (packed_rows, full_sentences_rows):
+    for plan in (packed, full_sentences):
         with pytest.raises(ValueError, match="one of the special tokens.*Received"):
-            make(builder, corpus, 7)
-    assert make(doc_sentences_rows, corpus, 7).steps_per_pass > 15
+            make(plan, corpus, 7)
+    assert make(doc_sentences, corpus, 7).steps_per_pass > 15
     with pytest.raises(ValueError, match="room for a token of each of its 1 texts"):
-        make(doc_sentences_rows, make_random_corpus(15), 0)
+        make(doc_sentences, make_random_corpus(15), 0)

@@ -5,10 +5,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from keras_plm.data.rows.pair_rows import text_pair_rows, translation_pair_rows
+from keras_plm.data.rows.passes import RowRequest
 from keras_plm.data.rows.planned_rows import truncated_lengths
+from keras_plm.data.rows.row_plans import make_rows
 
 CLS, END, PAD = 3, 4, 5
+
+
+def planned(name, corpus, batch_size, seed, training, length, **settings):
+    """The rows of a plan."""
+    request = RowRequest(corpus, batch_size, seed, training)
+    return make_rows(name, request, {"sequence_length": length, **settings})
 
 
 def all_rows(rows, number=0):
@@ -34,7 +41,7 @@ def example_corpus(layout, languages=None):
 
 
 def test_the_example_of_texts():
-    batch = text_pair_rows(example_corpus("bert"), 1, 0, False, False, 10)(0)
+    batch = planned("text_pair", example_corpus("bert"), 1, 0, False, 10)(0)
     assert batch["token_ids"].tolist() == [[CLS, 11, 12, END, 13, 14, 15, END, PAD, PAD]]
     assert batch["segment_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 1, 1, 0, 0]]
     assert batch["padding_mask"].tolist() == [[1] * 8 + [0, 0]] and "position_ids" not in batch
@@ -43,7 +50,7 @@ def test_the_example_of_texts():
 def test_texts_are_each_there_once_and_lose_their_ends(make_language_corpus):
     corpus = make_language_corpus({}, {(0, 1): 20})
     corpus.sentence_languages = None
-    rows = text_pair_rows(corpus, 1, 3, True, False, 12)
+    rows = planned("text_pair", corpus, 1, 3, True, 12)
     passes = [all_rows(rows, number)["token_ids"] for number in range(2)]
     assert sorted(passes[0].tolist()) == sorted(passes[1].tolist()) != passes[0].tolist()
     ends = np.searchsorted(corpus.sentence_offsets, corpus.document_offsets)
@@ -61,7 +68,7 @@ def test_texts_are_each_there_once_and_lose_their_ends(make_language_corpus):
 def test_the_example_of_translations():
     corpus = example_corpus("xlm", np.array([5, 9]))
     corpus.special_token_ids["cls"] = END
-    batch = translation_pair_rows(corpus, 1, 0, False, False, 10)(0)
+    batch = planned("translation_pair", corpus, 1, 0, False, 10)(0)
     assert batch["token_ids"].tolist() == [[END, 11, 12, END, END, 13, 14, 15, END, PAD]]
     assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 0, 1, 2, 3, 4, 0]]
     assert batch["language_ids"].tolist() == [[5, 5, 5, 5, 9, 9, 9, 9, 9, 9]]
@@ -72,7 +79,7 @@ def test_the_example_of_translations():
 @pytest.mark.parametrize("length", [12, 24])
 def test_every_pair_once_and_what_holds_for_it(make_language_corpus, length):
     corpus = make_language_corpus(pairs={(0, 1): 20, (2, 0): 9})
-    batch = all_rows(translation_pair_rows(corpus, 1, 0, False, False, length))
+    batch = all_rows(planned("translation_pair", corpus, 1, 0, False, length))
     ends = np.searchsorted(corpus.sentence_offsets, corpus.document_offsets)
     languages = corpus.sentence_languages[np.stack([ends[:-1], ends[1:] - 1], axis=1)]
     documents = np.flatnonzero(languages[:, 0] != languages[:, 1])
@@ -96,19 +103,19 @@ def test_every_pair_once_and_what_holds_for_it(make_language_corpus, length):
 
 def test_training_draws_pairs_of_languages(make_language_corpus):
     corpus = make_language_corpus({}, {(0, 1): 40, (2, 1): 10})
-    rows = translation_pair_rows(corpus, 1, 0, True, False, 24, 0.0)
+    rows = planned("translation_pair", corpus, 1, 0, True, 24, language_exponent=0.0)
     passes = [all_rows(rows, number) for number in range(3)]
     for batch in passes:
         assert np.bincount(batch["language_ids"][:, 0]).tolist() == [25, 0, 25]
     assert (passes[0]["token_ids"] != passes[1]["token_ids"]).any()
-    as_they_occur = translation_pair_rows(corpus, 1, 0, True, False, 24, 1.0)
+    as_they_occur = planned("translation_pair", corpus, 1, 0, True, 24, language_exponent=1.0)
     assert np.bincount(all_rows(as_they_occur)["language_ids"][:, 0]).tolist() == [40, 0, 10]
 
 
 def test_without_languages(make_language_corpus):
     corpus = make_language_corpus({})
     corpus.sentence_languages = None
-    batch = all_rows(translation_pair_rows(corpus, 1, 0, True, False, 24))
+    batch = all_rows(planned("translation_pair", corpus, 1, 0, True, 24))
     assert "language_ids" not in batch and len(batch["token_ids"]) == 20
     assert ((batch["token_ids"] == END).sum(axis=1) == 4).all()
 
@@ -118,10 +125,10 @@ def test_bad_input(make_language_corpus, make_random_corpus):
         corpus = make_random_corpus(9)
         corpus.document_offsets = corpus.sentence_offsets[np.arange(0, 10, 3)]
         corpus.documents = np.arange(3)
-        translation_pair_rows(corpus, 1, 0, True, False, 24)
+        planned("translation_pair", corpus, 1, 0, True, 24)
     with pytest.raises(ValueError, match="Corpus.build_pairs.*Received: no pair of languages"):
-        translation_pair_rows(make_language_corpus(pairs={}), 1, 0, True, False, 24)
+        planned("translation_pair", make_language_corpus(pairs={}), 1, 0, True, 24)
     with pytest.raises(ValueError, match="language_exponent must be a number"):
-        translation_pair_rows(make_language_corpus(), 1, 0, True, False, 24, 2)
+        planned("translation_pair", make_language_corpus(), 1, 0, True, 24, language_exponent=2)
     with pytest.raises(ValueError, match="room for a token of each.*Received: sequence_length=5"):
-        translation_pair_rows(make_language_corpus(), 1, 0, True, False, 5)
+        planned("translation_pair", make_language_corpus(), 1, 0, True, 5)

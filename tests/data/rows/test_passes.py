@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 
-from keras_plm.data.rows.passes import LastPasses, document_order
+from keras_plm.data.rows.passes import LastPasses, RowRequest, document_order
 
 
 class Recorder:
@@ -39,8 +39,9 @@ def test_copies_start_empty():
 
 def test_document_order(make_random_corpus):
     corpus = make_random_corpus(20, documents=[3, 5, 8, 13])
-    assert document_order(corpus, 1, 7, training=False).tolist() == [3, 5, 8, 13]
-    orders = [document_order(corpus, seed, number, True) for seed in (0, 1) for number in range(9)]
+    assert document_order(RowRequest(corpus, 4, 1, training=False), 7).tolist() == [3, 5, 8, 13]
+    requests = [RowRequest(corpus, 4, seed) for seed in (0, 1)]
+    orders = [document_order(one, number) for one in requests for number in range(9)]
     assert all(sorted(order) == [3, 5, 8, 13] for order in orders)
     assert len({tuple(order) for order in orders}) > 9
-    np.testing.assert_array_equal(document_order(corpus, 0, 4, True), orders[4])
+    np.testing.assert_array_equal(document_order(RowRequest(corpus, 4), 4), orders[4])

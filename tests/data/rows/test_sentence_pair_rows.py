@@ -6,7 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from keras_plm.data.rows.sentence_pair_rows import sentence_pair_rows
+from keras_plm.data.rows.passes import RowRequest
+from keras_plm.data.rows.row_plans import make_rows
 
 CLS, SEP = 3, 4
 FIRST = 10  # token i of the corpus has the id FIRST + i, so that a row says where it is from
@@ -29,7 +30,8 @@ def documents_of(corpus):
 
 
 def make(corpus, length=20, batch_size=1, seed=0, training=True, **settings):
-    return sentence_pair_rows(corpus, batch_size, seed, training, False, length, **settings)
+    request = RowRequest(corpus, batch_size, seed, training)
+    return make_rows("sentence_pair", request, {"sequence_length": length, **settings})
 
 
 def pairs_of(rows, number):
@@ -38,7 +40,7 @@ def pairs_of(rows, number):
     tokens = stream.read(np.arange(stream.num_tokens))["token_ids"].tolist()
     return [
         (*(tuple(tokens[begin:end]) for begin, end in texts), label)
-        for texts, label in zip(table.texts.tolist(), table.labels.tolist())
+        for texts, label in zip(table.texts.tolist(), table.labels["sentence_pair"].tolist())
     ]
 
 
@@ -167,10 +169,10 @@ def test_half_of_the_chunks_are_random(make_random_corpus):
     begins, ends = table.texts[:, 0].T
     first = begins % 11 == 0  # of each document, with its <eod>
     assert first.sum() == 10_000
-    assert abs(table.labels[first].mean() - 0.5) < 4 * 0.5 / 100
+    assert abs(table.labels["sentence_pair"][first].mean() - 0.5) < 4 * 0.5 / 100
     counts = np.bincount((ends - begins)[first], minlength=10)[1:]  # 1 to 9
     assert abs(counts - 10_000 / 9).max() < 4 * np.sqrt(10_000 / 9 * 8 / 9)
-    random_b = table.texts[first & (table.labels == 1)]
+    random_b = table.texts[first & (table.labels["sentence_pair"] == 1)]
     lengths = np.diff(random_b)[:, :, 0]
     to_the_end = 10 - random_b[:, 1, 0] % 11
     missing = 20 - lengths[:, 0]  # ten at least: B goes to its document's end

@@ -34,7 +34,7 @@ def test_lookups(make_random_corpus, order):
     positions = np.arange(len(tokens))
     assert stream.num_tokens == len(tokens)
     ours = stream.read(positions)
-    assert list(ours) == ["token_ids", "word_starts", "document_ends"]
+    assert list(ours) == ["token_ids", "document_ends", "word_starts"]
     np.testing.assert_array_equal(ours["token_ids"], tokens)
     np.testing.assert_array_equal(ours["word_starts"], starts)
     np.testing.assert_array_equal(ours["document_ends"], tokens == EOD)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_plm.data.rows.passes import RowRequest
 from keras_plm.data.rows.stream import DocumentStream
 from keras_plm.data.rows.xlnet_rows import SegmentPairRows
 
@@ -13,18 +14,19 @@ LENGTHS = [(32, 16), (32, 0), (24, 8), (8, 2)]
 def make_rows(
     corpus, length=32, reuse=16, batch_size=4, seed=0, training=True, bidirectional=False
 ):
-    return SegmentPairRows(corpus, batch_size, seed, training, bidirectional, length, reuse)
+    request = RowRequest(corpus, batch_size, seed, training, bidirectional)
+    return SegmentPairRows(request, length, reuse)
 
 
 def written_out_rows(rows, pass_number):
     """token ids and sentence numbers of the pass's rows, each in its own direction."""
     stream = rows._stream(pass_number)
     positions = np.arange(stream.num_tokens)
-    num_rows = rows.batch_size // 2 if rows.bidirectional else rows.batch_size
+    num_rows = rows.batch_size // 2 if rows.request.bidirectional else rows.batch_size
     used = positions[: num_rows * rows.row_length]
     arrays = [stream.read(used)["token_ids"], stream.sentence_number(used)]
     arrays = [array.reshape(num_rows, rows.row_length) for array in arrays]
-    if rows.bidirectional:
+    if rows.request.bidirectional:
         arrays = [np.concatenate([array, array[:, ::-1]]) for array in arrays]
     return arrays
 

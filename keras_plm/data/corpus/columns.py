@@ -1,0 +1,112 @@
+"""What a corpus may say about each token, or each sentence, beside what it is.
+
+    COLUMNS["capitals"] = Column("uint8", bound=2)
+
+is all that another one costs: `Corpus.build(..., annotate={"capitals": find_capitals})` fills it,
+files, streams and rows carry it, and it is an array of the batches. The words 我, 爱, 北京大学 with
+a span over the last, in a row:
+
+    token          CLS  我   爱   北   京   大   学   SEP
+    word_starts    1    1    1    1    0    0    0    1      special tokens: `special`
+    span_marks     0    0    0    1    2    2    2    0
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number for each token of a corpus.
+
+    Args:
+        dtype: str, as numpy names it.
+        bound: int, values are below it and at least 0; None: what is known depends on the corpus.
+        special: the value at special tokens, padding and the ends of documents, and where nothing
+            is said.
+        first: function of the values at the tokens that texts in a row begin with, to what they
+            become there; None: they stay.
+        torn: function of (values, values behind them) to where the second cannot follow; None:
+            all can.
+        rule: str, what the values are, for the message about a damaged file.
+        per: "token" or "sentence". Those of sentences are not carried into rows.
+        optional: whether a corpus may be without.
+    """
+
+    dtype: str
+    bound: int | None = None
+    special: int = 0
+    first: object = None
+    torn: object = None
+    rule: str = ""
+    per: str = "token"
+    optional: bool = True
+
+
+COLUMNS = {
+    "word_starts": Column(
+        "bool", 2, True, first=np.ones_like, rule="must be 0 or 1", optional=False
+    ),
+    "span_marks": Column(
+        "uint8",
+        3,
+        first=lambda marks: marks > 0,  # what begins within a span begins it
+        torn=lambda marks, behind: (behind == 2) & (marks == 0),
+        rule="must be 0, 1 at the begin of a span, or 2 behind 1 or 2",
+    ),
+    "sentence_languages": Column("int32", per="sentence"),
+}
+
+
+def token_columns(corpus):
+    """Return the columns of tokens that a corpus has, a dict of names to arrays (N,).
+
+    Args:
+        corpus: a `Corpus`, or any object with them as attributes.
+    """
+    found = {
+        name: getattr(corpus, name, None)
+        for name, column in COLUMNS.items()
+        if column.per == "token"
+    }
+    return {name: np.asarray(values) for name, values in found.items() if values is not None}
+
+
+def fill_special(columns, special, first):
+    """Give special tokens and the first ones of texts their values, in place.
+
+    Args:
+        columns: dict of names to arrays (B, T).
+        special: (B, T) bool.
+        first: index of the tokens that texts begin with.
+    """
+    for name, values in columns.items():
+        column = COLUMNS[name]
+        np.copyto(values, column.special, where=special)
+        if column.first is not None:
+            values[first] = column.first(values[first])
+
+
+def check_column(name, values, known, directory):
+    """Refuses values that a column cannot have.
+
+    Args:
+        name: str, a key of `COLUMNS`.
+        values: array, a part of the column, with the first element of the next part.
+        known: list of all values there are, where the column has no bound.
+        directory: of the corpus, for the message.
+
+    Raises:
+        ValueError: naming the column.
+    """
+    column = COLUMNS[name]
+    values = values.view("uint8") if values.dtype == bool else values
+    if column.bound is None:
+        wrong, rule = not np.isin(values, known).all(), f"must be among {known}"
+    else:
+        wrong = len(values) and (values.max() >= column.bound or values.min() < 0)
+        wrong = wrong or (column.torn is not None and column.torn(values[:-1], values[1:]).any())
+        rule = column.rule or f"must be within [0, {column.bound})"
+    if wrong:
+        raise ValueError(f"{directory} is damaged: {name} {rule}")

@@ -1,0 +1,87 @@
+"""Which rows an objective takes: plans by their names, and builders of another kind."""
+
+from keras_plm.data.rows.contiguous_rows import ContiguousRows
+from keras_plm.data.rows.dialogue_rows import dialogue
+from keras_plm.data.rows.language_rows import language_stream
+from keras_plm.data.rows.mixture_rows import MixtureRows
+from keras_plm.data.rows.packed_rows import doc_sentences, full_sentences, packed
+from keras_plm.data.rows.pair_rows import text_pair, translation_pair
+from keras_plm.data.rows.planned_rows import PlannedRows
+from keras_plm.data.rows.sentence_pair_rows import sentence_pair
+from keras_plm.data.rows.xlnet_rows import SegmentPairRows
+
+# By the objective's attribute `rows`: plan(stream, room, rng, **settings), see `row_plan`.
+ROW_PLANS = {
+    "dialogue": dialogue,
+    "doc_sentences": doc_sentences,
+    "full_sentences": full_sentences,
+    "language_stream": language_stream,
+    "packed": packed,
+    "sentence_pair": sentence_pair,
+    "text_pair": text_pair,
+    "translation_pair": translation_pair,
+}
+
+
+def mixture_rows(request, parts, weights):
+    """Rows of several kinds, one of which makes each batch.
+
+    Args:
+        request: `RowRequest`.
+        parts: pairs of what `make_rows` takes as `rows` and as `settings`. Equal ones share their
+            rows.
+        weights: positive numbers, how often the parts are drawn.
+
+    Returns:
+        A `MixtureRows`.
+    """
+    builders = []
+    for number, part in enumerate(parts):
+        if part in parts[:number]:
+            builders.append(builders[parts.index(part)])
+        else:
+            builders.append(make_rows(part[0], request, part[1]))
+    return MixtureRows(builders, weights, request.seed)
+
+
+# Rows that no plan of a pass makes: builder(request, **settings) has `batch_size`,
+# `steps_per_pass` and, called with (step, rows), returns a dict of arrays.
+ROW_BUILDERS = {
+    "mixture": mixture_rows,
+    "segment_pair": SegmentPairRows,
+    "stream": ContiguousRows,
+}
+READ_BOTH_WAYS = ("mixture", "segment_pair")
+
+
+def make_rows(rows, request, settings):
+    """Return what makes the rows of batch n.
+
+    Args:
+        rows: str, a key of `ROW_PLANS` or `ROW_BUILDERS`; or a plan of a user's own, see
+            `row_plan`.
+        request: `RowRequest`.
+        settings: dict, what the plan or builder takes: the objective's `row_settings`.
+
+    Returns:
+        An object with `batch_size` and `steps_per_pass`, whose call with (step, rows) makes those
+        rows of batch `step`, a dict of arrays.
+
+    Raises:
+        ValueError: there are no such rows, they are read from left to right only, or the corpus
+            does not fit them.
+    """
+    if not callable(rows) and rows not in {**ROW_PLANS, **ROW_BUILDERS}:
+        raise ValueError(
+            "No row builder is known for this objective; known are "
+            f"{sorted({**ROW_PLANS, **ROW_BUILDERS})}, and a function of your own is one, see "
+            f"keras_plm.data.row_plan. Received: objective.rows={rows!r}"
+        )
+    if request.bidirectional and (callable(rows) or rows not in READ_BOTH_WAYS):
+        raise ValueError(
+            "These rows are read from left to right only. Received: "
+            f"bidirectional={request.bidirectional}, rows={rows!r}"
+        )
+    if not callable(rows) and rows in ROW_BUILDERS:
+        return ROW_BUILDERS[rows](request, **settings)
+    return PlannedRows(request, rows if callable(rows) else ROW_PLANS[rows], **settings)
