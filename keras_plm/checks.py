@@ -1,10 +1,14 @@
 """Guards in one wording: what was wrong, what was received, what to do.
 
 `num_classes` must be an integer of at least 2. Received: num_classes=1.
+
+Settings declare theirs with the field: `sequence_length: integer(least=1) = 512`.
 """
 
+import functools
 import math
 import numbers
+from typing import Annotated
 
 import numpy as np
 
@@ -37,15 +41,23 @@ def check_integer(name, value, least=None, most=None, none=False, why=""):
     return int(value)
 
 
-def check_number(name, value, least=None, most=None, none=False, why=""):
-    """Return a finite number, or refuse it; arguments as those of `check_integer`."""
+def check_number(name, value, least=None, most=None, above=None, none=False, why=""):
+    """Return a finite number, or refuse it; arguments as those of `check_integer`.
+
+    Args:
+        above: number or None. What it must be larger than.
+    """
     if none and value is None:
         return None
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     good = real and math.isfinite(value)
+    good = good and not (above is not None and value <= above)
     if not good or least is not None and value < least or most is not None and value > most:
-        _refuse(name, value, f"a number{_bounds(least, most)}", none, why)
-    return value
+        bounds = _bounds(least, most)
+        if above is not None:
+            bounds = f" above {above}" + ("" if most is None else f", at most {most}")
+        _refuse(name, value, f"a number{bounds}", none, why)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_flag(name, value, none=False, why=""):
@@ -68,6 +80,28 @@ def check_choice(name, value, known, none=False, why=""):
     if not (none and value is None) and not any(value is one or value == one for one in known):
         _refuse(name, value, f"one of {list(known)}", none, why)
     return value
+
+
+def integer(least=None, most=None, none=False):
+    """Declare a field of `Settings` that is a whole number; see `check_integer`."""
+    guard = functools.partial(check_integer, least=least, most=most, none=none)
+    return Annotated[int | None if none else int, guard]
+
+
+def number(least=None, most=None, above=None, none=False):
+    """Declare a field of `Settings` that is a finite number; see `check_number`."""
+    guard = functools.partial(check_number, least=least, most=most, above=above, none=none)
+    return Annotated[float | None if none else float, guard]
+
+
+def flag():
+    """Declare a field of `Settings` that is True or False; see `check_flag`."""
+    return Annotated[bool, check_flag]
+
+
+def choice(known):
+    """Declare a field of `Settings` that is one of some values; see `check_choice`."""
+    return Annotated[str, functools.partial(check_choice, known=known)]
 
 
 def _bounds(least, most):

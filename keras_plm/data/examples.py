@@ -9,6 +9,7 @@ import sys
 import grain
 import numpy as np
 
+from keras_plm.checks import check_integer
 from keras_plm.data.rows.passes import RowRequest
 from keras_plm.data.rows.row_plans import make_rows
 
@@ -93,9 +94,9 @@ def examples(
         ValueError: an argument is out of range, the arguments do not fit each other, or the
             corpus is too small for one batch.
     """
-    _check_integer("batch_size", batch_size, 1)
-    _check_integer("seed", seed, 0)
-    _check_integer("start", start, 0)
+    check_integer("batch_size", batch_size, 1)
+    check_integer("seed", seed, 0)
+    check_integer("start", start, 0)
     able = getattr(objective, "bidirectional", False)
     bidirectional = able if bidirectional is None else bidirectional
     if bidirectional and not able:
@@ -164,18 +165,13 @@ class _From:
         return self.batches[self.start + index % self.count]
 
 
-def _check_integer(name, value, least):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be an integer >= {least}. Received: {name}={value!r}")
-
-
 def _check_shard(shard, batch_size):
     try:
         index, count = shard
     except (TypeError, ValueError):
         raise ValueError(f"shard must be (index, count). Received: shard={shard!r}") from None
-    _check_integer("shard's index", index, 0)
-    _check_integer("shard's count", count, 1)
+    check_integer("shard's index", index, 0)
+    check_integer("shard's count", count, 1)
     if index >= count:
         raise ValueError(f"shard's index must be below its count. Received: shard={shard!r}")
     if batch_size % count:

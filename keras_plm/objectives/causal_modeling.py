@@ -23,9 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.checks import check_arrays
+from keras_plm.checks import check_arrays, flag, integer, number
 from keras_plm.objectives.languages import (
-    check_language_exponent,
     check_languages,
     language_row_settings,
 )
@@ -79,26 +78,16 @@ class CausalModeling(Objective):
     (arXiv:2005.14165), appendix B, which is cited above; XLM (arXiv:1901.07291), section 3.2.
     """
 
-    sequence_length: int = 512
+    sequence_length: integer(2) = 512  # a token, and one that is predicted from it
     rows: str = "packed"
-    documents_apart: bool = True
-    output_bias: bool = False
-    languages: bool = False
-    language_exponent: float | None = None
+    documents_apart: flag() = True
+    output_bias: flag() = False
+    languages: flag() = False
+    language_exponent: number(0, 1, none=True) = None
 
     def __post_init__(self):
-        length = self.sequence_length
-        if isinstance(length, bool) or not isinstance(length, int) or length < 2:
-            raise ValueError(
-                "sequence_length must be an integer >= 2, a token and one that is predicted from "
-                f"it. Received: sequence_length={length!r}"
-            )
+        super().__post_init__()
         check_rows(self.rows)
-        for name in ("documents_apart", "output_bias", "languages"):
-            if not isinstance(value := getattr(self, name), bool):
-                raise ValueError(f"{name} must be a bool. Received: {name}={value!r}")
-        if self.language_exponent is not None:
-            check_language_exponent(self.language_exponent)
 
     @property
     def num_predict(self):

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from keras_plm.checks import choice, number
 from keras_plm.objectives.settings import Settings
 
 PER = ("token", "span")
@@ -75,26 +76,18 @@ class Corruption(Settings):
 
     kind: ClassVar[str] = "corruption"
 
-    mask: float = 0.8
-    random: float = 0.1
-    per: str = "token"
-    random_ids: str = "ordinary"
+    mask: number(0, 1) = 0.8
+    random: number(0, 1) = 0.1
+    per: choice(PER) = "token"
+    random_ids: choice(RANDOM_IDS) = "ordinary"
 
     def __post_init__(self):
-        for name in ("mask", "random"):
-            value = getattr(self, name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not 0 <= value <= 1:
-                raise ValueError(f"{name} must lie in [0, 1]. Received: {name}={value!r}")
+        super().__post_init__()
         if self.mask + self.random > 1 + ROUNDING:
             raise ValueError(
                 "mask and random are fractions of the same tokens: together at most 1. "
                 f"Received: mask={self.mask}, random={self.random}"
             )
-        for name, known in (("per", PER), ("random_ids", RANDOM_IDS)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ValueError(f"{name} must be one of {known}. Received: {name}={value!r}")
 
     def __call__(
         self,

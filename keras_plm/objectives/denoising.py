@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.checks import check_arrays, check_vocabulary
+from keras_plm.checks import check_arrays, check_vocabulary, integer
 from keras_plm.objectives.objective import Objective, check_rows
 from keras_plm.objectives.rewriting import Rewriting, SelectedRows
 from keras_plm.objectives.selection.row_units import number_units
@@ -48,34 +48,26 @@ class Denoising(Objective):
     (arXiv:1905.02450), section 3.1. The three slots: `denoise` of T5's released code.
     """
 
-    vocabulary_size: int
+    vocabulary_size: integer(1)
     select: Selection
     input: Rewriting
     target: Rewriting
-    end_token_id: int | None = None
-    start_token_id: int = 0
-    pad_token_id: int = 0
-    sequence_length: int = 512
-    source_length: int | None = None
-    target_length: int | None = None
+    end_token_id: integer(0, none=True) = None
+    start_token_id: integer(0) = 0
+    pad_token_id: integer(0) = 0
+    sequence_length: integer(1) = 512
+    source_length: integer(1, none=True) = None
+    target_length: integer(1, none=True) = None
     rows: str = "packed"
 
     def __post_init__(self):
+        super().__post_init__()
         kinds = {"select": Selection, "input": Rewriting, "target": Rewriting}
         for name, kind in kinds.items():
             value = getattr(self, name)
             if not isinstance(value, kind):
                 raise ValueError(f"{name} must be a {kind.__name__}. Received: {name}={value!r}")
         check_rows(self.rows)
-        smallest = dict(vocabulary_size=1, start_token_id=0, pad_token_id=0, sequence_length=1)
-        optional = dict(end_token_id=0, source_length=1, target_length=1)
-        smallest |= {n: least for n, least in optional.items() if getattr(self, n) is not None}
-        for name, least in smallest.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(
-                    f"{name} must be an integer >= {least}. Received: {name}={value!r}"
-                )
         longest = self.sequence_length, self.select.predictions(self.sequence_length)
         if self.source_length is None:
             object.__setattr__(self, "source_length", self.input.longest(*longest))

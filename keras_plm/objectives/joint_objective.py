@@ -20,6 +20,7 @@ class JointObjective(Objective):
     objectives: tuple
 
     def __post_init__(self):
+        super().__post_init__()
         name, objectives = type(self).__name__, self.objectives
         given = objectives if isinstance(objectives, (tuple, list)) else ()
         if len(given) < 2 or not all(isinstance(one, Objective) for one in given):

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.checks import check_arrays
+from keras_plm.checks import check_arrays, integer
 from keras_plm.objectives.objective import Objective, check_rows
 
 
@@ -42,14 +42,7 @@ class LabelObjective(Objective, ABC):
 
     hides = False
 
-    sequence_length: int = 512
-
-    def __post_init__(self):
-        length = self.sequence_length
-        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-            raise ValueError(
-                f"sequence_length must be an integer >= 1. Received: sequence_length={length!r}"
-            )
+    sequence_length: integer(1) = 512
 
     @property
     @abstractmethod

@@ -1,6 +1,6 @@
 """What objectives over several languages share: how often each is read, and which tokens have."""
 
-from keras_plm.checks import check_arrays
+from keras_plm.checks import check_arrays, check_number
 
 
 def check_language_exponent(exponent):
@@ -12,12 +12,8 @@ def check_language_exponent(exponent):
     Raises:
         ValueError: naming it.
     """
-    number = isinstance(exponent, (int, float)) and not isinstance(exponent, bool)
-    if not number or not 0 <= exponent <= 1:
-        raise ValueError(
-            "language_exponent must be a number between 0 (all languages alike) and 1 (as often "
-            f"as they occur). Received: language_exponent={exponent!r}"
-        )
+    why = ": 0 reads all languages alike, 1 as often as they occur"
+    check_number("language_exponent", exponent, 0, 1, why=why)
 
 
 def language_row_settings(objective):

@@ -22,10 +22,9 @@ from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
-from keras_plm.checks import check_arrays, check_vocabulary
+from keras_plm.checks import check_arrays, check_vocabulary, flag, integer, number
 from keras_plm.objectives.corruption import Corruption
 from keras_plm.objectives.languages import (
-    check_language_exponent,
     check_languages,
     language_row_settings,
 )
@@ -80,21 +79,21 @@ class MaskedModeling(Objective):
 
     tells_hidden = True
 
-    vocabulary_size: int
-    mask_token_id: int
+    vocabulary_size: integer(1)
+    mask_token_id: integer(0)
     special_token_ids: tuple = ()
     select: Selection = field(default_factory=RandomSelection)
     corrupt: Corruption = field(default_factory=Corruption)
-    sequence_length: int = 512
-    num_predict: int | None = None
+    sequence_length: integer(1) = 512
+    num_predict: integer(1, none=True) = None
     rows: str = "full_sentences"
-    segments: bool = False
+    segments: flag() = False
     span_boundary: InitVar[int] = 0
-    static_passes: int = 0
-    languages: bool = False
-    positions: bool = False
-    transform: bool = True
-    language_exponent: float | None = None
+    static_passes: integer(0) = 0
+    languages: flag() = False
+    positions: flag() = False
+    transform: flag() = True
+    language_exponent: number(0, 1, none=True) = None
 
     def __new__(cls, *values, **settings):
         """Makes a sum where older code sets `span_boundary`."""
@@ -106,8 +105,9 @@ class MaskedModeling(Objective):
         return ObjectiveSum((cls(*values, **settings), SpanBoundary(longest)))
 
     def __post_init__(self, span_boundary):
+        super().__post_init__()
         object.__setattr__(self, "special_token_ids", _as_ids(self.special_token_ids))
-        _check_settings(self)
+        _check_kinds(self)
         if self.num_predict is None:
             predictions = self.select.predictions(self.sequence_length)
             object.__setattr__(self, "num_predict", predictions)
@@ -251,25 +251,12 @@ def _as_ids(ids):
         ) from None
 
 
-def _check_settings(objective):
-    """Each setting alone: its type and its range."""
-    smallest = dict(vocabulary_size=1, mask_token_id=0, sequence_length=1, static_passes=0)
-    if objective.num_predict is not None:
-        smallest["num_predict"] = 1
-    for name, least in smallest.items():
-        value = getattr(objective, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be an integer >= {least}. Received: {name}={value!r}")
+def _check_kinds(objective):
+    """The settings that hold settings, and the rows."""
     for name, kind in (("select", Selection), ("corrupt", Corruption)):
         value = getattr(objective, name)
         if not isinstance(value, kind):
             raise ValueError(f"{name} must be a {kind.__name__}. Received: {name}={value!r}")
-    for name in ("segments", "languages", "positions", "transform"):
-        value = getattr(objective, name)
-        if not isinstance(value, bool):
-            raise ValueError(f"{name} must be a bool. Received: {name}={value!r}")
-    if objective.language_exponent is not None:
-        check_language_exponent(objective.language_exponent)
     check_rows(objective.rows)
 
 

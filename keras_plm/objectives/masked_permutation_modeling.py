@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_plm.checks import integer
 from keras_plm.objectives.masking_objective import MaskingObjective
 from keras_plm.objectives.ordered_targets import draw_targets
 
@@ -51,15 +52,7 @@ class MaskedPermutationModeling(MaskingObjective):
     released code.
     """
 
-    first_position: int = 2
-
-    def __post_init__(self):
-        super().__post_init__()
-        first = self.first_position
-        if isinstance(first, bool) or not isinstance(first, int) or first < 0:
-            raise ValueError(
-                f"first_position must be an integer >= 0. Received: first_position={first!r}"
-            )
+    first_position: integer(0) = 2
 
     @property
     def feature_names(self):

@@ -29,6 +29,7 @@ class MaskingObjective(Objective, ABC):
     masking: MaskedModeling
 
     def __post_init__(self):
+        super().__post_init__()
         if not isinstance(self.masking, MaskedModeling):
             raise ValueError(
                 f"{type(self).__name__} takes a MaskedModeling, which selects the targets. "

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_plm.checks import choice, flag, integer
 from keras_plm.objectives.objective import Objective, gather_targets
 from keras_plm.objectives.selection.span_sampling import SPAN_UNITS, sample_spans
 
@@ -95,17 +96,18 @@ class PermutationModeling(Objective):
 
     rows = "segment_pair"
 
-    sequence_length: int = 512
-    reuse_length: int = 256
-    num_predict: int = 85
-    permutation_size: int = 256
-    max_ngram: int = 5
-    alpha: int = 6
-    beta: int = 1
-    span_unit: str = "piece"
-    bidirectional: bool = False
+    sequence_length: integer(2) = 512
+    reuse_length: integer(0) = 256
+    num_predict: integer(1) = 85
+    permutation_size: integer(1) = 256
+    max_ngram: integer(1) = 5
+    alpha: integer(1) = 6
+    beta: integer(1) = 1
+    span_unit: choice(SPAN_UNITS) = "piece"
+    bidirectional: flag() = False
 
     def __post_init__(self):
+        super().__post_init__()
         _check_settings(self)
         _check_lengths(self)
 
@@ -209,26 +211,11 @@ class PermutationModeling(Objective):
 
 
 def _check_settings(objective):
-    """Each setting alone: its type and its range."""
-    smallest = dict(
-        sequence_length=2, reuse_length=0, num_predict=1, permutation_size=1, max_ngram=1, beta=1
-    )
-    for name, least in {**smallest, "alpha": 1}.items():
-        value = getattr(objective, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be an integer >= {least}. Received: {name}={value!r}")
+    """How often spans are selected."""
     if objective.alpha < objective.beta:
         raise ValueError(
             "alpha must be at least beta: a span of n is selected in n * alpha / beta positions. "
             f"Received: alpha={objective.alpha}, beta={objective.beta}"
-        )
-    if objective.span_unit not in SPAN_UNITS:
-        raise ValueError(
-            f"span_unit must be one of {SPAN_UNITS}. Received: span_unit={objective.span_unit!r}"
-        )
-    if not isinstance(objective.bidirectional, bool):
-        raise ValueError(
-            f"bidirectional must be a bool. Received: bidirectional={objective.bidirectional!r}"
         )
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.checks import check_arrays
+from keras_plm.checks import check_arrays, choice, flag
 from keras_plm.objectives.masking_objective import MaskingObjective
 
 # The segments of the first and of the second text, so that the model knows the pattern.
@@ -94,29 +94,16 @@ class PrefixModeling(MaskingObjective):
     code for "masked_target" and "next".
     """
 
-    pattern: str = "sequence_to_sequence"
-    targets: str = "masked"
-    pattern_segments: bool = True
+    pattern: choice(tuple(SEGMENTS)) = "sequence_to_sequence"
+    targets: choice(TARGETS) = "masked"
+    pattern_segments: flag() = True
 
     def __post_init__(self):
         super().__post_init__()
-        if self.pattern not in SEGMENTS:
-            raise ValueError(
-                f"pattern must be one of {sorted(SEGMENTS)}. Received: pattern={self.pattern!r}"
-            )
-        if self.targets not in TARGETS:
-            raise ValueError(
-                f"targets must be one of {TARGETS}. Received: targets={self.targets!r}"
-            )
         if self.targets == "next" and self.pattern != "sequence_to_sequence":
             raise ValueError(
                 'targets="next" needs pattern="sequence_to_sequence": a row that sees its right '
                 f"neighbour need not predict it. Received: pattern={self.pattern!r}"
-            )
-        if not isinstance(self.pattern_segments, bool):
-            raise ValueError(
-                "pattern_segments must be a bool. Received: "
-                f"pattern_segments={self.pattern_segments!r}"
             )
 
     @property

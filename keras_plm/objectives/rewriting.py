@@ -19,6 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from keras_plm.checks import integer
 from keras_plm.objectives.corruption import Corruption
 from keras_plm.objectives.settings import Settings
 
@@ -98,16 +99,11 @@ class _Sentinels(Rewriting, ABC):
         ValueError: a setting is out of range, or from a call, a row has more spans than sentinels.
     """
 
-    first: int
-    number: int = 100
+    first: integer(0)
+    number: integer(1) = 100
 
     def __post_init__(self):
-        for name, least in (("first", 0), ("number", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(
-                    f"{name} must be an integer >= {least}. Received: {name}={value!r}"
-                )
+        super().__post_init__()
         if self.number > self.first + 1:
             raise ValueError(
                 "number must be at most first + 1: sentinels count down to 0. Received: "
@@ -195,6 +191,7 @@ class CorruptedInput(Rewriting):
     features: ClassVar[tuple] = ("visible",)
 
     def __post_init__(self):
+        super().__post_init__()
         if self.corrupt.random_ids == "corpus":
             raise ValueError(
                 'random_ids must be "ordinary" or "vocabulary" here. Received: '

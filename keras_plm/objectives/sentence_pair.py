@@ -12,6 +12,7 @@ nothing and hands on the question. One polarity everywhere: 0 = true, next, in o
 
 from dataclasses import dataclass
 
+from keras_plm.checks import choice, number
 from keras_plm.objectives.label_objective import PairLabel
 
 NEGATIVES = ("random", "swapped", "reply")
@@ -41,19 +42,8 @@ class SentencePair(PairLabel):
     label = "sentence_pair"
     classes = ("belongs together", "does not")
 
-    negative: str = "random"
-    short_rate: float = 0.1
-
-    def __post_init__(self):
-        super().__post_init__()
-        short = self.short_rate
-        if self.negative not in NEGATIVES:
-            raise ValueError(
-                f"negative must be one of {NEGATIVES}. Received: negative={self.negative!r}"
-            )
-        number = isinstance(short, (int, float)) and not isinstance(short, bool)
-        if not number or not 0 <= short <= 1:
-            raise ValueError(f"short_rate must lie in [0, 1]. Received: short_rate={short!r}")
+    negative: choice(NEGATIVES) = "random"
+    short_rate: number(0, 1) = 0.1
 
     @property
     def rows(self):

@@ -24,10 +24,17 @@ class Settings:
     """Base of frozen dataclasses whose values can be written as JSON and read again.
 
     A class directly below this one is a kind (`Objective`, `Selection`, `Corruption`): its
-    `from_config` makes that kind only. A subclass checks its values in `__post_init__`.
+    `from_config` makes that kind only. Fields declare their bounds, see `keras_plm.checks`; what
+    fields must be to each other a subclass checks in `__post_init__`, behind this one's.
     """
 
     kind: ClassVar[str] = "setting"
+
+    def __post_init__(self):
+        for field in fields(self):
+            for guard in getattr(field.type, "__metadata__", ()):
+                value = guard(field.name, getattr(self, field.name))
+                object.__setattr__(self, field.name, value)
 
     def get_config(self):
         """Returns the class name and the settings as a dict that JSON can hold."""

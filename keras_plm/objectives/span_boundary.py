@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_plm.checks import integer
 from keras_plm.objectives.plug_in import PlugIn
 
 
@@ -79,14 +80,7 @@ class SpanBoundary(PlugIn):
     target_axes = {"span_boundary": "BP"}
     feature_names = ("left_positions", "right_positions", "span_offsets")
 
-    max_length: int = 20
-
-    def __post_init__(self):
-        longest = self.max_length
-        if isinstance(longest, bool) or not isinstance(longest, int) or longest < 1:
-            raise ValueError(
-                f"max_length must be an integer >= 1. Received: max_length={longest!r}"
-            )
+    max_length: integer(1) = 20
 
     @property
     def head_settings(self):

@@ -121,13 +121,16 @@ def test_heads():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        (dict(sequence_length=1), "sequence_length must be an integer >= 2.*sequence_length=1"),
-        (dict(sequence_length=2.0), "sequence_length must be"),
-        (dict(sequence_length=True), "sequence_length must be"),
+        (
+            dict(sequence_length=1),
+            "must be an integer of at least 2.*sequence_length=1",
+        ),
+        (dict(sequence_length=2.0), "`sequence_length` must be"),
+        (dict(sequence_length=True), "`sequence_length` must be"),
         (dict(rows=None), "rows must name a row builder.*None"),
-        (dict(documents_apart=1), "documents_apart must be a bool.*1"),
-        (dict(output_bias=None), "output_bias must be a bool"),
-        (dict(languages="en"), "languages must be a bool.*'en'"),
+        (dict(documents_apart=1), "`documents_apart` must be True or False.*1"),
+        (dict(output_bias=None), "`output_bias` must be True or False"),
+        (dict(languages="en"), "`languages` must be True or False.*'en'"),
     ],
 )
 def test_bad_settings(settings, message):

@@ -108,13 +108,13 @@ def test_the_largest_number_stays_in_the_vocabulary():
     "settings, message",
     [
         (dict(mask=0.8, random=0.3), "together at most 1"),
-        (dict(mask=-0.1), r"mask must lie in \[0, 1\]"),
-        (dict(mask=True), r"mask must lie in"),
-        (dict(random="0.1"), r"random must lie in"),
-        (dict(random=float("nan")), r"random must lie in"),
-        (dict(per="word"), "per must be one of"),
-        (dict(random_ids="all"), "random_ids must be one of"),
-        (dict(random_ids=["ordinary"]), "random_ids must be one of"),
+        (dict(mask=-0.1), r"`mask` must be a number from 0 to 1"),
+        (dict(mask=True), r"`mask` must be a number from 0 to 1"),
+        (dict(random="0.1"), r"`random` must be a number from 0 to 1"),
+        (dict(random=float("nan")), r"`random` must be a number from 0 to 1"),
+        (dict(per="word"), "`per` must be one of"),
+        (dict(random_ids="all"), "`random_ids` must be one of"),
+        (dict(random_ids=["ordinary"]), "`random_ids` must be one of"),
     ],
 )
 def test_bad_settings(settings, message):

@@ -130,7 +130,7 @@ def test_bad_labels():
     del batch["capitals"]
     with pytest.raises(ValueError, match="Capitals needs capitals of the shape.*no such array"):
         Capitals(7)(batch, None)
-    with pytest.raises(ValueError, match="sequence_length must be an integer >= 1"):
+    with pytest.raises(ValueError, match="`sequence_length` must be an integer of at least 1"):
         Capitals(0)
 
 

@@ -239,5 +239,5 @@ def test_heads_check_the_first_position():
 
 @pytest.mark.parametrize("first", [-1, 1.0, True, None])
 def test_bad_settings(first):
-    with pytest.raises(ValueError, match="first_position must be an integer >= 0"):
+    with pytest.raises(ValueError, match="`first_position` must be an integer of at least 0"):
         MaskedPermutationModeling(masking(), first)

@@ -22,7 +22,7 @@ class Foreign(Objective):
         ({"class": None}, "Unknown objective"),
         ({"class": ["PermutationModeling"]}, "Unknown objective"),
         ({"new_setting": 1}, r"unknown \['new_setting'\]"),
-        ({"num_predict": "9"}, "num_predict must be an integer"),
+        ({"num_predict": "9"}, "`num_predict` must be an integer"),
     ],
 )
 def test_bad_config(change, message):

@@ -92,7 +92,7 @@ def test_the_batches_are_those_of_then(make_text_rows):
 
 @pytest.mark.parametrize("wrong", [True, False, -1, "20", None, [20]])
 def test_bad_values_are_refused_as_ever(wrong):
-    with pytest.raises(ValueError, match="max_length must be an integer"):
+    with pytest.raises(ValueError, match="`max_length` must be an integer"):
         Objective.from_config({**SPANS, "span_boundary": wrong})
     with pytest.raises(ValueError, match="unknown \\['boundary'\\]"):
         Objective.from_config({**SPANS, "boundary": 3})

@@ -259,14 +259,14 @@ def test_rows_without_segments():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        (dict(pattern="causal"), r"pattern must be one of \['bidirectional'.*'causal'"),
-        (dict(pattern=None), "pattern must be one of"),
+        (dict(pattern="causal"), r"`pattern` must be one of \['bidirectional'.*'causal'"),
+        (dict(pattern=None), "`pattern` must be one of"),
         (
             dict(targets="all"),
-            r"targets must be one of \('masked', 'masked_target', 'next'\).*'all'",
+            r"`targets` must be one of \['masked', 'masked_target', 'next'\].*'all'",
         ),
         (dict(targets="next", pattern="left_to_right"), "needs pattern=.sequence_to_sequence"),
-        (dict(pattern_segments=None), "pattern_segments must be a bool"),
+        (dict(pattern_segments=None), "`pattern_segments` must be True or False"),
     ],
 )
 def test_bad_settings(settings, message):

@@ -68,9 +68,9 @@ def test_what_stands_beside_the_tokens():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: SentinelInput(-1), "first must be an integer >= 0"),
-        (lambda: SentinelInput(True), "first must be an integer >= 0"),
-        (lambda: SentinelTarget(99, 0), "number must be an integer >= 1"),
+        (lambda: SentinelInput(-1), "`first` must be an integer of at least 0"),
+        (lambda: SentinelInput(True), "`first` must be an integer of at least 0"),
+        (lambda: SentinelTarget(99, 0), "`number` must be an integer of at least 1"),
         (lambda: SentinelTarget(5, 7), "number must be at most first"),
         (lambda: SentinelInput(99, 1)(rows(), None), "more spans than .*2 spans, number=1"),
         (lambda: CorruptedInput(4, Corruption(random_ids="corpus")), "random_ids must be"),

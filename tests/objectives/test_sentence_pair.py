@@ -58,12 +58,12 @@ def test_head_needs_a_pooler():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        (dict(sequence_length=0), "sequence_length must be an integer >= 1"),
-        (dict(sequence_length=True), "sequence_length must be an integer >= 1"),
-        (dict(negative="next"), "negative must be one of"),
-        (dict(short_rate=1.5), r"short_rate must lie in \[0, 1\]"),
-        (dict(short_rate="0.1"), r"short_rate must lie in"),
-        (dict(short_rate=float("nan")), r"short_rate must lie in"),
+        (dict(sequence_length=0), "`sequence_length` must be an integer of at least 1"),
+        (dict(sequence_length=True), "`sequence_length` must be an integer of at least 1"),
+        (dict(negative="next"), "`negative` must be one of"),
+        (dict(short_rate=1.5), r"`short_rate` must be a number from 0 to 1"),
+        (dict(short_rate="0.1"), r"`short_rate` must be a number from 0 to 1"),
+        (dict(short_rate=float("nan")), r"`short_rate` must be a number from 0 to 1"),
     ],
 )
 def test_bad_settings(settings, message):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_plm.checks import choice, integer, number
 from keras_plm.objectives.selection.random_order import random_order
 from keras_plm.objectives.selection.row_units import RowUnits, number_units, word_begins
 from keras_plm.objectives.selection.selection import Selection, exact_count
@@ -55,19 +56,14 @@ class NgramSelection(Selection):
     (arXiv:1905.03197), section 2.4.
     """
 
-    max_ngram: int = 3
-    rate: float = 0.15
+    max_ngram: integer(1) = 3
+    rate: number(above=0, most=1) = 0.15
     chances: tuple = ()
-    unit: str = "word"
+    unit: choice(UNITS) = "word"
 
     def __post_init__(self):
         super().__post_init__()
-        value = self.max_ngram
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"max_ngram must be an integer >= 1. Received: max_ngram={value!r}")
-        if self.unit not in UNITS:
-            raise ValueError(f"unit must be one of {UNITS}. Received: unit={self.unit!r}")
-        object.__setattr__(self, "chances", _checked_chances(self.chances, value))
+        object.__setattr__(self, "chances", _checked_chances(self.chances, self.max_ngram))
 
     def draws(self, length):
         """Two per word: which one is next, and its n."""

@@ -17,6 +17,7 @@ from math import ceil, sqrt
 
 import numpy as np
 
+from keras_plm.checks import choice, number
 from keras_plm.objectives.selection.random_order import random_order
 from keras_plm.objectives.selection.row_units import (
     RowUnits,
@@ -66,16 +67,9 @@ class RandomSelection(Selection):
     fairseq's `mask_tokens_dataset`; ERNIE (arXiv:1904.09223), section 3.2, and its `batching.py`.
     """
 
-    unit: str = "token"
-    rate: float = 0.15
-    count: str = "exact"
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name, allowed in (("unit", UNITS), ("count", COUNTS)):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}. Received: {name}={value!r}")
+    unit: choice(UNITS) = "token"
+    rate: number(above=0, most=1) = 0.15
+    count: choice(COUNTS) = "exact"
 
     @property
     def batch_names(self):

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from keras_plm.checks import check_integer, check_number
 from keras_plm.objectives.settings import Settings
 
 ROWS_AT_ONCE = 256  # enough that numpy's calls do not count, few enough for the caches
@@ -30,15 +31,9 @@ class Selection(Settings, ABC):
     kind: ClassVar[str] = "selection"
 
     def __post_init__(self):
-        if not hasattr(self, "rate"):
-            return
-        if isinstance(self.rate, bool) or not isinstance(self.rate, (int, float)):
-            raise ValueError(f"rate must be a number in (0, 1]. Received: rate={self.rate!r}")
-        if not 0 < self.rate <= 1:
-            raise ValueError(
-                f"rate, the share of the tokens to select, must lie in (0, 1]. "
-                f"Received: rate={self.rate}"
-            )
+        super().__post_init__()
+        if hasattr(self, "rate"):  # of a user's own, which may not declare it
+            check_number("rate", self.rate, above=0, most=1)
 
     @property
     def batch_names(self):
@@ -108,8 +103,7 @@ class Selection(Settings, ABC):
                 f"uniform must have the shape (B, draws(T)) = {expected}. "
                 f"Received: uniform.shape={uniform.shape}"
             )
-        if isinstance(most, bool) or not isinstance(most, (int, np.integer)) or most < 0:
-            raise ValueError(f"most must be an integer >= 0. Received: most={most!r}")
+        check_integer("most", most, 0)
         return arrays
 
 

@@ -11,6 +11,7 @@ from math import ceil
 
 import numpy as np
 
+from keras_plm.checks import number
 from keras_plm.objectives.selection.row_units import after_break, number_units
 from keras_plm.objectives.selection.selection import Selection
 
@@ -36,17 +37,8 @@ class SpanPartition(Selection):
     released code.
     """
 
-    rate: float = 0.15
-    mean_length: float = 3.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        mean = self.mean_length
-        number = isinstance(mean, (int, float)) and not isinstance(mean, bool)
-        if not number or not 0 < mean < float("inf"):
-            raise ValueError(
-                f"mean_length must be a number above 0. Received: mean_length={mean!r}"
-            )
+    rate: number(above=0, most=1) = 0.15
+    mean_length: number(above=0) = 3.0
 
     @property
     def batch_names(self):

@@ -17,6 +17,7 @@ from math import ceil
 
 import numpy as np
 
+from keras_plm.checks import integer, number
 from keras_plm.objectives.selection.random_order import random_order
 from keras_plm.objectives.selection.row_units import (
     RowUnits,
@@ -54,17 +55,9 @@ class SpanSelection(Selection):
     released code.
     """
 
-    p: float = 0.2
-    max_length: int = 10
-    rate: float = 0.15
-
-    def __post_init__(self):
-        super().__post_init__()
-        if isinstance(self.p, bool) or not isinstance(self.p, (int, float)) or not 0 < self.p <= 1:
-            raise ValueError(f"p must be a number in (0, 1]. Received: p={self.p!r}")
-        value = self.max_length
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"max_length must be an integer >= 1. Received: max_length={value!r}")
+    p: number(above=0, most=1) = 0.2
+    max_length: integer(1) = 10
+    rate: number(above=0, most=1) = 0.15
 
     def draws(self, length):
         """Two per token to select: each span, or anchor passed over, is at least one of them."""

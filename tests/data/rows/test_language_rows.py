@@ -98,7 +98,7 @@ def test_bad_input(make_language_corpus):
     with pytest.raises(ValueError, match="needs documents of one language.*Received: 20 pairs"):
         planned("language_stream", make_language_corpus({}), 1, 0, True, 16)
     for exponent in (-0.1, 1.5, "0.5", None, True, float("nan")):
-        with pytest.raises(ValueError, match="language_exponent must be a number between 0"):
+        with pytest.raises(ValueError, match="`language_exponent` must be a number from 0"):
             planned(
                 "language_stream",
                 make_language_corpus(),

@@ -128,7 +128,7 @@ def test_bad_input(make_language_corpus, make_random_corpus):
         planned("translation_pair", corpus, 1, 0, True, 24)
     with pytest.raises(ValueError, match="Corpus.build_pairs.*Received: no pair of languages"):
         planned("translation_pair", make_language_corpus(pairs={}), 1, 0, True, 24)
-    with pytest.raises(ValueError, match="language_exponent must be a number"):
+    with pytest.raises(ValueError, match="`language_exponent` must be a number"):
         planned("translation_pair", make_language_corpus(), 1, 0, True, 24, language_exponent=2)
     with pytest.raises(ValueError, match="room for a token of each.*Received: sequence_length=5"):
         planned("translation_pair", make_language_corpus(), 1, 0, True, 5)

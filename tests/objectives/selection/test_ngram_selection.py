@@ -166,7 +166,7 @@ def test_tokens_as_units():
         (dict(chances=(1, 1, float("inf"))), "chances must be"),
         (dict(chances=(1, 1, True)), "chances must be"),
         (dict(chances=0.5), "chances must be.*0.5"),
-        (dict(unit="span"), r"unit must be one of \('word', 'token'\).*'span'"),
+        (dict(unit="span"), r"`unit` must be one of \['word', 'token'\].*'span'"),
     ],
 )
 def test_bad_chances_and_units(settings, message):
@@ -176,5 +176,5 @@ def test_bad_chances_and_units(settings, message):
 
 @pytest.mark.parametrize("max_ngram", [0, -1, 2.0, True, "3"])
 def test_bad_settings(max_ngram):
-    with pytest.raises(ValueError, match="max_ngram must be an integer >= 1"):
+    with pytest.raises(ValueError, match="`max_ngram` must be an integer of at least 1"):
         NgramSelection(max_ngram=max_ngram)

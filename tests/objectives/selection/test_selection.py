@@ -85,7 +85,9 @@ def test_rate_1_selects_everything(select):
 @pytest.mark.parametrize("kind", [RandomSelection, NgramSelection, SpanSelection])
 @pytest.mark.parametrize("rate", [0, 0.0, -0.1, 1.01, float("nan"), "0.15", None, True])
 def test_bad_rates(kind, rate):
-    with pytest.raises(ValueError, match=r"in \(0, 1\]. Received: rate="):
+    with pytest.raises(
+        ValueError, match="a number above 0, at most 1. Received: rate="
+    ):
         kind(rate=rate)
 
 
@@ -98,8 +100,8 @@ def test_bad_rates(kind, rate):
         ({"functional": np.zeros(8, bool)}, 4, r"must be \(B, T\) bool"),
         ({"span_marks": np.zeros((2, 8), bool)}, 4, r"span_marks must be \(B, T\) uint8"),
         ({"word_starts": np.ones((2, 8), int)}, 4, r"word_starts must be \(B, T\) bool"),
-        ({}, -1, "most must be an integer >= 0. Received: most=-1"),
-        ({}, 4.0, "most must be an integer >= 0"),
+        ({}, -1, "`most` must be an integer of at least 0. Received: most=-1"),
+        ({}, 4.0, "`most` must be an integer of at least 0"),
     ],
 )
 def test_bad_input(change, most, message):

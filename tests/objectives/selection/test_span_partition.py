@@ -81,7 +81,7 @@ def test_everything_but_one():
 
 @pytest.mark.parametrize("mean", [0, -1, True, "3", float("inf"), float("nan")])
 def test_bad_mean(mean):
-    with pytest.raises(ValueError, match="mean_length must be a number above 0. Received"):
+    with pytest.raises(ValueError, match="`mean_length` must be a number above 0. Received"):
         SpanPartition(mean_length=mean)
     with pytest.raises(ValueError, match="rate"):
         SpanPartition(0)

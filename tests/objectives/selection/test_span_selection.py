@@ -178,12 +178,12 @@ def test_a_span_does_not_reach_over_a_functional_token():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        (dict(p=0), "p must be"),
-        (dict(p=1.5), "p must be"),
-        (dict(p=True), "p must be"),
-        (dict(p="0.2"), "p must be"),
-        (dict(max_length=0), "max_length must be"),
-        (dict(max_length=2.5), "max_length must be"),
+        (dict(p=0), "`p` must be"),
+        (dict(p=1.5), "`p` must be"),
+        (dict(p=True), "`p` must be"),
+        (dict(p="0.2"), "`p` must be"),
+        (dict(max_length=0), "`max_length` must be"),
+        (dict(max_length=2.5), "`max_length` must be"),
     ],
 )
 def test_bad_settings(settings, message):
