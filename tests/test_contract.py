@@ -266,8 +266,8 @@ def copy_weights(old, new):
 
 def forget(model):
     """Drop the memory, if there is any, which no file keeps."""
-    if getattr(model, "memory", None) is not None:
-        model.memory.forget()
+    if getattr(model, "state", None) is not None:
+        model.state.forget()
 
 
 def arguments_of(thing):
@@ -376,8 +376,8 @@ def test_mixed_precision(made, tools, quick):
     assert computed <= {"mixed_bfloat16"}
     if made.row.trained:
         assert np.isfinite(list(train(half, made.batch).values())).all()
-    if getattr(half, "memory", None) is not None:
-        assert half.memory.training_state.dtype == "bfloat16"
+    if getattr(half, "state", None) is not None:
+        assert half.state.training_state["memory"].dtype == "bfloat16"
 
 
 @each(ROWS)
@@ -418,10 +418,10 @@ def test_xla_computes_the_same(made, tools, state_of, with_xla):
         copy_weights(made.model, model)
         model.compile(keras.optimizers.SGD(1.0), **options)
         assert model.jit_compile == options["jit_compile"]
-        if getattr(model, "memory", None) is not None:
-            model.memory.forget()
-            model.memory.resize(BATCH, training=True)
-            state = model.memory.training_state
+        if getattr(model, "state", None) is not None:
+            model.state.forget()
+            model.state.resize(BATCH, training=True)
+            state = model.state.training_state["memory"]
             state.assign(np.random.default_rng(0).normal(size=state.shape))
         ends.append((train(model, following), state_of(model)))
     (logs, state), (expected_logs, expected_state) = ends

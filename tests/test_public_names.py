@@ -50,8 +50,8 @@ TASKS = (
     "TokenClassifier",
 )
 CHANGED = {
-    # Every task has all arguments of `compile`, which stands once, in `Task`.
-    **{f"tasks.{name}": {"compile"} for name in TASKS},
+    # Every task has all arguments of `compile`, which stands once, in `Task`; `custom_objects`.
+    **{f"tasks.{name}": {"compile", "from_preset"} for name in TASKS},
     # New arguments, at the end.
     "data.Corpus": {"build"},
     "heads.SentencePairHead": {"__init__"},

@@ -1,12 +1,15 @@
 """One backbone per architecture, never per system."""
 
 from keras_plm.backbones.backbone import Backbone
+from keras_plm.backbones.decoder import Decoder, RecomputingDecoder
 from keras_plm.backbones.keras_hub_conversion import from_keras_hub
 from keras_plm.backbones.transformer import TransformerBackbone
 from keras_plm.backbones.xlnet import XLNetBackbone
 
 __all__ = [
     "Backbone",
+    "Decoder",
+    "RecomputingDecoder",
     "TransformerBackbone",
     "XLNetBackbone",
     "from_keras_hub",

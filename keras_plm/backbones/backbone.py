@@ -10,6 +10,7 @@ import keras_hub
 
 from keras_plm import files
 from keras_plm.backbones import preset_directory
+from keras_plm.backbones.decoder import RecomputingDecoder
 from keras_plm.backbones.quantization import check_saveable
 from keras_plm.layers.float_policy import float_policy
 
@@ -139,6 +140,15 @@ class Backbone(keras_hub.models.Backbone):
             {}: nothing is carried. All zeros is the state of a text that begins.
         """
         return {}
+
+    def decoder(self):
+        """Make what reads a text a few tokens at a time, as a task that writes does.
+
+        Returns:
+            `keras_plm.backbones.decoder.Decoder`; where a backbone has none of its own, one that
+            reads the text again at every step.
+        """
+        return RecomputingDecoder(self)
 
     def train_query_rows(self, trainable):
         """Set free, or freeze, the weights that only query rows use. Most backbones have none.

@@ -13,6 +13,7 @@ from keras_plm.backbones.backbone import (
     grouped_weights,
     make_initializer,
 )
+from keras_plm.backbones.transformer_decoding import TransformerDecoder
 from keras_plm.layers import AttentionMaps, RelativePositionBias, TransformerBlock, TwoStream
 from keras_plm.ops import content_visibility, gather_rows, query_visibility, summary_row
 
@@ -301,6 +302,10 @@ class TransformerBackbone(Backbone):
         """Group the weights from bottom to top; a bias by distance is below the blocks."""
         above = [layer for layer in (self.final_norm, self.pooler_layer) if layer is not None]
         return grouped_weights(self, self.blocks, above)
+
+    def decoder(self):
+        """Make what keeps keys and values; see `keras_plm.backbones.transformer_decoding`."""
+        return TransformerDecoder(self)
 
     @property
     def bounds(self):

@@ -12,7 +12,56 @@ sees all before it and itself, and where the next token is written over it.
 
 from keras import ops
 
+from keras_plm.backbones.decoder import Decoder
+
 CHUNK = 64  # how many tokens of a prompt are read at once
+
+
+class TransformerDecoder(Decoder):
+    """Keeps the keys and values of what was read.
+
+    A causal backbone reads what is known causally as well. One that is not reads it in both
+    directions, all at once, so `known` is an int then; what follows sees what is before it.
+
+    Args:
+        backbone: `TransformerBackbone`.
+    """
+
+    def __init__(self, backbone):
+        self.backbone = backbone
+
+    def start(self, features):
+        backbone, token_ids, known = self.backbone, features["token_ids"], features["known"]
+        batch, length = token_ids.shape
+        chunk, places = min(length, CHUNK), cache_length(length)
+        if isinstance(known, int):  # no more is read than is known
+            chunk = max(1, min(known, CHUNK))
+            places = max(length, -(-known // chunk) * chunk)
+        whole = {n: features[n] for n in ("token_ids", *backbone.other_embeddings) if n in features}
+        behind = ((0, 0), (0, places - length))
+        whole = {name: ops.pad(ids, behind) for name, ids in whole.items()}  # (B, S)
+        token_ids = whole.pop("token_ids")
+        cache, padding = {"ids": whole}, None
+        if "padding_mask" in features:
+            hidden = ops.logical_not(ops.cast(features["padding_mask"], "bool"))
+            cache["padding"] = padding = ops.sum(ops.cast(hidden, "int32"), axis=1)  # (B,)
+        key_value = empty_cache(backbone, batch, places)
+        if backbone.causal:
+            key_value = read_prompt(backbone, key_value, token_ids, known, whole, chunk, padding)
+        else:
+            own = {name: ids[:, :known] for name, ids in whole.items()}
+            options = {"source_length": known, "padding": padding}
+            _, key_value = read_tokens(backbone, key_value, token_ids[:, :known], 0, own, **options)
+        return None, {**cache, "key_value": key_value}
+
+    def step(self, constants, cache, token_ids, index):
+        places = index + ops.arange(token_ids.shape[1])  # (R,)
+        own = {name: ops.take(ids, places, axis=1) for name, ids in cache["ids"].items()}
+        key_value, padding = cache["key_value"], cache.get("padding")
+        states, key_value = read_tokens(
+            self.backbone, key_value, token_ids, index, own, padding=padding
+        )
+        return states, {**cache, "key_value": key_value}
 
 
 def cache_length(length):
@@ -96,25 +145,32 @@ def read_tokens(
     return rows, tuple(updated)
 
 
-def read_prompt(backbone, cache, token_ids, count, constants=None):
-    """Read what all texts of a batch begin with, `CHUNK` tokens at once.
+def read_prompt(backbone, cache, token_ids, count, constants=None, chunk=None, padding=None):
+    """Read what all texts of a batch begin with, some tokens at once.
 
     Args:
         backbone: `TransformerBackbone`.
         cache: from `empty_cache`.
         token_ids: int tensor of shape (B, S). What lies behind the prompt does not matter.
         count: int or int tensor. How many tokens to read; some behind them may be read as well.
-        constants: as in `read_tokens`.
+        constants: as in `read_tokens`, or int tensors of the shape of `token_ids`.
+        chunk: int or None. How many tokens are read at once; None: `CHUNK`, or S if it is less.
+        padding: as in `read_tokens`.
 
     Returns:
         The new cache.
     """
-    chunk = min(token_ids.shape[1], CHUNK)
+    chunk = chunk or min(token_ids.shape[1], CHUNK)
     shape = (token_ids.shape[0], chunk)
 
     def read(first, cache):
-        tokens = ops.slice(token_ids, (0, first), shape)  # (B, <= CHUNK)
-        _, cache = read_tokens(backbone, cache, tokens, first, constants)
+        def some(ids):
+            per_place = len(getattr(ids, "shape", ())) == 2
+            return ops.slice(ids, (0, first), shape) if per_place else ids
+
+        own = {name: some(ids) for name, ids in (constants or {}).items()}
+        tokens = some(token_ids)  # (B, <= CHUNK)
+        _, cache = read_tokens(backbone, cache, tokens, first, own, padding=padding)
         return first + chunk, cache
 
     begin = (ops.zeros((), "int32"), cache)

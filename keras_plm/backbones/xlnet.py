@@ -10,6 +10,7 @@ from keras_plm.backbones.backbone import (
     grouped_weights,
     make_initializer,
 )
+from keras_plm.backbones.xlnet_decoding import XLNetDecoder
 from keras_plm.layers import (
     AttentionBiases,
     QueryRows,
@@ -325,6 +326,10 @@ class XLNetBackbone(Backbone):
     def layer_groups(self):
         """Group the weights from bottom to top; biases that layers share are below them."""
         return grouped_weights(self, self.blocks)
+
+    def decoder(self):
+        """Make what fills slots in their order; see `keras_plm.backbones.xlnet_decoding`."""
+        return XLNetDecoder(self)
 
     def state_spec(self, batch_size=None):
         """Say what is carried: the memory (B, L, M, D), in the dtype of computation."""

@@ -9,8 +9,30 @@ pass of `encode` has for the same `order`, exactly.
 
 from keras import ops
 
+from keras_plm.backbones.decoder import Decoder
 from keras_plm.layers import QueryRows
 from keras_plm.ops import content_visibility, gather_rows, query_visibility
+
+
+class XLNetDecoder(Decoder):
+    """Fills slots in their order: `start` reads what is known, a step adds what was filled in.
+
+    A step reads the one token of the slot `index` and predicts that of the slot behind it.
+
+    Args:
+        backbone: `XLNetBackbone`.
+    """
+
+    def __init__(self, backbone):
+        self.backbone = backbone
+
+    def start(self, features):
+        projections, cache = known_rows(self.backbone, features)
+        return [one._replace(key=None, value=None) for one in projections], cache
+
+    def step(self, constants, cache, token_ids, index):
+        row, cache = next_row(self.backbone, constants, cache, index + 1, token_ids[:, 0])
+        return row[:, None], cache
 
 
 def known_rows(backbone, features):
@@ -93,34 +115,3 @@ def next_row(backbone, projections, cache, slot, last_ids):
         projection = projection._replace(key=key, value=value)
         rows = block.read(rows, projection, visible, same_segment, positions, training=False)
     return rows[:, 1], {**cache, "key_value": tuple(key_value)}
-
-
-def recomputed_row(backbone, features, slot, filled_ids):
-    """Predict the token of a slot from all tokens known by now, which all see each other.
-
-    Nothing of an earlier step can be used again, so a step costs a whole pass.
-
-    Args:
-        backbone: `XLNetBackbone`.
-        features: as in `known_rows`.
-        slot: int or int tensor. The slot p to predict.
-        filled_ids: int tensor of shape (B, P): what was filled into the slots before p.
-
-    Returns:
-        Tensor of shape (B, D): the query row after the last block.
-    """
-    order, targets = features["order"], features["target_positions"]
-    own_slot = ops.maximum(order - 1, 0)  # (B, T): the slot of each token that is not known
-    token_ids = ops.where(
-        order > 0, ops.take_along_axis(filled_ids, own_slot, axis=1), features["token_ids"]
-    )
-    encoded = backbone.encode(
-        {
-            "token_ids": token_ids,
-            "padding_mask": features["padding_mask"],
-            "segment_ids": features["segment_ids"],
-            "order": ops.cast(order > slot, "int32"),
-            "target_positions": ops.take(targets, slot, axis=1)[:, None],  # (B, 1)
-        }
-    )
-    return encoded["target_output"][:, 0]

@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from keras_plm.backbones.transformer_decoding import CHUNK, empty_cache, read_tokens
-from keras_plm.generation.causal import batches_of
+from keras_plm.backbones.decoder import repeat_cache
+from keras_plm.generation.decoding import batches_of
 from keras_plm.generation.sampling import log_likelihood_of_rows
 from keras_plm.tokenizers.text_columns import column_items
 
 NORMALIZATIONS = ("none", "tokens", "unconditional")
-PROMPT_STEP = 16  # prompts shorter than CHUNK are read at lengths that are multiples of this
+PROMPT_STEP, CHUNK = 16, 64  # lengths of prompts are multiples of the one up to 64, then of 64
 CHOICE_STEP = 8  # the rows that choices have beyond the prompt are a multiple of this
 
 
@@ -146,7 +146,7 @@ class ChoiceScoring:
                     f"Prompt {index} is empty: there is nothing that a choice can be predicted "
                     "from. Give a prompt, or a `prefix`."
                 )
-            if len(prompt) + most > longest:
+            if longest is not None and len(prompt) + most > longest:
                 raise ValueError(
                     f"The backbone has positions for {longest} tokens. Received: prompt {index} "
                     f"with {len(prompt)} tokens, prefix included, and a choice with {most}."
@@ -171,38 +171,32 @@ class ChoiceScoring:
         tokens = sum(self.score([unconditional] * len(groups), groups), [])
         return {one: own.sum(dtype="float64") for one, own in zip(different, tokens)}
 
-    def _log_likelihoods(self, token_ids, choice_ids, padding):
+    def _log_likelihoods(self, token_ids, choice_ids, padding_mask):
         """Of the tokens of choices (B, C, R) behind prompts (B, S) that are padded at the left."""
         backbone, head = self.model.backbone, self.model.heads["tokens"]
-        constants = self.constants
-        batch, length = token_ids.shape
-        _, number, width = choice_ids.shape
-        chunk = min(length, CHUNK)
-        last = ops.zeros((batch, backbone.hidden_dim), backbone.compute_dtype)
-        cache = empty_cache(backbone, batch, length + width - 1)
-
-        def read(first, last, cache):
-            tokens = ops.slice(token_ids, (0, first), (batch, chunk))
-            rows, cache = read_tokens(backbone, cache, tokens, first, constants, padding=padding)
-            return first + chunk, ops.cast(rows[:, -1], last.dtype), cache
-
-        begin = (ops.zeros((), "int32"), last, cache)
-        _, last, cache = ops.while_loop(lambda first, *_: first < length, read, begin)
-        likelihoods = ops.log_softmax(head(last[:, None])[:, 0])  # (B, V)
+        decoder, length = backbone.decoder(), token_ids.shape[1]
+        batch, number, width = choice_ids.shape
+        room = ((0, 0), (0, width - 1))
+        whole = ops.pad(token_ids, room)  # (B, S + R - 1)
+        features = {name: ops.full_like(whole, value) for name, value in self.constants.items()}
+        features |= {"token_ids": whole, "known": length - 1}
+        features["padding_mask"] = ops.pad(padding_mask, room, constant_values=True)
+        constants, cache = decoder.start(features)
+        last, cache = decoder.step(constants, cache, token_ids[:, -1:], length - 1)  # (B, 1, D)
+        likelihoods = ops.log_softmax(head(last)[:, 0])  # (B, V)
         scores = ops.take_along_axis(likelihoods, choice_ids[:, :, 0], axis=1)  # (B, C)
         scores = scores[..., None]
         if width == 1:
             return scores
-        cache = [[ops.repeat(one, number, axis=0) for one in pair] for pair in cache]
+        cache = repeat_cache(cache, number)
         tokens = ops.reshape(choice_ids, (batch * number, width))  # (B * C, R)
-        padding = ops.repeat(padding, number, axis=0)
-        rows, _ = read_tokens(backbone, cache, tokens[:, :-1], length, constants, padding=padding)
+        rows, _ = decoder.step(constants, cache, tokens[:, :-1], length)
         rest = log_likelihood_of_rows(head, rows, tokens[:, 1:])  # (B * C, R - 1)
         return ops.concatenate([scores, ops.reshape(rest, (batch, number, width - 1))], axis=2)
 
 
 def _arrays(prompts, choices, number):
-    """Ids of prompts (B, S), padded at the left, of choices (B, C, R); the padding (B,)."""
+    """Ids of prompts (B, S), padded at the left, of choices (B, C, R); the mask (B, S)."""
     length = max(map(len, prompts))
     step = PROMPT_STEP if length <= CHUNK else CHUNK
     length = -(-length // step) * step
@@ -214,5 +208,5 @@ def _arrays(prompts, choices, number):
         token_ids[row, length - len(prompt) :] = prompt
         for place, one in enumerate(own):
             choice_ids[row, place, : len(one)] = one
-    padding = [length - len(prompt) for prompt in prompts]
-    return token_ids, choice_ids, np.array(padding, "int32")
+    padding = np.array([length - len(prompt) for prompt in prompts])
+    return token_ids, choice_ids, np.arange(length) >= padding[:, None]

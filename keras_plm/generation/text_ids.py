@@ -1,12 +1,29 @@
-"""From texts with blanks to ids, and back."""
+"""From texts with blanks to ids, and back: what was written, and how likely it is."""
+
+from typing import NamedTuple
 
 import numpy as np
 
 from keras_plm.generation.canvas import BLANK, checked_ids
+from keras_plm.generation.sampling import beams, single_results, until_stop
 from keras_plm.tokenizers.added_tokens import TRANSFER_TOKENS
 from keras_plm.tokenizers.text_columns import column_items, text_list
 
 NEVER_TARGETS = ("unk", "bos", "eos", "cls", "sep", "pad", "mask", "eod", *TRANSFER_TOKENS)
+
+
+class TextScore(NamedTuple):
+    """The log-likelihood of a text.
+
+    Args:
+        total: float, in nats.
+        tokens: float array (n,), in nats, of each token from left to right.
+        token_ids: list of n ints.
+    """
+
+    total: float
+    tokens: np.ndarray
+    token_ids: list
 
 
 class TextIds:
@@ -120,6 +137,24 @@ class TextIds:
         known = self.tokenizer.vocabulary_size  # a backbone may have more ids than its tokenizer
         return self.tokenizer.decode([index for index in ids if index < known])
 
+    def written_texts(self, written, starts, stop_ids, as_text):
+        """Return what was written as texts, up to where it stops.
+
+        Args:
+            written: list, from `keras_plm.generation.decoding.Programs.write_batches`.
+            starts: list of lists of int, what stands before each.
+            stop_ids: iterable of int.
+            as_text: bool.
+
+        Returns:
+            list of texts, or of lists of texts where there are several.
+        """
+        results = [
+            [self.decode(start + until_stop(ids, stop_ids), as_text) for ids in beams(one)]
+            for start, one in zip(starts, written)
+        ]
+        return single_results(results, written)
+
     def never_filled_in(self, forbidden, but=()):
         """The ids that must not be filled in.
 
@@ -181,6 +216,22 @@ class TextIds:
         # in front prevents that.
         ids = self.tokenizer.encode("<eop>" + part)
         return ids[ids.index(end_of_paragraph) + 1 :]
+
+
+def text_scores(rows, scores):
+    """Join the ids of texts with the log-likelihoods of their tokens.
+
+    Args:
+        rows: list of N lists of n ints.
+        scores: list of N float arrays (n,).
+
+    Returns:
+        list of N `TextScore`.
+    """
+    return [
+        TextScore(float(tokens.sum(dtype="float64")), tokens, row)
+        for tokens, row in zip(scores, rows)
+    ]
 
 
 def _are_ids(texts):

@@ -127,8 +127,15 @@ class CausalModeling(Objective):
         """Returns the language model's head: the rows times the token embedding.
 
         Raises:
-            ValueError: the backbone is not causal, and without `order` a row would see its target.
+            ValueError: the backbone is not causal, and without `order` a row would see its target;
+                or its target rows are queries, which do not see their own token.
         """
+        if "queries" in backbone.reads:
+            raise ValueError(
+                "CausalModeling predicts each token from the row of the one before. The target "
+                "rows of this backbone are queries, which do not see their own token: use "
+                f"PermutationModeling. Received: {type(backbone).__name__}"
+            )
         if not self.documents_apart and "causal" not in backbone.reads:
             raise ValueError(
                 "CausalModeling(documents_apart=False) leaves it to the backbone that no token "

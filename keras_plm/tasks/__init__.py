@@ -2,6 +2,7 @@
 
 from keras_plm.generation.beam_search import BeamSearch
 from keras_plm.generation.choice_scoring import Choice
+from keras_plm.generation.text_ids import TextScore
 from keras_plm.preprocessing.choice_preprocessor import ChoicePreprocessor
 from keras_plm.preprocessing.span_preprocessor import SpanPreprocessor, SpanWindow
 from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
@@ -9,7 +10,7 @@ from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
 from keras_plm.tasks.causal_lm import CausalLM
 from keras_plm.tasks.masked_lm import Filling, MaskedLM
 from keras_plm.tasks.multiple_choice import MultipleChoice
-from keras_plm.tasks.permutation_lm import PermutationLM, TextScore
+from keras_plm.tasks.permutation_lm import PermutationLM
 from keras_plm.tasks.prefix_lm import PrefixLM
 from keras_plm.tasks.pretrainer import Pretrainer
 from keras_plm.tasks.span_decoding import Answer, AnswerSpan

@@ -5,32 +5,31 @@ import numpy as np
 
 from keras_plm.checks import check_integer
 from keras_plm.data.rows.planned_rows import SEPARATORS
-from keras_plm.generation.causal import (
-    CausalPrograms,
-    Writing,
+from keras_plm.generation.choice_scoring import ChoiceScoring, encoded_choices
+from keras_plm.generation.decoding import (
+    Slots,
     batches_of,
     check_batch_size,
     rows_of,
 )
-from keras_plm.generation.choice_scoring import ChoiceScoring, encoded_choices
-from keras_plm.generation.sampling import beams, single_results, texts_written, until_stop
-from keras_plm.generation.text_ids import TextIds
-from keras_plm.tasks.permutation_lm import TextScore
+from keras_plm.generation.sampling import beams, single_results, until_stop
+from keras_plm.generation.text_ids import text_scores
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
 from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.training.length_batches import Shapes, plan
+from keras_plm.tasks.writing_task import WritingTask, check_prompts
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class CausalLM(TargetTask):
+class CausalLM(WritingTask, TargetTask):
     """Predicts each token from those to its left: continues texts, and scores them.
 
     It trains on features, as a `Pretrainer` does, with `y = {"tokens": ...}`; the preset of a
     Pretrainer brings its head.
 
     Texts are read as the tokenizer makes them, behind the token that ends a document, if it has
-    one (GPT-2: `<|endoftext|>`): in pretraining a text begins there. Keys and values of what was
-    read are kept, which changes nothing: see `keras_plm.backbones.transformer_decoding`.
+    one (GPT-2: `<|endoftext|>`): in pretraining a text begins there. What was read is kept by the
+    decoder of the backbone, which changes nothing: see `Backbone.decoder`.
 
     Args:
         backbone: a backbone that reads "causal", such as `TransformerBackbone` with
@@ -82,6 +81,8 @@ class CausalLM(TargetTask):
     Source: GPT-1 (Radford et al. 2018), section 3.1; GPT-3, arXiv:2005.14165, section 2.4.
     """
 
+    document_ends = SEPARATORS
+
     def __init__(
         self,
         backbone,
@@ -104,7 +105,7 @@ class CausalLM(TargetTask):
             )
 
         # === Layers ===
-        self._programs = CausalPrograms(self)
+        self.forget_programs()
         self.backbone = backbone
         self.preprocessor = preprocessor
         head = target_head(backbone, transform, head_activation, use_bias)
@@ -120,9 +121,6 @@ class CausalLM(TargetTask):
         self.transform = bool(transform)
         self.head_activation = head_activation
         self.use_bias = bool(use_bias)
-
-    def forget_programs(self):
-        self._programs = CausalPrograms(self)
 
     def settings(self):
         return {
@@ -189,33 +187,13 @@ class CausalLM(TargetTask):
                     f"Prompt {index} is empty: there is nothing to continue. Give a token, such as "
                     "the one that ends a document."
                 )
-            if len(prompt) >= max_length:
-                raise ValueError(
-                    "Every prompt must be shorter than `max_length`. "
-                    f"Received: max_length={max_length}, prompt {index} has {len(prompt)} tokens."
-                )
+        check_prompts(prompts, max_length)
         stop_ids = self._text.stop_ids(stop_token_ids)
-        writing = Writing(
-            self._programs.compiled.sampler(sampler, seed),
-            self._text.never_filled_in(forbidden_token_ids, but=stop_ids),
-            stop_ids,
-            tuple(sorted(constant_features(self.backbone, self.preprocessor).items())),
-        )
-        written = []  # of each prompt one (n,), or a list of these
-        for rows, count in batches_of([before + prompt for prompt in prompts], batch_size):
-            texts = self._programs.write(rows, len(before) + max_length, writing)
-            own = texts_written(texts)[:count]
-            behind = [
-                keras.tree.map_structure(lambda ids: ids[len(row) :], one)
-                for row, one in zip(rows, own)
-            ]
-            written += behind
+        rows = [before + prompt for prompt in prompts]
+        batches = self._slots(rows, len(before) + max_length, batch_size)
+        written = self._write(batches, sampler, seed, forbidden_token_ids, stop_ids)
         starts = [[]] * len(prompts) if strip_prompt else prompts
-        results = [
-            [self._text.decode(start + until_stop(ids, stop_ids), as_text) for ids in beams(one)]
-            for start, one in zip(starts, written)
-        ]
-        results = single_results(results, written)
+        results = self._text.written_texts(written, starts, stop_ids, as_text)
         if not return_scores:
             return results
         pairs = [
@@ -249,11 +227,7 @@ class CausalLM(TargetTask):
         rows, known = self._text.encode_behind(texts, prompts)
         context = self._text.context(prefix)
         pairs = [(context + first, row) for first, row in zip(known, rows)]
-        scores = self._score(pairs, batch_size)
-        return [
-            TextScore(float(tokens.sum(dtype="float64")), tokens, row)
-            for tokens, row in zip(scores, rows)
-        ]
+        return text_scores(rows, self._score(pairs, batch_size))
 
     def choose(
         self,
@@ -308,26 +282,35 @@ class CausalLM(TargetTask):
 
     # === Parts ===
 
-    @property
-    def _text(self):
-        """What turns texts into ids; the preprocessor may get its tokenizer later."""
-        tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
-        return TextIds(tokenizer, self.backbone.vocabulary_size, SEPARATORS)
-
     def _max_length(self, max_length, num_before):
         """The length of prompt and continuation, checked against the backbone's positions."""
-        room = self.backbone.max_sequence_length - num_before
+        longest = self.backbone.max_sequence_length
+        room = float("inf") if longest is None else longest - num_before
         if max_length is None:
-            return min(room, getattr(self.preprocessor, "sequence_length", room))
+            room = min(room, getattr(self.preprocessor, "sequence_length", room))
+            max_length = None if room == float("inf") else room
+        if longest is None:
+            return check_integer("max_length", max_length, 2)
         why = (
-            f": the backbone has positions for {self.backbone.max_sequence_length} tokens, and "
-            f"{num_before} stand before each prompt"
+            f": the backbone has positions for {longest} tokens, and {num_before} stand before "
+            "each prompt"
         )
         return check_integer("max_length", max_length, 2, room, why=why)
 
+    def _slots(self, rows, length, batch_size):
+        """Yield batches of texts whose places are slots, from the end of what each begins with."""
+        constants = constant_features(self.backbone, self.preprocessor)
+        for batch, count in batches_of(rows, batch_size):
+            token_ids, used = rows_of(batch, length)
+            features = {"token_ids": token_ids}
+            for name, constant in constants.items():
+                features[name] = np.full_like(token_ids, constant)
+            texts = np.where(used, -1, token_ids).astype("int32")
+            yield Slots(features, texts, used, min(map(len, batch))), count
+
     def _score(self, pairs, batch_size):
         """The log-likelihoods (n,) of the second of each pair of lists of ids behind the first."""
-        longest = self.backbone.max_sequence_length
+        longest = self.backbone.max_sequence_length or max(len(a) + len(b) for a, b in pairs)
         for index, (known, row) in enumerate(pairs):
             if not known:
                 raise ValueError(
@@ -349,9 +332,11 @@ class CausalLM(TargetTask):
             features = {"token_ids": token_ids, "padding_mask": ~behind}
             for name, constant in constants.items():
                 features[name] = np.full_like(token_ids, constant)
-            values = self._programs.score(features)  # (B, T)
+            places = np.tile(np.arange(length - 1, dtype="int32"), (len(batch), 1))
+            features["target_positions"] = places  # each the token to its right
+            values = self._programs.score(features, token_ids[:, 1:])  # (B, T - 1)
             for number, (known, row), own in zip(numbers, batch, values):
-                scores[number] = own[len(known) : len(known) + len(row)]
+                scores[number] = own[len(known) - 1 : len(known) + len(row) - 1]
         return scores
 
 

@@ -1,7 +1,5 @@
 """Infilling in any order, generation and scoring with a permutation language model."""
 
-from typing import NamedTuple
-
 import keras
 import numpy as np
 
@@ -9,32 +7,19 @@ from keras_plm import features as contract
 from keras_plm.backbones import Backbone
 from keras_plm.checks import check_integer
 from keras_plm.generation.canvas import BLANK, lay_out_batches, permutations
-from keras_plm.generation.permutation import Decoding, PermutationPrograms
-from keras_plm.generation.sampling import beams, until_stop
-from keras_plm.generation.text_ids import TextIds
+from keras_plm.generation.decoding import Slots
+from keras_plm.generation.sampling import beams, single_results
+from keras_plm.generation.text_ids import text_scores
 from keras_plm.heads import MaskedLMHead
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.training.length_batches import longest_first
+from keras_plm.tasks.writing_task import WritingTask, check_prompts
 
 _FEATURES = ("token_ids", "padding_mask", "segment_ids", "order", "target_positions")
 
 
-class TextScore(NamedTuple):
-    """The log-likelihood of a text.
-
-    Args:
-        total: float, in nats.
-        tokens: float array (n,), in nats, of each token from left to right.
-        token_ids: list of n ints.
-    """
-
-    total: float
-    tokens: np.ndarray
-    token_ids: list
-
-
 @keras.saving.register_keras_serializable(package="keras_plm")
-class PermutationLM(Task):
+class PermutationLM(WritingTask, Task):
     """Fills blanks in any order, continues texts and scores them, with XLNet's query stream.
 
     A row is `<eod> text`, or `prefix <eod> text`: in pretraining `<eod>` stands between two
@@ -100,7 +85,7 @@ class PermutationLM(Task):
                 "has none."
             )
         # === Layers ===
-        self._programs = PermutationPrograms(self)
+        self.forget_programs()
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.heads = {"tokens": MaskedLMHead(backbone.token_embedding, name="tokens")}
@@ -112,9 +97,6 @@ class PermutationLM(Task):
         }
         outputs = self.heads["tokens"](backbone.encode(inputs)["target_output"])  # (B, P, V)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-
-    def forget_programs(self):
-        self._programs = PermutationPrograms(self)
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Features stay what they are; texts have no targets to be trained on."""
@@ -181,19 +163,14 @@ class PermutationLM(Task):
                 )
         ordered = permutations(order, [len(places) for places in blanks], seed)
         targets = [[row[i] for i in places] for row, places in zip(blanks, ordered)]
-        decoding = Decoding(
-            self._programs.compiled.sampler(sampler, seed),
-            mode,
-            forbidden_ids=self._text.never_filled_in(forbidden_token_ids),
-        )
-        batches = self._batches(rows, targets, prefix, batch_size)
-        fillings, scores = self._programs.fill_batches(batches, decoding, return_scores)
-        results = []
-        for row, places, filling in zip(rows, targets, fillings):
-            whole = [_put(row, places, ids) for ids in beams(filling)]
-            texts_of_row = [self._text.decode(ids, as_text) for ids in whole]
-            results.append(texts_of_row if filling.ndim == 2 else texts_of_row[0])
-        return (results, scores) if return_scores else results
+        batches = list(self._batches(rows, targets, prefix, batch_size))
+        written = self._write(batches, sampler, seed, forbidden_token_ids, mode=mode)
+        results = [
+            [self._text.decode(_put(row, places, ids).tolist(), as_text) for ids in beams(one)]
+            for row, places, one in zip(rows, targets, written)
+        ]
+        results = single_results(results, written)
+        return (results, self._step_scores(batches, written, mode)) if return_scores else results
 
     def generate(
         self,
@@ -231,30 +208,14 @@ class PermutationLM(Task):
         if max_length is None and self.preprocessor is not None:
             max_length = self.preprocessor.sequence_length
         check_integer("max_length", max_length)
-        for index, prompt in enumerate(prompts):
-            if len(prompt) >= max_length:
-                raise ValueError(
-                    "Every prompt must be shorter than `max_length`. "
-                    f"Received: max_length={max_length}, prompt {index} has {len(prompt)} tokens."
-                )
+        check_prompts(prompts, max_length)
         stop_ids = self._text.stop_ids(stop_token_ids)
-        decoding = Decoding(
-            self._programs.compiled.sampler(sampler, seed),
-            mode,
-            forbidden_ids=self._text.never_filled_in(forbidden_token_ids, but=stop_ids),
-            stop_ids=stop_ids,
-        )
         rows = [prompt + [BLANK] * (max_length - len(prompt)) for prompt in prompts]
         targets = [list(range(len(prompt), max_length)) for prompt in prompts]
         batches = self._batches(rows, targets, prefix, batch_size)
-        fillings, _ = self._programs.fill_batches(batches, decoding)
-        results = []
-        for prompt, filling in zip(prompts, fillings):
-            start = [] if strip_prompt else prompt
-            continued = [start + until_stop(ids, stop_ids) for ids in beams(filling)]
-            texts = [self._text.decode(ids, as_text) for ids in continued]
-            results.append(texts if filling.ndim == 2 else texts[0])
-        return results
+        written = self._write(batches, sampler, seed, forbidden_token_ids, stop_ids, mode=mode)
+        starts = [[]] * len(prompts) if strip_prompt else prompts
+        return self._text.written_texts(written, starts, stop_ids, as_text)
 
     # === Scoring ===
 
@@ -286,36 +247,51 @@ class PermutationLM(Task):
         by_length = longest_first([(row,) for row in whole])
         numbers = iter(by_length)
         whole, targets = ([some[number] for number in by_length] for some in (whole, targets))
-        for canvas, count in self._batches(whole, targets, prefix, batch_size):
-            values = self._programs.score_at_once(canvas.features)  # (B, P)
-            used = canvas.features["used"]
+        for slots, count in self._batches(whole, targets, prefix, batch_size):
+            features = {name: value for name, value in slots.features.items() if name != "used"}
+            places = features["target_positions"]  # (B, P)
+            tokens = np.take_along_axis(features["token_ids"], places, axis=1)
+            values = self._programs.score(features, tokens)
             for row, number in zip(range(count), numbers):
-                scores[number] = values[row, used[row]]
-        results = []
-        for row, places, by_step in zip(rows, ordered, scores):
-            tokens = np.zeros(len(row), "float32")
-            tokens[places] = by_step
-            results.append(TextScore(float(tokens.sum(dtype="float64")), tokens, row))
-        return results
+                scores[number] = values[row, slots.used[row]]
+        tokens = [
+            _put(np.zeros(len(row), "float32"), places, by_step)
+            for row, places, by_step in zip(rows, ordered, scores)
+        ]
+        return text_scores(rows, tokens)
 
     # === Parts ===
 
-    @property
-    def _text(self):
-        """What turns texts into ids; the preprocessor may get its tokenizer later."""
-        tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
-        return TextIds(tokenizer, self.backbone.vocabulary_size)
-
     def _batches(self, rows, targets, prefix, batch_size):
-        """Canvases of rows behind their prefix, each with the number of rows that count."""
+        """Yield slots of rows behind their prefix, and the number of rows that count."""
         context = self._text.context(prefix)
         rows = [context + row for row in rows]
         targets = [[len(context) + place for place in places] for places in targets]
-        return lay_out_batches(rows, targets, batch_size, "causal" in self.backbone.reads)
+        causal = "causal" in self.backbone.reads
+        for canvas, count in lay_out_batches(rows, targets, batch_size, causal):
+            features, used = canvas.features, canvas.features["used"]
+            texts = np.full(used.shape, -1, "int32")
+            yield Slots(features, texts, used, canvas.start), count
+
+    def _step_scores(self, batches, written, mode):
+        """The log-likelihoods of what was written, step by step, in the nesting of `written`."""
+        scores, rows = [], iter(written)
+        for slots, count in batches:
+            own = [next(rows) for _ in range(count)]
+            totals = []  # of each beam (B,)
+            for beam in range(max(len(beams(one)) for one in own)):
+                filled = np.zeros_like(slots.texts)
+                for row, (used, one) in enumerate(zip(slots.used, own)):
+                    texts = beams(one)
+                    filled[row, used] = texts[min(beam, len(texts) - 1)]
+                totals.append(self._programs.score_steps(slots, filled, mode).sum(axis=1))
+            totals = np.stack(totals, axis=1).tolist()
+            scores += [row[: len(beams(one))] for row, one in zip(totals, own)]
+        return single_results(scores, written)
 
 
-def _put(row, places, ids):
-    """A row with ids put into its places."""
+def _put(row, places, values):
+    """A row with values put into its places."""
     row = np.array(row)
-    row[places] = ids
-    return row.tolist()
+    row[places] = values
+    return row

@@ -1,19 +1,20 @@
 """Writing a text for a text with one Transformer: UniLM's sequence-to-sequence decoding."""
 
 import keras
+import numpy as np
 
 from keras_plm.checks import check_integer
-from keras_plm.generation.causal import Writing, batches_of
-from keras_plm.generation.prefix import PrefixPrograms
-from keras_plm.generation.sampling import beams, single_results, texts_written, until_stop
-from keras_plm.generation.text_ids import TextIds
+from keras_plm.generation.decoding import Slots, batches_of
 from keras_plm.objectives.prefix_modeling import SEGMENTS
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
 from keras_plm.tasks.task_graph import text_inputs
+from keras_plm.tasks.writing_task import WritingTask
+
+PLACES_AT_ONCE = 32  # sources are padded to multiples
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class PrefixLM(TargetTask):
+class PrefixLM(WritingTask, TargetTask):
     """Writes a target for a source, both in one row: the source sees itself, the target all.
 
     A row is `[CLS] source [SEP] target [SEP]` as the tokenizer lays it out. It is trained by a
@@ -87,7 +88,7 @@ class PrefixLM(TargetTask):
             )
 
         # === Layers ===
-        self._programs = PrefixPrograms(self)
+        self.forget_programs()
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.heads = {"tokens": target_head(backbone, transform, head_activation, use_bias)}
@@ -106,9 +107,6 @@ class PrefixLM(TargetTask):
         self.head_activation = head_activation
         self.use_bias = bool(use_bias)
         self._segments = segments
-
-    def forget_programs(self):
-        self._programs = PrefixPrograms(self)
 
     def settings(self):
         return {
@@ -156,26 +154,43 @@ class PrefixLM(TargetTask):
                 for names in (layout.start, layout.between)
             )
             rows.append([*start, *ids, *between])
-        room = self.backbone.max_sequence_length - max_length
+        longest = self.backbone.max_sequence_length
         for index, row in enumerate(rows):
-            if len(row) > room:
+            if longest is not None and len(row) > longest - max_length:
                 raise ValueError(
-                    f"The backbone has positions for {self.backbone.max_sequence_length} tokens, "
-                    f"which leaves {room} for a source beside max_length={max_length}. Received: "
-                    f"source {index} with {len(row)} tokens."
+                    f"The backbone has positions for {longest} tokens, which leaves "
+                    f"{longest - max_length} for a source beside max_length={max_length}. "
+                    f"Received: source {index} with {len(row)} tokens."
                 )
-        text = TextIds(tokenizer, self.backbone.vocabulary_size, layout.end)
-        stop_ids = text.stop_ids("auto")
-        sampler = self._programs.compiled.sampler(sampler, seed)
-        forbidden = text.never_filled_in(forbidden_token_ids, but=stop_ids)
-        constants = constant_features(self.backbone, self.preprocessor)
-        writing = Writing(sampler, forbidden, stop_ids, tuple(sorted(constants.items())))
+        stop_ids = self._text.stop_ids("auto")
         mask_id = tokenizer.mask_token_id if self.from_masks else None
-        written = []
-        for batch, count in batches_of(rows, batch_size):
-            result = self._programs.write(batch, max_length, writing, self._segments, mask_id)
-            written += texts_written(result)[:count]
-        results = [
-            [text.decode(until_stop(ids, stop_ids), True) for ids in beams(one)] for one in written
-        ]
-        return single_results(results, written)
+        batches = self._slots(rows, max_length, batch_size)
+        written = self._write(
+            batches, sampler, seed, forbidden_token_ids, stop_ids, mask_id=mask_id
+        )
+        return self._text.written_texts(written, [[]] * len(rows), stop_ids, True)
+
+    @property
+    def document_ends(self):
+        """The special tokens that end a text in the tokenizer's rows."""
+        return self.preprocessor.layout.end
+
+    def _slots(self, sources, length, batch_size):
+        """Yield batches of slots behind sources, which end at one place, whatever their length."""
+        constants = constant_features(self.backbone, self.preprocessor)
+        for batch, count in batches_of(sources, batch_size):
+            before = -(-max(map(len, batch)) // PLACES_AT_ONCE) * PLACES_AT_ONCE
+            token_ids = np.zeros((len(batch), before + length), "int32")
+            for row, source in zip(token_ids, batch):
+                row[before - len(source) : before] = source
+            places = np.arange(before + length)
+            padding = np.array([before - len(source) for source in batch])
+            first, second = self._segments
+            features = {"token_ids": token_ids, "padding_mask": places >= padding[:, None]}
+            if "segment_ids" in self.backbone.bounds:
+                segments = np.where(places < before, first, second).astype("int32")
+                features["segment_ids"] = np.tile(segments, (len(batch), 1))
+            for name, constant in constants.items():
+                features[name] = np.full_like(token_ids, constant)
+            texts = np.full((len(batch), length), -1, "int32")
+            yield Slots(features, texts, np.ones_like(texts, "bool"), before=before), count

@@ -4,7 +4,8 @@ import pytest
 from keras import ops
 
 from keras_plm.backbones import XLNetBackbone
-from keras_plm.backbones.xlnet_decoding import known_rows, next_row, recomputed_row
+from keras_plm.backbones.decoder import RecomputingQueries
+from keras_plm.backbones.xlnet_decoding import known_rows, next_row
 
 BATCH, LENGTH, SLOTS, VOCABULARY = 4, 9, 5, 40
 
@@ -112,11 +113,14 @@ def test_recomputed_sees_all_that_is_known(slot):
     backbone, features = made(), canvas()
     rng = np.random.default_rng(2)
     filled = rng.integers(1, VOCABULARY, (BATCH, SLOTS)).astype("int32")
-    row = run(
-        lambda features, filled: recomputed_row(backbone, features, slot, filled),
-        tensors(features),
-        tensors(filled),
-    )
+
+    def recomputed(features, filled):
+        decoder = RecomputingQueries(backbone)
+        constants, cache = decoder.start(features)
+        cache["filled"] = filled
+        return decoder.step(constants, cache, filled[:, slot - 1 : slot or None], slot - 1)[0][:, 0]
+
+    row = run(recomputed, tensors(features), tensors(filled))
     token_ids, unknown = features["token_ids"].copy(), features["order"] > slot
     for index in range(BATCH):
         for earlier in np.flatnonzero(features["used"][index, :slot]):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from keras_plm import families
-from keras_plm.generation import choice_scoring
+from keras_plm.backbones import transformer_decoding
+from keras_plm.generation.choice_scoring import Choice
 from keras_plm.tasks import CausalLM, TextPreprocessor
 
 GPT = families.GPT2["flags"]
@@ -36,7 +37,7 @@ def scored(model, prompts, choices, **options):
 
 def check(results, expected):
     for result, own in zip(results, expected, strict=True):
-        assert result.index == np.argmax(result.scores)
+        assert isinstance(result, Choice) and result.index == np.argmax(result.scores)
         for tokens, value in zip(result.tokens, own, strict=True):
             np.testing.assert_allclose(tokens, value, atol=1e-5)
 
@@ -81,20 +82,20 @@ def test_compiled(plain, monkeypatch):
 
 def test_the_prompt_is_read_once(plain, monkeypatch):
     """However many choices there are: one row of the prompt's, and n - 1 of each choice's."""
-    read, read_tokens = [], choice_scoring.read_tokens
+    read, read_tokens = [], transformer_decoding.read_tokens
 
     def spy(backbone, cache, token_ids, *arguments, **options):
         read.append(tuple(token_ids.shape))
         return read_tokens(backbone, cache, token_ids, *arguments, **options)
 
-    monkeypatch.setattr(choice_scoring, "read_tokens", spy)
+    monkeypatch.setattr(transformer_decoding, "read_tokens", spy)
     plain.forget_programs()
     plain.choose(PROMPTS[:1], [[[one] for one in range(12)]])
-    assert set(read) == {(1, 16)}  # one chunk, which a loop may be asked for twice
+    assert set(read) == {(1, 15), (1, 1)}  # a loop may be asked for a chunk twice
     read.clear()
     plain.forget_programs()
     plain.choose(PROMPTS[:2], [[[1, 2], [3, 4], [5, 6]]] * 2)
-    assert set(read) == {(2, 16), (6, 8)}
+    assert set(read) == {(2, 15), (2, 1), (6, 8)}
     plain.forget_programs()
 
 

@@ -113,6 +113,9 @@ def test_heads():
     assert CausalModeling(7).heads(both_ways)  # its rows have an order
     with pytest.raises(ValueError, match="causal=True, or set documents_apart=True"):
         CausalModeling(7, documents_apart=False).heads(both_ways)
+    queries = SimpleNamespace(token_embedding=embedding, reads={"causal", "queries"})
+    with pytest.raises(ValueError, match="queries.*use PermutationModeling"):
+        CausalModeling(7, documents_apart=False).heads(queries)
 
 
 @pytest.mark.parametrize(

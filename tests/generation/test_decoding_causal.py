@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_plm.backbones import TransformerBackbone
-from keras_plm.generation.causal import CausalPrograms, Writing, batches_of, rows_of
+from keras_plm.generation.decoding import Programs, Slots, Writing, batches_of, rows_of
 from keras_plm.generation.sampling import find_sampler
 from keras_plm.tasks import BeamSearch, CausalLM
 
@@ -33,7 +33,15 @@ def model(request, quick):
 
 @pytest.fixture(scope="module")
 def programs(model):
-    return CausalPrograms(model)
+    return Programs(model)
+
+
+def write(programs, prompts, length, writing):
+    """Continue prompts up to a length."""
+    ids, used = rows_of(prompts, length)
+    texts = np.where(used, -1, ids).astype("int32")
+    slots = Slots({"token_ids": ids}, texts, used, min(map(len, prompts)))
+    return programs.write(slots, writing)
 
 
 def logits_of(model, rows):
@@ -44,13 +52,13 @@ def logits_of(model, rows):
 
 
 def test_greedy_is_the_loop_that_reads_everything_again(model, programs):
-    texts = programs.write(PROMPTS, LENGTH, Writing(find_sampler("greedy")))
+    texts = write(programs, PROMPTS, LENGTH, Writing(find_sampler("greedy")))
     expected, behind = rows_of(PROMPTS, LENGTH)
     for place in range(1, LENGTH):
         best = logits_of(model, expected)[:, place - 1].argmax(axis=-1)
         expected[:, place] = np.where(behind[:, place], best, expected[:, place])
     np.testing.assert_array_equal(texts, expected)
-    alone = programs.write(PROMPTS[1:], LENGTH, Writing(find_sampler("greedy")))
+    alone = write(programs, PROMPTS[1:], LENGTH, Writing(find_sampler("greedy")))
     np.testing.assert_array_equal(alone, texts[1:])
 
 
@@ -59,9 +67,13 @@ def test_scores_are_those_of_the_logits(model, programs):
     logits = logits_of(model, rows).astype("float64")[:, :-1]
     expected = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     expected = np.take_along_axis(expected, rows[:, 1:, None], axis=-1)[..., 0]
-    scores = programs.score({"token_ids": rows})
-    assert not scores[:, 0].any()
-    np.testing.assert_allclose(scores[:, 1:], expected, atol=1e-5)
+    places = np.tile(np.arange(LENGTH - 1, dtype="int32"), (2, 1))
+    scores = programs.score({"token_ids": rows, "target_positions": places}, rows[:, 1:])
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    slots = Slots({"token_ids": rows}, rows, np.ones_like(rows, "bool"), 1)
+    by_step = programs.score_steps(slots, rows)
+    np.testing.assert_allclose(by_step[:, 1:], expected, atol=1e-5)
+    assert not by_step[:, 0].any()
 
 
 def test_beams_are_exhaustive_search(programs, monkeypatch):
@@ -70,7 +82,7 @@ def test_beams_are_exhaustive_search(programs, monkeypatch):
         monkeypatch.setattr(programs.model, "run_eagerly", False)
     length, stops, alpha = 6, (0,), 0.8
     sampler = BeamSearch(num_beams=200, length_penalty=alpha, num_results=5)
-    texts, scores = programs.write(PROMPTS, length, Writing(sampler, (4,), stops))
+    texts, scores = write(programs, PROMPTS, length, Writing(sampler, (4,), stops))
     for prompt, own, values in zip(PROMPTS, texts, scores):
         free, found = length - len(prompt), {}
         written = list(itertools.product([0, 1, 2, 3, 5], repeat=free))
@@ -90,7 +102,7 @@ def test_beams_without_penalty_are_those_of_keras_hub(programs):
     own = BeamSearch(num_beams=5, length_penalty=0.0, num_results=5)
     theirs = keras_hub.samplers.BeamSampler(num_beams=5, return_all_beams=True)
     (texts, scores), (expected, values) = (
-        programs.write(PROMPTS, 7, Writing(sampler)) for sampler in (own, theirs)
+        write(programs, PROMPTS, 7, Writing(sampler)) for sampler in (own, theirs)
     )
     np.testing.assert_allclose(scores, values, atol=1e-4)
     np.testing.assert_array_equal(texts, expected)

@@ -2,8 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_plm.generation.causal import Writing
-from keras_plm.generation.prefix import PrefixPrograms
+from keras_plm.generation.decoding import Programs, Slots, Writing
 from keras_plm.generation.sampling import find_sampler
 from keras_plm.tasks import BeamSearch, PrefixLM
 
@@ -16,6 +15,23 @@ def model(make_transformer, quick):
     model = PrefixLM(make_transformer(10, num_segments=6, num_layers=2))
     model.compile(**quick)
     return model
+
+
+def slots(length):
+    """Slots behind the sources, which end at place 6."""
+    before, number = 6, len(SOURCES)
+    token_ids = np.zeros((number, before + length), "int32")
+    padding = [before - len(source) for source in SOURCES]
+    for row, source, first in zip(token_ids, SOURCES, padding):
+        row[first:before] = source
+    places = np.arange(before + length)
+    features = {
+        "token_ids": token_ids,
+        "padding_mask": places >= np.array(padding)[:, None],
+        "segment_ids": np.tile(np.where(places < before, 4, 5).astype("int32"), (number, 1)),
+    }
+    texts = np.full((number, length), -1, "int32")
+    return Slots(features, texts, np.ones_like(texts, "bool"), before=before)
 
 
 def logits_after(model, source, written, mask):
@@ -35,9 +51,9 @@ def logits_after(model, source, written, mask):
 
 @pytest.mark.parametrize("mask", [True, False], ids=["from masks", "from tokens"])
 def test_greedy_is_the_loop_that_reads_everything_again(model, mask):
-    writing = Writing(find_sampler("greedy"), forbidden_ids=(7, MASK), stop_ids=(STOP,))
-    arguments = LENGTH, writing, (4, 5), MASK if mask else None
-    texts = PrefixPrograms(model).write(SOURCES, *arguments)
+    mask_id = MASK if mask else None
+    writing = Writing(find_sampler("greedy"), (7, MASK), (STOP,), mask_id=mask_id)
+    texts = Programs(model).write(slots(LENGTH), writing)
     assert texts.shape == (2, LENGTH)
     for source, text in zip(SOURCES, texts):
         written = []
@@ -53,8 +69,8 @@ def test_greedy_is_the_loop_that_reads_everything_again(model, mask):
 def test_beams(model):
     """The score of each is what whole passes give it, for its length."""
     sampler = BeamSearch(num_beams=4, length_penalty=0.7, num_results=3)
-    writing = Writing(sampler, stop_ids=(STOP,))
-    texts, scores = PrefixPrograms(model).write(SOURCES, 3, writing, (4, 5), MASK)
+    writing = Writing(sampler, stop_ids=(STOP,), mask_id=MASK)
+    texts, scores = Programs(model).write(slots(3), writing)
     assert (np.diff(scores, axis=1) <= 0).all()
     for source, text, score in ((s, t[0], v[0]) for s, t, v in zip(SOURCES, texts, scores)):
         total, written = 0.0, []

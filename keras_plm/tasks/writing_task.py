@@ -1,0 +1,50 @@
+"""What the tasks that write texts share: ids of texts, the decoding loop, and what comes out."""
+
+from keras_plm.generation.decoding import Programs, Writing
+from keras_plm.generation.text_ids import TextIds
+
+
+class WritingTask:
+    """What a task that writes texts has beside its other base, by the decoder of its backbone.
+
+    Attributes:
+        document_ends: tuple of str. The special tokens that may end a document; the first of them
+            that the tokenizer has is meant.
+    """
+
+    document_ends = ("eod",)
+
+    def forget_programs(self):
+        """Forget what was compiled: it may have other weights."""
+        self._programs = Programs(self)
+
+    @property
+    def _text(self):
+        """What turns texts into ids; the preprocessor may get its tokenizer later."""
+        tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
+        return TextIds(tokenizer, self.backbone.vocabulary_size, self.document_ends)
+
+    def _write(self, batches, sampler, seed, forbidden_token_ids, stop_ids=(), **options):
+        """The ids that are written into batches of slots; see `Programs.write_batches`."""
+        forbidden = self._text.never_filled_in(forbidden_token_ids, but=stop_ids)
+        found = self._programs.compiled.sampler(sampler, seed)
+        writing = Writing(found, forbidden, stop_ids, **options)
+        return self._programs.write_batches(batches, writing)
+
+
+def check_prompts(prompts, max_length):
+    """Refuse prompts that leave no room for a continuation.
+
+    Args:
+        prompts: list of lists of int.
+        max_length: int. The length of prompt and continuation.
+
+    Raises:
+        ValueError: naming the first that is too long.
+    """
+    for index, prompt in enumerate(prompts):
+        if len(prompt) >= max_length:
+            raise ValueError(
+                "Every prompt must be shorter than `max_length`. "
+                f"Received: max_length={max_length}, prompt {index} has {len(prompt)} tokens."
+            )
