@@ -531,8 +531,8 @@ MUTANTS = (
     Mutant(
         "special_tokens_have_the_column_of_the_text",
         "data/corpus/columns.py",
-        "np.copyto(values, column.special, where=special)",
-        "pass",
+        "if special is not None:",
+        "if special is None:",
         ("data/corpus/test_columns.py", "data/rows/test_row_rendering.py"),
     ),
     Mutant(

@@ -7,7 +7,7 @@ A literal example, T5's: 20 tokens and </s>, `SpanPartition(0.3, 3)`, sentinels 
 
     source_token_ids    t0 t1 t2 t3 t4 S0 t7 .. t15 S1 </s>  pad ..
     token_ids           pad S0 t5 t6 S1 t16 t17 t18 t19      what the decoder reads
-    y["tokens"]         S0  t5 t6 S1 t16 t17 t18 t19 </s>
+    y["tokens"]         S0  t5 t6 S1  t16 t17 t18 t19 </s>
 
 Three choices make it: which tokens (`select`), what the encoder reads (`input`), and what is asked
 for (`target`). Both sides have lengths of their own.
@@ -45,7 +45,7 @@ class Denoising(Objective):
         ValueError: a setting is out of range.
 
     Source: T5 (arXiv:1910.10683), section 3.1.4; BART (arXiv:1910.13461), section 2.2; MASS
-    (arXiv:1905.02450), section 3.1. The three slots: `denoise` of T5's released code.
+    (arXiv:1905.02450), section 3.1. The three choices: `denoise` of T5's released code.
     """
 
     vocabulary_size: integer(1)
@@ -89,10 +89,10 @@ class Denoising(Objective):
     @property
     def draws_per_row(self):
         """Those of the selection, the input and the target, one after the other."""
-        return sum(one.draws(self.sequence_length) for one in self._slots)
+        return sum(one.draws(self.sequence_length) for one in self._choices)
 
     @property
-    def _slots(self):
+    def _choices(self):
         """What draws numbers, in its order."""
         return self.select, self.input, self.target
 
@@ -107,7 +107,7 @@ class Denoising(Objective):
 
         Args:
             batch: dict of token_ids (B, T) int32; padding_mask, functional (B, T) bool; what else
-                the slots read.
+                the choices read.
             rng: `numpy.random.Generator`.
 
         Returns:
@@ -126,7 +126,8 @@ class Denoising(Objective):
         names = ("token_ids", "padding_mask", "functional")
         check_arrays("Denoising", batch, {name: row for name in names})
         check_vocabulary("token_ids", batch["token_ids"], self.vocabulary_size)
-        num_rows, ends = len(batch["token_ids"]), np.cumsum([s.draws(*row) for s in self._slots])
+        num_rows = len(batch["token_ids"])
+        ends = np.cumsum([one.draws(*row) for one in self._choices])
         uniform = np.split(rng.random((num_rows, self.draws_per_row)), ends[:-1], axis=1)
         units = self.select(batch, uniform[0], self.select.predictions(*row))
         begins = units > 0

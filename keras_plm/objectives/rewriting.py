@@ -1,4 +1,4 @@
-"""What one side of a denoised row becomes: slots of `Denoising`, for its input and its target.
+"""What one side of a denoised row becomes: choices for the input and the target of `Denoising`.
 
 A literal example: "b c" and "e" are selected; S0 and S1 are the sentinels 99 and 98, M the mask.
 
@@ -47,7 +47,7 @@ class SelectedRows:
 
 @dataclass(frozen=True)
 class Rewriting(Settings, ABC):
-    """Base of the slots: says what stands on one side, in the order of the text.
+    """Base of these choices: says what stands on one side, in the order of the text.
 
     A call returns arrays (B, W) of any width W, of which `keep` says what is there: W may be T, or
     2 T where something may stand before each token (`before_each`), or another order of the text.

@@ -1,4 +1,4 @@
-"""The slots of Denoising: the literal example, bad input."""
+"""The two sides of Denoising: the literal example, bad input."""
 
 import numpy as np
 import pytest

@@ -41,6 +41,9 @@ class Guessed(keras.layers.Layer):
         guesses = ops.sum(at * guess[..., None], axis=1)
         return ops.where(ops.sum(at, axis=1) > 0, guesses, token_ids)
 
+    def compute_output_spec(self, token_ids, positions, logits):
+        return keras.KerasTensor(token_ids.shape, dtype=token_ids.dtype)
+
 
 class Replaced(Head):
     """A logit for each token, beside the label that the graph made."""

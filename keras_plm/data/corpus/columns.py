@@ -78,12 +78,13 @@ def fill_special(columns, special, first):
 
     Args:
         columns: dict of names to arrays (B, T).
-        special: (B, T) bool.
+        special: (B, T) bool; None: they have theirs.
         first: index of the tokens that texts begin with.
     """
     for name, values in columns.items():
         column = COLUMNS[name]
-        np.copyto(values, column.special, where=special)
+        if special is not None:
+            np.copyto(values, column.special, where=special)
         if column.first is not None:
             values[first] = column.first(values[first])
 

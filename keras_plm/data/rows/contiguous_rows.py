@@ -88,7 +88,7 @@ class ContiguousRows:
             "fresh": np.full(len(row), pass_step == 0),
         }
         batch["segment_ids"] = np.zeros_like(batch["token_ids"])
-        fill_special(found, functional, (slice(None), 0))
+        fill_special(found, None, (slice(None), 0))  # the ends of documents have theirs
         return {**batch, **found}
 
     def _stream(self, number):

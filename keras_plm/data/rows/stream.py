@@ -82,8 +82,8 @@ class DocumentStream:
         self._check_ids(token_ids)
         found = {"token_ids": token_ids.astype("int32"), "document_ends": is_end}
         for name, values in self.columns.items():
-            found[name] = values[position]
-            np.copyto(found[name], COLUMNS[name].special, where=is_end)
+            found[name] = values = values[position]
+            np.copyto(values, COLUMNS[name].special, where=is_end)
         return found
 
     def sentence_number(self, positions):

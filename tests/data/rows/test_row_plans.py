@@ -1,5 +1,6 @@
 """row_plans.py: all rows keep the contract; mixtures of them, plans of a user's own."""
 
+import json
 import pickle
 
 import numpy as np
@@ -168,3 +169,13 @@ def test_a_plan_with_labels_and_settings(make_random_corpus):
     assert set(rows["turned"]) <= {0, 1} and rows["segment_ids"].max() == 1
     with pytest.raises(ValueError, match="same rows.*'beginnings', 'halves'"):
         ObjectiveSum((MaskedModeling(500, 6, sequence_length=24, rows=beginnings), turned))
+
+
+def test_a_plan_is_saved_by_its_registered_name():
+    keras = pytest.importorskip("keras")
+    objective = MaskedModeling(500, 6, (3, 4, 5, 7), sequence_length=24, rows=beginnings)
+    config = json.loads(json.dumps(objective.get_config()))
+    with pytest.raises(ValueError, match="function of your own must be registered"):
+        MaskedModeling.from_config(config)
+    with keras.saving.custom_object_scope({config["rows"]["function"]: beginnings}):
+        assert MaskedModeling.from_config(config) == objective
