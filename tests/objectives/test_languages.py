@@ -34,9 +34,7 @@ def test_bad_exponents(exponent):
         lambda value: CausalModeling(8, language_exponent=value),
         lambda value: MaskedModeling(10, 1, sequence_length=8, language_exponent=value),
     ):
-        with pytest.raises(
-            ValueError, match="a number from 0 to 1.*Received: language_exp"
-        ):
+        with pytest.raises(ValueError, match="a number from 0 to 1.*Received: language_exp"):
             make(exponent)
     for good in (0, 0.5, 1):
         check_language_exponent(good)

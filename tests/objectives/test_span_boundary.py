@@ -81,7 +81,5 @@ def test_the_plug_in():
 
 @pytest.mark.parametrize("longest", [0, -1, True, 2.0, None])
 def test_bad_length(longest):
-    with pytest.raises(
-        ValueError, match="must be an integer of at least 1. Received: max_len"
-    ):
+    with pytest.raises(ValueError, match="must be an integer of at least 1. Received: max_len"):
         SpanBoundary(longest)

@@ -305,8 +305,16 @@ def test_edited_pretrainer(file, path, value, message, edited):
     [
         (["settings"], [1, 2], "task.json has no `settings` object"),
         (["settings", "num_classes"], 10**9, r"'num_classes'\] must be within"),
-        (["settings", "num_classes"], "3", "`num_classes` must be an integer.*Received: '3'"),
-        (["settings", "num_classes"], None, "`num_classes` must be an integer.*Received: None"),
+        (
+            ["settings", "num_classes"],
+            "3",
+            "`num_classes` must be an integer.*Received: num_classes='3'",
+        ),
+        (
+            ["settings", "num_classes"],
+            None,
+            "`num_classes` must be an integer.*Received: num_classes=None",
+        ),
         (["settings", "dropout"], 7.0, "between 0 and 1. Received: rate=7.0"),
         (["settings", "more"], 1, r"TextClassifier has no settings \['more'\]"),
         (["settings", "backbone"], "x", r"TextClassifier has no settings \['backbone'\]"),

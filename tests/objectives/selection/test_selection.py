@@ -85,9 +85,7 @@ def test_rate_1_selects_everything(select):
 @pytest.mark.parametrize("kind", [RandomSelection, NgramSelection, SpanSelection])
 @pytest.mark.parametrize("rate", [0, 0.0, -0.1, 1.01, float("nan"), "0.15", None, True])
 def test_bad_rates(kind, rate):
-    with pytest.raises(
-        ValueError, match="a number above 0, at most 1. Received: rate="
-    ):
+    with pytest.raises(ValueError, match="a number above 0, at most 1. Received: rate="):
         kind(rate=rate)
 
 
