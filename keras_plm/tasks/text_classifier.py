@@ -19,6 +19,7 @@ from keras_plm.tasks.training.class_names import (
     class_ids_of_names,
     multi_hot,
 )
+from keras_plm.tasks.training.label_checks import YES_NO
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -53,7 +54,7 @@ class TextClassifier(Task):
             transformers have none.
         class_names: list of C str, or None. The names of the classes, such as `["no", "yes"]`.
         multi_label: bool. Whether the classes do not exclude each other: each logit then stands
-            for a yes or no of its own.
+            for a yes or no of its own. A loss that takes such labels says so too.
 
     Call arguments:
         inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
@@ -131,7 +132,7 @@ class TextClassifier(Task):
             summary = sum_of_several(summary, 2)
         outputs = head(summary)  # (B, num_classes)
         self.class_names = check_class_names(class_names, num_classes)
-        self.multi_label = multi_label  # before `compile`, which needs it
+        self._multi_label = multi_label
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
@@ -143,6 +144,12 @@ class TextClassifier(Task):
         self.summary_activation = summary_activation
         self.logits_bias = logits_bias
         self.both_orders = bool(both_orders)
+
+    @property
+    def multi_label(self):
+        """Whether a text may have several classes: made so, or its loss takes such labels."""
+        compiled = getattr(self, "_label_kinds", {}).get("label")
+        return self._multi_label or compiled == YES_NO
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """As every task does; names of classes become numbers, several of them a row of 0 and 1."""

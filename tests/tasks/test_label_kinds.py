@@ -1,9 +1,12 @@
 """Labels of every form that Keras's losses take, in tasks that are made for one class each."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 
+from keras_plm.presets import export_huggingface
 from keras_plm.tasks import TextClassifier, TokenClassifier, WordPreprocessor
 
 TEXTS = ["the red boat", "a fish", "to be or not", "he ran home"]
@@ -106,7 +109,15 @@ def test_several_labels_by_names_through_a_preset(make_backbone, tokenizer, tmp_
     logits = model.predict(TEXTS, verbose=0)
     model.save_to_preset(str(tmp_path / "preset"))
     again = TextClassifier.from_preset(str(tmp_path / "preset"))
-    assert again.class_names == names
+    assert again.class_names == names and again.multi_label and model.multi_label
+    again.compile(keras.optimizers.SGD(0.0), **graph)
+    again.fit(TEXTS, [["rude"], [], ["rude", "wrong"], ["wrong"]], verbose=0)
+    export_huggingface(model, str(tmp_path / "exported"))
+    config = json.loads((tmp_path / "exported" / "config.json").read_text("utf-8"))
+    assert config["problem_type"] == "multi_label_classification"
+    assert config["id2label"] == {"0": "rude", "1": "wrong"}
+    other = TextClassifier.from_preset(str(tmp_path / "exported"))
+    assert other.multi_label and other.class_names == names
     np.testing.assert_allclose(again.predict(TEXTS, verbose=0), logits, rtol=1e-5, atol=1e-6)
     model.save(tmp_path / "model.keras")
     whole = keras.saving.load_model(tmp_path / "model.keras")

@@ -286,7 +286,12 @@ OBJECTIVE = ["settings", "objective"]
         ("task.json", OBJECTIVE, None, "must be a dict. Received: config=None"),
         ("task.json", [*OBJECTIVE, "class"], "Lambda", "Unknown objective.*class='Lambda'"),
         ("task.json", [*OBJECTIVE, "num_predict"], 10**12, r"'num_predict'\] must be within"),
-        ("task.json", [*OBJECTIVE, "num_predict"], "6", "an integer of at least 1.*Received: num_predict"),
+        (
+            "task.json",
+            [*OBJECTIVE, "num_predict"],
+            "6",
+            "at least 1.*Received: num_predict",
+        ),
         ("task.json", [*OBJECTIVE, "span_unit"], "https://x", "not be a path or a URL.*https://x"),
         ("task.json", [*OBJECTIVE, "more"], 1, r"missing \[\], unknown \['more'\]"),
         ("preprocessor.json", ["class"], "Lambda", "json does not describe a TextPreprocessor"),
