@@ -94,6 +94,24 @@ def recover_directory(path):
                 shutil.rmtree(entry, ignore_errors=True)
 
 
+def digest(arrays, mark=""):
+    """The SHA-256 of named arrays: of their names, data types, shapes and bytes.
+
+    Args:
+        arrays: dict of numpy arrays.
+        mark: str. What else they stand for.
+
+    Returns:
+        str of hexadecimal digits.
+    """
+    sha = hashlib.sha256(mark.encode())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        sha.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        sha.update(np.ascontiguousarray(array).reshape(-1).view("uint8"))
+    return sha.hexdigest()
+
+
 def write_json(path, value):
     """Write a value as JSON text.
 

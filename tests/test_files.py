@@ -1,5 +1,6 @@
 """files.py: directories that are whole or absent, and refusal of crafted files."""
 
+import hashlib
 import json
 import os
 import signal
@@ -204,6 +205,24 @@ def test_load_array(tmp_path):
 def test_write_json(tmp_path):
     files.write_json(tmp_path / "value.json", {"b": [1, None], "a": "ä"})
     assert json.loads((tmp_path / "value.json").read_text("utf-8")) == {"b": [1, None], "a": "ä"}
+
+
+def test_digest():
+    """Of names, data types, shapes, bytes and the mark; not of the order or the memory layout."""
+    arrays = {"a": np.arange(6, dtype="int32").reshape(2, 3), "b": np.array(1.5), "c": np.zeros(0)}
+    same = {"c": arrays["c"], "b": arrays["b"], "a": np.asfortranarray(arrays["a"])}
+    assert files.digest(same) == files.digest(arrays)
+    others = [
+        {**arrays, "a": arrays["a"].reshape(3, 2)},
+        {**arrays, "a": arrays["a"].view("uint32")},
+        {**arrays, "a": arrays["a"] + np.eye(2, 3, dtype="int32")},
+        {"d": arrays["a"], **{name: arrays[name] for name in "bc"}},
+        {name: arrays[name] for name in "ab"},
+    ]
+    found = {files.digest(one) for one in [arrays, *others]} | {files.digest(arrays, "step 1")}
+    assert len(found) == 7
+    expected = hashlib.sha256(b"m\0a\0|u1\0(2,)\0\x01\x02").hexdigest()
+    assert files.digest({"a": np.array([1, 2], "uint8")}, "m") == expected
 
 
 def test_has_entry(tmp_path):

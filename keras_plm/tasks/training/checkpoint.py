@@ -1,21 +1,17 @@
 """Stopping and going on, to the bit."""
 
-import json
+import logging
 import os
-import types
 
 import keras
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from keras_plm import files
-from keras_plm.files import write_json
 from keras_plm.layers.carried_state import StateCarrier
+from keras_plm.tasks.training.checkpoint_files import read_checkpoint, write_checkpoint
 
-CHECKPOINT_FILE = "checkpoint.json"
-STATE_FILE = "state.safetensors"
 PURPOSES = ("training", "evaluation")  # what is carried is kept for each
+logger = logging.getLogger("keras_plm")
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -23,10 +19,12 @@ class Checkpoint(keras.callbacks.Callback):
 
     That is more than the weights: the optimizer's state, the seeds of every dropout, what is
     carried from batch to batch in training and in evaluation, and the global step, which is also
-    the number of the next batch of `keras_plm.data.examples`. A checkpoint is whole or not there.
+    the number of the next batch of `keras_plm.data.examples`. A checkpoint is whole or not there,
+    and has a digest. The one before it is kept in its folder `before`: `resume` takes that if the
+    newest is damaged.
 
     Args:
-        directory: str. The directory; the newest checkpoint replaces the one before.
+        directory: str. The directory, which always holds the newest checkpoint.
         every: int or None. Steps between checkpoints; None: at the end of every epoch.
         start: int. The global step that training starts from, as `resume` returns it.
 
@@ -51,6 +49,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.directory = directory
         self.every = every
         self.step = self.step_of_epoch = start
+        self._saved_in = None  # where the newest checkpoint is its own
 
     def on_epoch_begin(self, epoch, logs=None):
         """Remember where the epoch starts: batches are counted from there."""
@@ -82,14 +81,16 @@ class Checkpoint(keras.callbacks.Callback):
                 f"it in {self.directory} stays. Go back to it, lower the learning rate, or look "
                 f"for bad data. Received: {paths[:20]}."
             )
-        with files.atomic_directory(self.directory, CHECKPOINT_FILE) as directory:
-            save_file(arrays, os.path.join(directory, STATE_FILE))
-            description = {"format": 1, "step": self.step, "dtypes": _other_dtypes(named, arrays)}
-            write_json(os.path.join(directory, CHECKPOINT_FILE), description)
+        description = {"step": self.step, "dtypes": _other_dtypes(named, arrays)}
+        trusted = self._saved_in == self.directory
+        write_checkpoint(self.directory, description, arrays, trusted)
+        self._saved_in = self.directory
 
 
 def resume(model, directory):
-    """Bring a compiled model to the state of a checkpoint.
+    """Bring a compiled model to the state of a checkpoint, and log what was found.
+
+    If the newest checkpoint is damaged, the one before it is taken, with a warning.
 
     Args:
         model: compiled Keras model, built and compiled as the one that was saved.
@@ -100,24 +101,17 @@ def resume(model, directory):
         model is unchanged then.
 
     Raises:
-        ValueError: if the checkpoint is damaged or of another model; the model is unchanged.
+        ValueError: if the checkpoint is damaged, and the one before it too, or of another model;
+            the model is unchanged.
     """
     if getattr(model, "optimizer", None) is None:
         raise ValueError("The model has no optimizer yet: compile it first.")
     files.recover_directory(directory)
     if not os.path.isdir(directory):
+        logger.warning("Training starts at step 0: there is no checkpoint in %s.", directory)
         return 0
-    description = files.read_json(files.file_inside(directory, CHECKPOINT_FILE))
-    step, dtypes = description.get("step"), description.get("dtypes")
-    known = description.get("format") == 1 and isinstance(dtypes, (dict, types.NoneType))
-    if not known or not isinstance(step, int) or not 0 <= step < 2**53:
-        raise ValueError(
-            f"{directory} is not a checkpoint that can be read: {json.dumps(description)[:200]}."
-        )
-    try:
-        arrays = load_file(files.file_inside(directory, STATE_FILE))
-    except (SafetensorError, ValueError, OSError) as error:
-        raise ValueError(f"{directory}/{STATE_FILE} is damaged: {error}") from error
+    description, arrays = read_checkpoint(directory)
+    step, dtypes = description["step"], description.get("dtypes")
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     carried, sizes = _checked_carried(model, arrays, directory)
@@ -141,6 +135,7 @@ def resume(model, directory):
             variable.assign(carried[name])
     for name, variable in variables.items():
         variable.assign(arrays[name])
+    logger.info("Training goes on from step %d, the checkpoint in %s.", step, directory)
     return step
 
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from keras_plm import data
 from keras_plm.tasks import Checkpoint, resume
-from keras_plm.tasks.training import checkpoint
+from keras_plm.tasks.training import checkpoint_files
 
 SCRIPT = '''
 """Trains for some steps and leaves checkpoints; run by a test, in its process and in a new one."""
@@ -155,9 +155,10 @@ def test_into_a_model_that_was_never_trained(model, saved, make_pretrainer, valu
     assert same(values(fresh), values(model))
 
 
-def test_no_checkpoint(model, tmp_path, values, same):
+def test_no_checkpoint(model, tmp_path, values, same, caplog):
     before = values(model)
     assert resume(model, str(tmp_path / "nowhere")) == 0
+    assert f"starts at step 0: there is no checkpoint in {tmp_path}/nowhere." in caplog.text
     assert same(values(model), before)
 
 
@@ -290,11 +291,11 @@ def test_a_kill_while_saving_keeps_the_older_one(model, saved, values, same, mon
     callback = Checkpoint(saved, start=9)
     callback.set_model(model)
 
-    def full(arrays, path):
+    def full(arrays, path, metadata):
         Path(path).write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint_files, "save_file", full)
     with pytest.raises(OSError, match="No space"):
         callback.save()
     monkeypatch.undo()
@@ -302,13 +303,116 @@ def test_a_kill_while_saving_keeps_the_older_one(model, saved, values, same, mon
     def stopped(*_):
         raise KeyboardInterrupt("Ctrl-C")
 
-    monkeypatch.setattr(checkpoint, "write_json", stopped)
+    monkeypatch.setattr(checkpoint_files, "write_json", stopped)
     with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
         callback.save()
     monkeypatch.undo()
     assert [path.name for path in Path(saved).parent.iterdir()] == ["checkpoint"]
     assert resume(model, saved) == 7
     assert same(values(model), before)
+
+
+@pytest.fixture
+def saved_twice(model, saved, values):
+    """Checkpoints of step 7 and 9 in one directory, and the values of 7 and of 9."""
+    first = values(model)
+    fill(model, 9)
+    callback = Checkpoint(saved, start=9)
+    callback.set_model(model)
+    callback.save()
+    return Path(saved), first, values(model)
+
+
+def flip(path, place):
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.unlink()  # it may be linked from elsewhere
+    path.write_bytes(content)
+
+
+def test_two_are_kept(model, saved_twice, values, same, caplog):
+    path, first, second = saved_twice
+    assert json.loads((path / "checkpoint.json").read_text())["step"] == 9
+    assert json.loads((path / "before" / "checkpoint.json").read_text())["step"] == 7
+    assert sorted(one.name for one in (path / "before").iterdir()) == [
+        "checkpoint.json",
+        "state.safetensors",
+    ]
+    fill(model, 1)
+    with caplog.at_level("INFO", "keras_plm"):
+        assert resume(model, path) == 9 and same(values(model), second)
+        assert resume(model, path / "before") == 7 and same(values(model), first)
+    assert [one.levelname for one in caplog.records] == ["INFO"] * 2
+    assert f"goes on from step 9, the checkpoint in {path}." in caplog.text
+
+
+def test_any_bit_of_the_newest(model, saved_twice, values, same, caplog):
+    """40 places all over the file, and its last byte: none is taken, and the older one is."""
+    path, first, _ = saved_twice
+    state = path / "state.safetensors"
+    size = state.stat().st_size
+    header = 8 + int.from_bytes(state.read_bytes()[:8], "little")
+    for place in [*np.linspace(header, size - 1, 20).astype(int), *range(8, 328, 16)]:
+        fill(model, 1)
+        caplog.clear()
+        flip(state, place)
+        assert resume(model, path) == 7 and same(values(model), first), place
+        assert "state.safetensors is damaged" in caplog.text and "of step 7." in caplog.text
+        flip(state, place)
+    assert resume(model, path) == 9
+
+
+def test_the_arrays_of_another_step(model, saved_twice, values, same, caplog):
+    """Step and arrays in two files are of one save, or are not taken."""
+    path, first, _ = saved_twice
+    text = (path / "checkpoint.json").read_text().replace('"step": 9', '"step": 8')
+    (path / "checkpoint.json").write_text(text)
+    assert resume(model, path) == 7 and same(values(model), first)
+    assert "its arrays are of step 9, checkpoint.json is of step 8" in caplog.text
+
+
+def test_both_damaged(model, saved_twice, values, same):
+    path, *_ = saved_twice
+    before = values(model)
+    flip(path / "state.safetensors", -1)
+    flip(path / "before" / "state.safetensors", -1)
+    with pytest.raises(ValueError, match="SHA-256. So is .* before it: .*before/state.safetensors"):
+        resume(model, path)
+    assert same(values(model), before)
+
+
+def steps_kept(path):
+    """The steps of the newest checkpoint and of the one before it."""
+    found = [path / "checkpoint.json", path / "before" / "checkpoint.json"]
+    return [json.loads(one.read_text())["step"] for one in found if one.exists()]
+
+
+def test_what_is_kept_is_whole_and_earlier(model, saved_twice):
+    path, *_ = saved_twice
+    callback = Checkpoint(path, start=9)
+    callback.set_model(model)
+    callback.save()  # the same step again
+    assert steps_kept(path) == [9, 7]
+    flip(path / "state.safetensors", -1)
+    callback = Checkpoint(path, start=11)
+    callback.set_model(model)
+    callback.save()  # 9 is damaged
+    assert steps_kept(path) == [11, 7]
+    callback.step = 12
+    callback.save()
+    assert steps_kept(path) == [12, 11] and resume(model, path / "before") == 11
+    callback.step = 3
+    callback.save()  # all are later
+    assert steps_kept(path) == [3] and resume(model, path) == 3
+
+
+def test_one_without_a_digest_is_taken(model, saved, values, same, caplog):
+    before = values(model)
+    save_file(load_file(Path(saved) / "state.safetensors"), Path(saved) / "state.safetensors")
+    fill(model, 1)
+    assert resume(model, saved) == 7 and same(values(model), before)
+    assert caplog.text.count("has no digest") == 1
 
 
 def test_a_foreign_directory_is_not_replaced(model, tmp_path):
