@@ -9,6 +9,15 @@ import numpy as np
 from keras_plm import files
 from keras_plm.layers.carried_state import StateCarrier
 from keras_plm.tasks.training.checkpoint_files import read_checkpoint, write_checkpoint
+from keras_plm.tasks.training.decay_exclusions import inner_optimizers
+from keras_plm.tasks.training.training_fingerprint import (
+    CLASS_KEYS,
+    differences,
+    refuse_differences,
+    remember_optimizer,
+    training_fingerprint,
+    versions,
+)
 
 PURPOSES = ("training", "evaluation")  # what is carried is kept for each
 logger = logging.getLogger("keras_plm")
@@ -51,6 +60,12 @@ class Checkpoint(keras.callbacks.Callback):
         self.step = self.step_of_epoch = start
         self._saved_in = None  # where the newest checkpoint is its own
 
+    def set_model(self, model):
+        """Take a model, whose optimizer is as it was compiled."""
+        super().set_model(model)
+        if getattr(model, "optimizer", None) is not None:
+            remember_optimizer(model)
+
     def on_epoch_begin(self, epoch, logs=None):
         """Remember where the epoch starts: batches are counted from there."""
         self.step_of_epoch = self.step
@@ -81,13 +96,18 @@ class Checkpoint(keras.callbacks.Callback):
                 f"it in {self.directory} stays. Go back to it, lower the learning rate, or look "
                 f"for bad data. Received: {paths[:20]}."
             )
-        description = {"step": self.step, "dtypes": _other_dtypes(named, arrays)}
+        description = {
+            "step": self.step,
+            "dtypes": _other_dtypes(named, arrays),
+            "fingerprint": training_fingerprint(model),
+            "versions": versions(),
+        }
         trusted = self._saved_in == self.directory
         write_checkpoint(self.directory, description, arrays, trusted)
         self._saved_in = self.directory
 
 
-def resume(model, directory):
+def resume(model, directory, may_differ=()):
     """Bring a compiled model to the state of a checkpoint, and log what was found.
 
     If the newest checkpoint is damaged, the one before it is taken, with a warning.
@@ -95,6 +115,10 @@ def resume(model, directory):
     Args:
         model: compiled Keras model, built and compiled as the one that was saved.
         directory: str. What `Checkpoint` wrote.
+        may_differ: list of str. Settings that may be others than those of the checkpoint, such as
+            "learning_rate", "dropout" or "optimizer.beta_2": names of settings, or of what holds
+            them. All that does not differ in its arrays can be allowed. A new constant
+            "learning_rate" is then the one of the compilation.
 
     Returns:
         int. The global step: the number of the next batch. 0 if there is no checkpoint; the
@@ -102,6 +126,7 @@ def resume(model, directory):
 
     Raises:
         ValueError: if the checkpoint is damaged, and the one before it too, or of another model;
+            or if task, objective, backbone or optimizer have settings that differ and may not;
             the model is unchanged.
     """
     if getattr(model, "optimizer", None) is None:
@@ -112,6 +137,8 @@ def resume(model, directory):
         return 0
     description, arrays = read_checkpoint(directory)
     step, dtypes = description["step"], description.get("dtypes")
+    allowed = _check_fingerprint(model, description.get("fingerprint"), may_differ, directory)
+    rates = _rates(model) if any(map(_is_rate, allowed)) else []
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     carried, sizes = _checked_carried(model, arrays, directory)
@@ -135,8 +162,48 @@ def resume(model, directory):
             variable.assign(carried[name])
     for name, variable in variables.items():
         variable.assign(arrays[name])
-    logger.info("Training goes on from step %d, the checkpoint in %s.", step, directory)
+    for variable, rate in rates:
+        variable.assign(rate)
+    _say(step, directory, description.get("versions"), allowed)
     return step
+
+
+def _check_fingerprint(model, fingerprint, may_differ, directory):
+    """Compare a model with the settings in a checkpoint; the list of what differs and may."""
+    if fingerprint is None:
+        logger.warning("%s does not say of which settings it is: none is compared.", directory)
+    return refuse_differences(
+        differences(fingerprint or {}, training_fingerprint(model)),
+        may_differ,
+        f"{directory} is the checkpoint of another model, or of another compilation:",
+        "Build and compile the model as it was",
+    )
+
+
+def _is_rate(path):
+    """Whether a difference is one of learning rates, or of optimizers."""
+    parts = path.split(".")
+    return "learning_rate" in parts or (parts[0] == "optimizer" and parts[-1] in CLASS_KEYS)
+
+
+def _rates(model):
+    """The learning rates that are variables, each with its value."""
+    rates = [getattr(one, "_learning_rate", None) for one in inner_optimizers(model.optimizer)]
+    return [
+        (rate, keras.ops.convert_to_numpy(rate))
+        for rate in rates
+        if isinstance(rate, keras.Variable)
+    ]
+
+
+def _say(step, directory, saved_by, allowed):
+    """Log where training goes on, by what it was computed until then, and what differs."""
+    here = versions()
+    logger.info("Training goes on from step %d, the checkpoint in %s.", step, directory)
+    if saved_by is not None and saved_by != here:
+        logger.warning("%s was saved by %s; this is %s.", directory, saved_by, here)
+    if allowed:
+        logger.warning("%s: other settings, as allowed: %s.", directory, allowed)
 
 
 def _state(model):

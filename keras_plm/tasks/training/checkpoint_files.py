@@ -13,8 +13,10 @@ from keras_plm import files
 from keras_plm.files import write_json
 
 CHECKPOINT_FILE = "checkpoint.json"
+LARGEST_DESCRIPTION = 16_000_000  # bytes: names of classes are in it
 STATE_FILE = "state.safetensors"
 BEFORE = "before"
+NESTS = ("dtypes", "fingerprint", "versions", "examples")  # each a dict, or not there
 logger = logging.getLogger("keras_plm")
 
 
@@ -98,9 +100,12 @@ def _read(directory, folder=""):
 
 def _read_description(directory, folder):
     """What is known of the checkpoint in a folder."""
-    description = files.read_json(files.file_inside(directory, folder + CHECKPOINT_FILE))
-    step, dtypes = description.get("step"), description.get("dtypes")
-    known = description.get("format") == 1 and isinstance(dtypes, (dict, types.NoneType))
+    path = files.file_inside(directory, folder + CHECKPOINT_FILE)
+    description = files.read_json(path, LARGEST_DESCRIPTION)
+    step, nests = description.get("step"), [description.get(name) for name in NESTS]
+    known = description.get("format") == 1 and all(
+        isinstance(nest, (dict, types.NoneType)) for nest in nests
+    )
     if not known or type(step) is not int or not 0 <= step < 2**53:
         raise ValueError(
             f"{directory}/{folder}{CHECKPOINT_FILE} is not a checkpoint that can be read: "

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -162,26 +163,174 @@ def test_no_checkpoint(model, tmp_path, values, same, caplog):
     assert same(values(model), before)
 
 
+def without_fingerprint(path):
+    """Make a checkpoint as it was before settings were saved with it."""
+    path = Path(path) / "checkpoint.json"
+    description = json.loads(path.read_text())
+    del description["fingerprint"]
+    path.write_text(json.dumps(description))
+
+
 @pytest.mark.parametrize(
-    "changes, compilation, message",
+    "changes, compilation, named, by_arrays",
     [
-        (dict(hidden_dim=20), "adam", r"memory of training.*16\).*20\)"),
-        (dict(num_layers=2), "adam", "another model"),
-        (dict(intermediate_dim=16), "adam", "another model.*kernel"),
-        (dict(dropout=0.0), "adam", "another model"),
-        (dict(), "sgd", "another compilation"),
-        (dict(memory_length=6), "adam", r"memory of training.*\(4, 1, 8, 16\).*\(4, 1, 6, 16\)"),
-        (dict(memory_length=0), "adam", "another model.*memory/training"),
+        (
+            dict(hidden_dim=20),
+            "adam",
+            "backbone.hidden_dim was 16 and is 20",
+            r"memory of training.*16\).*20\)",
+        ),
+        (dict(num_layers=2), "adam", "backbone.num_layers was 1 and is 2", "another model"),
+        (dict(intermediate_dim=16), "adam", "intermediate_dim was 32 and is 16", "model.*kernel"),
+        (dict(dropout=0.0), "adam", r"backbone.dropout was 0.1 and is 0.0\. Bu", "another model"),
+        (
+            dict(),
+            "sgd",
+            r"optimizer.class was 'Adam' and is 'SGD'\. Build",
+            "another compilation",
+        ),
+        (
+            dict(memory_length=6),
+            "adam",
+            "memory_length was 8 and is 6",
+            r"memory of training.*\(4, 1, 8, 16\).*\(4, 1, 6, 16\)",
+        ),
+        (dict(memory_length=0), "adam", "memory_length was 8", "another model.*memory/training"),
     ],
 )
-def test_another_model(saved, make_pretrainer, changes, compilation, message, values, same):
+def test_another_model(
+    saved, make_pretrainer, changes, compilation, named, by_arrays, values, same
+):
     other = make_pretrainer(**{**dict(num_layers=1, memory_length=8, dropout=0.1), **changes})
     other.compile(compilation)
     other.optimizer.build(other.trainable_variables)
     before = values(other)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"another model.*{named}"):
+        resume(other, saved)
+    without_fingerprint(saved)
+    with pytest.raises(ValueError, match=by_arrays):
         resume(other, saved)
     assert same(values(other), before)
+
+
+def sgd(rate=0.25, **settings):
+    return keras.optimizers.SGD(rate, **settings)
+
+
+def decaying(rate):
+    return keras.optimizers.schedules.ExponentialDecay(rate, 10, 0.5)
+
+
+# What the arrays do not show: what was trained, what goes on, the difference, what allows it.
+@pytest.mark.parametrize(
+    "before, after, path, allowed",
+    [
+        ({}, dict(activation="relu"), "backbone.activation", "activation"),
+        (dict(dropout=0.1), dict(dropout=0.5), "backbone.dropout", "dropout"),
+        ({}, dict(causal=True), "backbone.causal", "backbone.causal"),
+        (dict(rate=decaying(0.1)), dict(rate=decaying(0.2)), "learning_rate.config", "optimizer"),
+        (dict(momentum=0.5), dict(momentum=0.9), "optimizer.momentum", "momentum"),
+        ({}, dict(clipnorm=1.0), "optimizer.clipnorm", "optimizer"),
+        ({}, dict(left_out=["bias"]), "optimizer.excluded_from_decay.0", "excluded_from_decay"),
+        ({}, dict(objective=dict(num_predict=2)), "task.objective.num_predict", "objective"),
+    ],
+)
+def test_settings_that_arrays_do_not_show(
+    make_pretrainer, objective, tmp_path, before, after, path, allowed, values, same
+):
+    def made(rate=0.25, momentum=0.5, clipnorm=None, left_out=None, objective=None, **settings):
+        model = make_pretrainer(num_layers=1, **settings)
+        if objective:
+            changed = dataclasses.replace(model.objective, **objective)
+            model = type(model)(model.backbone, changed, model.preprocessor)
+        optimizer = sgd(rate, momentum=momentum, clipnorm=clipnorm, weight_decay=0.1)
+        if left_out:
+            optimizer.exclude_from_weight_decay(var_names=left_out)
+        model.compile(optimizer)
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    first, second = made(**before), made(**after)
+    callback = Checkpoint(tmp_path / "checkpoint", start=3)
+    callback.set_model(first)
+    callback.save()
+    expected, found = values(first), values(second)
+    with pytest.raises(ValueError, match=f"another compilation: [a-z.]*{path}[a-z._0-9]* was "):
+        resume(second, tmp_path / "checkpoint", may_differ=["nothing", "beta", "out"])
+    assert same(values(second), found)
+    assert resume(second, tmp_path / "checkpoint", may_differ=allowed) == 3
+    assert same(values(second), expected)
+    again = made(**before)
+    assert resume(again, tmp_path / "checkpoint") == 3
+
+
+def test_another_learning_rate(make_pretrainer, tmp_path, caplog):
+    """It is refused, or it is the new one; what callbacks make of it comes back as it was."""
+
+    def made(rate):
+        model = make_pretrainer(num_layers=1)
+        model.compile(sgd(rate))
+        return model
+
+    first = made(0.25)
+    callback = Checkpoint(tmp_path / "checkpoint", start=3)
+    callback.set_model(first)
+    first.optimizer.learning_rate = 0.125  # as ReduceLROnPlateau does
+    callback.save()
+    again, other = made(0.25), made(0.5)
+    assert resume(again, tmp_path / "checkpoint") == 3
+    assert float(again.optimizer.learning_rate) == 0.125
+    with pytest.raises(ValueError, match="optimizer.learning_rate was 0.25 and is 0.5.*may_differ"):
+        resume(other, tmp_path / "checkpoint")
+    assert resume(other, tmp_path / "checkpoint", ["learning_rate"]) == 3
+    assert float(other.optimizer.learning_rate) == 0.5
+    assert "other settings, as allowed: ['optimizer.learning_rate']" in caplog.text
+    callback = Checkpoint(tmp_path / "checkpoint", start=4)
+    callback.set_model(again)
+    callback.save()  # still of a training that began with 0.25
+    assert resume(made(0.25), tmp_path / "checkpoint") == 4
+
+
+def test_settings_of_a_classifier(make_classifier, tmp_path):
+    first, *others = (make_classifier(**one) for one in ({}, dict(sequence_length=20)))
+    for model in (first, *others):
+        model.compile()
+    callback = Checkpoint(tmp_path / "checkpoint", start=3)
+    callback.set_model(first)
+    first.optimizer.build(first.trainable_variables)
+    callback.save()
+    with pytest.raises(ValueError, match="preprocessor.sequence_length was 16 and is 20"):
+        resume(others[0], tmp_path / "checkpoint")
+    assert resume(others[0], tmp_path / "checkpoint", "sequence_length") == 3
+
+
+def test_versions_are_logged(model, saved, caplog):
+    path = Path(saved) / "checkpoint.json"
+    resume(model, saved)
+    assert not caplog.records
+    path.write_text(path.read_text().replace(f'"keras": "{keras.__version__}"', '"keras": "3.1"'))
+    resume(model, saved)
+    assert "was saved by" in caplog.text and "'keras': '3.1'" in caplog.text
+
+
+def test_settings_of_another_version(model, saved, caplog):
+    """A setting that the checkpoint does not know is new and not compared; a lost one is."""
+    path = Path(saved) / "checkpoint.json"
+    description = json.loads(path.read_text())
+    del description["fingerprint"]["backbone"]["dropout"]
+    path.write_text(json.dumps(description))
+    assert resume(model, saved) == 7
+    description["fingerprint"]["backbone"]["noise"] = 0.5
+    path.write_text(json.dumps(description))
+    with pytest.raises(ValueError, match="backbone.noise was 0.5 and is None"):
+        resume(model, saved)
+    without_fingerprint(saved)
+    assert resume(model, saved) == 7 and "does not say of which settings" in caplog.text
+
+
+def test_bad_names_of_what_may_differ(model, saved):
+    with pytest.raises(ValueError, match="`may_differ` must be .*Received: may_differ=5"):
+        resume(model, saved, may_differ=5)
 
 
 def test_a_memory_of_another_batch_size(saved, make_pretrainer, values, same):
