@@ -59,12 +59,18 @@ class Checkpoint(keras.callbacks.Callback):
         self.every = every
         self.step = self.step_of_epoch = start
         self._saved_in = None  # where the newest checkpoint is its own
+        self._examples, self._step_of_fit = None, start  # what `fit` trains on, and since when
 
     def set_model(self, model):
         """Take a model, whose optimizer is as it was compiled."""
         super().set_model(model)
         if getattr(model, "optimizer", None) is not None:
             remember_optimizer(model)
+
+    def on_train_begin(self, logs=None):
+        """Remember what is trained on, if the task says so, and from which step."""
+        self._examples = getattr(self.model, "examples_of_fit", None)
+        self._step_of_fit = self.step
 
     def on_epoch_begin(self, epoch, logs=None):
         """Remember where the epoch starts: batches are counted from there."""
@@ -102,6 +108,9 @@ class Checkpoint(keras.callbacks.Callback):
             "fingerprint": training_fingerprint(model),
             "versions": versions(),
         }
+        if self._examples is not None and self._examples.training:
+            start = self._examples.start + self.step - self._step_of_fit
+            description["examples"] = {**self._examples.description(), "start": start}
         trusted = self._saved_in == self.directory
         write_checkpoint(self.directory, description, arrays, trusted)
         self._saved_in = self.directory
@@ -118,7 +127,9 @@ def resume(model, directory, may_differ=()):
         may_differ: list of str. Settings that may be others than those of the checkpoint, such as
             "learning_rate", "dropout" or "optimizer.beta_2": names of settings, or of what holds
             them. All that does not differ in its arrays can be allowed. A new constant
-            "learning_rate" is then the one of the compilation.
+            "learning_rate" is then the one of the compilation. Of what `Pretrainer.fit` is given
+            next "corpus", "seed", "batch_size" (if there is no memory), "bidirectional" and
+            "start" can be named.
 
     Returns:
         int. The global step: the number of the next batch. 0 if there is no checkpoint; the
@@ -164,8 +175,49 @@ def resume(model, directory, may_differ=()):
         variable.assign(arrays[name])
     for variable, rate in rates:
         variable.assign(rate)
+    if hasattr(model, "resumed_examples"):
+        examples = description.get("examples") or {}
+        model.resumed_examples = ResumedExamples(str(directory), examples, may_differ)
     _say(step, directory, description.get("versions"), allowed)
     return step
+
+
+class ResumedExamples:
+    """What the next `fit` goes on with, as the checkpoint of a training says it.
+
+    Args:
+        directory: str. Where the checkpoint is.
+        description: dict of what the examples are and of the number of the next batch, "start";
+            empty if it is not known.
+        may_differ: see `resume`.
+    """
+
+    def __init__(self, directory, description, may_differ):
+        self.directory = directory
+        self.description = description
+        self.may_differ = may_differ
+
+    def check(self, examples):
+        """Refuse examples that do not go on with the training.
+
+        Args:
+            examples: `keras_plm.data.Examples`.
+
+        Raises:
+            ValueError: naming what differs and may not.
+        """
+        if not self.description:
+            return
+        allowed = refuse_differences(
+            differences(self.description, {**examples.description(), "start": examples.start}),
+            self.may_differ,
+            f"The training of the checkpoint in {self.directory} does not go on with these "
+            "examples:",
+            "Make them as they were, with the next batch as `start`, "
+            "`keras_plm.data.examples(..., start=...)`",
+        )
+        if allowed:
+            logger.warning("%s: other examples, as allowed: %s.", self.directory, allowed)
 
 
 def _check_fingerprint(model, fingerprint, may_differ, directory):

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,6 +142,20 @@ def test_unigram_entropy(corpus, tokenizer, tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text("the the the")
     same = Corpus.build(tmp_path / "a.txt", tokenizer, tmp_path / "corpus")
     assert len(set(same.token_ids)) == 1 and same.unigram_entropy() == 0
+
+
+def test_fingerprint(corpus, tokenizer, tmp_path):
+    """The same text in another place is the same corpus; a part, a token or a bound more is not."""
+    copy = shutil.copytree(corpus.directory, tmp_path / "copy")
+    assert Corpus.open(copy).fingerprint == corpus.fingerprint
+    found = {corpus.fingerprint} | {part.fingerprint for part in corpus.split(0.5)}
+    for name, place in [("token_ids", 0), ("sentence_offsets", 1)]:
+        changed = shutil.copytree(corpus.directory, tmp_path / name)
+        array = np.load(changed / f"{name}.npy", allow_pickle=False)
+        array[place] += 1
+        np.save(changed / f"{name}.npy", array)
+        found.add(Corpus.open(changed).fingerprint)
+    assert len(found) == 5
 
 
 def test_pickled_parts_open_the_directory_again(corpus):

@@ -304,6 +304,95 @@ def test_settings_of_a_classifier(make_classifier, tmp_path):
     assert resume(others[0], tmp_path / "checkpoint", "sequence_length") == 3
 
 
+@pytest.fixture(scope="module")
+def trained(make_pretrainer, corpus, tmp_path_factory):
+    """A function that makes the same Pretrainer anew, and a checkpoint of 2 + 3 of its batches."""
+
+    def made(**settings):
+        model = make_pretrainer(**{"num_layers": 1, **settings})
+        model.compile(sgd(0.01), jit_compile=False)
+        return model
+
+    directory, first = str(tmp_path_factory.mktemp("trained") / "checkpoint"), made()
+    examples = data.examples(corpus, first.objective, 4, seed=3, start=2)
+    callback = Checkpoint(directory, start=2)
+    first.fit(examples, steps_per_epoch=3, callbacks=[callback], verbose=0)
+    return made, directory
+
+
+def test_a_checkpoint_says_its_examples(trained, corpus):
+    _, directory = trained
+    assert json.loads(Path(directory, "checkpoint.json").read_text())["examples"] == {
+        "corpus": corpus.fingerprint,
+        "seed": 3,
+        "batch_size": 4,
+        "bidirectional": False,
+        "start": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (dict(start=0), r"start was 5 and is 0\. Make"),
+        (dict(seed=4), r"seed was 3 and is 4\. Make"),
+        (dict(batch_size=2), r"batch_size was 4 and is 2\. Make"),
+        (dict(corpus=0), "corpus was '[0-9a-f]{64}' and is '[0-9a-f]{64}'"),
+    ],
+)
+def test_other_examples_than_before(trained, corpus, changes, message, values, same, caplog):
+    """They are refused before the first step, or taken as allowed; then all may be fitted."""
+    made, directory = trained
+    model = made()
+    settings = {"batch_size": 4, "seed": 3, "start": 5, **changes}
+    part = corpus.split(0.5)[0] if settings.pop("corpus", None) == 0 else corpus
+    examples = data.examples(part, model.objective, **settings)
+    assert resume(model, directory) == 5
+    before = values(model)
+    with pytest.raises(ValueError, match=f"does not go on with these examples: {message}"):
+        model.fit(examples, steps_per_epoch=1, verbose=0)
+    assert same(values(model), before)
+    assert resume(model, directory, may_differ=list(changes)) == 5
+    model.fit(examples, steps_per_epoch=1, verbose=0)
+    assert f"other examples, as allowed: {list(changes)}" in caplog.text
+    model.fit(data.examples(corpus, model.objective, 2), steps_per_epoch=1, verbose=0)
+
+
+def test_the_same_examples_go_on(trained, corpus, tmp_path):
+    """And the next checkpoint says the batch after its own, whatever its steps are called."""
+    made, directory = trained
+    model = made()
+    examples = data.examples(corpus, model.objective, 4, seed=3, start=5)
+    assert resume(model, directory) == 5
+    callback = Checkpoint(tmp_path / "checkpoint", every=1, start=105)
+    model.fit(examples, steps_per_epoch=2, callbacks=[callback], verbose=0)
+    described = json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())
+    assert (described["step"], described["examples"]["start"]) == (107, 7)
+    model.fit(examples, steps_per_epoch=1, callbacks=[callback], verbose=0)  # from 5 once more
+    described = json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())
+    assert (described["step"], described["examples"]["start"]) == (108, 6)
+
+
+def test_a_memory_keeps_its_batch_size(trained, corpus, tmp_path):
+    made, _ = trained
+    model = made(memory_length=8)
+    examples = data.examples(corpus, model.objective, 4)
+    callback = Checkpoint(tmp_path / "checkpoint")
+    model.fit(examples, steps_per_epoch=1, callbacks=[callback], verbose=0)
+    again = made(memory_length=8)
+    assert resume(again, tmp_path / "checkpoint", may_differ="batch_size") == 1
+    with pytest.raises(ValueError, match="batches of 4 rows. Received: a batch of 2 rows"):
+        again.fit(data.examples(corpus, again.objective, 2, start=1), verbose=0)
+
+
+def test_examples_that_are_not_known(model, saved, corpus):
+    """A checkpoint that was saved outside `fit` does not say any: all are taken."""
+    assert "examples" not in json.loads(Path(saved, "checkpoint.json").read_text())
+    assert resume(model, saved) == 7
+    model.resumed_examples.check(data.examples(corpus, model.objective, 4))
+    model.resumed_examples = None
+
+
 def test_versions_are_logged(model, saved, caplog):
     path = Path(saved) / "checkpoint.json"
     resume(model, saved)
