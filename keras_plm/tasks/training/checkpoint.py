@@ -1,7 +1,6 @@
 """Stopping and going on, to the bit."""
 
 import logging
-import os
 
 import keras
 import numpy as np
@@ -142,8 +141,7 @@ def resume(model, directory, may_differ=()):
     """
     if getattr(model, "optimizer", None) is None:
         raise ValueError("The model has no optimizer yet: compile it first.")
-    files.recover_directory(directory)
-    if not os.path.isdir(directory):
+    if not files.recover_directory(directory):
         logger.warning("Training starts at step 0: there is no checkpoint in %s.", directory)
         return 0
     description, arrays = read_checkpoint(directory)

@@ -60,9 +60,12 @@ def read_checkpoint(directory):
         FileNotFoundError: if the directory holds no checkpoint.
         ValueError: if the checkpoint is damaged and there is no whole one before it.
     """
+    number = _number_of(directory)
     try:
         return _read(directory)
     except (ValueError, OSError) as error:
+        if files.recover_directory(directory) and _number_of(directory) != number:
+            return read_checkpoint(directory)  # it was replaced meanwhile
         if not os.path.isdir(os.path.join(directory, BEFORE)):
             raise
         try:
@@ -72,6 +75,14 @@ def read_checkpoint(directory):
         step = found[0]["step"]
         logger.warning("%s The checkpoint before it is taken, of step %d.", error, step)
         return found
+
+
+def _number_of(directory):
+    """What tells a directory from one that replaced it; None while there is none."""
+    try:
+        return os.stat(directory).st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _read(directory, folder=""):

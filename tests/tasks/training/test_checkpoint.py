@@ -610,6 +610,25 @@ def test_the_arrays_of_another_step(model, saved_twice, values, same, caplog):
     assert "its arrays are of step 9, checkpoint.json is of step 8" in caplog.text
 
 
+def test_a_checkpoint_that_is_replaced_while_it_is_read(model, saved_twice, monkeypatch):
+    """The reader begins anew, and never mixes two."""
+    path, *_ = saved_twice
+    read_json, left = checkpoint_files.files.read_json, [11, 10]
+
+    def replaced(*args):
+        description = read_json(*args)
+        if left and description["step"] in (9, 10):
+            callback = Checkpoint(path, start=left.pop())
+            callback.set_model(model)
+            monkeypatch.undo()
+            callback.save()
+            monkeypatch.setattr(checkpoint_files.files, "read_json", replaced)
+        return description
+
+    monkeypatch.setattr(checkpoint_files.files, "read_json", replaced)
+    assert resume(model, path) == 11 and not left
+
+
 def test_both_damaged(model, saved_twice, values, same):
     path, *_ = saved_twice
     before = values(model)
