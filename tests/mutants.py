@@ -712,13 +712,6 @@ MUTANTS = (
         ("test_files.py",),
     ),
     Mutant(
-        "a_reader_does_not_wait_for_a_writer",
-        "files.py",
-        "wait=may_go_back and not path.exists()",
-        "wait=False",
-        ("test_files.py",),
-    ),
-    Mutant(
         "head_file_holds_the_embedding",
         "tasks/heads_file.py",
         "for v in head.weights if id(v) not in shared",
