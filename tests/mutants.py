@@ -670,6 +670,13 @@ MUTANTS = (
         ("tasks/training/test_checkpoint.py",),
     ),
     Mutant(
+        "digests_of_a_corpus_are_not_compared",
+        "data/corpus/corpus_files.py",
+        "known = arrays.keys() & digests.keys()",
+        "known = digests.keys() - arrays.keys()",
+        ("data/corpus/test_corpus.py",),
+    ),
+    Mutant(
         "shapes_are_not_in_the_digest",
         "files.py",
         "{array.dtype.str}\\0{array.shape}\\0",

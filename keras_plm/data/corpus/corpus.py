@@ -67,7 +67,8 @@ class Corpus:
     @functools.cached_property
     def fingerprint(self):
         """SHA-256, as hexadecimal digits, of all that examples are made of; reads all of it."""
-        mark = json.dumps(self._info, sort_keys=True)
+        info = {name: value for name, value in self._info.items() if name != "sha256"}
+        mark = json.dumps(info, sort_keys=True)
         return digest({**self._arrays, "documents": self.documents}, mark)
 
     def __reduce__(self):
@@ -200,7 +201,8 @@ class Corpus:
         Raises:
             ValueError: if the directory is no corpus, or is damaged: sizes that do not agree,
                 offsets that do not rise from 0 to the number of tokens, documents that do not
-                start where a sentence does, ids outside the vocabulary.
+                start where a sentence does, ids outside the vocabulary, arrays that are not what
+                was built, by their SHA-256.
         """
         info, arrays = read_corpus(directory)
         return cls(directory, info, arrays)
