@@ -88,7 +88,9 @@ model = SYSTEMS[arguments.system](
 )
 learning_rate = transfer.WarmupPolynomialDecay(peak, steps // 10, steps)
 model.compile(transfer.gpt3_optimizer(learning_rate))  # for all three systems
-step = tasks.resume(model, output / "checkpoint") if arguments.resume else 0
+step = 0
+if arguments.resume:  # with more steps the schedule is another one
+    step = tasks.resume(model, output / "checkpoint", may_differ=["learning_rate"])
 print(f"A model with {model.count_params():,} parameters, at step {step:,} of {steps:,}.")
 
 examples = data.examples(training, model.objective, batch_size, arguments.seed, start=step)

@@ -145,7 +145,9 @@ learning_rate = transfer.WarmupPolynomialDecay(peak, steps // 10, steps)
 # BERT's; for short runs with corrected moments, and RoBERTa's shorter memory of the second.
 optimizer = transfer.bert_optimizer(learning_rate, bias_correction=True, beta_2=0.98)
 model.compile(optimizer)
-step = tasks.resume(model, output / "checkpoint") if arguments.resume else 0
+step = 0
+if arguments.resume:  # with more steps the schedule is another one
+    step = tasks.resume(model, output / "checkpoint", may_differ=["learning_rate"])
 print(f"A model with {model.count_params():,} parameters, at step {step:,} of {steps:,}.")
 
 examples = data.examples(training, model.objective, batch_size, arguments.seed, start=step)

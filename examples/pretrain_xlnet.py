@@ -77,7 +77,9 @@ model = models.xlnet(tokenizer, size, memory_length=MEMORY[size], dropout=DROPOU
 learning_rate = transfer.WarmupPolynomialDecay(LEARNING_RATE[size], steps // 10, steps)
 # Unlike the original's, with corrected moments: the runs are short, and so the warm-up is.
 model.compile(transfer.xlnet_optimizer(learning_rate, bias_correction=True))
-step = tasks.resume(model, output / "checkpoint") if arguments.resume else 0
+step = 0
+if arguments.resume:  # with more steps the schedule is another one
+    step = tasks.resume(model, output / "checkpoint", may_differ=["learning_rate"])
 print(f"XLNet with {model.count_params():,} parameters, at step {step:,} of {steps:,}.")
 
 examples = data.examples(training, model.objective, batch_size, arguments.seed, start=step)

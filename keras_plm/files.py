@@ -8,10 +8,15 @@ import os
 import re
 import secrets
 import shutil
-import socket
+import tempfile
 from pathlib import Path
 
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
 
 LARGEST_INTEGER = 10_000_000  # of any configuration value without a limit of its own
 INTEGER_LIMITS = {
@@ -23,7 +28,6 @@ INTEGER_LIMITS = {
     "intermediate_dim": 1_048_576,
     "seed": 2**63 - 1,
 }
-HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 @contextlib.contextmanager
@@ -46,27 +50,55 @@ def atomic_directory(path, overwrite_marker):
     recover_directory(path)
     _check_replaceable(path, overwrite_marker)
     path.parent.mkdir(parents=True, exist_ok=True)
-    run = f"{HOST}-{os.getpid()}-{secrets.token_hex(4)}"
+    run = secrets.token_hex(8)
     partial = path.with_name(f".{path.name}.partial-{run}")
     replaced = path.with_name(f".{path.name}.replaced-{run}")
-    partial.mkdir()
-    try:
-        yield partial
-        _flush(partial)
-        _check_replaceable(path, overwrite_marker)
-        if path.exists():
-            path.rename(replaced)
+    with contextlib.ExitStack() as locks:
+        _hold(locks, _make_locked(partial))
         try:
-            partial.rename(path)
+            yield partial
+            _flush(partial)
+            _check_replaceable(path, overwrite_marker)
+            if path.exists():
+                _hold(locks, _lock_current(path))
+                path.rename(replaced)
+            try:
+                partial.rename(path)
+            except BaseException:
+                if replaced.exists():
+                    replaced.rename(path)
+                raise
         except BaseException:
-            if replaced.exists():
-                replaced.rename(path)
+            shutil.rmtree(partial, ignore_errors=True)
             raise
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    _flush_entry(path.parent)
-    shutil.rmtree(replaced, ignore_errors=True)
+        _flush_entry(path.parent)
+        if replaced.exists():
+            replaced.rename(partial)  # half removed it must not be put back
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replacing_files(directory):
+    """Writes files into a directory whose other files stay: all of them, or none.
+
+    Yields a new directory to write into. On success its files are flushed to the disk and take
+    the places of those of their names one right after the other; on any exception nothing has
+    changed. A directory that was not there appears whole.
+
+    Args:
+        directory: str or path.
+    """
+    directory = Path(os.path.realpath(directory))
+    if not directory.exists():
+        with atomic_directory(directory, "") as partial:
+            yield partial
+        return
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".partial-") as partial:
+        yield Path(partial)
+        _flush(partial)
+        for path in sorted(Path(partial).iterdir()):
+            path.replace(directory / path.name)
+    _flush_entry(directory)
 
 
 def recover_directory(path):
@@ -74,24 +106,139 @@ def recover_directory(path):
 
     A run that died between its two renames left the old directory, whole, under another name:
     it is put back. `atomic_directory` calls this; a program that is about to read what a killed
-    run may have been replacing calls it too. Only runs of this host whose process is gone count.
+    run may have been replacing calls it too. A run that is alive holds locks on its directories,
+    which end with its process, so neither host names nor process numbers matter. Where a file
+    system has no such locks, an old directory is put back, and nothing is cleared away.
 
     Args:
         path: the directory's name, which need not exist.
+
+    Returns:
+        bool. Whether the directory is there now. A writer that is replacing it is waited for.
     """
     path = Path(os.path.realpath(path))
     if os.name != "posix" or not path.parent.is_dir():
-        return
+        return path.is_dir()
+    absent = 0
+    for _ in range(1000):  # a writer may be between its renames again and again
+        # Of two that were replaced the newer one is put back.
+        for entry in sorted(_left_beside(path), key=_time_of_change, reverse=True):
+            _recover(entry, path)
+        if path.is_dir():
+            return True
+        absent += not any(_is_replaced(one) for one in _left_beside(path))
+        if absent == 3:
+            break
+    return False
+
+
+def _left_beside(path):
+    """What runs of `atomic_directory` left, or are at work with, beside a directory."""
+    # Runs of before had a host and a process in the name, and no lock while they wrote.
     name = re.compile(
-        re.escape(f".{path.name}.") + f"(partial|replaced)-{HOST}-([0-9]+)-[0-9a-f]{{8}}"
+        re.escape(f".{path.name}.")
+        + "(partial-[0-9a-f]{16}|replaced-([0-9a-f]{16}|[0-9a-f]{8}-[0-9]+-[0-9a-f]{8}))"
     )
-    for entry in list(path.parent.iterdir()):
-        match = name.fullmatch(entry.name)
-        if match and entry.is_dir() and not entry.is_symlink() and _is_gone(int(match[2])):
-            if match[1] == "replaced" and not path.exists():
+    found = [one for one in list(path.parent.iterdir()) if name.fullmatch(one.name)]
+    return [one for one in found if one.is_dir() and not one.is_symlink()]
+
+
+def _is_replaced(entry):
+    """Whether a directory was renamed to make room, and not yet for the one to be removed."""
+    return ".replaced-" in entry.name[-42:]
+
+
+def _recover(entry, path):
+    """Puts one directory back or clears it away, unless whoever made it is alive."""
+    may_go_back = _is_replaced(entry)
+    with contextlib.ExitStack() as locks:
+        try:  # a run that is between its renames is soon through
+            handle = _lock(entry, wait=may_go_back and not path.exists())
+            _hold(locks, handle)
+            if may_go_back and not path.exists():
                 entry.rename(path)
-            else:
+            elif handle is not None:
                 shutil.rmtree(entry, ignore_errors=True)
+        except (BlockingIOError, FileNotFoundError):  # in use, or somebody else was faster
+            return
+
+
+def _make_locked(path):
+    """Makes a directory and locks it; again, if somebody cleared it away in between."""
+    while True:
+        path.mkdir()
+        with contextlib.suppress(FileNotFoundError):
+            return _lock(path)
+
+
+def _lock_current(path):
+    """Locks the directory of that name, after others that are about to replace it."""
+    while True:
+        try:
+            return _lock(path)
+        except FileNotFoundError:
+            if not path.exists():
+                raise
+
+
+def _lock(path, wait=True):
+    """Locks a directory for as long as this process lives and the handle is open.
+
+    Returns:
+        The handle, or None where there are no such locks.
+
+    Raises:
+        BlockingIOError: if somebody else has the lock and `wait` is False.
+        FileNotFoundError: if the directory is gone, or is another one, when it is locked.
+    """
+    if fcntl is None:
+        return None
+    handle, kept = os.open(path, os.O_RDONLY), False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        if not os.path.samestat(os.stat(path), os.fstat(handle)):
+            raise FileNotFoundError(f"{path} is another directory now.")
+        kept = True
+        return handle
+    except (BlockingIOError, FileNotFoundError):
+        raise
+    except OSError:  # some network file systems
+        return None
+    finally:
+        if not kept:
+            os.close(handle)
+
+
+def _hold(locks, handle):
+    """Keeps a lock until a stack of contexts ends."""
+    if handle is not None:
+        locks.callback(os.close, handle)
+
+
+def _time_of_change(path):
+    """When an entry changed last; 0 if it is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def digest(arrays, mark=""):
+    """The SHA-256 of named arrays: of their names, data types, shapes and bytes.
+
+    Args:
+        arrays: dict of numpy arrays.
+        mark: str. What else they stand for.
+
+    Returns:
+        str of hexadecimal digits.
+    """
+    sha = hashlib.sha256(mark.encode())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        sha.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        sha.update(np.ascontiguousarray(array).reshape(-1).view("uint8"))
+    return sha.hexdigest()
 
 
 def write_json(path, value):
@@ -246,17 +393,6 @@ def _check_replaceable(path, overwrite_marker):
         )
     if path.exists():
         raise ValueError(f"{path} must be a directory, but a file of that name exists.")
-
-
-def _is_gone(process):
-    """Whether no process of this host has that number."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        return False
-    return False
 
 
 def _flush(directory):

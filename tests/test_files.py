@@ -1,5 +1,6 @@
 """files.py: directories that are whole or absent, and refusal of crafted files."""
 
+import hashlib
 import json
 import os
 import signal
@@ -80,6 +81,28 @@ def test_atomic_directory_never_replaces_what_is_not_ours(tmp_path):
     assert (foreign / "chapter").read_text() == "text"
 
 
+def test_replacing_files_leaves_the_others(tmp_path):
+    path = tmp_path / "new" / "result"
+    with files.replacing_files(path) as directory:
+        assert not path.exists()
+        (directory / "a").write_text("one")
+    (path / "other").write_text("stays")
+    number = path.stat().st_ino
+    with files.replacing_files(path) as directory:
+        (directory / "a").write_text("two")
+        (directory / "b").write_text("new")
+        assert (path / "a").read_text() == "one" and not (path / "b").exists()
+    found = {one.name: one.read_text() for one in path.iterdir()}
+    assert found == {"a": "two", "b": "new", "other": "stays"} and path.stat().st_ino == number
+    for error in (OSError(28, "No space left"), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            with files.replacing_files(path) as directory:
+                (directory / "a").write_text("half")
+                raise error
+    assert {one.name: one.read_text() for one in path.iterdir()} == found
+    assert hidden_entries(path.parent) == []
+
+
 def start_and_kill(path):
     """Runs a process that is killed while it writes."""
     code = f"""
@@ -110,23 +133,144 @@ def test_a_killed_run_leaves_no_half_written_directory(tmp_path):
     assert (path / "marker.json").read_text() == "old"
     keep = tmp_path / ".result.partial-of-somebody-else"
     keep.mkdir()
-    alive = tmp_path / f".result.partial-{files.HOST}-{os.getpid()}-0123abcd"
-    alive.mkdir()
     write(path, "new")
     assert (path / "marker.json").read_text() == "new"
-    assert hidden_entries(tmp_path) == sorted([keep.name, alive.name])
+    assert hidden_entries(tmp_path) == [keep.name]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs process numbers")
-def test_a_run_killed_between_its_renames_is_put_right(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    old = tmp_path / f".result.replaced-{files.HOST}-{process.pid}-0123abcd"
+@pytest.mark.skipif(os.name != "posix", reason="needs locks")
+def test_a_run_that_is_alive_is_left_alone(tmp_path):
+    """Another writer, in this process or not, clears nothing away; both end whole."""
+    path = tmp_path / "result"
+    with files.atomic_directory(path, "marker.json") as first:
+        files.recover_directory(path)
+        write(path, "second")
+        assert first.is_dir() and hidden_entries(tmp_path) == [first.name]
+        assert (path / "marker.json").read_text() == "second"
+        (first / "marker.json").write_text("first")
+    assert (path / "marker.json").read_text() == "first" and hidden_entries(tmp_path) == []
+
+
+OLD_NAME = ".result.replaced-0a1b2c3d-1-0123abcd"  # of a process 1, which lives, on another host
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs locks")
+@pytest.mark.parametrize("name", [".result.replaced-0123456789abcdef", OLD_NAME])
+def test_a_run_killed_between_its_renames_is_put_right(tmp_path, name):
+    """Whatever host and process it was: nobody has its lock."""
+    old = tmp_path / name
     old.mkdir()
     (old / "marker.json").write_text("old")
-    files.recover_directory(tmp_path / "result")
+    assert files.recover_directory(tmp_path / "result") is True
     assert (tmp_path / "result" / "marker.json").read_text() == "old"
     assert hidden_entries(tmp_path) == []
+
+
+KILLED_BETWEEN = """
+import os, pathlib, signal, sys
+from keras_plm import files
+
+rename = pathlib.Path.rename
+
+def killed(self, target):
+    if ".partial-" in self.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+
+pathlib.Path.rename = killed
+with files.atomic_directory(sys.argv[1], "marker.json") as directory:
+    (directory / "marker.json").write_text("new")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_a_process_killed_between_its_renames(tmp_path):
+    path = tmp_path / "result"
+    write(path, "old")
+    root = os.path.dirname(os.path.dirname(files.__file__))
+    process = subprocess.run([sys.executable, "-c", KILLED_BETWEEN, str(path)], cwd=root)
+    assert process.returncode == -signal.SIGKILL and not path.exists()
+    assert len(hidden_entries(tmp_path)) == 2
+    files.recover_directory(path)
+    assert (path / "marker.json").read_text() == "old" and hidden_entries(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs locks")
+def test_what_was_half_removed_is_never_put_back(tmp_path, monkeypatch):
+    """A run that dies while it removes the old directory leaves none that could be taken for it."""
+    path = tmp_path / "result"
+    write(path, "old")
+    monkeypatch.setattr(files.shutil, "rmtree", lambda *_, **__: None)  # it died before
+    write(path, "new")
+    monkeypatch.undo()
+    assert len(hidden_entries(tmp_path)) == 1
+    (path / "marker.json").unlink()
+    (path / "below" / "data").unlink()
+    (path / "below").rmdir()
+    path.rmdir()
+    assert files.recover_directory(path) is False
+    assert not path.exists() and hidden_entries(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs locks")
+def test_of_two_that_were_replaced_the_newer_goes_back(tmp_path):
+    for number, time in [(1, 200), (2, 300), (3, 100)]:
+        old = tmp_path / f".result.replaced-{number:016x}"
+        old.mkdir()
+        (old / "marker.json").write_text(str(time))
+        os.utime(old, (time, time))
+    files.recover_directory(tmp_path / "result")
+    assert (tmp_path / "result" / "marker.json").read_text() == "300"
+    assert hidden_entries(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs locks")
+def test_without_locks_the_old_one_goes_back_and_nothing_else(tmp_path, monkeypatch):
+    """As on some network file systems: who cannot be asked may be alive."""
+
+    def no_locks(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", no_locks)
+    partial = tmp_path / ".result.partial-0123456789abcdef"
+    partial.mkdir()
+    (tmp_path / ".result.replaced-0123456789abcdef").mkdir()
+    files.recover_directory(tmp_path / "result")
+    assert (tmp_path / "result").is_dir() and hidden_entries(tmp_path) == [partial.name]
+    write(tmp_path / "result", "one")
+    write(tmp_path / "result", "two")
+    assert (tmp_path / "result" / "marker.json").read_text() == "two"
+    assert hidden_entries(tmp_path) == [partial.name]
+
+
+LOOKS = """
+import pathlib, sys
+from keras_plm import files
+
+path, found = pathlib.Path(sys.argv[1]), 0
+print("looking", flush=True)
+while not path.with_name("stop").exists():
+    assert files.recover_directory(path)
+    found += 1
+print(found)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs locks")
+def test_a_reader_beside_a_writer_always_finds_one(tmp_path):
+    path = tmp_path / "result"
+    write(path, "0")
+    root = os.path.dirname(os.path.dirname(files.__file__))
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOOKS, str(path)], stdout=subprocess.PIPE, cwd=root
+    )
+    process.stdout.readline()
+    for number in range(100):
+        write(path, str(number))
+    (tmp_path / "stop").touch()
+    found, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and int(found) > 0
+    assert (path / "marker.json").read_text() == "99" and hidden_entries(tmp_path) == []
 
 
 def test_read_json(tmp_path):
@@ -204,6 +348,24 @@ def test_load_array(tmp_path):
 def test_write_json(tmp_path):
     files.write_json(tmp_path / "value.json", {"b": [1, None], "a": "ä"})
     assert json.loads((tmp_path / "value.json").read_text("utf-8")) == {"b": [1, None], "a": "ä"}
+
+
+def test_digest():
+    """Of names, data types, shapes, bytes and the mark; not of the order or the memory layout."""
+    arrays = {"a": np.arange(6, dtype="int32").reshape(2, 3), "b": np.array(1.5), "c": np.zeros(0)}
+    same = {"c": arrays["c"], "b": arrays["b"], "a": np.asfortranarray(arrays["a"])}
+    assert files.digest(same) == files.digest(arrays)
+    others = [
+        {**arrays, "a": arrays["a"].reshape(3, 2)},
+        {**arrays, "a": arrays["a"].view("uint32")},
+        {**arrays, "a": arrays["a"] + np.eye(2, 3, dtype="int32")},
+        {"d": arrays["a"], **{name: arrays[name] for name in "bc"}},
+        {name: arrays[name] for name in "ab"},
+    ]
+    found = {files.digest(one) for one in [arrays, *others]} | {files.digest(arrays, "step 1")}
+    assert len(found) == 7
+    expected = hashlib.sha256(b"m\0a\0|u1\0(2,)\0\x01\x02").hexdigest()
+    assert files.digest({"a": np.array([1, 2], "uint8")}, "m") == expected
 
 
 def test_has_entry(tmp_path):

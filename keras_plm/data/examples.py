@@ -52,6 +52,24 @@ class Examples(grain.IterDataset):
     def __iter__(self):
         return iter(self._parent)
 
+    def description(self):
+        """Say what the batches are made of, beside the objective, as a dict of plain values.
+
+        Two datasets of one objective with the same description have the same batches, by number.
+        """
+        batches = self._batches
+        return {
+            "corpus": getattr(batches.corpus, "fingerprint", None),  # one's own may have none
+            "seed": int(batches.seed),
+            "batch_size": self.batch_size,
+            "bidirectional": batches.bidirectional,
+        }
+
+    @property
+    def training(self):
+        """Whether the documents are shuffled anew in every pass, without end."""
+        return self._batches.training
+
     def repeat(self):
         """The same batches over and over, as validation inside `fit` needs them."""
         return Examples(self._batches, self.start, endless=True)
@@ -114,15 +132,17 @@ def examples(
             f"Received: start={start}"
         )
     rows = slice(index * batch_size // count, (index + 1) * batch_size // count)
-    return Examples(_Batches(corpus, objective, builder, seed, training, rows), start)
+    batches = _Batches(corpus, objective, builder, seed, training, rows, bidirectional)
+    return Examples(batches, start)
 
 
 class _Batches:
     """Batch n by `batches[n]`."""
 
-    def __init__(self, corpus, objective, builder, seed, training, rows):
+    def __init__(self, corpus, objective, builder, seed, training, rows, bidirectional):
         self.corpus, self.objective, self.builder = corpus, objective, builder
         self.seed, self.training, self.rows = seed, training, rows
+        self.bidirectional = bool(bidirectional)
         self.sampler = TokenSampler(corpus) if objective.samples_per_row else None
 
     def __len__(self):

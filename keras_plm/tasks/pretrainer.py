@@ -44,6 +44,8 @@ class Pretrainer(Task):
 
     trains_query_rows = True
     labels_are_weighted = True
+    examples_of_fit = None  # what `fit` was given last, for `Checkpoint`
+    resumed_examples = None  # set by `resume`, until `fit` has compared
     learning_rate = 1e-4
     fixes_shapes = True
 
@@ -106,13 +108,18 @@ class Pretrainer(Task):
             kwargs: see `keras.Model.fit`.
 
         Raises:
-            ValueError: if the examples do not fit the model; the model is unchanged.
+            ValueError: if the examples do not fit the model, or the training that was resumed
+                before; the model is unchanged.
         """
+        if isinstance(x, Examples) and self.resumed_examples is not None:
+            self.resumed_examples.check(x)
         steps_per_epoch = self._take(x, steps_per_epoch, training=True)
         if validation_data is not None:
             validation_steps = self._take(validation_data, validation_steps, training=False)
         if isinstance(validation_data, Examples):
             validation_data = validation_data.repeat()
+        self.resumed_examples = None
+        self.examples_of_fit = x if isinstance(x, Examples) else None
         return super().fit(
             x,
             steps_per_epoch=steps_per_epoch,

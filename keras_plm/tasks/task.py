@@ -38,6 +38,7 @@ from keras_plm.tasks.training.length_batches import Shapes, SortedBatches, row_l
 from keras_plm.tasks.training.optimizers import default_optimizer
 from keras_plm.tasks.training.shuffled_batches import ShuffledBatches, choose_lengths
 from keras_plm.tasks.training.tensorflow_batches import as_tf_dataset
+from keras_plm.tasks.training.training_fingerprint import remember_optimizer
 
 # How many steps of training take as long as XLA needs to compile one, about: MiniLM with 32 rows of
 # 64 tokens takes 12 on a CPU (docs/performance.md); an accelerator takes milliseconds for a step.
@@ -252,6 +253,8 @@ class Task(keras_hub.models.Task):
         self._class_weight = {}
         self.fixed_shapes = fixed_shapes
         super().compile(optimizer, jit_compile=jit_compile, **parts, **kwargs)
+        if self.optimizer is not None:
+            remember_optimizer(self, anew=True)
         if not xla_is_allowed():  # what is saved keeps what was asked for
             self.jit_compile = False
         self.forget_programs()

@@ -2,10 +2,10 @@
 
 import abc
 import functools
-from pathlib import Path
 
 import numpy as np
 
+from keras_plm.files import replacing_files
 from keras_plm.tokenizers.text_columns import column_items
 from keras_plm.tokenizers.tokenizer_files import (
     TOKENIZER_FILE,
@@ -247,12 +247,12 @@ class Tokenizer(abc.ABC):
         """Writes `tokenizer.json` and the vocabulary into a directory.
 
         Args:
-            directory: the directory, made if it is not there; its other files stay.
+            directory: the directory, made if it is not there; its other files stay. What was
+                saved there before stays whole if this fails.
         """
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        self._save_vocabulary(directory)
-        write_tokenizer(directory, self)
+        with replacing_files(directory) as partial:
+            self._save_vocabulary(partial)
+            write_tokenizer(partial, self)
 
     @classmethod
     def load(cls, directory):

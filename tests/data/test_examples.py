@@ -50,6 +50,22 @@ def test_attributes(make_random_corpus):
     assert dataset.steps_per_epoch == (num_tokens // 4 - 29) // 16 + 1
 
 
+def test_what_they_are_made_of(corpus, make_random_corpus):
+    dataset = examples(corpus, BOTH_WAYS, 4, seed=np.int64(5), start=2)
+    assert dataset.description() == json.loads(json.dumps(dataset.description()))
+    assert dataset.description() == {
+        "corpus": corpus.fingerprint,
+        "seed": 5,
+        "batch_size": 4,
+        "bidirectional": True,
+    }
+    assert examples(corpus, BOTH_WAYS, 4, bidirectional=False).description()["bidirectional"] is (
+        False
+    )
+    assert dataset.training and not examples(corpus, OBJECTIVE, 4, training=False).training
+    assert examples(make_random_corpus(), OBJECTIVE, 4).description()["corpus"] is None
+
+
 @pytest.mark.parametrize("objective", [OBJECTIVE, BOTH_WAYS])
 def test_batch_n_is_the_same_whenever(make_random_corpus, objective):
     corpus = make_random_corpus()

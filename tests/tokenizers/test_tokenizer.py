@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from keras_plm.data.tokenizer_training import train_tokenizer
+from keras_plm.tokenizers import tokenizer as tokenizer_module
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.tokenizers.tokenizer import Tokenizer
 
@@ -33,6 +34,28 @@ def test_a_vocabulary_without_pad(tokenizer):
     assert copied.pad_token_id == copied.eos_token_id
     del copied.special_token_ids["eos"]
     assert copied.pad_token_id == 0
+
+
+def test_what_was_saved_before_stays_if_saving_fails(tokenizer, tmp_path, monkeypatch):
+    tokenizer.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "other").write_text("stays")
+    other = SentencePieceTokenizer(tokenizer.proto, lowercase=True)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tokenizer_module, "write_tokenizer", full)
+    with pytest.raises(OSError, match="No space"):
+        other.save(tmp_path)
+    with pytest.raises(OSError, match="No space"):
+        other.save(tmp_path / "new")
+    monkeypatch.undo()
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert found == {**before, "other": b"stays"}
+    assert Tokenizer.load(tmp_path) == tokenizer
+    other.save(tmp_path)
+    assert Tokenizer.load(tmp_path) == other != tokenizer
 
 
 def test_load_gives_the_class_that_was_saved(tokenizer, tmp_path):

@@ -1,5 +1,7 @@
 """Text as token ids on disk: tokenised once, opened as memory maps, split by document."""
 
+import functools
+import json
 import os
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from keras_plm.data.corpus.columns import COLUMNS
 from keras_plm.data.corpus.corpus_files import CHUNK, MARKER, read_corpus, write_corpus
 from keras_plm.data.corpus.corpus_parts import checked_sources, corpus_parts, language_ids
 from keras_plm.data.corpus.sentences import split_sentences
-from keras_plm.files import atomic_directory
+from keras_plm.files import atomic_directory, digest
 
 
 class Corpus:
@@ -61,6 +63,13 @@ class Corpus:
             self.num_sentences = int((sentences[1] - sentences[0]).sum())
         self.documents = documents
         self.num_documents = len(documents)
+
+    @functools.cached_property
+    def fingerprint(self):
+        """SHA-256, as hexadecimal digits, of all that examples are made of; reads all of it."""
+        info = {name: value for name, value in self._info.items() if name != "sha256"}
+        mark = json.dumps(info, sort_keys=True)
+        return digest({**self._arrays, "documents": self.documents}, mark)
 
     def __reduce__(self):
         return _open_part, (self.directory, self.documents)
@@ -192,7 +201,8 @@ class Corpus:
         Raises:
             ValueError: if the directory is no corpus, or is damaged: sizes that do not agree,
                 offsets that do not rise from 0 to the number of tokens, documents that do not
-                start where a sentence does, ids outside the vocabulary.
+                start where a sentence does, ids outside the vocabulary, arrays that are not what
+                was built, by their SHA-256.
         """
         info, arrays = read_corpus(directory)
         return cls(directory, info, arrays)

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from keras_plm.data.corpus.columns import COLUMNS, check_column
 from keras_plm.data.corpus.corpus_parts import batches_of
 from keras_plm.data.corpus.word_bounds import given_bounds, given_numbers
-from keras_plm.files import check_config, file_inside, load_array, read_json
+from keras_plm.files import check_config, digest, file_inside, load_array, read_json
 from keras_plm.tokenizers.row_layout import layout_by_name
 
+logger = logging.getLogger("keras_plm")
 FORMAT = 2
 MARKER = "corpus.json"
 ARRAYS = {
@@ -68,6 +70,9 @@ def write_corpus(
     if not counts["num_documents"]:
         raise ValueError("There is no text to tokenise: no document has a token")
     info.update(counts)
+    info["sha256"] = {
+        name: digest({name: load_array(directory / f"{name}.npy")}) for name in _arrays(info)
+    }
     (directory / MARKER).write_text(json.dumps(info, indent=2), encoding="utf-8")
 
 
@@ -94,7 +99,26 @@ def read_corpus(directory):
         for name, dtype in _arrays(info).items()
     }
     _check_arrays(info, arrays, directory)
+    _check_digests(info.get("sha256"), arrays, directory)
     return info, arrays
+
+
+def _check_digests(digests, arrays, directory):
+    """Refuses arrays that are not what was built; of those without a digest nothing is known."""
+    if digests is None:
+        logger.warning("%s has no digests, as it was built before there were any.", directory)
+        return
+    if not isinstance(digests, dict):
+        raise ValueError(
+            f"{directory}/{MARKER}: sha256 must be by array. Received: {digests!r:.100}"
+        )
+    known = arrays.keys() & digests.keys()
+    changed = sorted(name for name in known if digests[name] != digest({name: arrays[name]}))
+    if changed:
+        raise ValueError(
+            f"{directory} is damaged: {changed} are not what was built, by their SHA-256. Build it "
+            f"again or, if you have changed them yourself, take `sha256` out of its {MARKER}."
+        )
 
 
 class _ArrayWriter:

@@ -1,21 +1,25 @@
 """Stopping and going on, to the bit."""
 
-import json
-import os
-import types
+import logging
 
 import keras
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from keras_plm import files
-from keras_plm.files import write_json
 from keras_plm.layers.carried_state import StateCarrier
+from keras_plm.tasks.training.checkpoint_files import read_checkpoint, write_checkpoint
+from keras_plm.tasks.training.decay_exclusions import inner_optimizers
+from keras_plm.tasks.training.training_fingerprint import (
+    CLASS_KEYS,
+    differences,
+    refuse_differences,
+    remember_optimizer,
+    training_fingerprint,
+    versions,
+)
 
-CHECKPOINT_FILE = "checkpoint.json"
-STATE_FILE = "state.safetensors"
 PURPOSES = ("training", "evaluation")  # what is carried is kept for each
+logger = logging.getLogger("keras_plm")
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -23,10 +27,12 @@ class Checkpoint(keras.callbacks.Callback):
 
     That is more than the weights: the optimizer's state, the seeds of every dropout, what is
     carried from batch to batch in training and in evaluation, and the global step, which is also
-    the number of the next batch of `keras_plm.data.examples`. A checkpoint is whole or not there.
+    the number of the next batch of `keras_plm.data.examples`. A checkpoint is whole or not there,
+    and has a digest. The one before it is kept in its folder `before`: `resume` takes that if the
+    newest is damaged.
 
     Args:
-        directory: str. The directory; the newest checkpoint replaces the one before.
+        directory: str. The directory, which always holds the newest checkpoint.
         every: int or None. Steps between checkpoints; None: at the end of every epoch.
         start: int. The global step that training starts from, as `resume` returns it.
 
@@ -51,6 +57,19 @@ class Checkpoint(keras.callbacks.Callback):
         self.directory = directory
         self.every = every
         self.step = self.step_of_epoch = start
+        self._saved_in = None  # where the newest checkpoint is its own
+        self._examples, self._step_of_fit = None, start  # what `fit` trains on, and since when
+
+    def set_model(self, model):
+        """Take a model, whose optimizer is as it was compiled."""
+        super().set_model(model)
+        if getattr(model, "optimizer", None) is not None:
+            remember_optimizer(model)
+
+    def on_train_begin(self, logs=None):
+        """Remember what is trained on, if the task says so, and from which step."""
+        self._examples = getattr(self.model, "examples_of_fit", None)
+        self._step_of_fit = self.step
 
     def on_epoch_begin(self, epoch, logs=None):
         """Remember where the epoch starts: batches are counted from there."""
@@ -82,42 +101,53 @@ class Checkpoint(keras.callbacks.Callback):
                 f"it in {self.directory} stays. Go back to it, lower the learning rate, or look "
                 f"for bad data. Received: {paths[:20]}."
             )
-        with files.atomic_directory(self.directory, CHECKPOINT_FILE) as directory:
-            save_file(arrays, os.path.join(directory, STATE_FILE))
-            description = {"format": 1, "step": self.step, "dtypes": _other_dtypes(named, arrays)}
-            write_json(os.path.join(directory, CHECKPOINT_FILE), description)
+        description = {
+            "step": self.step,
+            "dtypes": _other_dtypes(named, arrays),
+            "fingerprint": training_fingerprint(model),
+            "versions": versions(),
+        }
+        if self._examples is not None and self._examples.training:
+            start = self._examples.start + self.step - self._step_of_fit
+            description["examples"] = {**self._examples.description(), "start": start}
+        trusted = self._saved_in == self.directory
+        write_checkpoint(self.directory, description, arrays, trusted)
+        self._saved_in = self.directory
 
 
-def resume(model, directory):
-    """Bring a compiled model to the state of a checkpoint.
+def resume(model, directory, may_differ=()):
+    """Bring a compiled model to the state of a checkpoint, and log what was found.
+
+    If the newest checkpoint is damaged, the one before it is taken, with a warning.
 
     Args:
         model: compiled Keras model, built and compiled as the one that was saved.
         directory: str. What `Checkpoint` wrote.
+        may_differ: list of str. Settings that may be others than those of the checkpoint, such as
+            "learning_rate", "dropout" or "optimizer.beta_2": names of settings, or of what holds
+            them. All that does not differ in its arrays can be allowed. A new constant
+            "learning_rate" is then the one of the compilation. Of what `Pretrainer.fit` is given
+            next "corpus", "seed", "batch_size" (if there is no memory), "bidirectional" and
+            "start" can be named.
 
     Returns:
         int. The global step: the number of the next batch. 0 if there is no checkpoint; the
         model is unchanged then.
 
     Raises:
-        ValueError: if the checkpoint is damaged or of another model; the model is unchanged.
+        ValueError: if the checkpoint is damaged, and the one before it too, or of another model;
+            or if task, objective, backbone or optimizer have settings that differ and may not;
+            the model is unchanged.
     """
     if getattr(model, "optimizer", None) is None:
         raise ValueError("The model has no optimizer yet: compile it first.")
-    files.recover_directory(directory)
-    if not os.path.isdir(directory):
+    if not files.recover_directory(directory):
+        logger.warning("Training starts at step 0: there is no checkpoint in %s.", directory)
         return 0
-    description = files.read_json(files.file_inside(directory, CHECKPOINT_FILE))
-    step, dtypes = description.get("step"), description.get("dtypes")
-    known = description.get("format") == 1 and isinstance(dtypes, (dict, types.NoneType))
-    if not known or not isinstance(step, int) or not 0 <= step < 2**53:
-        raise ValueError(
-            f"{directory} is not a checkpoint that can be read: {json.dumps(description)[:200]}."
-        )
-    try:
-        arrays = load_file(files.file_inside(directory, STATE_FILE))
-    except (SafetensorError, ValueError, OSError) as error:
-        raise ValueError(f"{directory}/{STATE_FILE} is damaged: {error}") from error
+    description, arrays = read_checkpoint(directory)
+    step, dtypes = description["step"], description.get("dtypes")
+    allowed = _check_fingerprint(model, description.get("fingerprint"), may_differ, directory)
+    rates = _rates(model) if any(map(_is_rate, allowed)) else []
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     carried, sizes = _checked_carried(model, arrays, directory)
@@ -141,7 +171,89 @@ def resume(model, directory):
             variable.assign(carried[name])
     for name, variable in variables.items():
         variable.assign(arrays[name])
+    for variable, rate in rates:
+        variable.assign(rate)
+    if hasattr(model, "resumed_examples"):
+        examples = description.get("examples") or {}
+        model.resumed_examples = ResumedExamples(str(directory), examples, may_differ)
+    _say(step, directory, description.get("versions"), allowed)
     return step
+
+
+class ResumedExamples:
+    """What the next `fit` goes on with, as the checkpoint of a training says it.
+
+    Args:
+        directory: str. Where the checkpoint is.
+        description: dict of what the examples are and of the number of the next batch, "start";
+            empty if it is not known.
+        may_differ: see `resume`.
+    """
+
+    def __init__(self, directory, description, may_differ):
+        self.directory = directory
+        self.description = description
+        self.may_differ = may_differ
+
+    def check(self, examples):
+        """Refuse examples that do not go on with the training.
+
+        Args:
+            examples: `keras_plm.data.Examples`.
+
+        Raises:
+            ValueError: naming what differs and may not.
+        """
+        if not self.description:
+            return
+        allowed = refuse_differences(
+            differences(self.description, {**examples.description(), "start": examples.start}),
+            self.may_differ,
+            f"The training of the checkpoint in {self.directory} does not go on with these "
+            "examples:",
+            "Make them as they were, with the next batch as `start`, "
+            "`keras_plm.data.examples(..., start=...)`",
+        )
+        if allowed:
+            logger.warning("%s: other examples, as allowed: %s.", self.directory, allowed)
+
+
+def _check_fingerprint(model, fingerprint, may_differ, directory):
+    """Compare a model with the settings in a checkpoint; the list of what differs and may."""
+    if fingerprint is None:
+        logger.warning("%s does not say of which settings it is: none is compared.", directory)
+    return refuse_differences(
+        differences(fingerprint or {}, training_fingerprint(model)),
+        may_differ,
+        f"{directory} is the checkpoint of another model, or of another compilation:",
+        "Build and compile the model as it was",
+    )
+
+
+def _is_rate(path):
+    """Whether a difference is one of learning rates, or of optimizers."""
+    parts = path.split(".")
+    return "learning_rate" in parts or (parts[0] == "optimizer" and parts[-1] in CLASS_KEYS)
+
+
+def _rates(model):
+    """The learning rates that are variables, each with its value."""
+    rates = [getattr(one, "_learning_rate", None) for one in inner_optimizers(model.optimizer)]
+    return [
+        (rate, keras.ops.convert_to_numpy(rate))
+        for rate in rates
+        if isinstance(rate, keras.Variable)
+    ]
+
+
+def _say(step, directory, saved_by, allowed):
+    """Log where training goes on, by what it was computed until then, and what differs."""
+    here = versions()
+    logger.info("Training goes on from step %d, the checkpoint in %s.", step, directory)
+    if saved_by is not None and saved_by != here:
+        logger.warning("%s was saved by %s; this is %s.", directory, saved_by, here)
+    if allowed:
+        logger.warning("%s: other settings, as allowed: %s.", directory, allowed)
 
 
 def _state(model):

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,6 +142,61 @@ def test_unigram_entropy(corpus, tokenizer, tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text("the the the")
     same = Corpus.build(tmp_path / "a.txt", tokenizer, tmp_path / "corpus")
     assert len(set(same.token_ids)) == 1 and same.unigram_entropy() == 0
+
+
+def without_digests(directory):
+    """Make a corpus as it was before there were digests."""
+    info = json.loads((directory / "corpus.json").read_text())
+    del info["sha256"]
+    (directory / "corpus.json").write_text(json.dumps(info))
+
+
+def test_any_bit_of_the_arrays(corpus, tmp_path):
+    """20 places of each array: those that pass every other check are refused by the digest."""
+    copy = shutil.copytree(corpus.directory, tmp_path / "copy")
+    messages = []
+    for path in sorted(copy.glob("*.npy")):
+        content = path.read_bytes()
+        for place in np.linspace(128, len(content) - 1, 20).astype(int):
+            changed = bytearray(content)
+            changed[place] ^= 1
+            path.write_bytes(changed)
+            with pytest.raises(ValueError) as error:
+                Corpus.open(copy)
+            messages.append(str(error.value))
+        path.write_bytes(content)
+    assert len(messages) >= 80 and sum("SHA-256" in one for one in messages) > 20
+    assert Corpus.open(copy).fingerprint == corpus.fingerprint
+
+
+def test_a_corpus_without_digests(corpus, tmp_path, caplog):
+    copy = shutil.copytree(corpus.directory, tmp_path / "copy")
+    Corpus.open(copy)
+    assert not caplog.records
+    without_digests(copy)
+    assert Corpus.open(copy).fingerprint == corpus.fingerprint
+    assert caplog.text.count("has no digests") == 1
+    info = json.loads((copy / "corpus.json").read_text())
+    (copy / "corpus.json").write_text(json.dumps({**info, "sha256": "abc"}))
+    with pytest.raises(ValueError, match="sha256 must be by array. Received: 'abc'"):
+        Corpus.open(copy)
+
+
+def test_fingerprint(corpus, tokenizer, tmp_path):
+    """The same text in another place is the same corpus; a part, a token or a bound more is not."""
+    copy = shutil.copytree(corpus.directory, tmp_path / "copy")
+    assert Corpus.open(copy).fingerprint == corpus.fingerprint
+    found = {corpus.fingerprint} | {part.fingerprint for part in corpus.split(0.5)}
+    for name, place in [("token_ids", 0), ("sentence_offsets", 1)]:
+        changed = shutil.copytree(corpus.directory, tmp_path / name)
+        array = np.load(changed / f"{name}.npy", allow_pickle=False)
+        array[place] += 1
+        np.save(changed / f"{name}.npy", array)
+        with pytest.raises(ValueError, match=rf"damaged: \['{name}'\] are not what was built"):
+            Corpus.open(changed)
+        without_digests(changed)
+        found.add(Corpus.open(changed).fingerprint)
+    assert len(found) == 5
 
 
 def test_pickled_parts_open_the_directory_again(corpus):

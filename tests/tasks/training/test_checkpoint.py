@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from keras_plm import data
 from keras_plm.tasks import Checkpoint, resume
-from keras_plm.tasks.training import checkpoint
+from keras_plm.tasks.training import checkpoint_files
 
 SCRIPT = '''
 """Trains for some steps and leaves checkpoints; run by a test, in its process and in a new one."""
@@ -155,32 +156,270 @@ def test_into_a_model_that_was_never_trained(model, saved, make_pretrainer, valu
     assert same(values(fresh), values(model))
 
 
-def test_no_checkpoint(model, tmp_path, values, same):
+def test_no_checkpoint(model, tmp_path, values, same, caplog):
     before = values(model)
     assert resume(model, str(tmp_path / "nowhere")) == 0
+    assert f"starts at step 0: there is no checkpoint in {tmp_path}/nowhere." in caplog.text
     assert same(values(model), before)
 
 
+def without_fingerprint(path):
+    """Make a checkpoint as it was before settings were saved with it."""
+    path = Path(path) / "checkpoint.json"
+    description = json.loads(path.read_text())
+    del description["fingerprint"]
+    path.write_text(json.dumps(description))
+
+
 @pytest.mark.parametrize(
-    "changes, compilation, message",
+    "changes, compilation, named, by_arrays",
     [
-        (dict(hidden_dim=20), "adam", r"memory of training.*16\).*20\)"),
-        (dict(num_layers=2), "adam", "another model"),
-        (dict(intermediate_dim=16), "adam", "another model.*kernel"),
-        (dict(dropout=0.0), "adam", "another model"),
-        (dict(), "sgd", "another compilation"),
-        (dict(memory_length=6), "adam", r"memory of training.*\(4, 1, 8, 16\).*\(4, 1, 6, 16\)"),
-        (dict(memory_length=0), "adam", "another model.*memory/training"),
+        (
+            dict(hidden_dim=20),
+            "adam",
+            "backbone.hidden_dim was 16 and is 20",
+            r"memory of training.*16\).*20\)",
+        ),
+        (dict(num_layers=2), "adam", "backbone.num_layers was 1 and is 2", "another model"),
+        (dict(intermediate_dim=16), "adam", "intermediate_dim was 32 and is 16", "model.*kernel"),
+        (dict(dropout=0.0), "adam", r"backbone.dropout was 0.1 and is 0.0\. Bu", "another model"),
+        (
+            dict(),
+            "sgd",
+            r"optimizer.class was 'Adam' and is 'SGD'\. Build",
+            "another compilation",
+        ),
+        (
+            dict(memory_length=6),
+            "adam",
+            "memory_length was 8 and is 6",
+            r"memory of training.*\(4, 1, 8, 16\).*\(4, 1, 6, 16\)",
+        ),
+        (dict(memory_length=0), "adam", "memory_length was 8", "another model.*memory/training"),
     ],
 )
-def test_another_model(saved, make_pretrainer, changes, compilation, message, values, same):
+def test_another_model(
+    saved, make_pretrainer, changes, compilation, named, by_arrays, values, same
+):
     other = make_pretrainer(**{**dict(num_layers=1, memory_length=8, dropout=0.1), **changes})
     other.compile(compilation)
     other.optimizer.build(other.trainable_variables)
     before = values(other)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"another model.*{named}"):
+        resume(other, saved)
+    without_fingerprint(saved)
+    with pytest.raises(ValueError, match=by_arrays):
         resume(other, saved)
     assert same(values(other), before)
+
+
+def sgd(rate=0.25, **settings):
+    return keras.optimizers.SGD(rate, **settings)
+
+
+def decaying(rate):
+    return keras.optimizers.schedules.ExponentialDecay(rate, 10, 0.5)
+
+
+# What the arrays do not show: what was trained, what goes on, the difference, what allows it.
+@pytest.mark.parametrize(
+    "before, after, path, allowed",
+    [
+        ({}, dict(activation="relu"), "backbone.activation", "activation"),
+        (dict(dropout=0.1), dict(dropout=0.5), "backbone.dropout", "dropout"),
+        ({}, dict(causal=True), "backbone.causal", "backbone.causal"),
+        (dict(rate=decaying(0.1)), dict(rate=decaying(0.2)), "learning_rate.config", "optimizer"),
+        (dict(momentum=0.5), dict(momentum=0.9), "optimizer.momentum", "momentum"),
+        ({}, dict(clipnorm=1.0), "optimizer.clipnorm", "optimizer"),
+        ({}, dict(left_out=["bias"]), "optimizer.excluded_from_decay.0", "excluded_from_decay"),
+        ({}, dict(objective=dict(num_predict=2)), "task.objective.num_predict", "objective"),
+    ],
+)
+def test_settings_that_arrays_do_not_show(
+    make_pretrainer, objective, tmp_path, before, after, path, allowed, values, same
+):
+    def made(rate=0.25, momentum=0.5, clipnorm=None, left_out=None, objective=None, **settings):
+        model = make_pretrainer(num_layers=1, **settings)
+        if objective:
+            changed = dataclasses.replace(model.objective, **objective)
+            model = type(model)(model.backbone, changed, model.preprocessor)
+        optimizer = sgd(rate, momentum=momentum, clipnorm=clipnorm, weight_decay=0.1)
+        if left_out:
+            optimizer.exclude_from_weight_decay(var_names=left_out)
+        model.compile(optimizer)
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    first, second = made(**before), made(**after)
+    callback = Checkpoint(tmp_path / "checkpoint", start=3)
+    callback.set_model(first)
+    callback.save()
+    expected, found = values(first), values(second)
+    with pytest.raises(ValueError, match=f"another compilation: [a-z.]*{path}[a-z._0-9]* was "):
+        resume(second, tmp_path / "checkpoint", may_differ=["nothing", "beta", "out"])
+    assert same(values(second), found)
+    assert resume(second, tmp_path / "checkpoint", may_differ=allowed) == 3
+    assert same(values(second), expected)
+    again = made(**before)
+    assert resume(again, tmp_path / "checkpoint") == 3
+
+
+def test_another_learning_rate(make_pretrainer, tmp_path, caplog):
+    """It is refused, or it is the new one; what callbacks make of it comes back as it was."""
+
+    def made(rate):
+        model = make_pretrainer(num_layers=1)
+        model.compile(sgd(rate))
+        return model
+
+    first = made(0.25)
+    callback = Checkpoint(tmp_path / "checkpoint", start=3)
+    callback.set_model(first)
+    first.optimizer.learning_rate = 0.125  # as ReduceLROnPlateau does
+    callback.save()
+    again, other = made(0.25), made(0.5)
+    assert resume(again, tmp_path / "checkpoint") == 3
+    assert float(again.optimizer.learning_rate) == 0.125
+    with pytest.raises(ValueError, match="optimizer.learning_rate was 0.25 and is 0.5.*may_differ"):
+        resume(other, tmp_path / "checkpoint")
+    assert resume(other, tmp_path / "checkpoint", ["learning_rate"]) == 3
+    assert float(other.optimizer.learning_rate) == 0.5
+    assert "other settings, as allowed: ['optimizer.learning_rate']" in caplog.text
+    callback = Checkpoint(tmp_path / "checkpoint", start=4)
+    callback.set_model(again)
+    callback.save()  # still of a training that began with 0.25
+    assert resume(made(0.25), tmp_path / "checkpoint") == 4
+
+
+def test_settings_of_a_classifier(make_classifier, tmp_path):
+    first, *others = (make_classifier(**one) for one in ({}, dict(sequence_length=20)))
+    for model in (first, *others):
+        model.compile()
+    callback = Checkpoint(tmp_path / "checkpoint", start=3)
+    callback.set_model(first)
+    first.optimizer.build(first.trainable_variables)
+    callback.save()
+    with pytest.raises(ValueError, match="preprocessor.sequence_length was 16 and is 20"):
+        resume(others[0], tmp_path / "checkpoint")
+    assert resume(others[0], tmp_path / "checkpoint", "sequence_length") == 3
+
+
+@pytest.fixture(scope="module")
+def trained(make_pretrainer, corpus, tmp_path_factory):
+    """A function that makes the same Pretrainer anew, and a checkpoint of 2 + 3 of its batches."""
+
+    def made(**settings):
+        model = make_pretrainer(**{"num_layers": 1, **settings})
+        model.compile(sgd(0.01), jit_compile=False)
+        return model
+
+    directory, first = str(tmp_path_factory.mktemp("trained") / "checkpoint"), made()
+    examples = data.examples(corpus, first.objective, 4, seed=3, start=2)
+    callback = Checkpoint(directory, start=2)
+    first.fit(examples, steps_per_epoch=3, callbacks=[callback], verbose=0)
+    return made, directory
+
+
+def test_a_checkpoint_says_its_examples(trained, corpus):
+    _, directory = trained
+    assert json.loads(Path(directory, "checkpoint.json").read_text())["examples"] == {
+        "corpus": corpus.fingerprint,
+        "seed": 3,
+        "batch_size": 4,
+        "bidirectional": False,
+        "start": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (dict(start=0), r"start was 5 and is 0\. Make"),
+        (dict(seed=4), r"seed was 3 and is 4\. Make"),
+        (dict(batch_size=2), r"batch_size was 4 and is 2\. Make"),
+        (dict(corpus=0), "corpus was '[0-9a-f]{64}' and is '[0-9a-f]{64}'"),
+    ],
+)
+def test_other_examples_than_before(trained, corpus, changes, message, values, same, caplog):
+    """They are refused before the first step, or taken as allowed; then all may be fitted."""
+    made, directory = trained
+    model = made()
+    settings = {"batch_size": 4, "seed": 3, "start": 5, **changes}
+    part = corpus.split(0.5)[0] if settings.pop("corpus", None) == 0 else corpus
+    examples = data.examples(part, model.objective, **settings)
+    assert resume(model, directory) == 5
+    before = values(model)
+    with pytest.raises(ValueError, match=f"does not go on with these examples: {message}"):
+        model.fit(examples, steps_per_epoch=1, verbose=0)
+    assert same(values(model), before)
+    assert resume(model, directory, may_differ=list(changes)) == 5
+    model.fit(examples, steps_per_epoch=1, verbose=0)
+    assert f"other examples, as allowed: {list(changes)}" in caplog.text
+    model.fit(data.examples(corpus, model.objective, 2), steps_per_epoch=1, verbose=0)
+
+
+def test_the_same_examples_go_on(trained, corpus, tmp_path):
+    """And the next checkpoint says the batch after its own, whatever its steps are called."""
+    made, directory = trained
+    model = made()
+    examples = data.examples(corpus, model.objective, 4, seed=3, start=5)
+    assert resume(model, directory) == 5
+    callback = Checkpoint(tmp_path / "checkpoint", every=1, start=105)
+    model.fit(examples, steps_per_epoch=2, callbacks=[callback], verbose=0)
+    described = json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())
+    assert (described["step"], described["examples"]["start"]) == (107, 7)
+    model.fit(examples, steps_per_epoch=1, callbacks=[callback], verbose=0)  # from 5 once more
+    described = json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())
+    assert (described["step"], described["examples"]["start"]) == (108, 6)
+
+
+def test_a_memory_keeps_its_batch_size(trained, corpus, tmp_path):
+    made, _ = trained
+    model = made(memory_length=8)
+    examples = data.examples(corpus, model.objective, 4)
+    callback = Checkpoint(tmp_path / "checkpoint")
+    model.fit(examples, steps_per_epoch=1, callbacks=[callback], verbose=0)
+    again = made(memory_length=8)
+    assert resume(again, tmp_path / "checkpoint", may_differ="batch_size") == 1
+    with pytest.raises(ValueError, match="batches of 4 rows. Received: a batch of 2 rows"):
+        again.fit(data.examples(corpus, again.objective, 2, start=1), verbose=0)
+
+
+def test_examples_that_are_not_known(model, saved, corpus):
+    """A checkpoint that was saved outside `fit` does not say any: all are taken."""
+    assert "examples" not in json.loads(Path(saved, "checkpoint.json").read_text())
+    assert resume(model, saved) == 7
+    model.resumed_examples.check(data.examples(corpus, model.objective, 4))
+    model.resumed_examples = None
+
+
+def test_versions_are_logged(model, saved, caplog):
+    path = Path(saved) / "checkpoint.json"
+    resume(model, saved)
+    assert not caplog.records
+    path.write_text(path.read_text().replace(f'"keras": "{keras.__version__}"', '"keras": "3.1"'))
+    resume(model, saved)
+    assert "was saved by" in caplog.text and "'keras': '3.1'" in caplog.text
+
+
+def test_settings_of_another_version(model, saved, caplog):
+    """A setting that the checkpoint does not know is new and not compared; a lost one is."""
+    path = Path(saved) / "checkpoint.json"
+    description = json.loads(path.read_text())
+    del description["fingerprint"]["backbone"]["dropout"]
+    path.write_text(json.dumps(description))
+    assert resume(model, saved) == 7
+    description["fingerprint"]["backbone"]["noise"] = 0.5
+    path.write_text(json.dumps(description))
+    with pytest.raises(ValueError, match="backbone.noise was 0.5 and is None"):
+        resume(model, saved)
+    without_fingerprint(saved)
+    assert resume(model, saved) == 7 and "does not say of which settings" in caplog.text
+
+
+def test_bad_names_of_what_may_differ(model, saved):
+    with pytest.raises(ValueError, match="`may_differ` must be .*Received: may_differ=5"):
+        resume(model, saved, may_differ=5)
 
 
 def test_a_memory_of_another_batch_size(saved, make_pretrainer, values, same):
@@ -290,11 +529,11 @@ def test_a_kill_while_saving_keeps_the_older_one(model, saved, values, same, mon
     callback = Checkpoint(saved, start=9)
     callback.set_model(model)
 
-    def full(arrays, path):
+    def full(arrays, path, metadata):
         Path(path).write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint_files, "save_file", full)
     with pytest.raises(OSError, match="No space"):
         callback.save()
     monkeypatch.undo()
@@ -302,13 +541,135 @@ def test_a_kill_while_saving_keeps_the_older_one(model, saved, values, same, mon
     def stopped(*_):
         raise KeyboardInterrupt("Ctrl-C")
 
-    monkeypatch.setattr(checkpoint, "write_json", stopped)
+    monkeypatch.setattr(checkpoint_files, "write_json", stopped)
     with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
         callback.save()
     monkeypatch.undo()
     assert [path.name for path in Path(saved).parent.iterdir()] == ["checkpoint"]
     assert resume(model, saved) == 7
     assert same(values(model), before)
+
+
+@pytest.fixture
+def saved_twice(model, saved, values):
+    """Checkpoints of step 7 and 9 in one directory, and the values of 7 and of 9."""
+    first = values(model)
+    fill(model, 9)
+    callback = Checkpoint(saved, start=9)
+    callback.set_model(model)
+    callback.save()
+    return Path(saved), first, values(model)
+
+
+def flip(path, place):
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.unlink()  # it may be linked from elsewhere
+    path.write_bytes(content)
+
+
+def test_two_are_kept(model, saved_twice, values, same, caplog):
+    path, first, second = saved_twice
+    assert json.loads((path / "checkpoint.json").read_text())["step"] == 9
+    assert json.loads((path / "before" / "checkpoint.json").read_text())["step"] == 7
+    assert sorted(one.name for one in (path / "before").iterdir()) == [
+        "checkpoint.json",
+        "state.safetensors",
+    ]
+    fill(model, 1)
+    with caplog.at_level("INFO", "keras_plm"):
+        assert resume(model, path) == 9 and same(values(model), second)
+        assert resume(model, path / "before") == 7 and same(values(model), first)
+    assert [one.levelname for one in caplog.records] == ["INFO"] * 2
+    assert f"goes on from step 9, the checkpoint in {path}." in caplog.text
+
+
+def test_any_bit_of_the_newest(model, saved_twice, values, same, caplog):
+    """40 places all over the file, and its last byte: none is taken, and the older one is."""
+    path, first, _ = saved_twice
+    state = path / "state.safetensors"
+    size = state.stat().st_size
+    header = 8 + int.from_bytes(state.read_bytes()[:8], "little")
+    for place in [*np.linspace(header, size - 1, 20).astype(int), *range(8, 328, 16)]:
+        fill(model, 1)
+        caplog.clear()
+        flip(state, place)
+        assert resume(model, path) == 7 and same(values(model), first), place
+        assert "state.safetensors is damaged" in caplog.text and "of step 7." in caplog.text
+        flip(state, place)
+    assert resume(model, path) == 9
+
+
+def test_the_arrays_of_another_step(model, saved_twice, values, same, caplog):
+    """Step and arrays in two files are of one save, or are not taken."""
+    path, first, _ = saved_twice
+    text = (path / "checkpoint.json").read_text().replace('"step": 9', '"step": 8')
+    (path / "checkpoint.json").write_text(text)
+    assert resume(model, path) == 7 and same(values(model), first)
+    assert "its arrays are of step 9, checkpoint.json is of step 8" in caplog.text
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read(model, saved_twice, monkeypatch):
+    """The reader begins anew, and never mixes two."""
+    path, *_ = saved_twice
+    read_json, left = checkpoint_files.files.read_json, [11, 10]
+
+    def replaced(*args):
+        description = read_json(*args)
+        if left and description["step"] in (9, 10):
+            callback = Checkpoint(path, start=left.pop())
+            callback.set_model(model)
+            monkeypatch.undo()
+            callback.save()
+            monkeypatch.setattr(checkpoint_files.files, "read_json", replaced)
+        return description
+
+    monkeypatch.setattr(checkpoint_files.files, "read_json", replaced)
+    assert resume(model, path) == 11 and not left
+
+
+def test_both_damaged(model, saved_twice, values, same):
+    path, *_ = saved_twice
+    before = values(model)
+    flip(path / "state.safetensors", -1)
+    flip(path / "before" / "state.safetensors", -1)
+    with pytest.raises(ValueError, match="SHA-256. So is .* before it: .*before/state.safetensors"):
+        resume(model, path)
+    assert same(values(model), before)
+
+
+def steps_kept(path):
+    """The steps of the newest checkpoint and of the one before it."""
+    found = [path / "checkpoint.json", path / "before" / "checkpoint.json"]
+    return [json.loads(one.read_text())["step"] for one in found if one.exists()]
+
+
+def test_what_is_kept_is_whole_and_earlier(model, saved_twice):
+    path, *_ = saved_twice
+    callback = Checkpoint(path, start=9)
+    callback.set_model(model)
+    callback.save()  # the same step again
+    assert steps_kept(path) == [9, 7]
+    flip(path / "state.safetensors", -1)
+    callback = Checkpoint(path, start=11)
+    callback.set_model(model)
+    callback.save()  # 9 is damaged
+    assert steps_kept(path) == [11, 7]
+    callback.step = 12
+    callback.save()
+    assert steps_kept(path) == [12, 11] and resume(model, path / "before") == 11
+    callback.step = 3
+    callback.save()  # all are later
+    assert steps_kept(path) == [3] and resume(model, path) == 3
+
+
+def test_one_without_a_digest_is_taken(model, saved, values, same, caplog):
+    before = values(model)
+    save_file(load_file(Path(saved) / "state.safetensors"), Path(saved) / "state.safetensors")
+    fill(model, 1)
+    assert resume(model, saved) == 7 and same(values(model), before)
+    assert caplog.text.count("has no digest") == 1
 
 
 def test_a_foreign_directory_is_not_replaced(model, tmp_path):

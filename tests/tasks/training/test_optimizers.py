@@ -354,7 +354,7 @@ def test_a_checkpoint_of_the_optimizer_before_goes_on(make_classifier, tmp_path,
     callback.set_model(old)
     callback.save()
     new.compile(default_optimizer(1e-3), **quick)
-    assert resume(new, tmp_path / "checkpoint") == 7
+    assert resume(new, tmp_path / "checkpoint", may_differ="optimizer") == 7
     assert len(old.optimizer.variables) > 20
     for one, other in zip(old.optimizer.variables, new.optimizer.variables, strict=True):
         np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(other))
