@@ -350,6 +350,43 @@ def test_several_classes_at_once(make_backbone, tokenizer, graph, tmp_path):
             model.fit(TEXTS, wrong, verbose=0)
 
 
+def test_classify(make_backbone, tokenizer, quick):
+    """Logits of which the probabilities are known: 1, 2 and 5 eighths; yes and no of each."""
+    preprocessor, backbone = TextPreprocessor(tokenizer, 16), make_backbone(num_layers=1)
+    names = ["low", "mid", "high"]
+    for arguments, bias, expected, label in (
+        ({}, np.log([1, 2, 5]), [1 / 8, 2 / 8, 5 / 8], 2),
+        ({"class_names": names}, np.log([5, 2, 1]), [5 / 8, 2 / 8, 1 / 8], "low"),
+        ({"class_names": names}, [1000, 0, -1000], [1, 0, 0], "low"),
+        ({"multi_label": True}, np.log([4, 1, 9]), [4 / 5, 1 / 2, 9 / 10], [0, 2]),
+        ({"multi_label": True, "class_names": names}, [-800, 800, 0], [0, 1, 0.5], ["mid"]),
+        ({"multi_label": True, "class_names": names}, [-1, -1, -1], [0.26894142] * 3, []),
+    ):
+        model = TextClassifier(backbone, 3, preprocessor, **arguments)
+        model.compile(**quick)
+        kernel, offset = model.heads["label"].logits.weights
+        kernel.assign(np.zeros(kernel.shape))
+        offset.assign(bias)
+        for texts in (TEXTS[:2], (TEXTS[:2], TEXTS[2:4])):
+            found = model.classify(texts)
+            assert [one.label for one in found] == [label, label]
+            assert list(found[1].probabilities) == arguments.get("class_names", [0, 1, 2])
+            np.testing.assert_allclose(list(found[1].probabilities.values()), expected, atol=1e-6)
+
+
+def test_classify_keeps_the_order_of_texts(make_classifier, quick):
+    model = with_a_loud_head(make_classifier(num_layers=1))
+    model.compile(**quick)
+    texts = [TEXTS[0], TEXTS[1] + " " + TEXTS[2], TEXTS[3]]
+    logits, found = model.predict(texts, verbose=0), model.classify(texts, batch_size=2)
+    shares = [one.probabilities[1] for one in found]
+    np.testing.assert_allclose(shares, 1 / (1 + np.exp(logits[:, 0] - logits[:, 1])), atol=1e-5)
+    assert np.ptp(shares) > 1e-3
+    assert [one.label for one in found] == logits.argmax(axis=1).tolist()
+    with pytest.raises(TypeError, match="one text"):
+        model.classify("the dog")
+
+
 def test_bad_names_of_classes(make_backbone):
     for arguments, message in (
         (dict(class_names=["one"]), "`class_names` must be 2 different strings"),
