@@ -36,6 +36,7 @@ from keras_plm.tasks.training.label_checks import (
 )
 from keras_plm.tasks.training.length_batches import Shapes, SortedBatches, row_lengths
 from keras_plm.tasks.training.optimizers import default_optimizer
+from keras_plm.tasks.training.ready_datasets import array_of_list, is_tf_dataset
 from keras_plm.tasks.training.shuffled_batches import ShuffledBatches, choose_lengths
 from keras_plm.tasks.training.tensorflow_batches import as_tf_dataset
 
@@ -448,6 +449,8 @@ class Task(keras_hub.models.Task):
             x, y, sample_weight = self.features_and_labels(x, y, sample_weight)
             x, y = self.keep_inputs(x), self.as_labels(y)
             self.check_y(x, y, sample_weight)
+        kinds = list(self._label_kinds.values()) if self._has_heads else []
+        y, sample_weight = array_of_list(y, kinds), array_of_list(sample_weight)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def features_and_labels(self, x, y, sample_weight):
@@ -483,7 +486,8 @@ class Task(keras_hub.models.Task):
         other arguments are those of `keras.Model.fit`.
 
         Args:
-            x: list of str, a pair of such lists, a dict of features, or a dataset.
+            x: list of str, a pair of such lists, a dict of features, or a dataset of batches of
+                either: of `tf.data`, of Grain, a `keras.utils.PyDataset` or a generator.
             y: labels of lists and features.
             batch_size: int. The batch size B of lists and features.
             sample_weight: weights of lists and features.
@@ -777,9 +781,9 @@ class Task(keras_hub.models.Task):
             self.train_function = None  # traced with those of before
 
     def _trainer(self, x):
-        """Whose loop it is: KerasHub's for datasets of text, else Keras's (it shuffles arrays)."""
-        ready = x is None or isinstance(x, (dict, types.GeneratorType))
-        return keras.Model if ready else keras_hub.models.Task
+        """Whose loop it is: KerasHub's for Grain datasets, else Keras's (it shuffles arrays)."""
+        ready = x is None or isinstance(x, (dict, types.GeneratorType, keras.utils.PyDataset))
+        return keras.Model if ready or is_tf_dataset(x) else keras_hub.models.Task
 
     def _purge_model_variables(self, **kinds):
         """Keep what JAX's trainer would take out of the variables while it runs.

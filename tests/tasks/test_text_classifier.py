@@ -178,14 +178,8 @@ def test_lists_beside_a_dataset(classifier):
     classifier.optimizer.learning_rate = 5e-3
 
 
-def test_tf_data(classifier):
+def test_tf_data_of_features(classifier):
     tf = pytest.importorskip("tensorflow")
-    dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(BATCH)
-    for call in (classifier.fit, classifier.evaluate, classifier.predict):
-        with pytest.raises(ValueError, match="`tf.data` pipeline of strings.*Grain dataset"):
-            call(dataset, verbose=0)
-    with pytest.raises(ValueError, match="`tf.data` pipeline of strings"):
-        classifier.fit(TEXTS, LABELS, validation_data=dataset, verbose=0)
     x = classifier.preprocessor(TEXTS)
     features = tf.data.Dataset.from_tensor_slices((x, LABELS)).batch(BATCH)
     classifier.fit(features, verbose=0)
