@@ -1,6 +1,7 @@
 """What every task has: raw strings in, checked batches, and presets with heads."""
 
 import contextlib
+import logging
 import types
 
 import grain
@@ -39,6 +40,8 @@ from keras_plm.tasks.training.optimizers import default_optimizer
 from keras_plm.tasks.training.ready_datasets import array_of_list, is_tf_dataset
 from keras_plm.tasks.training.shuffled_batches import ShuffledBatches, choose_lengths
 from keras_plm.tasks.training.tensorflow_batches import as_tf_dataset
+
+logger = logging.getLogger("keras_plm")
 
 # How many steps of training take as long as XLA needs to compile one, about: MiniLM with 32 rows of
 # 64 tokens takes 12 on a CPU (docs/performance.md); an accelerator takes milliseconds for a step.
@@ -336,6 +339,8 @@ class Task(keras_hub.models.Task):
     def get_compile_config(self):
         """What `compile_from_config` takes; Keras's own forgets what weight decay leaves out."""
         config = super().get_compile_config()
+        if self.__dict__.pop("_is_cloned", False):  # what a plain model takes
+            return {name: value for name, value in config.items() if value is not None}
         if not config:
             return config
         limit = None if self._guard is None else self._guard.limit
@@ -375,6 +380,52 @@ class Task(keras_hub.models.Task):
         task = cls(**parts, name=config.pop("name"), **cls.read_settings(config))
         quantize_layers(task.heads, quantized)
         return task
+
+    # === Copies ===
+
+    def clone(self):
+        """Make a new task of the same class, settings and compilation, with new weights.
+
+        Layers that are frozen here are so there. `clone.set_weights(task.get_weights())` gives it
+        the same weights; the tokenizer is shared.
+
+        Returns:
+            `Task`, of this class.
+        """
+        new = type(self).from_config(self.get_config())
+        if self.preprocessor is not None:
+            new.preprocessor.tokenizer = self.preprocessor.tokenizer
+        for mine, theirs in zip(self._flatten_layers(), new._flatten_layers()):
+            if theirs.trainable != mine.trainable:
+                theirs.trainable = mine.trainable
+        if self.compiled:
+            new.compile_from_config(self.get_compile_config())
+        return new
+
+    def _run_through_graph(self, inputs, *args, **kwargs):
+        """Run or, for `keras.models.clone_model`, copy the graph, which must not untie weights."""
+        outputs = super()._run_through_graph(inputs, *args, **kwargs)
+        operation_fn = kwargs.get("operation_fn")
+        if getattr(operation_fn, "__module__", None) != keras.models.clone_model.__module__:
+            return outputs
+        layers = [layer for layer in self.layers if layer.weights]
+        clones = [operation_fn(layer) for layer in layers]
+        if _num_shared_weights(layers) != _num_shared_weights(clones):
+            raise ValueError(
+                "`keras.models.clone_model` copies layer by layer, and some layers of this "
+                f"{type(self).__name__} share weights, such as a head the token embedding, which "
+                "the copies would not. Use `task.clone()`, and `set_weights` for the same weights. "
+                f"Received: {self.name!r}."
+            )
+        if self.compiled:
+            self._is_cloned = True  # until `clone_model` asks for the compile config, at once
+            logger.warning(
+                "clone_model makes a plain Functional model of a %s, which is trained by Keras's "
+                "own `fit`, without what a task adds to it (strings, `skip_non_finite`, weights "
+                "without weight decay). `task.clone()` makes a task.",
+                type(self).__name__,
+            )
+        return outputs
 
     # === Presets ===
 
@@ -791,6 +842,12 @@ class Task(keras_hub.models.Task):
         It gives nothing back when its first step fails. No memory is lost: it donates the
         values to the step, which deletes them.
         """
+
+
+def _num_shared_weights(layers):
+    """How many weights of layers are those of another layer too."""
+    weights = [id(weight) for layer in layers for weight in layer.weights]
+    return len(weights) - len(set(weights))
 
 
 def _is_auto(value):
