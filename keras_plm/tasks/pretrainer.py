@@ -108,6 +108,9 @@ class Pretrainer(Task):
         Raises:
             ValueError: if the examples do not fit the model; the model is unchanged.
         """
+        prepared_data.check_numbers(
+            steps_per_epoch=steps_per_epoch, validation_steps=validation_steps
+        )
         steps_per_epoch = self._take(x, steps_per_epoch, training=True)
         if validation_data is not None:
             validation_steps = self._take(validation_data, validation_steps, training=False)
@@ -123,6 +126,7 @@ class Pretrainer(Task):
 
     def evaluate(self, x=None, steps=None, **kwargs):
         """Evaluate on examples of the objective, made with `training=False`; see `fit`."""
+        prepared_data.check_numbers(steps=steps)
         if not kwargs.get("_use_cached_eval_dataset"):
             steps = self._take(x, steps, training=False)
             x = x.repeat() if isinstance(x, Examples) else x
@@ -130,6 +134,7 @@ class Pretrainer(Task):
 
     def predict(self, x, steps=None, **kwargs):
         """Predict logits for examples of the objective; see `evaluate`, whose state it uses."""
+        prepared_data.check_numbers(steps=steps)
         steps = self._take(x, steps, training=False)
         x = x.repeat() if isinstance(x, Examples) else x
         return super().predict(x, steps=steps, **kwargs)

@@ -550,8 +550,10 @@ class Task(keras_hub.models.Task):
                 compile. None, or compiled with `fixed_shapes`: every row stays as it is.
 
         Raises:
-            ValueError: if the first batch is not what the model takes; the model is unchanged.
+            ValueError: if the first batch is not what the model takes, or a number of batches or
+                rows is no integer of at least 1; the model is unchanged.
         """
+        prepared_data.check_numbers(batch_size=batch_size, **kw)
         self._weigh_classes(kw.pop("class_weight", None))
         x, y, sample_weight = self._prepare(x, y, sample_weight)
         trainer = self._trainer(x)
@@ -613,6 +615,7 @@ class Task(keras_hub.models.Task):
 
         Rows of lists and features go into batches with rows of similar length, see `compile`.
         """
+        prepared_data.check_numbers(batch_size=batch_size, **kw)
         if not kw.get("_use_cached_eval_dataset"):
             x, y, sample_weight = self._prepare(x, y, sample_weight)
             if isinstance(x, dict) and kw.get("steps") is None:
@@ -638,6 +641,7 @@ class Task(keras_hub.models.Task):
         of 1, 2, 4, ... `batch_size` rows, of which a call meets as many as it has lengths and one
         more; later calls find them. See `compile` for `fixed_shapes`.
         """
+        prepared_data.check_numbers(batch_size=batch_size, steps=steps)
         x, _, _ = self._prepare(x, labelled=False)
         if not isinstance(x, dict) or steps is not None:
             options = dict(batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)

@@ -153,6 +153,19 @@ def test_another_batch_size_is_refused(make_pretrainer, corpus, objective, value
     assert model.state.resize(2, training=True)
 
 
+def test_bad_numbers_of_batches(plain_model, corpus, objective):
+    dataset = data.examples(corpus, objective, BATCH)
+    for call, arguments in (
+        (plain_model.fit, {"steps_per_epoch": -1}),
+        (plain_model.fit, {"steps_per_epoch": 0}),
+        (plain_model.fit, {"steps_per_epoch": 1, "validation_steps": 0}),
+        (plain_model.evaluate, {"steps": float("nan")}),
+        (plain_model.predict, {"steps": -1}),
+    ):
+        with pytest.raises(ValueError, match="must be an integer of at least 1, or None. Received"):
+            call(dataset, verbose=0, **arguments)
+
+
 def test_a_memory_needs_examples(make_pretrainer, corpus, objective):
     model = make_pretrainer(memory_length=MEMORY, num_layers=1)
     x, y, weight = data.examples(corpus, objective, BATCH).batch_at(0)

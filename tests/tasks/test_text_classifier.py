@@ -245,6 +245,23 @@ def test_bad_weights(weights, classifier):
         classifier.fit(TEXTS, LABELS, sample_weight=weights, verbose=0)
 
 
+def test_bad_numbers_of_rows_and_batches(classifier, values, same):
+    before = values(classifier)
+    for trial, message in (
+        (lambda: classifier.fit(TEXTS, LABELS, batch_size=0), "`batch_size`.*batch_size=0"),
+        (lambda: classifier.fit(TEXTS, LABELS, steps_per_epoch=-1), "steps_per_epoch=-1"),
+        (lambda: classifier.fit(strings(), steps_per_epoch=np.nan), "steps_per_epoch=nan"),
+        (lambda: classifier.fit(strings(), validation_steps=0), "validation_steps=0"),
+        (lambda: classifier.evaluate(TEXTS, LABELS, steps=0), "`steps`.*steps=0"),
+        (lambda: classifier.evaluate(TEXTS, LABELS, 0), "batch_size=0"),
+        (lambda: classifier.predict(strings(), steps=-1), "steps=-1"),
+        (lambda: classifier.predict(TEXTS, 0), "batch_size=0"),
+    ):
+        with pytest.raises(ValueError, match=f"{message}"):
+            trial()
+    assert same(values(classifier), before)
+
+
 def test_bad_datasets(classifier, values, same):
     before = values(classifier)
     wrong = [1] * 4 + [7] * 28

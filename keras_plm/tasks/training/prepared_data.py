@@ -7,6 +7,7 @@ import grain
 import keras
 import numpy as np
 
+from keras_plm.checks import check_integer
 from keras_plm.tasks.training.ready_datasets import (
     ReadyPyDataset,
     has_strings,
@@ -94,6 +95,24 @@ def prepare_validation(task, data, mapped):
     if not mapped and isinstance(data, _GRAIN) and is_text(_first(iter(data))):
         return data.map(lambda batch: ready(task, batch))
     return data
+
+
+def check_numbers(**arguments):
+    """Refuse numbers of rows and batches that Keras would take for others, or for no end.
+
+    Args:
+        arguments: those of `fit`, `evaluate` or `predict` by name; others are not looked at.
+
+    Raises:
+        ValueError: naming the argument, what it must be, and what it is.
+    """
+    for name in ("batch_size", "validation_batch_size"):
+        check_integer(name, arguments.get(name), 1, none=True)
+    for name in ("steps_per_epoch", "validation_steps", "steps"):
+        steps = arguments.get(name)
+        if isinstance(steps, float) and steps.is_integer():  # which Keras counts to
+            steps = int(steps)
+        check_integer(name, steps, 1, none=True)
 
 
 def ready(task, batch):
