@@ -49,6 +49,9 @@ class Preprocessor(keras_hub.models.Preprocessor):
         self.sequence_length = int(sequence_length)
         self.language = language
         self.pre_split = bool(pre_split)
+        # Whether a warning was given for the data that a task reads now; None: it reads nothing,
+        # and every call may warn.
+        self.has_warned = None
         if tokenizer is not None and language is not None:
             self._language_id()
 

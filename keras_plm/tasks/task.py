@@ -521,6 +521,7 @@ class Task(keras_hub.models.Task):
         # Not `preprocessor(x)`: Keras would append all of `x` to the message of an error.
         return self.preprocessor.call(x), y, sample_weight
 
+    @prepared_data.warning_once
     def fit(
         self,
         x=None,
@@ -610,6 +611,7 @@ class Task(keras_hub.models.Task):
                 **kw,
             )
 
+    @prepared_data.warning_once
     def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kw):
         """Evaluate on what `fit` takes; see `keras.Model.evaluate`.
 
@@ -632,6 +634,7 @@ class Task(keras_hub.models.Task):
                 **kw,
             )
 
+    @prepared_data.warning_once
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """Predict for what `fit` takes; see `keras.Model.predict`.
 

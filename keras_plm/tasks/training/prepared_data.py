@@ -1,5 +1,6 @@
 """What a task is given to train on, made ready and checked before Keras sees it."""
 
+import functools
 import types
 from collections.abc import Set
 
@@ -42,6 +43,9 @@ def prepare(task, x, y=None, sample_weight=None, labelled=True):
         TypeError: if there is anything but strings where texts are expected.
         ValueError: if the data are not what the task takes, or there are none.
     """
+    preprocessor = getattr(task, "preprocessor", None)
+    if getattr(preprocessor, "has_warned", None):  # of other data
+        preprocessor.has_warned = False
     if isinstance(x, types.GeneratorType):
         return _checked_batches(task, x, labelled), y, sample_weight
     if isinstance(x, keras.utils.PyDataset):
@@ -95,6 +99,30 @@ def prepare_validation(task, data, mapped):
     if not mapped and isinstance(data, _GRAIN) and is_text(_first(iter(data))):
         return data.map(lambda batch: ready(task, batch))
     return data
+
+
+def warning_once(method):
+    """Let a method of a task that reads data be warned once of all their batches.
+
+    Args:
+        method: `fit`, `evaluate` or `predict`.
+
+    Returns:
+        The method; inside another one, and without a preprocessor, it does what it did.
+    """
+
+    @functools.wraps(method)
+    def warned_once(task, *args, **kwargs):
+        preprocessor = task.preprocessor
+        if getattr(preprocessor, "has_warned", True) is not None:
+            return method(task, *args, **kwargs)
+        preprocessor.has_warned = False
+        try:
+            return method(task, *args, **kwargs)
+        finally:
+            preprocessor.has_warned = None
+
+    return warned_once
 
 
 def check_numbers(**arguments):

@@ -251,6 +251,37 @@ def test_preprocessor_in_a_graph(make_task):
     assert (eager["token_ids"] == preprocessor(TEXTS)["token_ids"]).all()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_that_are_too_long_are_said_once(kind, make_task, caplog):
+    model, (x, y) = make_task("classes"), DATA["classes"]
+    long = [x[0], *(text + " the dog" * 20 for text in x[1:])]  # the first batch has one of two
+
+    def said():
+        number = caplog.text.count("they lose their ends")
+        caplog.clear()
+        return number
+
+    repeated = {} if kind == "generator" else {"epochs": 2}
+    model.fit(KINDS[kind](long, y), verbose=0, **repeated)
+    assert said() == 1
+    for call in (model.evaluate, model.predict, model.evaluate):
+        call(KINDS[kind](x[:2] + long[2:], y), verbose=0)  # not of the first batch
+        assert said() == 1
+    model.fit(x, y, validation_data=(long, y), verbose=0)
+    assert said() == 1
+    model.fit(long, y, validation_data=(long, y), verbose=0)
+    assert said() == 2  # of either list
+    for number in (1, 2):
+        model.preprocessor(long)
+        assert said() == 1
+    with pytest.raises(ValueError, match="of shape"):
+        model.fit(long, y[1:], verbose=0)
+    model.preprocessor(long)
+    model.train_on_batch(long, y)
+    model.train_on_batch(long, y)
+    assert said() == 4
+
+
 def test_python_batch():
     assert python_batch(["a", "b"]) == (["a", "b"], None, None)
     assert python_batch([["a", "b"], [0, 1]]) == (["a", "b"], [0, 1], None)
