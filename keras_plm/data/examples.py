@@ -34,6 +34,7 @@ class Examples(grain.IterDataset):
         vocabulary_size: of the corpus.
         objective: the objective.
         start: number of the first batch.
+        identity: all that batch n depends on beside n.
         source: the batches in the order of iteration: `source[0]` is the first one.
     """
 
@@ -55,6 +56,20 @@ class Examples(grain.IterDataset):
     def repeat(self):
         """The same batches over and over, as validation inside `fit` needs them."""
         return Examples(self._batches, self.start, endless=True)
+
+    @property
+    def identity(self):
+        """All that batch n depends on beside n, as a tuple: equal ones have equal batches."""
+        batches = self._batches
+        corpus, rows = batches.corpus, batches.rows
+        return (
+            str(getattr(corpus, "directory", id(corpus))),
+            corpus.tokenizer_fingerprint,
+            hash(np.asarray(corpus.documents).tobytes()),
+            repr(batches.objective),
+            (self.batch_size, rows.start, rows.stop),
+            (batches.seed, batches.training, batches.bidirectional),
+        )
 
     def batch_at(self, step):
         """Makes batch `step` of the training, whatever `start` is, as `(x, y, sample_weight)`."""
@@ -114,15 +129,17 @@ def examples(
             f"Received: start={start}"
         )
     rows = slice(index * batch_size // count, (index + 1) * batch_size // count)
-    return Examples(_Batches(corpus, objective, builder, seed, training, rows), start)
+    batches = _Batches(corpus, objective, builder, seed, training, rows, bidirectional)
+    return Examples(batches, start)
 
 
 class _Batches:
     """Batch n by `batches[n]`."""
 
-    def __init__(self, corpus, objective, builder, seed, training, rows):
+    def __init__(self, corpus, objective, builder, seed, training, rows, bidirectional=False):
         self.corpus, self.objective, self.builder = corpus, objective, builder
         self.seed, self.training, self.rows = seed, training, rows
+        self.bidirectional = bidirectional
         self.sampler = TokenSampler(corpus) if objective.samples_per_row else None
 
     def __len__(self):
