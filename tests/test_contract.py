@@ -337,6 +337,26 @@ def test_config_round_trip(made):
 
 
 @each(ROWS)
+def test_clone(made, quick):
+    """A new task of new weights; with the same ones it gives the same outputs."""
+    model = made.model
+    compilation = model.get_compile_config()
+    new = model.clone()
+    check_settings(model, new)
+    assert new.get_compile_config() == compilation == model.get_compile_config()
+    assert not any(one is other for one in new.weights for other in model.weights)
+    copy_weights(model, new)
+    close(outputs_of(new, made.batch), made.outputs, rtol=1e-5, atol=1e-5)
+    try:
+        plain = keras.models.clone_model(model)
+    except ValueError as error:
+        assert "Use `task.clone()`" in str(error)
+    else:
+        assert plain.compiled and type(plain) is not type(model)
+    assert model.get_compile_config() == compilation
+
+
+@each(ROWS)
 def test_xla_is_asked_for(made):
     assert made.asked["jit_compile"] is True
 

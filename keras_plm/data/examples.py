@@ -34,6 +34,7 @@ class Examples(grain.IterDataset):
         vocabulary_size: of the corpus.
         objective: the objective.
         start: number of the first batch.
+        identity: all that batch n depends on beside n.
         source: the batches in the order of iteration: `source[0]` is the first one.
     """
 
@@ -73,6 +74,20 @@ class Examples(grain.IterDataset):
     def repeat(self):
         """The same batches over and over, as validation inside `fit` needs them."""
         return Examples(self._batches, self.start, endless=True)
+
+    @property
+    def identity(self):
+        """All that batch n depends on beside n, as a tuple: equal ones have equal batches."""
+        batches = self._batches
+        corpus, rows = batches.corpus, batches.rows
+        return (
+            str(getattr(corpus, "directory", id(corpus))),
+            corpus.tokenizer_fingerprint,
+            hash(np.asarray(corpus.documents).tobytes()),
+            repr(batches.objective),
+            (self.batch_size, rows.start, rows.stop),
+            (batches.seed, batches.training, batches.bidirectional),
+        )
 
     def batch_at(self, step):
         """Makes batch `step` of the training, whatever `start` is, as `(x, y, sample_weight)`."""

@@ -49,8 +49,23 @@ class Preprocessor(keras_hub.models.Preprocessor):
         self.sequence_length = int(sequence_length)
         self.language = language
         self.pre_split = bool(pre_split)
+        # Whether a warning was given for the data that a task reads now; None: it reads nothing,
+        # and every call may warn.
+        self.has_warned = None
         if tokenizer is not None and language is not None:
             self._language_id()
+
+    def __call__(self, *args, **kwargs):
+        """Make features; see `call`. It runs in Python, and in no graph of TensorFlow's."""
+        for value in keras.tree.flatten((args, kwargs)):
+            if _is_symbolic(value):
+                raise ValueError(
+                    "The tokenizer runs in Python, not in a graph, such as that of "
+                    "`tf.data.Dataset.map`. Give the dataset of strings itself to `fit`, "
+                    "`evaluate` or `predict` of a task with this preprocessor, or preprocess lists "
+                    f"before you make a dataset. Received: {type(value).__name__}."
+                )
+        return super().__call__(*args, **kwargs)
 
     def quantize(self, *args, **kwargs):
         """Do nothing: there are no weights, and `quantize` of a task asks every layer."""
@@ -265,3 +280,9 @@ def preprocessor_arguments(cls):
     """
     names = inspect.signature(cls.__init__).parameters
     return [name for name in names if name not in ("self", "tokenizer", "kwargs")]
+
+
+def _is_symbolic(value):
+    """Whether this is a tensor of a TensorFlow graph, which has no values yet."""
+    value = getattr(value, "flat_values", value)  # of ragged ones
+    return type(value).__module__.startswith("tensorflow.") and not hasattr(value, "numpy")

@@ -102,6 +102,8 @@ class TextPreprocessor(Preprocessor):
     def check_lengths(self, lengths):
         """Refuse rows that are too long, or say that they will be cut.
 
+        Of the batches of a dataset, which a task reads one by one, that is said once.
+
         Args:
             lengths: list of int, of all rows with their special tokens.
 
@@ -121,4 +123,8 @@ class TextPreprocessor(Preprocessor):
                 f"{found}. Raise `sequence_length`, shorten the texts, or let `truncate=True` cut "
                 "them."
             )
-        logger.warning("%s: they lose their ends.", found)
+        if self.has_warned is None:
+            logger.warning("%s: they lose their ends.", found)
+        elif not self.has_warned:
+            self.has_warned = True
+            logger.warning("%s: they lose their ends. Said once for all batches.", found)

@@ -16,7 +16,7 @@ from keras_plm.tasks.pretrainer import Pretrainer
 from keras_plm.tasks.span_decoding import Answer, AnswerSpan
 from keras_plm.tasks.span_extractor import SpanExtractor
 from keras_plm.tasks.task import Task
-from keras_plm.tasks.text_classifier import TextClassifier
+from keras_plm.tasks.text_classifier import Classification, TextClassifier
 from keras_plm.tasks.text_embedder import TextEmbedder
 from keras_plm.tasks.text_regressor import TextRegressor
 from keras_plm.tasks.token_classifier import TokenClassifier
@@ -30,6 +30,7 @@ __all__ = [
     "Checkpoint",
     "Choice",
     "ChoicePreprocessor",
+    "Classification",
     "Filling",
     "MaskedLM",
     "MultipleChoice",

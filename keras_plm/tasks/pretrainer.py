@@ -1,5 +1,8 @@
 """Pretraining: any backbone with any objective, and the state that is carried along."""
 
+import logging
+import types
+
 import keras
 
 from keras_plm import features as contract
@@ -9,6 +12,8 @@ from keras_plm.layers.float_policy import float_policy
 from keras_plm.objectives import Objective
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.training import prepared_data
+
+logger = logging.getLogger("keras_plm")
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -54,6 +59,7 @@ class Pretrainer(Task):
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.objective = objective
+        self._seen = types.SimpleNamespace(ends={}, is_said=False)  # Keras does not look into it
         self.heads = objective.heads(backbone)
         self.state = None
         if spec := backbone.state_spec():
@@ -111,6 +117,9 @@ class Pretrainer(Task):
             ValueError: if the examples do not fit the model, or the training that was resumed
                 before; the model is unchanged.
         """
+        prepared_data.check_numbers(
+            steps_per_epoch=steps_per_epoch, validation_steps=validation_steps
+        )
         if isinstance(x, Examples) and self.resumed_examples is not None:
             self.resumed_examples.check(x)
         steps_per_epoch = self._take(x, steps_per_epoch, training=True)
@@ -120,16 +129,40 @@ class Pretrainer(Task):
             validation_data = validation_data.repeat()
         self.resumed_examples = None
         self.examples_of_fit = x if isinstance(x, Examples) else None
-        return super().fit(
+        identity = self._say_what_comes_again(x)
+        history = super().fit(
             x,
             steps_per_epoch=steps_per_epoch,
             validation_data=validation_data,
             validation_steps=validation_steps,
             **kwargs,
         )
+        if identity is not None:
+            end = x.start + len(history.epoch) * steps_per_epoch
+            self._seen.ends[identity] = max(end, self._seen.ends.get(identity, 0))
+        return history
+
+    def _say_what_comes_again(self, examples):
+        """Say, once, that an earlier `fit` had the batches that come now; whose they are."""
+        if not isinstance(examples, Examples):
+            return None
+        identity = examples.identity
+        end = self._seen.ends.get(identity, 0)
+        if examples.start < end and not self._seen.is_said:
+            self._seen.is_said = True
+            logger.warning(
+                "Pretrainer.fit: these examples start at batch %d, and this model has been trained "
+                "on their batches before %d: the same ones come again. `examples(..., start=%d)` "
+                "goes on with new ones.",
+                examples.start,
+                end,
+                end,
+            )
+        return identity
 
     def evaluate(self, x=None, steps=None, **kwargs):
         """Evaluate on examples of the objective, made with `training=False`; see `fit`."""
+        prepared_data.check_numbers(steps=steps)
         if not kwargs.get("_use_cached_eval_dataset"):
             steps = self._take(x, steps, training=False)
             x = x.repeat() if isinstance(x, Examples) else x
@@ -137,6 +170,7 @@ class Pretrainer(Task):
 
     def predict(self, x, steps=None, **kwargs):
         """Predict logits for examples of the objective; see `evaluate`, whose state it uses."""
+        prepared_data.check_numbers(steps=steps)
         steps = self._take(x, steps, training=False)
         x = x.repeat() if isinstance(x, Examples) else x
         return super().predict(x, steps=steps, **kwargs)

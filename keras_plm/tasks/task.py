@@ -1,6 +1,7 @@
 """What every task has: raw strings in, checked batches, and presets with heads."""
 
 import contextlib
+import logging
 import types
 
 import grain
@@ -36,9 +37,12 @@ from keras_plm.tasks.training.label_checks import (
 )
 from keras_plm.tasks.training.length_batches import Shapes, SortedBatches, row_lengths
 from keras_plm.tasks.training.optimizers import default_optimizer
+from keras_plm.tasks.training.ready_datasets import array_of_list, is_tf_dataset
 from keras_plm.tasks.training.shuffled_batches import ShuffledBatches, choose_lengths
 from keras_plm.tasks.training.tensorflow_batches import as_tf_dataset
 from keras_plm.tasks.training.training_fingerprint import remember_optimizer
+
+logger = logging.getLogger("keras_plm")
 
 # How many steps of training take as long as XLA needs to compile one, about: MiniLM with 32 rows of
 # 64 tokens takes 12 on a CPU (docs/performance.md); an accelerator takes milliseconds for a step.
@@ -338,6 +342,8 @@ class Task(keras_hub.models.Task):
     def get_compile_config(self):
         """What `compile_from_config` takes; Keras's own forgets what weight decay leaves out."""
         config = super().get_compile_config()
+        if self.__dict__.pop("_is_cloned", False):  # what a plain model takes
+            return {name: value for name, value in config.items() if value is not None}
         if not config:
             return config
         limit = None if self._guard is None else self._guard.limit
@@ -377,6 +383,52 @@ class Task(keras_hub.models.Task):
         task = cls(**parts, name=config.pop("name"), **cls.read_settings(config))
         quantize_layers(task.heads, quantized)
         return task
+
+    # === Copies ===
+
+    def clone(self):
+        """Make a new task of the same class, settings and compilation, with new weights.
+
+        Layers that are frozen here are so there. `clone.set_weights(task.get_weights())` gives it
+        the same weights; the tokenizer is shared.
+
+        Returns:
+            `Task`, of this class.
+        """
+        new = type(self).from_config(self.get_config())
+        if self.preprocessor is not None:
+            new.preprocessor.tokenizer = self.preprocessor.tokenizer
+        for mine, theirs in zip(self._flatten_layers(), new._flatten_layers()):
+            if theirs.trainable != mine.trainable:
+                theirs.trainable = mine.trainable
+        if self.compiled:
+            new.compile_from_config(self.get_compile_config())
+        return new
+
+    def _run_through_graph(self, inputs, *args, **kwargs):
+        """Run or, for `keras.models.clone_model`, copy the graph, which must not untie weights."""
+        outputs = super()._run_through_graph(inputs, *args, **kwargs)
+        operation_fn = kwargs.get("operation_fn")
+        if getattr(operation_fn, "__module__", None) != keras.models.clone_model.__module__:
+            return outputs
+        layers = [layer for layer in self.layers if layer.weights]
+        clones = [operation_fn(layer) for layer in layers]
+        if _num_shared_weights(layers) != _num_shared_weights(clones):
+            raise ValueError(
+                "`keras.models.clone_model` copies layer by layer, and some layers of this "
+                f"{type(self).__name__} share weights, such as a head the token embedding, which "
+                "the copies would not. Use `task.clone()`, and `set_weights` for the same weights. "
+                f"Received: {self.name!r}."
+            )
+        if self.compiled:
+            self._is_cloned = True  # until `clone_model` asks for the compile config, at once
+            logger.warning(
+                "clone_model makes a plain Functional model of a %s, which is trained by Keras's "
+                "own `fit`, without what a task adds to it (strings, `skip_non_finite`, weights "
+                "without weight decay). `task.clone()` makes a task.",
+                type(self).__name__,
+            )
+        return outputs
 
     # === Presets ===
 
@@ -451,6 +503,8 @@ class Task(keras_hub.models.Task):
             x, y, sample_weight = self.features_and_labels(x, y, sample_weight)
             x, y = self.keep_inputs(x), self.as_labels(y)
             self.check_y(x, y, sample_weight)
+        kinds = list(self._label_kinds.values()) if self._has_heads else []
+        y, sample_weight = array_of_list(y, kinds), array_of_list(sample_weight)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def features_and_labels(self, x, y, sample_weight):
@@ -470,6 +524,7 @@ class Task(keras_hub.models.Task):
         # Not `preprocessor(x)`: Keras would append all of `x` to the message of an error.
         return self.preprocessor.call(x), y, sample_weight
 
+    @prepared_data.warning_once
     def fit(
         self,
         x=None,
@@ -486,7 +541,8 @@ class Task(keras_hub.models.Task):
         other arguments are those of `keras.Model.fit`.
 
         Args:
-            x: list of str, a pair of such lists, a dict of features, or a dataset.
+            x: list of str, a pair of such lists, a dict of features, or a dataset of batches of
+                either: of `tf.data`, of Grain, a `keras.utils.PyDataset` or a generator.
             y: labels of lists and features.
             batch_size: int. The batch size B of lists and features.
             sample_weight: weights of lists and features.
@@ -498,8 +554,10 @@ class Task(keras_hub.models.Task):
                 compile. None, or compiled with `fixed_shapes`: every row stays as it is.
 
         Raises:
-            ValueError: if the first batch is not what the model takes; the model is unchanged.
+            ValueError: if the first batch is not what the model takes, or a number of batches or
+                rows is no integer of at least 1; the model is unchanged.
         """
+        prepared_data.check_numbers(batch_size=batch_size, **kw)
         self._weigh_classes(kw.pop("class_weight", None))
         x, y, sample_weight = self._prepare(x, y, sample_weight)
         trainer = self._trainer(x)
@@ -556,11 +614,13 @@ class Task(keras_hub.models.Task):
                 **kw,
             )
 
+    @prepared_data.warning_once
     def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kw):
         """Evaluate on what `fit` takes; see `keras.Model.evaluate`.
 
         Rows of lists and features go into batches with rows of similar length, see `compile`.
         """
+        prepared_data.check_numbers(batch_size=batch_size, **kw)
         if not kw.get("_use_cached_eval_dataset"):
             x, y, sample_weight = self._prepare(x, y, sample_weight)
             if isinstance(x, dict) and kw.get("steps") is None:
@@ -577,6 +637,7 @@ class Task(keras_hub.models.Task):
                 **kw,
             )
 
+    @prepared_data.warning_once
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """Predict for what `fit` takes; see `keras.Model.predict`.
 
@@ -586,6 +647,7 @@ class Task(keras_hub.models.Task):
         of 1, 2, 4, ... `batch_size` rows, of which a call meets as many as it has lengths and one
         more; later calls find them. See `compile` for `fixed_shapes`.
         """
+        prepared_data.check_numbers(batch_size=batch_size, steps=steps)
         x, _, _ = self._prepare(x, labelled=False)
         if not isinstance(x, dict) or steps is not None:
             options = dict(batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
@@ -780,9 +842,9 @@ class Task(keras_hub.models.Task):
             self.train_function = None  # traced with those of before
 
     def _trainer(self, x):
-        """Whose loop it is: KerasHub's for datasets of text, else Keras's (it shuffles arrays)."""
-        ready = x is None or isinstance(x, (dict, types.GeneratorType))
-        return keras.Model if ready else keras_hub.models.Task
+        """Whose loop it is: KerasHub's for Grain datasets, else Keras's (it shuffles arrays)."""
+        ready = x is None or isinstance(x, (dict, types.GeneratorType, keras.utils.PyDataset))
+        return keras.Model if ready or is_tf_dataset(x) else keras_hub.models.Task
 
     def _purge_model_variables(self, **kinds):
         """Keep what JAX's trainer would take out of the variables while it runs.
@@ -790,6 +852,12 @@ class Task(keras_hub.models.Task):
         It gives nothing back when its first step fails. No memory is lost: it donates the
         values to the step, which deletes them.
         """
+
+
+def _num_shared_weights(layers):
+    """How many weights of layers are those of another layer too."""
+    weights = [id(weight) for layer in layers for weight in layer.weights]
+    return len(weights) - len(set(weights))
 
 
 def _is_auto(value):

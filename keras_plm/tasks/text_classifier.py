@@ -1,6 +1,9 @@
 """Classification of texts and of pairs of texts."""
 
+from dataclasses import dataclass
+
 import keras
+import numpy as np
 
 from keras_plm.checks import check_flag, check_integer
 from keras_plm.tasks.task import Task
@@ -20,6 +23,21 @@ from keras_plm.tasks.training.class_names import (
     multi_hot,
 )
 from keras_plm.tasks.training.label_checks import YES_NO
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What a text was classified as.
+
+    Args:
+        label: str, or int without `class_names`. The most probable class; with `multi_label` a
+            list of all classes with a probability above 0.5, which may be none.
+        probabilities: dict of each class, in their order, to its probability, a float. They sum to
+            1, but with `multi_label`: there each class has its own yes or no.
+    """
+
+    label: str | int | list
+    probabilities: dict
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -79,7 +97,7 @@ class TextClassifier(Task):
         preprocessor = TextPreprocessor(tokenizer, sequence_length=32)
         classifier = TextClassifier(backbone, num_classes=2, preprocessor=preprocessor)
         classifier.fit(texts, labels, epochs=3)
-        return classifier.predict(texts)  # (N, 2)
+        return [found.label for found in classifier.classify(texts)]
     ```
 
     Source: BERT, arXiv:1810.04805, section 4.1; XLNet, arXiv:1906.08237, appendix A.4; GPT-1
@@ -150,6 +168,41 @@ class TextClassifier(Task):
         """Whether a text may have several classes: made so, or its loss takes such labels."""
         compiled = getattr(self, "_label_kinds", {}).get("label")
         return self._multi_label or compiled == YES_NO
+
+    def classify(self, texts, batch_size=None, **kwargs):
+        """Say the class of every text, and how probable each class is.
+
+        Args:
+            texts: list of N str, a pair (tuple) of two such lists, or a dict of features: what
+                `predict` takes.
+            batch_size: int. The rows of a batch.
+            kwargs: see `keras.Model.predict`.
+
+        Returns:
+            list of N `Classification`, in the order of the texts.
+
+        Raises:
+            TypeError, ValueError: see `TextPreprocessor`.
+        """
+        kwargs.setdefault("verbose", 0)
+        logits = self.predict(texts, batch_size=batch_size, **kwargs)  # (N, C)
+        logits = np.asarray(logits, "float64")
+        several = self.multi_label
+        if several:
+            rows = np.exp(-np.logaddexp(0.0, -logits))  # sigmoid
+        else:
+            rows = np.exp(logits - logits.max(axis=1, keepdims=True))
+            rows /= rows.sum(axis=1, keepdims=True)
+        classes = self.class_names or list(range(self.num_classes))
+        found = []
+        for row in rows.tolist():
+            probabilities = dict(zip(classes, row))
+            if several:
+                label = [one for one in classes if probabilities[one] > 0.5]
+            else:
+                label = max(classes, key=probabilities.get)
+            found.append(Classification(label, probabilities))
+        return found
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """As every task does; names of classes become numbers, several of them a row of 0 and 1."""

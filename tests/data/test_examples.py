@@ -167,6 +167,24 @@ def test_bidirectional_as_asked(make_random_corpus):
     assert_same((x, y, sample_weight), plain)
 
 
+def test_identity(make_random_corpus):
+    """Equal where batch n is equal, and different where it may differ."""
+    corpus = make_random_corpus()
+    one = examples(corpus, BOTH_WAYS, 4)
+    assert one.identity == examples(corpus, BOTH_WAYS, 4, start=3).identity == one.identity
+    assert one.identity == one.repeat().identity
+    others = [
+        examples(corpus, BOTH_WAYS, 4, seed=1),
+        examples(corpus, BOTH_WAYS, 4, training=False),
+        examples(corpus, BOTH_WAYS, 4, bidirectional=False),
+        examples(corpus, BOTH_WAYS, 4, shard=(0, 2)),
+        examples(corpus, BOTH_WAYS, 2),
+        examples(corpus, OBJECTIVE, 4),
+        examples(make_random_corpus(), BOTH_WAYS, 4),
+    ]
+    assert len({one.identity, *(other.identity for other in others)}) == 1 + len(others)
+
+
 def test_fit_sees_the_batches_in_order(make_random_corpus):
     """Keras looks at some batches before it trains; that must not move the position."""
     keras = pytest.importorskip("keras")

@@ -153,6 +153,48 @@ def test_another_batch_size_is_refused(make_pretrainer, corpus, objective, value
     assert model.state.resize(2, training=True)
 
 
+def test_batches_that_come_again_are_said_once(make_pretrainer, corpus, objective, graph, caplog):
+    model = make_pretrainer(num_layers=1)
+    model.compile(keras.optimizers.SGD(0.0), **graph)
+
+    def said():
+        found = [one.getMessage() for one in caplog.records if "come again" in one.getMessage()]
+        caplog.clear()
+        return found
+
+    def fit(start=0, seed=0, batch_size=BATCH, epochs=1):
+        examples = data.examples(corpus, objective, batch_size, seed=seed, start=start)
+        return model.fit(examples, steps_per_epoch=2, epochs=epochs, verbose=0).history["loss"]
+
+    losses = [
+        model.train_on_batch(*data.examples(corpus, objective, BATCH).batch_at(number))[0]
+        for number in range(6)
+    ]
+    means = np.reshape(losses, (3, 2)).mean(axis=1)
+    np.testing.assert_allclose(fit(epochs=2), means[:2], rtol=1e-5)
+    np.testing.assert_allclose(fit(start=4), means[2:], rtol=1e-5)
+    fit(seed=1), fit(batch_size=2)
+    assert not said()
+    np.testing.assert_allclose(fit(start=2), means[1:2], rtol=1e-5)
+    (message,) = said()
+    assert "start at batch 2" in message and "before 6" in message and "start=6" in message
+    fit()
+    assert not said()
+
+
+def test_bad_numbers_of_batches(plain_model, corpus, objective):
+    dataset = data.examples(corpus, objective, BATCH)
+    for call, arguments in (
+        (plain_model.fit, {"steps_per_epoch": -1}),
+        (plain_model.fit, {"steps_per_epoch": 0}),
+        (plain_model.fit, {"steps_per_epoch": 1, "validation_steps": 0}),
+        (plain_model.evaluate, {"steps": float("nan")}),
+        (plain_model.predict, {"steps": -1}),
+    ):
+        with pytest.raises(ValueError, match="must be an integer of at least 1, or None. Received"):
+            call(dataset, verbose=0, **arguments)
+
+
 def test_a_memory_needs_examples(make_pretrainer, corpus, objective):
     model = make_pretrainer(memory_length=MEMORY, num_layers=1)
     x, y, weight = data.examples(corpus, objective, BATCH).batch_at(0)

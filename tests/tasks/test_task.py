@@ -1,7 +1,8 @@
 import keras
+import numpy as np
 import pytest
 
-from keras_plm.tasks import Pretrainer, Task, TextClassifier
+from keras_plm.tasks import PermutationLM, Pretrainer, Task, TextClassifier
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +55,38 @@ def test_a_step_is_traced_once(make_classifier):
     model.train_step = counted
     model.fit(["the boat", "a fish"], [0, 1], batch_size=2, epochs=2, verbose=0)
     assert len(traced) == 1
+
+
+def test_clone_model(make_classifier, graph, caplog):
+    """Keras's own copy: a plain model that computes the same, and that Keras can train."""
+    model = make_classifier(num_layers=1)
+    model.compile(keras.optimizers.SGD(0.1), **graph)
+    x = model.keep_inputs(model.preprocessor.call(["the dog was", "a fish"]))
+    for compiled in (True, False):
+        model.compiled = compiled
+        caplog.clear()
+        plain = keras.models.clone_model(model)
+        assert plain.compiled == compiled and compiled == ("task.clone()" in caplog.text)
+        assert not any(one is other for one in plain.weights for other in model.weights)
+        plain.set_weights(model.get_weights())
+        outputs = [np.array(keras.ops.convert_to_numpy(one(x))) for one in (model, plain)]
+        np.testing.assert_allclose(*outputs, atol=1e-6)
+    model.compiled = True
+    trained = keras.models.clone_model(model)
+    trained.fit(x, np.array([0, 1]), verbose=0)
+    assert "no_weight_decay" in model.get_compile_config()  # its own stays what it was
+    with pytest.raises(ValueError, match="share weights.*Use `task.clone"):
+        keras.models.clone_model(PermutationLM(model.backbone, model.preprocessor))
+
+
+def test_clone_keeps_what_is_frozen(make_classifier):
+    model = make_classifier(num_layers=1)
+    model.backbone.trainable = False
+    model.heads["label"].trainable = True
+    new = model.clone()
+    assert [v.path for v in new.trainable_variables] == [v.path for v in model.trainable_variables]
+    assert 0 < len(new.trainable_variables) < len(make_classifier(num_layers=1).trainable_variables)
+    assert new.preprocessor is not model.preprocessor
+    before = model.get_weights()
+    changed = [not np.array_equal(one, other) for one, other in zip(before, new.get_weights())]
+    assert any(changed)

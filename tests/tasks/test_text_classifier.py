@@ -178,14 +178,8 @@ def test_lists_beside_a_dataset(classifier):
     classifier.optimizer.learning_rate = 5e-3
 
 
-def test_tf_data(classifier):
+def test_tf_data_of_features(classifier):
     tf = pytest.importorskip("tensorflow")
-    dataset = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(BATCH)
-    for call in (classifier.fit, classifier.evaluate, classifier.predict):
-        with pytest.raises(ValueError, match="`tf.data` pipeline of strings.*Grain dataset"):
-            call(dataset, verbose=0)
-    with pytest.raises(ValueError, match="`tf.data` pipeline of strings"):
-        classifier.fit(TEXTS, LABELS, validation_data=dataset, verbose=0)
     x = classifier.preprocessor(TEXTS)
     features = tf.data.Dataset.from_tensor_slices((x, LABELS)).batch(BATCH)
     classifier.fit(features, verbose=0)
@@ -249,6 +243,23 @@ def test_training_needs_labels(classifier, values, same):
 def test_bad_weights(weights, classifier):
     with pytest.raises(ValueError, match="weight of at least 0 per example.*Received"):
         classifier.fit(TEXTS, LABELS, sample_weight=weights, verbose=0)
+
+
+def test_bad_numbers_of_rows_and_batches(classifier, values, same):
+    before = values(classifier)
+    for trial, message in (
+        (lambda: classifier.fit(TEXTS, LABELS, batch_size=0), "`batch_size`.*batch_size=0"),
+        (lambda: classifier.fit(TEXTS, LABELS, steps_per_epoch=-1), "steps_per_epoch=-1"),
+        (lambda: classifier.fit(strings(), steps_per_epoch=np.nan), "steps_per_epoch=nan"),
+        (lambda: classifier.fit(strings(), validation_steps=0), "validation_steps=0"),
+        (lambda: classifier.evaluate(TEXTS, LABELS, steps=0), "`steps`.*steps=0"),
+        (lambda: classifier.evaluate(TEXTS, LABELS, 0), "batch_size=0"),
+        (lambda: classifier.predict(strings(), steps=-1), "steps=-1"),
+        (lambda: classifier.predict(TEXTS, 0), "batch_size=0"),
+    ):
+        with pytest.raises(ValueError, match=f"{message}"):
+            trial()
+    assert same(values(classifier), before)
 
 
 def test_bad_datasets(classifier, values, same):
@@ -348,6 +359,43 @@ def test_several_classes_at_once(make_backbone, tokenizer, graph, tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(TEXTS, wrong, verbose=0)
+
+
+def test_classify(make_backbone, tokenizer, quick):
+    """Logits of which the probabilities are known: 1, 2 and 5 eighths; yes and no of each."""
+    preprocessor, backbone = TextPreprocessor(tokenizer, 16), make_backbone(num_layers=1)
+    names = ["low", "mid", "high"]
+    for arguments, bias, expected, label in (
+        ({}, np.log([1, 2, 5]), [1 / 8, 2 / 8, 5 / 8], 2),
+        ({"class_names": names}, np.log([5, 2, 1]), [5 / 8, 2 / 8, 1 / 8], "low"),
+        ({"class_names": names}, [1000, 0, -1000], [1, 0, 0], "low"),
+        ({"multi_label": True}, np.log([4, 1, 9]), [4 / 5, 1 / 2, 9 / 10], [0, 2]),
+        ({"multi_label": True, "class_names": names}, [-800, 800, 0], [0, 1, 0.5], ["mid"]),
+        ({"multi_label": True, "class_names": names}, [-1, -1, -1], [0.26894142] * 3, []),
+    ):
+        model = TextClassifier(backbone, 3, preprocessor, **arguments)
+        model.compile(**quick)
+        kernel, offset = model.heads["label"].logits.weights
+        kernel.assign(np.zeros(kernel.shape))
+        offset.assign(bias)
+        for texts in (TEXTS[:2], (TEXTS[:2], TEXTS[2:4])):
+            found = model.classify(texts)
+            assert [one.label for one in found] == [label, label]
+            assert list(found[1].probabilities) == arguments.get("class_names", [0, 1, 2])
+            np.testing.assert_allclose(list(found[1].probabilities.values()), expected, atol=1e-6)
+
+
+def test_classify_keeps_the_order_of_texts(make_classifier, quick):
+    model = with_a_loud_head(make_classifier(num_layers=1))
+    model.compile(**quick)
+    texts = [TEXTS[0], TEXTS[1] + " " + TEXTS[2], TEXTS[3]]
+    logits, found = model.predict(texts, verbose=0), model.classify(texts, batch_size=2)
+    shares = [one.probabilities[1] for one in found]
+    np.testing.assert_allclose(shares, 1 / (1 + np.exp(logits[:, 0] - logits[:, 1])), atol=1e-5)
+    assert np.ptp(shares) > 1e-3
+    assert [one.label for one in found] == logits.argmax(axis=1).tolist()
+    with pytest.raises(TypeError, match="one text"):
+        model.classify("the dog")
 
 
 def test_bad_names_of_classes(make_backbone):

@@ -88,7 +88,8 @@ def multi_hot(y, class_names):
 def _label_items(y):
     """The items of a list, an array or a column of labels; None if it is something else."""
     listed = isinstance(y, (list, tuple)) or isinstance(y, np.ndarray) and y.ndim == 1
-    listed = listed or hasattr(y, "to_list") or is_column(y)
+    tensor = type(y).__module__.startswith("tensorflow.")  # which autograph could not ask more of
+    listed = listed or hasattr(y, "to_list") or not tensor and is_column(y)
     return column_items(y, "`y`", "labels") if listed else None
 
 

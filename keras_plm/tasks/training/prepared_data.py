@@ -1,19 +1,33 @@
 """What a task is given to train on, made ready and checked before Keras sees it."""
 
+import functools
 import types
 from collections.abc import Set
 
+import grain
 import keras
 import numpy as np
 
+from keras_plm.checks import check_integer
+from keras_plm.tasks.training.ready_datasets import (
+    ReadyPyDataset,
+    has_strings,
+    is_tf_dataset,
+    of_one_type,
+    python_batch,
+    ready_tf_dataset,
+)
 from keras_plm.tokenizers.text_columns import column_items, is_column
+
+_GRAIN = (grain.MapDataset, grain.IterDataset)
 
 
 def prepare(task, x, y=None, sample_weight=None, labelled=True):
     """Tokenise and check the data of `fit`, `evaluate` or `predict`.
 
-    Lists, arrays and every batch of a generator are tokenised and checked. Of a dataset the
-    first batch is checked; its strings stay for `Task.preprocess_samples`.
+    Lists, arrays and every batch of a generator, of a `PyDataset` and of a `tf.data.Dataset` of
+    strings are tokenised and checked. Of a Grain dataset the first batch is checked; its strings
+    stay for `Task.preprocess_samples`.
 
     Args:
         task: `Task`.
@@ -29,8 +43,19 @@ def prepare(task, x, y=None, sample_weight=None, labelled=True):
         TypeError: if there is anything but strings where texts are expected.
         ValueError: if the data are not what the task takes, or there are none.
     """
+    preprocessor = getattr(task, "preprocessor", None)
+    if getattr(preprocessor, "has_warned", None):  # of other data
+        preprocessor.has_warned = False
     if isinstance(x, types.GeneratorType):
         return _checked_batches(task, x, labelled), y, sample_weight
+    if isinstance(x, keras.utils.PyDataset):
+        batches = ReadyPyDataset(x, _maker(task, labelled))
+        if x.num_batches == 0:
+            raise ValueError("There is no data. Received: a `PyDataset` without any batch.")
+        batches[0]  # checked before anything changes
+        return batches, y, sample_weight
+    if is_tf_dataset(x) and has_strings(x):
+        return ready_tf_dataset(x, _maker(task, labelled)), y, sample_weight
     given = isinstance(x, (dict, list, tuple, str, bytes, Set)) or not hasattr(x, "__iter__")
     if given or hasattr(x, "shape") or is_column(x):
         batch = task.preprocess_samples(x, y, sample_weight)
@@ -40,14 +65,8 @@ def prepare(task, x, y=None, sample_weight=None, labelled=True):
         batch = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
         check(task, batch, labelled)
         return x, y, sample_weight
-    first = _first(iter(x))
-    if type(x).__module__.startswith("tensorflow") and is_text(first):
-        raise ValueError(
-            "The tokenizer runs in Python, which a `tf.data` pipeline of strings cannot call. "
-            f"Give lists of strings, or a Grain dataset of them. Received: {type(x).__name__}."
-        )
-    check(task, ready(task, first), labelled)
-    return x, y, sample_weight
+    check(task, ready(task, _first(iter(x))), labelled)
+    return x.map(task.preprocess_samples) if is_tf_dataset(x) else x, y, sample_weight
 
 
 def prepare_validation(task, data, mapped):
@@ -70,9 +89,58 @@ def prepare_validation(task, data, mapped):
         parts = keras.utils.unpack_x_y_sample_weight(tuple(data))
         return keras.utils.pack_x_y_sample_weight(*prepare(task, *parts))
     data = prepare(task, data)[0]
-    if not mapped and not isinstance(data, types.GeneratorType) and is_text(_first(iter(data))):
+    if mapped and isinstance(data, types.GeneratorType):
+        raise ValueError(
+            "Beside a Grain dataset, validation data must be arrays or a dataset, which can be "
+            f"read anew in every epoch. Received: {type(data).__name__}."
+        )
+    if mapped and isinstance(data, ReadyPyDataset):
+        return grain.MapDataset.source(data)
+    if not mapped and isinstance(data, _GRAIN) and is_text(_first(iter(data))):
         return data.map(lambda batch: ready(task, batch))
     return data
+
+
+def warning_once(method):
+    """Let a method of a task that reads data be warned once of all their batches.
+
+    Args:
+        method: `fit`, `evaluate` or `predict`.
+
+    Returns:
+        The method; inside another one, and without a preprocessor, it does what it did.
+    """
+
+    @functools.wraps(method)
+    def warned_once(task, *args, **kwargs):
+        preprocessor = task.preprocessor
+        if getattr(preprocessor, "has_warned", True) is not None:
+            return method(task, *args, **kwargs)
+        preprocessor.has_warned = False
+        try:
+            return method(task, *args, **kwargs)
+        finally:
+            preprocessor.has_warned = None
+
+    return warned_once
+
+
+def check_numbers(**arguments):
+    """Refuse numbers of rows and batches that Keras would take for others, or for no end.
+
+    Args:
+        arguments: those of `fit`, `evaluate` or `predict` by name; others are not looked at.
+
+    Raises:
+        ValueError: naming the argument, what it must be, and what it is.
+    """
+    for name in ("batch_size", "validation_batch_size"):
+        check_integer(name, arguments.get(name), 1, none=True)
+    for name in ("steps_per_epoch", "validation_steps", "steps"):
+        steps = arguments.get(name)
+        if isinstance(steps, float) and steps.is_integer():  # which Keras counts to
+            steps = int(steps)
+        check_integer(name, steps, 1, none=True)
 
 
 def ready(task, batch):
@@ -153,18 +221,35 @@ def unless_none(function):
 def _checked_batches(task, batches, labelled):
     """The batches of a generator, each made ready and checked; the first one at once."""
 
-    def checked():
-        for batch in batches:
-            batch = ready(task, batch)
-            check(task, batch, labelled)
-            yield batch
-
     def put_back(first, rest):
         yield first
         yield from rest
 
-    rest = checked()
+    rest = map(_maker(task, labelled), batches)
     return put_back(_first(rest), rest)
+
+
+def _maker(task, labelled):
+    """The function that makes any batch ready, checks it, and gives arrays as Keras reads them."""
+
+    def make_ready(batch):
+        batch = task.preprocess_samples(*python_batch(batch))
+        x, *labels = keras.utils.unpack_x_y_sample_weight(batch)
+        x = {name: _as_array(value) for name, value in x.items()}
+        y, sample_weight = (
+            keras.tree.map_structure(unless_none(_as_array), part)
+            if isinstance(part, dict)
+            else _as_array(part)
+            for part in labels
+        )
+        check(task, keras.utils.pack_x_y_sample_weight(x, y, sample_weight), labelled)
+        kinds = list(getattr(task, "_label_kinds", {}).values())
+        y = keras.tree.map_structure(unless_none(lambda one: of_one_type(one, kinds)), y)
+        sample_weight = keras.tree.map_structure(unless_none(of_one_type), sample_weight)
+        parts = (x, y, sample_weight)
+        return parts[: 3 if sample_weight is not None else 1 if y is None else 2]
+
+    return make_ready
 
 
 def _first(batches):

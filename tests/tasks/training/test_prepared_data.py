@@ -106,3 +106,22 @@ def test_split():
             prepared_data.split(x, y, None, share)
     with pytest.raises(ValueError, match="needs lists or arrays.*MapDataset"):
         prepared_data.split(dataset("a"), None, None, 0.5)
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), 1.5, True, "3"])
+def test_numbers_that_keras_would_not_refuse(value):
+    for name in (
+        "batch_size",
+        "validation_batch_size",
+        "steps_per_epoch",
+        "validation_steps",
+        "steps",
+    ):
+        message = f"`{name}` must be an integer of at least 1, or None. Received: {name}="
+        with pytest.raises(ValueError, match=message):
+            prepared_data.check_numbers(**{name: value})
+
+
+def test_numbers_that_are_good():
+    prepared_data.check_numbers(batch_size=1, steps=3.0, steps_per_epoch=np.int64(2), epochs=0)
+    prepared_data.check_numbers(batch_size=None, steps=None)
