@@ -376,3 +376,23 @@ def test_has_entry(tmp_path):
         True,
         False,
     ]
+
+
+@pytest.mark.parametrize("why", ["another system", "another file system"])
+def test_where_there_are_no_locks(why, tmp_path, monkeypatch):
+    """Windows has none, and some network file systems refuse them: saving goes on without."""
+    if why == "another system":
+        monkeypatch.setattr(files, "fcntl", None)
+    else:
+
+        def refuse(*_):
+            raise OSError(95, "Operation not supported")
+
+        monkeypatch.setattr(files.fcntl, "flock", refuse)
+    target = tmp_path / "saved"
+    for number in (1, 2):
+        with files.atomic_directory(target, "mark.json") as directory:
+            files.write_json(os.path.join(directory, "mark.json"), {"number": number})
+        assert files.read_json(target / "mark.json") == {"number": number}
+    assert files.recover_directory(target)
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
