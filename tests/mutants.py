@@ -97,8 +97,8 @@ MUTANTS = (
     Mutant(
         "default_metrics_do_not_follow_the_loss",
         "tasks/task.py",
-        "if kind in other and label_kind(loss[name]) != kind:",
-        "if kind in other and label_kind(loss[name]) == kind:",
+        "if kind in other and label_kind(losses[name]) != kind:",
+        "if kind in other and label_kind(losses[name]) == kind:",
         ("tasks/test_label_kinds.py",),
     ),
     # === ops ===

@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_plm.checks import is_integer
-from keras_plm.generation.decoding import check_batch_size
+from keras_plm.checks import check_integer, is_integer
 
 BLANK = -1  # the id of a token to fill in
 POSITIONS_AT_ONCE, SLOTS_AT_ONCE = 32, 8  # T and P are multiples
@@ -104,7 +103,7 @@ def lay_out_batches(rows, targets, batch_size, causal=False):
     Raises:
         ValueError: as `lay_out`, or if `batch_size` is no integer of at least 1.
     """
-    check_batch_size(batch_size)
+    check_integer("batch_size", batch_size, 1)
     size = min(batch_size, len(rows))
     for first in range(0, len(rows), size):
         chosen = np.resize(np.arange(first, min(first + size, len(rows))), size)

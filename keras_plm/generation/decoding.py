@@ -242,18 +242,6 @@ def rows_of(prompts, length):
     return token_ids, np.arange(length) >= lengths[:, None]
 
 
-def check_batch_size(batch_size):
-    """Refuse what is no number of rows.
-
-    Args:
-        batch_size: int.
-
-    Raises:
-        ValueError: if it is no integer of at least 1.
-    """
-    check_integer("batch_size", batch_size, 1)
-
-
 def batches_of(rows, batch_size):
     """Yield rows in batches of one size; the last one is filled up with the first rows.
 
@@ -267,7 +255,7 @@ def batches_of(rows, batch_size):
     Raises:
         ValueError: if `batch_size` is no integer of at least 1.
     """
-    check_batch_size(batch_size)
+    check_integer("batch_size", batch_size, 1)
     size = min(batch_size, len(rows))
     for first in range(0, len(rows), size):
         batch = [rows[(first + index) % len(rows)] for index in range(size)]

@@ -9,7 +9,6 @@ from keras_plm.generation.choice_scoring import ChoiceScoring, encoded_choices
 from keras_plm.generation.decoding import (
     Slots,
     batches_of,
-    check_batch_size,
     rows_of,
 )
 from keras_plm.generation.sampling import beams, single_results, until_stop
@@ -322,7 +321,7 @@ class CausalLM(WritingTask, TargetTask):
                     f"The backbone has positions for {longest} tokens. Received: text {index} "
                     f"with {len(row)} tokens behind {len(known)}."
                 )
-        check_batch_size(batch_size)
+        check_integer("batch_size", batch_size, 1)
         scores, constants = [None] * len(pairs), constant_features(self.backbone, self.preprocessor)
         lengths = np.array([len(known) + len(row) for known, row in pairs])
         shapes = Shapes(batch_size, fixed=self.fixed_shapes)

@@ -13,6 +13,7 @@ from keras_plm import features as contract
 from keras_plm import files
 from keras_plm.backbones.preset_directory import CONFIG_FILE
 from keras_plm.backbones.quantization import check_saveable
+from keras_plm.checks import check_flag
 from keras_plm.generation.compiled_programs import runs_on_cpu, xla_is_allowed, xla_predicts
 from keras_plm.heads.head import as_head, targets_of, yes_no_accuracy
 from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
@@ -79,6 +80,7 @@ class Task(keras_hub.models.Task):
     weights_may_be_missing = False
     learning_rate = 5e-5
     fixes_shapes = False
+    _label_kinds = types.MappingProxyType({})  # of an output's labels, by its name; see `compile`
 
     def __init__(self, *args, **kwargs):
         unknown = sorted(set(kwargs) - {"inputs", "outputs", "name", "trainable", "compile"})
@@ -236,10 +238,7 @@ class Task(keras_hub.models.Task):
             kwargs: arguments of `keras.Model.compile`.
         """
         fixed_shapes = self.fixes_shapes if fixed_shapes is None else fixed_shapes
-        if not isinstance(fixed_shapes, bool):
-            raise ValueError(
-                f"`fixed_shapes` must be True or False. Received: fixed_shapes={fixed_shapes!r}."
-            )
+        check_flag("fixed_shapes", fixed_shapes)
         parts = {
             "loss": loss,
             "metrics": metrics,
@@ -248,9 +247,10 @@ class Task(keras_hub.models.Task):
         }
         self._asked_of_heads = [name for name, value in parts.items() if _is_auto(value)]
         if _is_auto(optimizer):
-            optimizer = default_optimizer(self.learning_rate) if self._has_heads else None
-        self._label_kinds = self._kinds_of_labels(loss) if self._has_heads else {}
-        defaults = self._parts_of_heads(_is_auto(loss)) if self._has_heads else {}
+            optimizer = default_optimizer(self.learning_rate) if self.targets else None
+        losses = self._of_heads(lambda head: head.loss)
+        self._label_kinds = self._kinds_of_labels(loss, losses)
+        defaults = self._parts_of_heads(losses, _is_auto(loss)) if losses else {}
         parts = {n: defaults.get(n) if _is_auto(value) else value for n, value in parts.items()}
         self._compile_metrics = None  # Keras would keep those of an earlier compilation
         self._guard = None if skip_non_finite is None else FiniteGuard(skip_non_finite)
@@ -266,14 +266,10 @@ class Task(keras_hub.models.Task):
     def forget_programs(self):
         """Forget what was compiled for generation, if there is any: it may have other weights."""
 
-    @property
-    def _has_heads(self):
-        return bool(getattr(self, "heads", None))
-
     def _of_heads(self, ask):
-        """What the heads say, by output."""
+        """What the heads say, by output; a task may have none."""
         found = {}
-        for name, head in self.heads.items():
+        for name, head in (getattr(self, "heads", None) or {}).items():
             output = self.output
             if isinstance(output, dict):
                 output = output.get(name)
@@ -293,12 +289,17 @@ class Task(keras_hub.models.Task):
         """dict of an output's name to the `keras_plm.heads.Targets` that it is trained on."""
         return self._of_heads(targets_of)
 
-    def _kinds_of_labels(self, loss):
-        """What the loss of each output takes as labels."""
+    @property
+    def _trained_outputs(self):
+        """dict of an output's name to its targets and the kind of its labels."""
+        return {name: (one, self._label_kinds[name]) for name, one in self.targets.items()}
+
+    def _kinds_of_labels(self, loss, losses):
+        """What the loss of each output, given or of the heads, takes as labels."""
         kinds = {}
         for name, targets in self.targets.items():
             one = loss.get(name) if isinstance(loss, dict) else loss
-            one = self._of_heads(lambda head: head.loss)[name] if _is_auto(loss) else one
+            one = losses[name] if _is_auto(loss) else one
             kinds[name] = None if one is None else label_kind(one)
             if kinds[name] is None and targets.num_classes is None:
                 kinds[name] = NUMBERS
@@ -306,9 +307,8 @@ class Task(keras_hub.models.Task):
                 kinds[name] = IDS
         return kinds
 
-    def _parts_of_heads(self, own_loss):
+    def _parts_of_heads(self, losses, own_loss):
         """The defaults of `compile`; metrics follow a loss that takes other labels."""
-        loss = self._of_heads(lambda head: head.loss)
         metrics = self._of_heads(lambda head: head.new_metrics())
         if not own_loss:
             other = {
@@ -316,14 +316,14 @@ class Task(keras_hub.models.Task):
                 YES_NO: lambda: [yes_no_accuracy()],
             }
             for name, kind in self._label_kinds.items():
-                if kind in other and label_kind(loss[name]) != kind:
+                if kind in other and label_kind(losses[name]) != kind:
                     metrics[name] = other[kind]()
         weights = {}
         for head in self.heads.values():
             weights |= getattr(head, "loss_weights", None) or {}
         metrics = self._as_outputs(metrics)
         return {
-            "loss": self._as_outputs(loss),
+            "loss": self._as_outputs(losses),
             "weighted_metrics" if self.labels_are_weighted else "metrics": metrics,
             "loss_weights": weights if weights and own_loss else None,
         }
@@ -503,7 +503,7 @@ class Task(keras_hub.models.Task):
             x, y, sample_weight = self.features_and_labels(x, y, sample_weight)
             x, y = self.keep_inputs(x), self.as_labels(y)
             self.check_y(x, y, sample_weight)
-        kinds = list(self._label_kinds.values()) if self._has_heads else []
+        kinds = list(self._label_kinds.values())
         y, sample_weight = array_of_list(y, kinds), array_of_list(sample_weight)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
@@ -748,16 +748,16 @@ class Task(keras_hub.models.Task):
 
     def _with_class_axes(self, tensors):
         """Labels or outputs as losses of numbers take them; see `with_class_axis`."""
-        if not self._has_heads or tensors is None:
+        outputs = self._trained_outputs
+        if not outputs or tensors is None:
             return tensors
-        targets, kinds = self.targets, self._label_kinds
         if isinstance(tensors, dict):
             return {
-                name: with_class_axis(one, kinds[name], targets[name]) if name in kinds else one
+                name: with_class_axis(one, *outputs[name]) if name in outputs else one
                 for name, one in tensors.items()
             }
-        (name,) = kinds
-        return with_class_axis(tensors, kinds[name], targets[name])
+        (output,) = outputs.values()
+        return with_class_axis(tensors, *output)
 
     def train_step(self, *arguments):
         """Take one step; see `keras.Model.train_step`, whose arguments the backend decides."""
@@ -801,8 +801,6 @@ class Task(keras_hub.models.Task):
         Args:
             y: labels as a user has them, or a dict of them by output, or None.
         """
-        if not self._has_heads or y is None:
-            return y
         if isinstance(y, dict):
             return {name: as_labels(one, self._label_kinds.get(name)) for name, one in y.items()}
         kinds = list(self._label_kinds.values())
@@ -819,8 +817,8 @@ class Task(keras_hub.models.Task):
         Raises:
             ValueError: naming what is wrong.
         """
-        if self._has_heads:
-            outputs = {name: (one, self._label_kinds[name]) for name, one in self.targets.items()}
+        outputs = self._trained_outputs
+        if outputs:
             check_labelled(
                 x,
                 y,
@@ -833,10 +831,7 @@ class Task(keras_hub.models.Task):
 
     def _weigh_classes(self, class_weight):
         """Let the next steps of training weigh the classes of labels so."""
-        outputs = {}
-        if self._has_heads:
-            outputs = {name: (one, self._label_kinds[name]) for name, one in self.targets.items()}
-        weights = class_weights(class_weight, outputs)
+        weights = class_weights(class_weight, self._trained_outputs)
         if weights != self._class_weight:
             self._class_weight = weights
             self.train_function = None  # traced with those of before

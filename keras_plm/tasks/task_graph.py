@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_plm.checks import check_flag, is_integer
 from keras_plm.heads import AuxiliaryLMLoss, SummaryHead
 from keras_plm.layers import ChoicesToRows
 from keras_plm.layers.float_policy import float_policy
@@ -96,11 +97,10 @@ def summary_head(
         raise ValueError(
             f"`summarise` must be True, False or None. Received: summarise={summarise!r}."
         )
-    if not isinstance(logits_bias, bool):
-        raise ValueError(f"`logits_bias` must be True or False. Received: {logits_bias!r}.")
+    check_flag("logits_bias", logits_bias)
     pooled = "pooler" in backbone.reads and pooling is None
     summarise = not pooled if summarise is None else summarise
-    whole = isinstance(summary_dim, (int, np.integer)) and not isinstance(summary_dim, bool)
+    whole = is_integer(summary_dim)
     if summary_dim is not None and (not summarise or not whole or summary_dim < 1):
         raise ValueError(
             "`summary_dim` must be None, or an integer of at least 1 where there is a dense layer "

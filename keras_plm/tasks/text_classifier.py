@@ -166,8 +166,7 @@ class TextClassifier(Task):
     @property
     def multi_label(self):
         """Whether a text may have several classes: made so, or its loss takes such labels."""
-        compiled = getattr(self, "_label_kinds", {}).get("label")
-        return self._multi_label or compiled == YES_NO
+        return self._multi_label or self._label_kinds.get("label") == YES_NO
 
     def classify(self, texts, batch_size=None, **kwargs):
         """Say the class of every text, and how probable each class is.

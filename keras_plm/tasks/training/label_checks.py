@@ -216,15 +216,15 @@ def _some(y):
         return y.ravel()[:5].tolist()
 
 
-def with_class_axis(tensor, kind, targets):
+def with_class_axis(tensor, targets, kind):
     """Give numbers, and yes and no, a last axis: Keras's losses and metrics average over it.
 
     Without it they would average over tokens or examples before their weights are known.
 
     Args:
         tensor: labels or outputs.
-        kind: see `label_kind`.
         targets: `keras_plm.heads.Targets`.
+        kind: see `label_kind`.
 
     Returns:
         Tensor with one axis more than `targets` has, or `tensor`.
