@@ -503,6 +503,8 @@ class Task(keras_hub.models.Task):
             x, y, sample_weight = self.features_and_labels(x, y, sample_weight)
             x, y = self.keep_inputs(x), self.as_labels(y)
             self.check_y(x, y, sample_weight)
+        else:
+            y = self.as_labels(y)
         kinds = list(self._label_kinds.values())
         y, sample_weight = array_of_list(y, kinds), array_of_list(sample_weight)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
@@ -801,10 +803,14 @@ class Task(keras_hub.models.Task):
         Args:
             y: labels as a user has them, or a dict of them by output, or None.
         """
+        outputs = self._trained_outputs
         if isinstance(y, dict):
-            return {name: as_labels(one, self._label_kinds.get(name)) for name, one in y.items()}
-        kinds = list(self._label_kinds.values())
-        return as_labels(y, kinds[0] if len(kinds) == 1 else None)
+            known = {name: (kind, targets.axes) for name, (targets, kind) in outputs.items()}
+            return {name: as_labels(one, *known.get(name, (None,))) for name, one in y.items()}
+        if len(outputs) != 1:
+            return y
+        ((targets, kind),) = outputs.values()
+        return as_labels(y, kind, targets.axes)
 
     def check_y(self, x, y, sample_weight):
         """Refuse labels and weights that the heads and the compiled loss cannot take.

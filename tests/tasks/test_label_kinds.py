@@ -69,6 +69,20 @@ def test_labels_follow_the_loss(case, classifier, graph):
     assert np.isfinite(classifier.fit(TEXTS, labels, verbose=0).history["loss"]).all()
 
 
+def test_labels_of_any_type_beside_features(classifier, graph):
+    """Features take the labels that texts take."""
+    classifier.compile(keras.optimizers.SGD(0.0), **graph)
+    x = classifier.keep_inputs(classifier.preprocessor(TEXTS))
+    expected = classifier.evaluate(x, IDS, verbose=0)
+    for labels in (IDS * 1.0, (IDS * 1.0).tolist(), IDS[:, None] * 1.0):
+        assert classifier.evaluate(x, labels, verbose=0) == pytest.approx(expected, rel=1e-6)
+        assert np.isfinite(classifier.train_on_batch(x, labels)[0])
+    yes = classifier.evaluate(x, IDS > 0, verbose=0)
+    assert yes == pytest.approx(classifier.evaluate(x, (IDS > 0) * 1, verbose=0), rel=1e-6)
+    with pytest.raises(ValueError, match="integers in"):
+        classifier.fit(x, IDS + 0.5, verbose=0)
+
+
 def test_true_and_false(make_classifier, graph):
     classifier = make_classifier(num_classes=2, num_layers=1)
     classifier.compile(keras.optimizers.SGD(0.0), **graph)

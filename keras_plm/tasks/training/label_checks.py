@@ -73,7 +73,7 @@ def label_kind(loss):
     return None
 
 
-def as_labels(y, kind):
+def as_labels(y, kind, axes=None):
     """Return labels in the form that their kind is trained on.
 
     Numbers of classes become integers, whatever type they come in.
@@ -81,6 +81,8 @@ def as_labels(y, kind):
     Args:
         y: array of labels.
         kind: see `label_kind`.
+        axes: str or None. The axes of `Targets`: a column has one more, which goes, so that one
+            program serves both.
 
     Returns:
         Array; `y` itself where it is not what it should be, which `check_labels` says.
@@ -94,6 +96,8 @@ def as_labels(y, kind):
             return y
     if not isinstance(y, np.ndarray):
         return y
+    if axes is not None and y.ndim == len(axes) + 1 and y.shape[-1] == 1:
+        y = y[..., 0]
     if y.dtype.kind == "b" or y.dtype.kind == "f" and numbers(y) and (y == np.round(y)).all():
         y = y.astype("int32")
     return y
