@@ -12,6 +12,7 @@ from keras_plm.layers.float_policy import float_policy
 from keras_plm.objectives import Objective
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.training import prepared_data
+from keras_plm.tasks.training.replicas import num_replicas, scope_of
 
 logger = logging.getLogger("keras_plm")
 
@@ -21,7 +22,8 @@ class Pretrainer(Task):
     """Trains a backbone by an objective.
 
     The loss of each head is the mean over its real targets of the batch, whatever their number,
-    and 0 if there are none; the loss is the sum over the heads. Where the backbone has a state
+    and 0 if there are none; the loss is the sum over the heads. With several replicas of
+    `tf.distribute` it is Keras's, the mean over the replicas of such means. Where the backbone has a state
     (`state_spec`), it is carried from batch to batch in `state`, one for training and one for
     evaluation, and is zero in the rows that `fresh` says do not continue.
 
@@ -189,8 +191,16 @@ class Pretrainer(Task):
                     "A backbone with memory is trained on `keras_plm.data.examples`, whose rows "
                     f"continue from batch to batch. Received: {type(data).__name__}."
                 )
-            if self.state.resize(batch_size, training):
-                # traced without this state
+            if (replicas := num_replicas(self)) > 1:
+                raise ValueError(
+                    "A backbone with memory is trained on one replica: what is carried belongs to "
+                    "the rows of a whole batch. Make the model in a strategy with one device, on "
+                    "JAX with `keras.distribution.DataParallel`, or with memory_length=0. "
+                    f"Received: a strategy of {replicas} replicas."
+                )
+            with scope_of(self):
+                is_new = self.state.resize(batch_size, training)
+            if is_new:  # traced without this state
                 self.train_function = self.test_function = self.predict_function = None
         return steps
 

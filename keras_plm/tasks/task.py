@@ -38,6 +38,7 @@ from keras_plm.tasks.training.label_checks import (
 )
 from keras_plm.tasks.training.length_batches import Shapes, SortedBatches, row_lengths
 from keras_plm.tasks.training.optimizers import default_optimizer
+from keras_plm.tasks.training.replicas import part_of_a_replica, scope_of, strategy_of
 from keras_plm.tasks.training.ready_datasets import array_of_list, is_tf_dataset
 from keras_plm.tasks.training.shuffled_batches import ShuffledBatches, choose_lengths
 from keras_plm.tasks.training.tensorflow_batches import as_tf_dataset
@@ -247,7 +248,8 @@ class Task(keras_hub.models.Task):
         }
         self._asked_of_heads = [name for name, value in parts.items() if _is_auto(value)]
         if _is_auto(optimizer):
-            optimizer = default_optimizer(self.learning_rate) if self.targets else None
+            with scope_of(self):
+                optimizer = default_optimizer(self.learning_rate) if self.targets else None
         losses = self._of_heads(lambda head: head.loss)
         self._label_kinds = self._kinds_of_labels(loss, losses)
         defaults = self._parts_of_heads(losses, _is_auto(loss)) if losses else {}
@@ -791,7 +793,18 @@ class Task(keras_hub.models.Task):
     def _build_optimizer(self):
         """Make the optimizer's variables: TensorFlow traces a step that makes some twice."""
         if self.optimizer is not None and not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
+            with scope_of(self):
+                self.optimizer.build(self.trainable_variables)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Make metrics before the first step of replicas.
+
+        Keras looks at the mean of what they are given, which TensorFlow cannot take of bools.
+        """
+        if iterator is not None and (strategy := strategy_of(self)) is not None:
+            data_batch = part_of_a_replica(strategy, iterator)
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
 
     def _prepare(self, x, y=None, sample_weight=None, labelled=True):
         """Data that are ready and checked."""

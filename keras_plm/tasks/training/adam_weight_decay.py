@@ -5,6 +5,8 @@ import re
 import keras
 from keras import ops
 
+from keras_plm.tasks.training.replicas import clipped_in_all
+
 NO_DECAY = ("bias", "beta", "gamma")  # of dense layers and norms, in Keras's words
 
 
@@ -99,6 +101,11 @@ class AdamWeightDecay(keras.optimizers.AdamW):
         if self.weight_decay and self._use_weight_decay(variable):
             update = update + ops.cast(decay_rate * self.weight_decay, dtype) * variable
         self.assign_sub(variable, update)
+
+    def _clip_gradients(self, grads):
+        """Clip the gradients of a batch, all replicas' together."""
+        clips = self.clipnorm or self.global_clipnorm or self.clipvalue
+        return clipped_in_all(grads, super()._clip_gradients) if clips else grads
 
     def _apply_weight_decay(self, variables):
         """Do nothing: Keras decays before the update, `update_step` together with it."""

@@ -9,6 +9,7 @@ from keras_plm import files
 from keras_plm.layers.carried_state import StateCarrier
 from keras_plm.tasks.training.checkpoint_files import read_checkpoint, write_checkpoint
 from keras_plm.tasks.training.decay_exclusions import inner_optimizers
+from keras_plm.tasks.training.replicas import scope_of
 from keras_plm.tasks.training.training_fingerprint import (
     CLASS_KEYS,
     differences,
@@ -149,7 +150,8 @@ def resume(model, directory, may_differ=()):
     allowed = _check_fingerprint(model, description.get("fingerprint"), may_differ, directory)
     rates = _rates(model) if any(map(_is_rate, allowed)) else []
     if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+        with scope_of(model):
+            model.optimizer.build(model.trainable_variables)
     carried, sizes = _checked_carried(model, arrays, directory)
     variables = _named(_state(model))
     wrong = sorted(set(arrays) ^ set(variables)) + [
@@ -164,8 +166,9 @@ def resume(model, directory, may_differ=()):
             f"{directory} is the checkpoint of another model, or of another compilation: "
             f"{wrong[:10]} differ. Build and compile the model as it was."
         )
-    for purpose, size in sizes.items():
-        model.state.resize(size, training=purpose == "training")
+    with scope_of(model):
+        for purpose, size in sizes.items():
+            model.state.resize(size, training=purpose == "training")
     for name, variable in _carried(model).items():
         if name in carried:
             variable.assign(carried[name])

@@ -109,20 +109,20 @@ class FiniteGuard:
         kept = _kept(model)
         before = [tf.identity(variable.value) for variable in kept]
         scaled = _is_scaled(model.optimizer)
-        replicas = model.distribute_strategy.num_replicas_in_sync
+        alone = not tf.distribute.has_strategy()
 
         def gradients(pairs):
             return [gradient for gradient, _ in pairs]
 
-        with _watched(model.optimizer, "apply_gradients", gradients, alone=replicas == 1):
+        with _watched(model.optimizer, "apply_gradients", gradients, alone):
             train_step(data)
         finite = _is_finite(model, scaled)
-        if replicas > 1:
+        if not alone:
             wrong = tf.cast(tf.logical_not(finite), "float32")
             context = tf.distribute.get_replica_context()
             finite = context.all_reduce(tf.distribute.ReduceOp.SUM, wrong) == 0
         still = [n for n, variable in enumerate(kept) if id(variable) not in _step.chosen]
-        _put_back([kept[n] for n in still], [before[n] for n in still], finite, replicas)
+        _put_back([kept[n] for n in still], [before[n] for n in still], finite, alone)
         return self._logs(model, finite)
 
     def _logs(self, model, finite):
@@ -281,8 +281,9 @@ def _watched(optimizer, method, gradients, alone=True):
         optimizer: Keras optimizer. It is itself again behind the block.
         method: str. Its method that a trainer hands gradients to.
         gradients: function of the arguments of that method, which finds them.
-        alone: bool. Whether the gradients are of the whole batch: then what the optimizer assigns
-            without them being finite is what was there.
+        alone: bool. Whether there is no strategy of `tf.distribute`, whose optimizer runs in
+            another thread, on the gradients of all replicas: what it assigns if they are not
+            finite is then what was there.
     """
     _step.finite, _step.chosen = None, set()
 
@@ -340,9 +341,9 @@ def _replaced(optimizer, methods):
             vars(optimizer).pop(name, None)
 
 
-def _put_back(variables, before, finite, replicas):
+def _put_back(variables, before, finite, alone):
     """Give variables the values they had before a step that was not finite."""
-    if replicas == 1:
+    if alone:
         for variable, value in zip(variables, before):
             variable.assign(ops.where(finite, variable, value))
         return
