@@ -22,10 +22,10 @@ class Pretrainer(Task):
     """Trains a backbone by an objective.
 
     The loss of each head is the mean over its real targets of the batch, whatever their number,
-    and 0 if there are none; the loss is the sum over the heads. With several replicas of
-    `tf.distribute` it is Keras's, the mean over the replicas of such means. Where the backbone has a state
-    (`state_spec`), it is carried from batch to batch in `state`, one for training and one for
-    evaluation, and is zero in the rows that `fresh` says do not continue.
+    and 0 if there are none; the loss is the sum over the heads. (With several replicas of
+    `tf.distribute` it is Keras's, the mean over the replicas of such means.) Where the backbone
+    has a state (`state_spec`), it is carried from batch to batch in `state`, one for training and
+    one for evaluation, and is zero in the rows that `fresh` says do not continue.
 
     Args:
         backbone: a backbone of this package.

@@ -38,8 +38,8 @@ from keras_plm.tasks.training.label_checks import (
 )
 from keras_plm.tasks.training.length_batches import Shapes, SortedBatches, row_lengths
 from keras_plm.tasks.training.optimizers import default_optimizer
-from keras_plm.tasks.training.replicas import part_of_a_replica, scope_of, strategy_of
 from keras_plm.tasks.training.ready_datasets import array_of_list, is_tf_dataset
+from keras_plm.tasks.training.replicas import part_of_a_replica, scope_of, strategy_of
 from keras_plm.tasks.training.shuffled_batches import ShuffledBatches, choose_lengths
 from keras_plm.tasks.training.tensorflow_batches import as_tf_dataset
 from keras_plm.tasks.training.training_fingerprint import remember_optimizer
