@@ -1,6 +1,7 @@
 """The papers' methods of use: schedules, callbacks, optimizer and model wrappers, prompts."""
 
 from keras_plm.tasks.training.adam_weight_decay import AdamWeightDecay
+from keras_plm.tasks.training.grouped_optimizer import GroupedOptimizer
 from keras_plm.tasks.training.optimizers import (
     bert_optimizer,
     gpt1_optimizer,
@@ -10,6 +11,8 @@ from keras_plm.tasks.training.optimizers import (
     xlnet_optimizer,
 )
 from keras_plm.transfer.few_shot import FewShot, FittedPrompt, draw_shots
+from keras_plm.transfer.inverse_square_root_decay import InverseSquareRootDecay, noam
+from keras_plm.transfer.parameter_groups import discriminative_rates, parameter_groups
 from keras_plm.transfer.prompt_template import (
     QUESTION,
     READING,
@@ -18,7 +21,10 @@ from keras_plm.transfer.prompt_template import (
     TRANSLATION_ARROW,
     PromptTemplate,
 )
+from keras_plm.transfer.slanted_triangular import SlantedTriangular
+from keras_plm.transfer.unfreezing import GradualUnfreezing, SequentialUnfreezing, fit_in_stages
 from keras_plm.transfer.vocabulary_extension import extend_vocabulary
+from keras_plm.transfer.warmup_cosine_decay import WarmupCosineDecay
 from keras_plm.transfer.warmup_polynomial_decay import WarmupPolynomialDecay
 
 __all__ = [
@@ -30,14 +36,24 @@ __all__ = [
     "AdamWeightDecay",
     "FewShot",
     "FittedPrompt",
+    "GradualUnfreezing",
+    "GroupedOptimizer",
+    "InverseSquareRootDecay",
     "PromptTemplate",
+    "SequentialUnfreezing",
+    "SlantedTriangular",
+    "WarmupCosineDecay",
     "WarmupPolynomialDecay",
     "bert_optimizer",
+    "discriminative_rates",
     "draw_shots",
     "extend_vocabulary",
+    "fit_in_stages",
     "gpt1_optimizer",
     "gpt2_optimizer",
     "gpt3_optimizer",
+    "noam",
+    "parameter_groups",
     "roberta_optimizer",
     "xlnet_optimizer",
 ]

@@ -13,6 +13,7 @@ def weight_decay_exclusions(model):
     """
     found = []
     for optimizer in inner_optimizers(model.optimizer):
+        optimizer = getattr(optimizer, "optimizer", optimizer)  # what groups of variables have
         pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
         keys = getattr(optimizer, "_exclude_from_weight_decay", set())
         single = [v.path for v in model.variables if keys and optimizer._var_key(v) in keys]

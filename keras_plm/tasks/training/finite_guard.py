@@ -15,6 +15,7 @@ from keras import ops
 
 from keras_plm.ops.keras_internals import compute_output_spec
 from keras_plm.tasks.training.decay_exclusions import inner_optimizers
+from keras_plm.tasks.training.replicas import under_strategy
 
 SKIPPED = "skipped_batches"
 LARGEST = 1e14  # the squares of 3e10 such numbers have a sum in float32
@@ -109,7 +110,7 @@ class FiniteGuard:
         kept = _kept(model)
         before = [tf.identity(variable.value) for variable in kept]
         scaled = _is_scaled(model.optimizer)
-        alone = not tf.distribute.has_strategy()
+        alone = not under_strategy()
 
         def gradients(pairs):
             return [gradient for gradient, _ in pairs]
@@ -293,7 +294,8 @@ def _watched(optimizer, method, gradients, alone=True):
         with contextlib.ExitStack() as stack:
             if alone and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
                 for inner in inner_optimizers(optimizer):
-                    stack.enter_context(_choosing(inner, finite))
+                    for one in filter(None, getattr(inner, "group_optimizers", [inner])):
+                        stack.enter_context(_choosing(one, finite))
             return getattr(type(optimizer), method)(optimizer, *arguments)
 
     with _replaced(optimizer, {method: watching}):

@@ -39,6 +39,15 @@ def num_replicas(model):
     return 1 if strategy is None else strategy.num_replicas_in_sync
 
 
+def under_strategy():
+    """Return whether a strategy of `tf.distribute` is at work, in whose replica this runs."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.distribute.has_strategy()
+
+
 def part_of_a_replica(strategy, batches):
     """Return what the first replica gets of the first batch.
 
