@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_plm.checks import is_integer
 from keras_plm.objectives.joint_objective import JointObjective
 from keras_plm.objectives.objective import DrawnNumbers
 from keras_plm.objectives.plug_in import PlugIn
@@ -23,25 +24,42 @@ LARGEST_WEIGHT = 1e6
 
 @dataclass(frozen=True)
 class Mixture(JointObjective):
-    """Trains each batch by one of several objectives, drawn by weight; all share the model.
+    """Trains each batch by one of several objectives; all share the model.
+
+    Which one follows from the seed and the number of the batch, so that a training that is
+    resumed, or read in shards, goes on as it would have.
 
     Args:
         objectives: tuple of two or more `Objective` that make the same features. A head that two
             of them have is the same head.
         weights: tuple of as many positive numbers: how often each is drawn, relative to the
-            others.
+            others. "sizes": as often as a pass of its rows has batches.
+        stages: in place of weights, a tuple of stages, each a tuple of as many integers of at
+            least 0: how many batches of each objective it has, in random order. Behind the last
+            stage it comes again. ERNIE 2.0's continual training (arXiv:1907.12412, section 3.3)
+            of three tasks: `((20, 0, 0), (10, 30, 0), (10, 10, 40))`, in thousands.
 
     Raises:
-        ValueError: the objectives or weights do not fit each other.
+        ValueError: the objectives, weights or stages do not fit each other.
     """
 
     rows = "mixture"
 
-    weights: tuple
+    weights: tuple | str | None = None
+    stages: tuple | None = None
 
     def __post_init__(self):
         super().__post_init__()
-        object.__setattr__(self, "weights", _checked_weights(self.weights, len(self.objectives)))
+        if (self.weights is None) == (self.stages is None):
+            raise ValueError(
+                "A mixture needs either `weights` or `stages`. "
+                f"Received: weights={self.weights!r:.100}, stages={self.stages!r:.100}"
+            )
+        count = len(self.objectives)
+        if self.stages is not None:
+            object.__setattr__(self, "stages", _checked_stages(self.stages, count))
+        elif self.weights != "sizes":
+            object.__setattr__(self, "weights", _checked_weights(self.weights, count))
         _check_mixture(self)
 
     @property
@@ -51,9 +69,10 @@ class Mixture(JointObjective):
 
     @property
     def row_settings(self):
-        """Which row builders take turns, each with its settings, and their weights."""
+        """Which row builders take turns, each with its settings, and how."""
         parts = [(objective.rows, objective.row_settings) for objective in self.objectives]
-        return {"parts": tuple(parts), "weights": self.weights}
+        turns = {"weights": self.weights} if self.stages is None else {"stages": self.stages}
+        return {"parts": tuple(parts), **turns}
 
     @property
     def feature_names(self):
@@ -130,6 +149,19 @@ def _checked_weights(weights, count):
     return tuple(map(float, numbers))
 
 
+def _checked_stages(stages, count):
+    """The table of stages as tuples of ints."""
+    given = stages if isinstance(stages, (tuple, list)) and len(stages) else [None]
+    rows = [tuple(stage) if isinstance(stage, (tuple, list)) else () for stage in given]
+    good = all(len(row) == count and all(is_integer(n) and n >= 0 for n in row) for row in rows)
+    if not good or not all(map(sum, rows)):
+        raise ValueError(
+            f"stages must be tuples of {count} integers of at least 0, one per objective, the "
+            f"number of its batches, and not all 0. Received: stages={stages!r:.200}"
+        )
+    return tuple(tuple(map(int, row)) for row in rows)
+
+
 def _check_mixture(mixture):
     """The objectives make the same features and agree on what they share."""
     plug_ins = [one for one in mixture.objectives if isinstance(one, PlugIn)]
@@ -148,6 +180,11 @@ def _check_mixture(mixture):
         raise ValueError(
             "The objectives of a mixture must make the same features, since they train one "
             f"graph. Received: {sets}"
+        )
+    if mixture.stages is not None and mixture.static_passes:
+        raise ValueError(
+            "Stages follow the number of the batch, which static_passes repeats: set "
+            f"static_passes=0. Received: static_passes={mixture.static_passes}"
         )
     static = {objective.static_passes for objective in mixture.objectives}
     if len(static) > 1:

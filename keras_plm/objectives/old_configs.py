@@ -29,5 +29,10 @@ def _span_boundary_apart(config):
     return {"class": "ObjectiveSum", "objectives": [config, boundary]}
 
 
+def _without_stages(config):
+    """A `Mixture` had weights alone."""
+    return {"stages": None, **config}
+
+
 # By the name of the class that was written.
-TRANSLATIONS = {"MaskedModeling": _span_boundary_apart}
+TRANSLATIONS = {"MaskedModeling": _span_boundary_apart, "Mixture": _without_stages}

@@ -1,5 +1,6 @@
 """Mixture: the literal example, idle heads, shards, what does not fit."""
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -151,3 +152,60 @@ def test_what_does_not_fit(objectives, weights, message):
 def test_bad_part(part):
     with pytest.raises(ValueError, match='"part" must say which objective'):
         MIXTURE(make_batch(2, part), np.random.default_rng(0))
+
+
+# === Sizes and stages ===
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "either `weights` or `stages`"),
+        ({"weights": (1, 1), "stages": ((1, 1),)}, "either `weights` or `stages`"),
+        ({"weights": "size"}, "weights must be 2 positive numbers"),
+        ({"stages": ()}, "stages must be tuples of 2 integers"),
+        ({"stages": (1, 2)}, "stages must be tuples of 2 integers"),
+        ({"stages": ((1, 2), (1,))}, "stages must be tuples of 2 integers"),
+        ({"stages": ((1, -1),)}, "stages must be tuples of 2 integers"),
+        ({"stages": ((1, 0.5),)}, "stages must be tuples of 2 integers"),
+        ({"stages": ((1, 1), (0, 0))}, "and not all 0"),
+    ],
+)
+def test_bad_schedules(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Mixture((MASKED, PAIRED), **settings)
+
+
+def test_stages_do_not_go_with_passes_that_come_again():
+    static = [replace(MASKED, static_passes=2, num_predict=n) for n in (3, 3)]
+    with pytest.raises(ValueError, match="static_passes=0"):
+        Mixture(tuple(static), stages=((1, 1),))
+
+
+@pytest.mark.parametrize("settings", [{"weights": "sizes"}, {"stages": ((4, 0), (1, 3))}])
+def test_schedules_are_saved(settings):
+    mixture = Mixture((MASKED, PAIRED), **settings)
+    again = Mixture.from_config(json.loads(json.dumps(mixture.get_config())))
+    assert again == mixture and again.row_settings == mixture.row_settings
+
+
+def test_examples_of_stages(corpora, tokenizers):
+    """Resumed too, each batch is of the part that the table says; evaluation is of the last."""
+    from keras_plm import data
+
+    masked = MaskedModeling.for_tokenizer(
+        tokenizers["bert"], sequence_length=16, rows="sentence_pair", segments=True
+    )
+    parts = (masked, ObjectiveSum((masked, SentencePair(16))))
+    mixture = Mixture(parts, stages=((3, 0), (1, 3)))
+    whole = data.examples(corpora["bert"], mixture, 4, seed=1)
+    asks = [whole.batch_at(n)[2]["sentence_pair"].any() for n in range(11)]
+    assert asks[:3] == [False] * 3 and sum(asks[3:7]) == 3 and sum(asks[7:]) == 3
+    later = next(iter(data.examples(corpora["bert"], mixture, 4, seed=1, start=5)))
+    for name, array in whole.batch_at(5)[0].items():
+        np.testing.assert_array_equal(later[0][name], array)
+    evaluated = data.examples(corpora["bert"], mixture, 4, training=False)
+    assert sum(evaluated.batch_at(n)[2]["sentence_pair"].any() for n in range(4)) == 3
+    sizes = data.examples(corpora["bert"], Mixture(parts, "sizes"), 4)
+    drawn = [sizes.batch_at(n)[2]["sentence_pair"].any() for n in range(200)]
+    assert 60 < sum(drawn) < 140  # both read the same rows

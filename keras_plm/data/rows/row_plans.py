@@ -3,7 +3,7 @@
 from keras_plm.data.rows.contiguous_rows import ContiguousRows
 from keras_plm.data.rows.dialogue_rows import dialogue
 from keras_plm.data.rows.language_rows import language_stream
-from keras_plm.data.rows.mixture_rows import MixtureRows
+from keras_plm.data.rows.mixture_rows import DrawnParts, MixtureRows, PartsInStages
 from keras_plm.data.rows.packed_rows import doc_sentences, full_sentences, packed
 from keras_plm.data.rows.pair_rows import text_pair, translation_pair
 from keras_plm.data.rows.planned_rows import PlannedRows
@@ -23,14 +23,17 @@ ROW_PLANS = {
 }
 
 
-def mixture_rows(request, parts, weights):
+def mixture_rows(request, parts, weights=None, stages=None):
     """Rows of several kinds, one of which makes each batch.
 
     Args:
         request: `RowRequest`.
         parts: pairs of what `make_rows` takes as `rows` and as `settings`. Equal ones share their
             rows.
-        weights: positive numbers, how often the parts are drawn.
+        weights: positive numbers, how often the parts are drawn; "sizes": as often as the batches
+            that a pass of each has.
+        stages: instead of weights a table of counts, see `PartsInStages`. What is evaluated is a
+            stage like the last.
 
     Returns:
         A `MixtureRows`.
@@ -41,7 +44,12 @@ def mixture_rows(request, parts, weights):
             builders.append(builders[parts.index(part)])
         else:
             builders.append(make_rows(part[0], request, part[1]))
-    return MixtureRows(builders, weights, request.seed)
+    if stages is not None:
+        stages = stages if request.training else stages[-1:]
+        return MixtureRows(builders, PartsInStages(stages, request.seed))
+    if weights == "sizes":
+        weights = [builder.steps_per_pass for builder in builders]
+    return MixtureRows(builders, DrawnParts(weights, request.seed))
 
 
 # Rows that no plan of a pass makes: builder(request, **settings) has `batch_size`,
