@@ -85,7 +85,7 @@ def text_sources(given):
             "No text file was given, and no text; an iterator gives its texts once. "
             f"Received: {given!r:.200}{_counts('; skipped', skipped)}"
         )
-    level = logging.WARNING if skipped else logging.INFO
+    level = logging.WARNING if skipped.total() else logging.INFO
     logger.log(level, "Text is read%s%s.", _counts(" from", read), _counts("; skipped", skipped))
     return sources
 
@@ -139,7 +139,7 @@ def _source(named, read, skipped):
         files = _pair(named)
         read.update(map(_kind, files))
         return files
-    read["texts in memory"] += 1
+    read["in memory"] += 1
     return named if isinstance(named, Texts) else Texts(named)
 
 

@@ -67,10 +67,10 @@ def test_a_folder(folder, caplog):
 
 def test_nothing_skipped_is_no_warning(folder, caplog):
     with caplog.at_level(logging.INFO, "keras_plm"):
-        text_sources([folder / "B.TXT", Texts(["a"])])
+        text_sources([folder / "B.TXT", Texts(["a"]), f"{folder}/[ag].*"])
     (record,) = caplog.records
     assert record.levelname == "INFO"
-    assert record.getMessage() == "Text is read from 1 .txt, 1 texts in memory."
+    assert record.getMessage() == "Text is read from 1 .md, 1 .tsv, 1 .txt, 1 in memory."
 
 
 @pytest.mark.parametrize(
