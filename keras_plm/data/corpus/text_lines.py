@@ -22,8 +22,8 @@ def read_pieces(path):
         str of at most 1,048,576 characters.
 
     Raises:
-        ValueError: if the file is not UTF-8, or compressed and damaged or cut off; it names the
-            file and the place.
+        ValueError: if the file is not UTF-8, or compressed and damaged or cut off, or no text at
+            all; it names the file and the place.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     line_ends = io.IncrementalNewlineDecoder(None, translate=True)
@@ -41,6 +41,11 @@ def read_pieces(path):
         begin += len(block)
         if text and is_first:
             text, is_first = text.removeprefix("\ufeff"), False
+            if "\0" in text[:1000]:  # which is valid UTF-8, and in UTF-16 every other byte
+                raise ValueError(
+                    f"{path} has bytes 0 where it begins, as UTF-16 and archives have. Convert it "
+                    "to UTF-8, or unpack it, first."
+                )
         if text := line_ends.decode(text, last):
             yield text
 

@@ -116,7 +116,7 @@ def _named(given):
         seen.append(item)
         if not isinstance(item, str) or item.strip():
             break
-    if seen and _is_text(seen[-1]):
+    if seen and _is_text(seen[-1]) and not _has_files(given):
         return [Texts(itertools.chain(seen, items))]
     return [*seen, *items]
 
@@ -127,6 +127,12 @@ def _is_text(item):
         looks_named = file_suffix(Path(item)) in SUFFIXES or len(item.split()) == 1
         return not (looks_named or os.path.exists(item) or _fits_a_file(item))
     return isinstance(item, (bytes, Mapping)) or hasattr(item, "as_py") or hasattr(item, "numpy")
+
+
+def _has_files(given):
+    """Whether a list whose first string could be a text has names of files behind it."""
+    first = given[:100] if isinstance(given, (list, tuple)) else []
+    return any(isinstance(one, str) and os.path.isfile(one) for one in first)
 
 
 def _source(named, read, skipped):
@@ -161,11 +167,11 @@ def _pair(named):
 def _files(named, skipped):
     """The files that a path or a pattern stands for."""
     path, pattern = Path(named), os.fspath(named)
-    if path.is_file():
+    if os.path.isfile(path):  # False as well for what cannot be a name
         if path.stat().st_size == 0:
             raise ValueError(f"{path} is empty. Leave it out or give text.")
         return [path]
-    if path.is_dir() and pattern:
+    if os.path.isdir(path) and pattern:
         found = sorted(_files_below(path, skipped))
     elif glob.has_magic(pattern):
         with naming(pattern):

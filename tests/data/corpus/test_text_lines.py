@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import tarfile
 import tracemalloc
 
 import pytest
@@ -57,6 +58,22 @@ def test_damaged_gzip_files(tmp_path):
     assert len("".join(read_pieces(path))) == 2 * 95 * 50
 
 
+def test_what_is_no_text(tmp_path):
+    path, member = tmp_path / "a.tar.gz", tmp_path / "member.txt"
+    member.write_text("some text")
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(member, "member.txt")
+    (tmp_path / "wide.txt").write_bytes("some text".encode("utf-16-le"))
+    for name in ("a.tar.gz", "wide.txt"):
+        with pytest.raises(ValueError, match=f"{name} has bytes 0 where it begins.*first"):
+            list(read_lines(tmp_path / name))
+    (tmp_path / "wide.txt").write_bytes("some text".encode("utf-16"))
+    with pytest.raises(ValueError, match="wide.txt is not UTF-8 at byte 0"):
+        list(read_lines(tmp_path / "wide.txt"))
+    path.write_bytes(b"a" * 2000 + b"\0" + b"a")  # one that strayed into a text
+    assert len("".join(read_pieces(path))) == 2002
+
+
 def test_a_long_line_is_cut_between_words_or_refused(tmp_path, block, monkeypatch):
     path = tmp_path / "long.txt"
     path.write_text("one two three four\n\n" + "x" * 30 + "\nend")
@@ -74,7 +91,7 @@ def test_memory_of_a_file_that_unpacks_to_much_more(tmp_path):
     path = tmp_path / "bomb.txt.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
         for _ in range(64):
-            file.write(bytes(1 << 20))
+            file.write(b"a" * (1 << 20))
     assert path.stat().st_size < 1 << 20
     tracemalloc.start()
     length = sum(len(part) for part in read_lines(path, cut_at=1_000_000))

@@ -164,6 +164,12 @@ def test_what_may_be_a_name_is_no_text(tmp_path, monkeypatch):
     (tmp_path / "two words").write_text("x")
     assert [str(path) for path in text_sources(["two words"])[0]] == ["two words"]
     assert [str(path) for path in text_sources(["two w*"])[0]] == ["two words"]
+    long = "one text " * 1_000
+    with pytest.raises(FileNotFoundError, match="There is no text file 'one text one text"):
+        text_sources(long)
+    assert texts_of(*text_sources([long])) == [long]
+    with pytest.raises(FileNotFoundError, match="There is no text file 'my novels'"):
+        text_sources(["my novels", "two words"])  # the second is a file
     for given in (
         ["novels"],
         ["my novels.txt"],
