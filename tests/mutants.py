@@ -1097,6 +1097,49 @@ MUTANTS = (
         "np.isfinite(array).any()",
         ("checkpoints/test_safetensors_arrays.py",),
     ),
+    Mutant(
+        "a_block_more_is_passed_over",
+        "checkpoints/conversion.py",
+        "if _place(n) not in places",
+        "if n not in places",
+        ("checkpoints/test_array_check.py",),
+    ),
+    # === text ===
+    Mutant(
+        "thinned_lines_begin_with_the_second",
+        "data/tokenizer_training.py",
+        "islice(_from_begin(spool), 0, None, 2)",
+        "islice(_from_begin(spool), 1, None, 2)",
+        ("data/test_tokenizer_training.py",),
+    ),
+    Mutant(
+        "bytes_that_wait_for_the_next_block_are_not_counted",
+        "data/corpus/text_lines.py",
+        "begin - kept + error.start",
+        "begin + error.start",
+        ("data/corpus/test_text_lines.py",),
+    ),
+    Mutant(
+        "rows_of_a_table_may_have_more_fields",
+        "data/corpus/text_records.py",
+        "len(row) != len(names)",
+        "len(row) < len(names)",
+        ("data/corpus/test_text_records.py",),
+    ),
+    Mutant(
+        "the_rest_of_a_block_of_json_is_lost",
+        "data/corpus/text_records.py",
+        "rest = self._text[self._at :]",
+        "rest = self._text[self._at + 1 :]",
+        ("data/corpus/test_text_records.py",),
+    ),
+    Mutant(
+        "choices_keep_their_beginnings",
+        "preprocessing/choice_preprocessor.py",
+        "ids[-self.max_choice_length :]",
+        "ids[: self.max_choice_length]",
+        ("preprocessing/test_choice_preprocessor.py",),
+    ),
     # === transfer ===
     Mutant(
         "decay_counted_from_step_0",

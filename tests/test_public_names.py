@@ -52,6 +52,11 @@ TASKS = (
 CHANGED = {
     # Every task has all arguments of `compile`, which stands once, in `Task`; `custom_objects`.
     **{f"tasks.{name}": {"compile", "from_preset"} for name in TASKS},
+    # strict: whether arrays beside those of the model are refused.
+    "backbones.Backbone": {"from_preset"},
+    "backbones.TransformerBackbone": {"from_preset"},
+    "backbones.XLNetBackbone": {"from_preset"},
+    "presets.ReleasedCheckpoint": {"backbone_weights"},
     # New arguments, at the end.
     "data.Corpus": {"build"},
     "heads.SentencePairHead": {"__init__"},

@@ -206,7 +206,7 @@ class Backbone(keras_hub.models.Backbone):
             self.write_preset(directory)
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, **kwargs):
+    def from_preset(cls, preset, load_weights=True, strict=False, **kwargs):
         """Load a backbone from a preset.
 
         Called on `Backbone`, it loads any backbone of this package.
@@ -220,6 +220,10 @@ class Backbone(keras_hub.models.Backbone):
                 `keras_plm.presets.list_presets`, a handle "hf://owner/name@revision", or an
                 `OpenedPreset`.
             load_weights: bool. False takes the config alone.
+            strict: bool. Whether weights that the file has beside those of the model and of
+                known heads are refused. False: they are passed over, and named in the log
+                "keras_plm"; but what stands beside weights of the model, such as a block more
+                than the config says, is refused in any case.
             kwargs: constructor arguments that replace the saved ones, such as `dropout`.
 
         Raises:
@@ -228,7 +232,7 @@ class Backbone(keras_hub.models.Backbone):
                 misshapen or not finite.
         """
         classes = known_backbones() if cls is Backbone else [cls]
-        return preset_directory.read_backbone(preset, classes, load_weights, **kwargs)
+        return preset_directory.read_backbone(preset, classes, load_weights, strict, **kwargs)
 
 
 def known_backbones(base=Backbone):

@@ -26,7 +26,7 @@ _POLICIES = (
 )
 
 
-def read_backbone(preset, classes, load_weights=True, **overrides):
+def read_backbone(preset, classes, load_weights=True, strict=False, **overrides):
     """Build the backbone of a preset.
 
     Args:
@@ -34,6 +34,7 @@ def read_backbone(preset, classes, load_weights=True, **overrides):
             ours, of Hugging Face or of an original TensorFlow checkpoint, a name, or a handle.
         classes: iterable of backbone classes. The saved class must be one of them.
         load_weights: bool. False leaves the weights random.
+        strict: bool, see `Backbone.from_preset`.
         overrides: constructor arguments that replace the saved ones, such as `dropout`.
 
     Returns:
@@ -46,13 +47,13 @@ def read_backbone(preset, classes, load_weights=True, **overrides):
     """
     weights = DeferredWeights()
     opened = presets.open_preset(preset)
-    backbone, finish = build_backbone(opened, classes, weights, load_weights, **overrides)
+    backbone, finish = build_backbone(opened, classes, weights, load_weights, strict, **overrides)
     weights.fill()
     finish()
     return backbone
 
 
-def build_backbone(opened, classes, weights, load_weights=True, **overrides):
+def build_backbone(opened, classes, weights, load_weights=True, strict=False, **overrides):
     """Build the backbone of a preset, and compare it with the file of its weights.
 
     Its weights have no values yet: nothing of a size that the config says is allocated before the
@@ -63,6 +64,7 @@ def build_backbone(opened, classes, weights, load_weights=True, **overrides):
         classes: iterable of backbone classes. The saved class must be one of them.
         weights: `DeferredWeights`, which is to be filled.
         load_weights: bool. False leaves the weights random.
+        strict: bool, see `Backbone.from_preset`.
         overrides: constructor arguments that replace the saved ones.
 
     Returns:
@@ -74,17 +76,17 @@ def build_backbone(opened, classes, weights, load_weights=True, **overrides):
     """
     checkpoint = opened.checkpoint
     if checkpoint is None:
-        return _build_own(opened, classes, weights, load_weights, overrides)
+        return _build_own(opened, classes, weights, load_weights, strict, overrides)
     cls = _one_of(classes, checkpoint.class_name, opened)
     arguments = {**_with_global_policy(checkpoint.arguments), **overrides}
     _check_names(cls, arguments)
-    places = checkpoint.backbone_places(arguments) if load_weights else {}
+    places = checkpoint.backbone_places(arguments, strict) if load_weights else {}
     backbone = _built(cls, arguments, weights)
     weights_file.give_weights(backbone, places, weights)
     return backbone, lambda: None
 
 
-def _build_own(opened, classes, weights, load_weights, overrides):
+def _build_own(opened, classes, weights, load_weights, strict, overrides):
     """Build the backbone of one of our own directories."""
     config = opened.read_json(CONFIG_FILE)
     arguments = config.get("config")
@@ -110,7 +112,8 @@ def _build_own(opened, classes, weights, load_weights, overrides):
     now = keras.dtype_policies.get(arguments["dtype"])
     serialize = keras.dtype_policies.serialize
     converts_floats = serialize(now) != serialize(saved_policy)
-    return backbone, weights_file.give_stored_weights(backbone, path, weights, converts_floats)
+    finish = weights_file.give_stored_weights(backbone, path, weights, converts_floats, strict)
+    return backbone, finish
 
 
 def _built(cls, arguments, weights):

@@ -14,14 +14,15 @@ from keras_plm.checkpoints.h5_arrays import describe_weights_file
 from keras_plm.ops.keras_internals import stored_variables
 
 
-def check_weights_file(path, expected, converts_floats=False):
-    """Checks, before anything is read, that a weights file holds exactly the expected arrays.
+def check_weights_file(path, expected, converts_floats=False, strict=True):
+    """Checks, before anything is read, that a weights file holds the expected arrays.
 
     Args:
         path: a Keras `.weights.h5` file.
         expected: `{path of the data set: (shape, data type)}`, as `describe_weights_file` says.
         converts_floats: bool. Whether floats may be of another precision than expected, because
             the model was asked for in another one than the file's.
+        strict: bool. Whether arrays that stand apart from the model are refused.
 
     Raises:
         ValueError: naming all missing, unexpected and misshapen arrays at once, those of another
@@ -38,6 +39,7 @@ def check_weights_file(path, expected, converts_floats=False):
             name: tuple(_dtype_name(array[name][1], converts_floats) for array in (expected, found))
             for name in both
         },
+        strict=strict,
     )
 
 
@@ -91,7 +93,7 @@ def read_weights(model, path, converts_floats=False):
     load()
 
 
-def give_stored_weights(model, path, weights, converts_floats=False):
+def give_stored_weights(model, path, weights, converts_floats=False, strict=True):
     """Let the weights of a built model be filled from a `.weights.h5` file.
 
     Args:
@@ -99,6 +101,8 @@ def give_stored_weights(model, path, weights, converts_floats=False):
         path: str. The file, of which only the metadata is read now.
         weights: `DeferredWeights`.
         converts_floats: bool. Whether floats may be converted.
+        strict: bool. Whether arrays that stand apart from the model are refused; those of a
+            quantized one are in any case, as they are told by their shapes.
 
     Returns:
         Function to be called when the weights have been filled. `fill` raises ValueError for
@@ -120,7 +124,7 @@ def give_stored_weights(model, path, weights, converts_floats=False):
     expected = {
         name: (tuple(variable.shape), hdf5_dtype(variable)) for name, variable in stored.items()
     }
-    check_weights_file(path, expected, converts_floats)
+    check_weights_file(path, expected, converts_floats, strict)
     for name, variable in stored.items():
         weights.give(variable, functools.partial(_read_array, path, name, variable.path))
     return lambda: None

@@ -1,5 +1,6 @@
 """How weights are called elsewhere: one table per architecture, used in both directions."""
 
+import logging
 import re
 from dataclasses import dataclass, field
 from typing import Any, Callable
@@ -7,6 +8,8 @@ from typing import Any, Callable
 import numpy as np
 
 HUGGING_FACE, TENSORFLOW = "hugging_face", "tensorflow"
+
+logger = logging.getLogger("keras_plm")
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,8 @@ class System:
         ignored: pattern of the names of Hugging Face tensors that are no weights, but constants.
         spare: tuple of patterns, with `*`, of names that a checkpoint may have more than a model
             needs: a pooler that the user leaves out.
+        never_spare: tuple of patterns of names that are part of the backbone under other
+            arguments, and stand alone; see `check_arrays`.
     """
 
     name: str
@@ -173,6 +178,7 @@ class System:
     old_names: dict = field(default_factory=dict)
     ignored: str | None = None
     spare: tuple = ()
+    never_spare: tuple = ()
 
     def backbone_weights(self, arguments, form):
         """Where each weight of a backbone is in a checkpoint.
@@ -217,8 +223,16 @@ class System:
         return {copy: name for names in self.tied.values() for copy, name in names.items()}
 
 
-def check_arrays(path, expected, found, optional=(), known=(), dtypes=None):
+def check_arrays(
+    path, expected, found, optional=(), known=(), dtypes=None, strict=True, never_spare=()
+):
     """Refuse a file whose arrays are not those that a model needs, in one message.
+
+    Without `strict`, unexpected arrays are passed over, which is said in the log "keras_plm", if
+    they stand apart from the model. Those that stand beside arrays of the model are refused in any
+    case, as with them it would compute something else: a block more than the model has
+    (`bert.encoder.layer.12...` beside 0 to 11), an adapter in a block, one more embedding. "Beside"
+    means that the first two parts of their names are the same, numbers apart.
 
     Args:
         path: the file or directory, for the message.
@@ -228,6 +242,8 @@ def check_arrays(path, expected, found, optional=(), known=(), dtypes=None):
         known: names that may be there.
         dtypes: dict of str to pairs (data type needed, data type found) of arrays, or None: they
             are not compared.
+        strict: bool. Whether every unexpected array is refused.
+        never_spare: names that are refused as if they stood beside others.
 
     Raises:
         ValueError: naming all missing, unexpected and misshapen arrays, and those of another data
@@ -238,9 +254,12 @@ def check_arrays(path, expected, found, optional=(), known=(), dtypes=None):
         for name in sorted(expected.keys() & found.keys())
         if tuple(expected[name]) != tuple(found[name])
     ]
+    unexpected = sorted(found.keys() - expected.keys() - set(known))
+    places = {_place(name) for name in expected}
+    apart = [n for n in unexpected if _place(n) not in places and n not in never_spare]
     problems = {
         "missing": sorted(expected.keys() - found.keys() - set(optional)),
-        "unexpected": sorted(found.keys() - expected.keys() - set(known)),
+        "unexpected": unexpected,
         "of another shape": misshapen,
         "of another data type": [
             f"{name} (expected {needed}, received {received})"
@@ -248,9 +267,19 @@ def check_arrays(path, expected, found, optional=(), known=(), dtypes=None):
             if needed != received
         ],
     }
+    if not strict and apart == unexpected and not any({**problems, "unexpected": []}.values()):
+        if apart:
+            logger.warning(
+                "%s: %d arrays that this model has not are passed over: %s. `strict=True` refuses "
+                "them.",
+                path,
+                len(apart),
+                _listed(apart),
+            )
+        return
     if any(problems.values()):
         report = "; ".join(
-            f"{len(names)} {problem}: {', '.join(names[:20])}" + (", ..." if names[20:] else "")
+            f"{len(names)} {problem}: {_listed(names)}"
             for problem, names in problems.items()
             if names
         )
@@ -258,3 +287,13 @@ def check_arrays(path, expected, found, optional=(), known=(), dtypes=None):
             f"{path} does not hold the weights of this model: {report}. Use the configuration "
             "that the weights were saved with."
         )
+
+
+def _place(name):
+    """The first two parts of a name, without numbers: ("bert", "encoder"), ("layers", "block")."""
+    return tuple(re.sub(r"_?\d+", "", part) for part in re.split("[./]", name)[:2])
+
+
+def _listed(names):
+    """Up to twenty names."""
+    return ", ".join(names[:20]) + (", ..." if names[20:] else "")

@@ -43,11 +43,12 @@ class KerasHubCheckpoint:
         except ValueError as error:
             raise ValueError(f"The configuration in {directory} cannot be used: {error}") from error
 
-    def backbone_weights(self, arguments):
+    def backbone_weights(self, arguments, strict=True):
         """The values of a backbone's weights, after all shapes have been compared.
 
         Args:
             arguments: dict of the constructor arguments of the backbone.
+            strict: bool. Whether arrays that stand apart from the model are refused.
 
         Returns:
             generator of pairs of our path and a float32 array.
@@ -56,14 +57,14 @@ class KerasHubCheckpoint:
             ValueError: if arrays are missing, unexpected or misshapen, all in one message, or if
                 the arguments are those of another model.
         """
-        places = self.backbone_places(arguments)
+        places = self.backbone_places(arguments, strict)
         return ((path, read()) for path, (_, read) in places.items())
 
-    def backbone_places(self, arguments):
+    def backbone_places(self, arguments, strict=True):
         """Where the values of a backbone's weights are, after all shapes have been compared.
 
         Args:
-            arguments: dict of the constructor arguments of the backbone.
+            arguments, strict: as those of `backbone_weights`.
 
         Returns:
             dict of our path to its shape and a function that reads it; see `ReleasedCheckpoint`.
@@ -75,7 +76,7 @@ class KerasHubCheckpoint:
         stored = hub_weights(self._name, self.arguments)
         arrays = H5Arrays(files.file_inside(self.directory, WEIGHTS_FILE))
         expected = {array: shape for _, array, shape in stored.values()}
-        check_arrays(arrays.path, expected, arrays.shapes)
+        check_arrays(arrays.path, expected, arrays.shapes, strict=strict)
         left_out = () if arguments.get("pooler") else ("pooler/kernel", "pooler/bias")
         return {
             path: (shape, functools.partial(arrays.read, array))

@@ -61,27 +61,28 @@ class ReleasedCheckpoint:
         """The arrays, of which only names and shapes have been read."""
         return self._open_arrays()
 
-    def backbone_weights(self, arguments):
+    def backbone_weights(self, arguments, strict=True):
         """The values of a backbone's weights, one by one, after all shapes have been compared.
 
         Args:
             arguments: dict of the constructor arguments of the backbone.
+            strict: bool. Whether arrays that stand apart from the model are refused.
 
         Returns:
             generator of pairs of our path and a float32 array.
 
         Raises:
-            ValueError: if arrays are missing, unexpected or misshapen, all in one message; from
-                the generator, if one is not finite.
+            ValueError: if arrays are missing, unexpected, misshapen or no floats, all in one
+                message, see `check_arrays`; from the generator, if one is not finite.
         """
-        places = self.backbone_places(arguments)
+        places = self.backbone_places(arguments, strict)
         return ((path, read()) for path, (_, read) in places.items())
 
-    def backbone_places(self, arguments):
+    def backbone_places(self, arguments, strict=True):
         """Where the values of a backbone's weights are, after all shapes have been compared.
 
         Args:
-            arguments: dict of the constructor arguments of the backbone.
+            arguments, strict: as those of `backbone_weights`.
 
         Returns:
             dict of our path to the shape of our weight and a function that reads it, a float32
@@ -96,8 +97,22 @@ class ReleasedCheckpoint:
         expected = {name: one.shape for one in stored.values() for name in one.names}
         optional = {name for one in stored.values() if one.row.optional for name in one.names}
         shapes = self.arrays.shapes
-        known = {name for name in shapes if self._is_spare(name)}
-        check_arrays(self.arrays.path, expected, shapes, optional, known)
+        check_arrays(
+            self.arrays.path,
+            expected,
+            shapes,
+            optional,
+            known={name for name in shapes if self._is_spare(name)},
+            dtypes={
+                name: ("floats", dtype)
+                for name, dtype in self.arrays.no_floats.items()
+                if name in expected
+            },
+            strict=strict,
+            never_spare={
+                name for name in shapes if any(_fits(p, name) for p in self.system.never_spare)
+            },
+        )
         new = sorted(path for path, one in stored.items() if not set(one.names) <= shapes.keys())
         if new:
             logger.warning("%s: weights that it has not start new: %s", self.directory, new)
@@ -177,6 +192,8 @@ class ReleasedCheckpoint:
             needed = row.stored_shape(shapes[row.ours], self.form)
             if self.arrays.shapes[name] != needed:
                 return f"{name!r} has the shape {self.arrays.shapes[name]} there, here {needed}"
+            if name in self.arrays.no_floats:
+                return f"{name!r} holds {self.arrays.no_floats[name]} there, and no floats"
         if self.form == HUGGING_FACE:
             self._check_tied(head)
         return names

@@ -19,7 +19,7 @@ class SafetensorsArrays:
     Args:
         directory: the directory.
         prefix: str. What a model with a head puts in front of the names of its backbone; where
-            no name has it (a backbone alone), it is put in front of all.
+            most have it not (a backbone alone), it is put in front of those.
         old_names: dict of the end of a name, as old files have it, to that of today.
         ignored: str or None. Pattern of the names, without the prefix, that are not read.
         copies: dict of a name to that of which it is a copy. Where a file has the copy alone, it
@@ -28,14 +28,15 @@ class SafetensorsArrays:
     Attributes:
         path: the file, or the index of the shards.
         shapes: dict of str to tuple.
+        no_floats: dict of the names of those that hold no floats to their data types.
 
     Raises:
         FileNotFoundError: if there are no safetensors files, or a shard is missing.
-        ValueError: if a file is damaged, leads out of the directory, or holds no floats.
+        ValueError: if a file is damaged, or leads out of the directory.
     """
 
     def __init__(self, directory, prefix="", old_names=None, ignored=None, copies=None):
-        self.shapes, self._files = {}, {}
+        self.shapes, self.no_floats, self._files = {}, {}, {}
         self._ignored = re.compile(f"({re.escape(prefix)})?({ignored})") if ignored else None
         if files.has_entry(directory, FILE):
             self.path = files.file_inside(directory, FILE)
@@ -45,10 +46,11 @@ class SafetensorsArrays:
             self._open_shards(directory)
         else:
             raise FileNotFoundError(_nothing_safe(directory))
-        put = prefix if not any(name.startswith(prefix) for name in self.shapes) else ""
+        num_prefixed = sum(name.startswith(prefix) for name in self.shapes)
+        put = prefix if 2 * num_prefixed < len(self.shapes) else ""
         self._stored = {}
         for name in self.shapes:
-            ours = put + name
+            ours = name if name.startswith(put) else put + name
             for old, new in (old_names or {}).items():
                 if ours.endswith(old):
                     ours = ours.removesuffix(old) + new
@@ -59,6 +61,11 @@ class SafetensorsArrays:
             if copy in self._stored and original not in self._stored:
                 self._stored[original] = self._stored[copy]
         self.shapes = {ours: self.shapes[name] for ours, name in self._stored.items()}
+        self.no_floats = {
+            ours: self.no_floats[name]
+            for ours, name in self._stored.items()
+            if name in self.no_floats
+        }
 
     def _open_shards(self, directory):
         weight_map = files.read_json(self.path, max_bytes=10_000_000).get("weight_map")
@@ -84,7 +91,7 @@ class SafetensorsArrays:
                         continue
                     entry = file.get_slice(name)
                     if entry.get_dtype() not in FLOATS:
-                        raise ValueError(f"{name!r} is {entry.get_dtype()}, not one of {FLOATS}")
+                        self.no_floats[name] = entry.get_dtype()
                     if name in self.shapes:
                         raise ValueError(f"{name!r} is in {self._files[name].name} as well")
                     self.shapes[name] = tuple(entry.get_shape())

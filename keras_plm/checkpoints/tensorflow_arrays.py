@@ -23,10 +23,11 @@ class TensorflowArrays:
     Attributes:
         path: the prefix of its files.
         shapes: dict of str to tuple; what optimizers left behind is not in it.
+        no_floats: dict of the names of those that hold no floats to their data types.
 
     Raises:
         FileNotFoundError: if there is no checkpoint, or a file of it is missing.
-        ValueError: if there are several, or it is damaged or holds no floats.
+        ValueError: if there are several, or it is damaged.
     """
 
     def __init__(self, directory, prefix):
@@ -43,9 +44,9 @@ class TensorflowArrays:
         self.shapes = {
             name: tuple(shape) for name, shape in shapes.items() if not IGNORED.fullmatch(name)
         }
-        others = sorted(name for name in self.shapes if not dtypes[name].is_floating)
-        if others:
-            raise ValueError(f"{self.path} must hold floats. Received others: {others[:20]}.")
+        self.no_floats = {
+            name: dtypes[name].name for name in self.shapes if not dtypes[name].is_floating
+        }
 
     def read(self, name):
         """Read one variable.

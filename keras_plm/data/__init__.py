@@ -2,6 +2,7 @@
 
 from keras_plm.data.corpus.corpus import Corpus
 from keras_plm.data.corpus.dialogue_turns import quoted_turns
+from keras_plm.data.corpus.text_sources import Texts
 from keras_plm.data.examples import Examples, examples
 from keras_plm.data.rows.planned_rows import RowTable, row_plan
 from keras_plm.data.tokenizer_training import train_tokenizer
@@ -18,6 +19,7 @@ __all__ = [
     "SentencePieceTokenizer",
     "SubwordTokenizer",
     "TRANSFER_TOKENS",
+    "Texts",
     "Tokenizer",
     "add_special_tokens",
     "examples",

@@ -1,12 +1,16 @@
 """Training of tokenizers."""
 
+import contextlib
 import io
 import itertools
 import re
+import tempfile
 
 import sentencepiece
 
-from keras_plm.data.corpus.text_files import read_documents, text_paths
+from keras_plm.checks import check_integer
+from keras_plm.data.corpus.text_files import read_documents
+from keras_plm.data.corpus.text_sources import text_sources
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.tokenizers.subword_training import train_byte_level, train_wordpiece
 
@@ -17,6 +21,7 @@ LAYOUTS_OF_MODELS = {  # which layouts can be trained; the first is the model's 
     "wordpiece": ("bert",),
     "bpe": ("roberta", "gpt", "xlm"),
 }
+SPOOLED_BYTES = 1 << 24  # of lines, that are held in memory; more go to a temporary file
 TRAINING_THREADS = 16  # a part of the result, whatever the machine has: EM adds up by thread
 
 
@@ -31,17 +36,18 @@ def train_tokenizer(
     layout=None,
     languages=None,
 ):
-    """Trains a tokenizer from text files.
+    """Trains a tokenizer from text files, or texts in memory.
 
     The same files and arguments give the same tokenizer on every machine. A vocabulary that is
     larger than the text can carry is lowered, with a printed note.
 
     Args:
-        paths: path or list of paths of plain text and JSON lines, as in `Corpus.build`.
+        paths: path, pattern, list of them, or iterable of texts, as in `Corpus.build`. Text is
+            read once, and kept in a temporary file meanwhile.
         vocabulary_size: number of pieces, the special ones included.
-        text_field: key of the text in JSON lines.
+        text_field: key of the text in JSON, or name of its column in a table.
         character_coverage: share of the characters that get a piece of their own; "bpe" has all.
-        max_bytes: of larger text only every second, third, ... line is read.
+        max_bytes: of larger text only every second, fourth, eighth, ... line is learned from.
         model: "sentencepiece": unigrams with XLNet's special pieces and rows; "wordpiece": with
             BERT's; "bpe": byte-level pairs with RoBERTa's.
         lowercase: bool. Whether the tokenizer lower-cases texts, these and later ones. WordPiece
@@ -59,9 +65,9 @@ def train_tokenizer(
 
     Raises:
         FileNotFoundError: if a path does not exist.
-        ValueError: if a file is empty or not UTF-8, or the vocabulary is too small for the
-            characters of the text, or there is no such model, or it has no such layout or no
-            languages.
+        ValueError: if a file is empty, not UTF-8 or not what its suffix says, or the vocabulary
+            is too small for the characters of the text, or there is no such model, or it has no
+            such layout or no languages.
 
     Source: XLNet (Yang et al., 2019), section 3.1, and the options of its released README; BERT
     (Devlin et al., 2019), section 3; RoBERTa (Liu et al., 2019), section 4.4; GPT-2 (Radford et
@@ -76,18 +82,16 @@ def train_tokenizer(
         raise ValueError(f"lowercase must be True or False. Received: lowercase={lowercase!r}")
     layout = _layout_of(model, layout)
     languages = _language_ids(languages, layout)
-    paths = text_paths(paths)
-    stride = -(-sum(path.stat().st_size for path in paths) // max_bytes)
-
-    def lines():
-        return _Lines(itertools.islice(_read_lines(paths, text_field), 0, None, stride))
-
-    if model == "sentencepiece":
-        tokenizer = _train_sentencepiece(lines(), vocabulary_size, character_coverage, lowercase)
-    elif model == "wordpiece":
-        tokenizer = train_wordpiece(lines, vocabulary_size, lowercase, character_coverage)
-    else:
-        tokenizer = train_byte_level(lines, vocabulary_size, lowercase, layout, languages)
+    check_integer("max_bytes", max_bytes, 1)
+    with _spooled(_lines_of(text_sources(paths), text_field), max_bytes) as lines:
+        if model == "sentencepiece":
+            tokenizer = _train_sentencepiece(
+                lines(), vocabulary_size, character_coverage, lowercase
+            )
+        elif model == "wordpiece":
+            tokenizer = train_wordpiece(lines, vocabulary_size, lowercase, character_coverage)
+        else:
+            tokenizer = train_byte_level(lines, vocabulary_size, lowercase, layout, languages)
     if tokenizer.vocabulary_size < vocabulary_size:
         print(
             f"The text carries {tokenizer.vocabulary_size:,} pieces: the vocabulary is lowered "
@@ -149,8 +153,6 @@ def _train_sentencepiece(lines, vocabulary_size, character_coverage, lowercase):
             minloglevel=2,
         )
     except (RuntimeError, OSError) as error:
-        if lines.error:
-            raise lines.error from None
         needed = re.search(r"required_chars\. \d+ vs (\d+)", str(error))
         if needed or vocabulary_size < 100:
             raise ValueError(
@@ -162,32 +164,33 @@ def _train_sentencepiece(lines, vocabulary_size, character_coverage, lowercase):
     return SentencePieceTokenizer(model.getvalue(), lowercase=lowercase)
 
 
-class _Lines:
-    """An iterator that keeps its error, of which SentencePiece passes on the text only."""
-
-    def __init__(self, lines):
-        self.lines, self.error = lines, None
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        try:
-            return next(self.lines)
-        except StopIteration:
-            raise
-        except BaseException as error:
-            self.error = error
-            raise
+def _lines_of(sources, text_field):
+    """The lines of all documents that hold text; those of a pair of files are lines as well."""
+    for source in sources:
+        for text, _ in read_documents(source, text_field):
+            yield from (line for line in text.splitlines() if line.strip())
 
 
-def _read_lines(paths, text_field):
-    """The lines of all documents that hold text."""
-    found = False
-    for text, _ in read_documents(paths, text_field):
-        for line in text.splitlines():
-            if line.strip():
-                found = True
-                yield line
-    if not found:
-        raise ValueError(f"There is no text to learn from. Received: paths={paths}")
+@contextlib.contextmanager
+def _spooled(lines, max_bytes):
+    """A function that gives the lines again and again, thinned out if they are many."""
+    with contextlib.ExitStack() as stack:
+        spool, stride = stack.enter_context(tempfile.SpooledTemporaryFile(SPOOLED_BYTES)), 1
+        for number, line in enumerate(lines):
+            if number % stride:
+                continue
+            spool.write(f"{line}\n".encode())
+            if spool.tell() > max_bytes:
+                thinned = stack.enter_context(tempfile.SpooledTemporaryFile(SPOOLED_BYTES))
+                thinned.writelines(itertools.islice(_from_begin(spool), 0, None, 2))
+                spool.close()
+                spool, stride = thinned, 2 * stride
+        if not spool.tell():
+            raise ValueError("There is no text to learn from. An iterator gives its texts once")
+        yield lambda: (line.decode().removesuffix("\n") for line in _from_begin(spool))
+
+
+def _from_begin(file):
+    """The lines of a file that was written."""
+    file.seek(0)
+    return iter(file)

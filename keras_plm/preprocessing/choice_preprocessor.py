@@ -19,8 +19,8 @@ class ChoicePreprocessor(Preprocessor):
     $ question choice <e>` (layout "gpt1_transfer"). GPT-1 itself has the question before the
     delimiter: for that, make it the end of the context. The choice stands
     in the place of "_" in its question, else after the question. Of question and choice the last
-    `max_choice_length` tokens are kept; a context that is too long loses its end. A choice alone
-    must fit: two that are cut could become the same.
+    `max_choice_length` tokens are kept; a context that is too long loses its end. How many were
+    cut is said in the log "keras_plm", and of how many contexts two choices so became the same.
 
     Args:
         tokenizer: `keras_plm.data.Tokenizer`, or None when the assets of a saved model will bring
@@ -42,7 +42,7 @@ class ChoicePreprocessor(Preprocessor):
     Raises:
         TypeError: if there is anything but strings.
         ValueError: if lists differ in length, an example has fewer than two choices or another
-            number than the others, a text is empty, or a choice is too long.
+            number than the others, or a text is empty.
 
     Source: XLNet, arXiv:1906.08237, section 3.4.1 (RACE); the released `run_race.py` (sequence
     length 512, question and choice 128), which also lets the context of a choice see the choices
@@ -81,27 +81,43 @@ class ChoicePreprocessor(Preprocessor):
         texts = [
             _asked(question, choice) for question, own in zip(questions, choices) for choice in own
         ]
-        ids = iter(zip(texts, self.encode_texts(texts, "Choices")))
-        rows, room = [], self.room(pair=True)
-        for number, (context, own) in enumerate(zip(contexts, choices)):
-            for choice in own:
-                text, last = next(ids)
-                if len(last) > self.max_choice_length:
-                    self._check_choice(number, choice)
-                    last = last[-self.max_choice_length :]
-                first = context_ids[context][: room - len(last)]
-                rows.append(self.pair_row(list(first), last))
+        whole = self.encode_texts(texts, "Choices")
         shape = (len(contexts), len(choices[0]), self.sequence_length)
+        firsts = [context_ids[context] for context in contexts for _ in choices[0]]
+        lasts = [list(ids[-self.max_choice_length :]) for ids in whole]
+        self._say_cut(whole, firsts, lasts, num_choices=shape[1])
+        room = self.room(pair=True)
+        rows = [
+            self.pair_row(list(first[: room - len(last)]), last)
+            for first, last in zip(firsts, lasts)
+        ]
         return {name: array.reshape(shape) for name, array in self.padded(rows).items()}
 
-    def _check_choice(self, number, choice):
-        length = len(self.tokenizer.encode(choice))
-        if length > self.max_choice_length:
-            raise ValueError(
-                f"A choice of example {number} has {length} tokens, more than `max_choice_length`="
-                f"{self.max_choice_length}. Shorten it, or give a larger one. "
-                f"Received: {choice!r:.80}."
+    def _say_cut(self, whole, firsts, lasts, num_choices):
+        """Say how many texts lose something, of each row's choice and context."""
+        long = [row for row, ids in enumerate(whole) if len(ids) > self.max_choice_length]
+        room = self.room(pair=True)
+        contexts = sum(len(first) + len(last) > room for first, last in zip(firsts, lasts))
+        examples = [slice(row, row + num_choices) for row in range(0, len(whole), num_choices)]
+        same = sum(_num_different(lasts[own]) < _num_different(whole[own]) for own in examples)
+        found = []
+        if long:
+            found.append(
+                f"{len(long)} of {len(whole)} choices with their questions are longer than "
+                f"`max_choice_length`={self.max_choice_length} tokens, the first of them of "
+                f"example {long[0] // num_choices} with {len(whole[long[0]])}: they lose their "
+                f"beginnings"
             )
+        if same:
+            found.append(f"in {same} examples choices became the same by that")
+        if contexts:
+            found.append(f"{contexts} of {len(whole)} rows lose the ends of their contexts")
+        if found:
+            self.say_cut(", and ".join(found))
+
+
+def _num_different(rows):
+    return len(set(map(tuple, rows)))
 
 
 def _asked(question, choice):

@@ -1,6 +1,7 @@
 """What every preprocessor has: a tokenizer, a length, and presets that other tasks can use."""
 
 import inspect
+import logging
 import os
 
 import keras
@@ -14,6 +15,8 @@ from keras_plm.tokenizers.text_columns import refuse_empty, text_list
 from keras_plm.tokenizers.tokenizer import Tokenizer
 
 PREPROCESSOR_FILE = "preprocessor.json"
+
+logger = logging.getLogger("keras_plm")
 
 
 class Preprocessor(keras_hub.models.Preprocessor):
@@ -121,6 +124,18 @@ class Preprocessor(keras_hub.models.Preprocessor):
             else:  # B gives way if both are as long
                 first, second = first[: (room + 1) // 2], second[: room // 2]
         return self.layout.lay_out(self.tokenizer, list(first), list(second))
+
+    def say_cut(self, found):
+        """Say in the log "keras_plm" what is cut; of the batches that a task reads, once.
+
+        Args:
+            found: str. What is too long, how many of how many, and what becomes of it.
+        """
+        if self.has_warned is None:
+            logger.warning("%s.", found)
+        elif not self.has_warned:
+            self.has_warned = True
+            logger.warning("%s. Said once for all batches.", found)
 
     def room(self, pair=False):
         """How many tokens of texts a row holds beside the special ones.

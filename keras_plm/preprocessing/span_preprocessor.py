@@ -55,6 +55,8 @@ class SpanPreprocessor(Preprocessor):
             it.
         sequence_length: int. The length T of every row.
         max_question_length: int or None. The most tokens of a question. None: T / 4, at most 64.
+            A longer question loses its end, as in the released code; how many did is said in the
+            log "keras_plm".
         stride: int or None. The tokens from the start of a window to that of the next one. None:
             T / 4, at most 128.
         language: str or None. The language of all texts, for a tokenizer with languages (XLM).
@@ -69,8 +71,8 @@ class SpanPreprocessor(Preprocessor):
 
     Raises:
         TypeError: if there is anything but strings.
-        ValueError: if the lists differ in length, a text is empty, a question is too long, or
-            the windows would leave gaps.
+        ValueError: if the lists differ in length, a text is empty, or the windows would leave
+            gaps.
 
     Source: XLNet, arXiv:1906.08237, section 2.5 and appendix A.5; the released `run_squad.py`
     (sequence length 512, questions 64, stride 128).
@@ -124,7 +126,7 @@ class SpanPreprocessor(Preprocessor):
             TypeError, ValueError: see the class.
         """
         questions, contexts = self._checked(x)
-        question_ids = self.tokenizer.encode(questions)
+        question_ids = self._question_ids(questions)
         different = list(dict.fromkeys(contexts))  # SQuAD asks several questions about each
         encoded = zip(*self.tokenizer.encode_with_offsets(different))
         context_tokens = dict(zip(different, encoded))
@@ -218,12 +220,19 @@ class SpanPreprocessor(Preprocessor):
                     f"The tokenizer makes no token of the {name} of row {example}. "
                     f"Received: {text!r:.80}."
                 )
-        if len(question_ids) > self.max_question_length:
-            raise ValueError(
-                f"The question of row {example} has {len(question_ids)} tokens, more than "
-                f"`max_question_length`={self.max_question_length}. Shorten it, or give a larger "
-                f"one. Received: {question!r:.80}."
+
+    def _question_ids(self, questions):
+        """The ids of the questions; of long ones those that fit."""
+        ids, most = self.tokenizer.encode(questions), self.max_question_length
+        too_long = [row for row, own in enumerate(ids) if len(own) > most]
+        if too_long:
+            row = too_long[0]
+            self.say_cut(
+                f"{len(too_long)} of {len(ids)} questions are longer than "
+                f"`max_question_length`={most} tokens, the first of them question {row} with "
+                f"{len(ids[row])}: they lose their ends"
             )
+        return [own[:most] for own in ids]
 
     def _row(self, context, question):
         """A row, the position of the context's first token, and that of "no answer"."""

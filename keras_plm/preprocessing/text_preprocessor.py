@@ -1,12 +1,8 @@
 """From texts, or pairs of texts, to the features of a backbone."""
 
-import logging
-
 import keras
 
 from keras_plm.preprocessing.preprocessor import Preprocessor
-
-logger = logging.getLogger("keras_plm")
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -123,8 +119,4 @@ class TextPreprocessor(Preprocessor):
                 f"{found}. Raise `sequence_length`, shorten the texts, or let `truncate=True` cut "
                 "them."
             )
-        if self.has_warned is None:
-            logger.warning("%s: they lose their ends.", found)
-        elif not self.has_warned:
-            self.has_warned = True
-            logger.warning("%s: they lose their ends. Said once for all batches.", found)
+        self.say_cut(f"{found}: they lose their ends")

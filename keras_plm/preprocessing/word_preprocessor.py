@@ -15,7 +15,7 @@ class WordPreprocessor(Preprocessor):
     `CLS A SEP`. Each word is tokenized on its own, by byte-level pieces as if a space were before
     it; its first piece stands for it. A word that the tokenizer makes nothing of, such as a lone
     control character, becomes one unknown piece, so that no word is lost. A text that is too long
-    loses its last words.
+    loses its last words, which is said in the log "keras_plm".
 
     Args:
         tokenizer: `keras_plm.data.Tokenizer`, or None when the assets of a saved model will bring
@@ -69,12 +69,19 @@ class WordPreprocessor(Preprocessor):
             for word, ids in zip(words, self.tokenizer.encode_words(words))
         }
         rows, positions = [], []
-        room, num_before = self.room(), len(self.layout.start)
+        room, num_before, num_lost = self.room(), len(self.layout.start), []
         for text in texts:
             row = self.pair_row([piece for word in text for piece in pieces[word]])
             begins = np.cumsum([0, *(len(pieces[word]) for word in text[:-1])])  # (words,)
             rows.append(row)
             positions.append(begins[begins < room] + num_before + self.first_position(row[0]))
+            num_lost.append(len(text) - len(positions[-1]))
+        if any(num_lost):
+            self.say_cut(
+                f"{sum(num_lost)} words lie beyond sequence_length={self.sequence_length}, in "
+                f"{np.count_nonzero(num_lost)} of {len(texts)} texts: they are not read and have "
+                "no class. Split their texts, or give a larger one"
+            )
         return self.padded(rows), positions
 
     def at_words(self, texts, positions, values, what):

@@ -129,7 +129,9 @@ class PrefixLM(WritingTask, TargetTask):
         """Write a text for each source. XLA compiles once for each number of rows and lengths.
 
         Args:
-            sources: list of N str.
+            sources: list of N str. What leaves no room for `max_length` loses its end, which is
+                said in the log "keras_plm"; with `truncate=False` of the preprocessor it is
+                refused.
             max_length: int. The most tokens of a text, the separator that ends it included.
             sampler: as for `CausalLM.generate`, such as `BeamSearch(num_beams=5)`.
             forbidden_token_ids: ids that are not written; "auto": the special pieces.
@@ -141,27 +143,19 @@ class PrefixLM(WritingTask, TargetTask):
 
         Raises:
             TypeError: if `sources` are no list of strings.
-            ValueError: if there is no preprocessor, a source is empty, or is too long.
+            ValueError: if there is no preprocessor, a source is empty, or no room for any.
         """
         if getattr(self.preprocessor, "tokenizer", None) is None:
             raise ValueError("Texts need a preprocessor. Received: preprocessor=None.")
         tokenizer, layout = self.preprocessor.tokenizer, self.preprocessor.layout
         check_integer("max_length", max_length, 1)
-        rows = []
-        for ids in self.preprocessor.encode_texts(sources, "`sources`"):
-            start, between = (
-                [tokenizer.special_token_id(name) for name in names]
-                for names in (layout.start, layout.between)
-            )
-            rows.append([*start, *ids, *between])
-        longest = self.backbone.max_sequence_length
-        for index, row in enumerate(rows):
-            if longest is not None and len(row) > longest - max_length:
-                raise ValueError(
-                    f"The backbone has positions for {longest} tokens, which leaves "
-                    f"{longest - max_length} for a source beside max_length={max_length}. "
-                    f"Received: source {index} with {len(row)} tokens."
-                )
+        start, between = (
+            [tokenizer.special_token_id(name) for name in names]
+            for names in (layout.start, layout.between)
+        )
+        ids = self.preprocessor.encode_texts(sources, "`sources`")
+        ids = self._fitting(ids, max_length + len(start) + len(between))
+        rows = [[*start, *own, *between] for own in ids]
         stop_ids = self._text.stop_ids("auto")
         mask_id = tokenizer.mask_token_id if self.from_masks else None
         batches = self._slots(rows, max_length, batch_size)
@@ -169,6 +163,25 @@ class PrefixLM(WritingTask, TargetTask):
             batches, sampler, seed, forbidden_token_ids, stop_ids, mask_id=mask_id
         )
         return self._text.written_texts(written, [[]] * len(rows), stop_ids, True)
+
+    def _fitting(self, sources, reserved):
+        """Sources that fit into the positions beside those that are reserved."""
+        longest = self.backbone.max_sequence_length
+        if longest is None:
+            return sources
+        room = longest - reserved
+        too_long = [row for row, ids in enumerate(sources) if len(ids) > room]
+        if not too_long:
+            return sources
+        found = (
+            f"{len(too_long)} of {len(sources)} sources are longer than the {max(room, 0)} tokens "
+            f"that the backbone's {longest} positions leave beside `max_length` and special "
+            f"tokens, the first of them source {too_long[0]} with {len(sources[too_long[0]])}"
+        )
+        if room < 1 or not self.preprocessor.truncate:
+            raise ValueError(f"{found}. Lower `max_length`, or shorten the sources.")
+        self.preprocessor.say_cut(f"{found}: they lose their ends")
+        return [ids[:room] for ids in sources]
 
     @property
     def document_ends(self):

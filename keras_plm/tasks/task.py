@@ -468,7 +468,7 @@ class Task(keras_hub.models.Task):
             self.write_preset(directory)
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, custom_objects=None, **kwargs):
+    def from_preset(cls, preset, load_weights=True, custom_objects=None, strict=False, **kwargs):
         """Load a task from the preset of this or of any other task, or of a backbone.
 
         Heads are taken by name where the preset has them in this task's shape; a head that it
@@ -480,6 +480,8 @@ class Task(keras_hub.models.Task):
             load_weights: bool. False leaves all weights random.
             custom_objects: dict of str to class or function, or None: those of your own that the
                 preset names, such as an objective, and that are not registered with Keras.
+            strict: bool. Whether weights that are of no head and beside those of the backbone are
+                refused, see `Backbone.from_preset`.
             kwargs: arguments of this task, such as `num_classes`, and of its preprocessor, such
                 as `sequence_length`; any other replaces a saved argument of the backbone. A
                 `dropout` is the task's own: the backbone's is changed by
@@ -490,7 +492,7 @@ class Task(keras_hub.models.Task):
             ValueError: if a file is not what it should be, or an argument is unknown.
         """
         with keras.saving.custom_object_scope(custom_objects or {}):
-            return task_preset.read_task(cls, preset, load_weights, **kwargs)
+            return task_preset.read_task(cls, preset, load_weights, strict, **kwargs)
 
     # === Training ===
 

@@ -9,6 +9,7 @@ from keras_plm import files, presets
 from keras_plm.backbones.backbone import known_backbones
 from keras_plm.backbones.deferred_weights import DeferredWeights
 from keras_plm.backbones.preset_directory import build_backbone
+from keras_plm.checkpoints.conversion import check_arrays
 from keras_plm.files import write_json
 from keras_plm.preprocessing.preprocessor import PREPROCESSOR_FILE, preprocessor_arguments
 from keras_plm.tasks.heads_file import (
@@ -58,14 +59,14 @@ def write_task(task, directory):
     write_json(os.path.join(directory, TASK_FILE), description)
 
 
-def read_task(cls, preset, load_weights=True, **kwargs):
+def read_task(cls, preset, load_weights=True, strict=False, **kwargs):
     """Load a task from the preset of this or of any other task, or of a backbone.
 
     Args:
         cls: class of the task.
         preset: str or `OpenedPreset`. What `keras_plm.presets.open_preset` takes.
         load_weights: bool. False leaves all weights random.
-        kwargs: see `Task.from_preset`.
+        strict, kwargs: see `Task.from_preset`.
 
     Returns:
         A task of class `cls`.
@@ -81,7 +82,7 @@ def read_task(cls, preset, load_weights=True, **kwargs):
     preset = presets.open_preset(preset)
     checkpoint, weights = preset.checkpoint, DeferredWeights()
     classes = known_backbones()
-    backbone, finish = build_backbone(preset, classes, weights, load_weights, **kwargs)
+    backbone, finish = build_backbone(preset, classes, weights, load_weights, strict, **kwargs)
     if "preprocessor" not in arguments and _has_preprocessor(preset):
         arguments["preprocessor"] = cls.preprocessor_class.from_preset(preset, **settings)
     elif settings:
@@ -114,7 +115,7 @@ def read_task(cls, preset, load_weights=True, **kwargs):
     elif checkpoint is not None:
         new = read_checkpoint_heads(checkpoint, task.heads, backbone, weights)
     else:
-        new = _own_heads(task, preset, weights, changed)
+        new = _own_heads(task, preset, weights, changed, strict)
     weights.fill()
     finish()
     if not task.compiled:
@@ -136,11 +137,16 @@ def _built(cls, backbone, arguments, weights):
         return cls(backbone, compile=False, **arguments)
 
 
-def _own_heads(task, preset, weights, changed):
+def _own_heads(task, preset, weights, changed, strict):
     """Read the heads of a preset of ours; return those that it has not, with the reasons."""
     saved = preset.read_json(TASK_FILE) if preset.has(TASK_FILE) else {}
     made = _saved_heads(saved, preset)
     path = preset.file(HEADS_FILE) if preset.has(HEADS_FILE) else None
+    if path is not None and made:
+        known = {*made, *(head.name for head in task.heads.values())}
+        shapes = head_shapes(path)
+        of_heads = {key: shape for key, shape in shapes.items() if key.split("/")[0] in known}
+        check_arrays(path, of_heads, shapes, strict=strict)
     if saved.get("class") == type(task).__name__:
         _check_heads(task, saved, preset, changed, {} if path is None else head_shapes(path))
     if saved.get("quantized_layers"):

@@ -1,7 +1,5 @@
 """Classification of every word of a text."""
 
-import logging
-
 import keras
 import numpy as np
 
@@ -13,8 +11,6 @@ from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.training.class_names import check_class_names
 from keras_plm.tokenizers.text_columns import column_items
-
-logger = logging.getLogger("keras_plm")
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -118,19 +114,11 @@ class TokenClassifier(Task):
         features, positions = self.preprocessor.features_and_words(texts)
         features = self.keep_inputs(features)
         logits = self.predict(features, batch_size=batch_size, **kwargs)  # (N, T, C)
-        tags, cut = [], 0
+        tags = []
         for text, places, row in zip(texts, positions, logits):
             ids = row[places].argmax(axis=-1).tolist()
             found = ids if self.class_names is None else [self.class_names[one] for one in ids]
             tags.append(found + [None] * (len(text) - len(found)))
-            cut += len(text) - len(found)
-        if cut:
-            logger.warning(
-                "TokenClassifier.tag: %d words lie beyond sequence_length=%d and have no class; "
-                "split their texts, or give a larger one.",
-                cut,
-                self.preprocessor.sequence_length,
-            )
         return tags
 
     def features_and_labels(self, x, y, sample_weight):

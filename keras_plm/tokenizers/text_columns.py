@@ -39,7 +39,7 @@ def column_items(values, what="`x`", of="texts"):
             f"{what} must be a list of {of}. A set has no order that labels and results could "
             f"follow: use sorted(...). {received} of {len(values)} items."
         )
-    names = _column_names(values)
+    names = column_names(values)
     if names is not None:
         if len(names) != 1:
             raise TypeError(
@@ -126,7 +126,7 @@ def is_column(values):
     Returns:
         bool.
     """
-    if _column_names(values) is not None or hasattr(values, "to_pylist"):
+    if column_names(values) is not None or hasattr(values, "to_pylist"):
         return True
     if not (hasattr(values, "__len__") and hasattr(values, "__getitem__")):
         return False
@@ -137,8 +137,12 @@ def is_column(values):
     return isinstance(first, (str, bytes, np.str_))
 
 
-def _column_names(values):
-    """The names of a table's columns as a list; None: it is no table."""
+def column_names(values):
+    """Return the names of a table's columns as a list; None: it is no table.
+
+    Args:
+        values: any object.
+    """
     if not hasattr(values, "__getitem__"):
         return None
     for attribute in ("column_names", "columns"):  # Arrow and `datasets`; pandas and Polars

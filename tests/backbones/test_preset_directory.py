@@ -89,6 +89,11 @@ def add(file):
     file["layers/another/vars/0"] = np.zeros(3)
 
 
+def add_block(file):
+    assert "transformer_xl_block" in file["layers"]
+    file["layers/transformer_xl_block_1/vars/0"] = np.zeros(3)
+
+
 def second_link(file):
     file["layers/another"] = file[TABLE]
 
@@ -153,7 +158,7 @@ BAD_FILES = {
     "empty weights": (lambda preset: (preset / WEIGHTS).write_bytes(b""), "not a usable"),
     "weights that are no HDF5": (lambda p: (p / WEIGHTS).write_bytes(b"x" * 999), "not a usable"),
     "a missing array": (edit(remove), f"1 missing: {TABLE}"),
-    "an extra array": (edit(add), "1 unexpected: layers/another/vars/0"),
+    "a block more": (edit(add_block), "1 unexpected: layers/transformer_xl_block_1/vars/0"),
     "a misshapen array": (
         lambda preset: replace_table(preset, data=np.zeros((21, 8), "float32")),
         rf"{TABLE} \(expected \(20, 8\), received \(21, 8\)\)",
@@ -237,6 +242,18 @@ def refused(preset, message):
 def own_temporary_directory(tmp_path_factory, monkeypatch):
     """Others may write into the common one meanwhile."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
+
+
+def test_an_array_apart_is_passed_over(preset, backbone, caplog):
+    edit(add)(preset)
+    found = Backbone.from_preset(preset)
+    for ours, theirs in zip(found.get_weights(), backbone.get_weights()):
+        np.testing.assert_array_equal(ours, theirs)
+    (record,) = caplog.records
+    assert "passed over: layers/another/vars/0. `strict=True`" in record.getMessage()
+    with pytest.raises(ValueError, match="1 unexpected: layers/another/vars/0. Use"):
+        XLNetBackbone.from_preset(preset, strict=True)
+    Backbone.from_preset(preset, load_weights=False, strict=True)
 
 
 @pytest.mark.parametrize("change, message", BAD_FILES.values(), ids=BAD_FILES)

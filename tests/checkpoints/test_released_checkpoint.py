@@ -315,8 +315,10 @@ def several(arrays):
 
 BAD_WEIGHTS = {
     "missing": (remove(BIAS), f"1 missing: {BIAS}"),
-    "unexpected": (put("transformer.more", [1.0]), "1 unexpected: transformer.more"),
-    "an unknown head": (put("my_head.weight", [1.0]), "1 unexpected: my_head.weight"),
+    "a block more": (
+        put("transformer.layer.9.rel_attn.q", [1.0]),
+        "1 unexpected: transformer.layer.9.rel_attn.q",
+    ),
     "misshapen": (
         put(TABLE, np.zeros((51, 16))),
         rf"{TABLE} \(expected \(50, 16\), received \(51, 16\)\)",

@@ -147,7 +147,101 @@ def put(name, value):
     return lambda arrays: arrays.update({name: np.asarray(value, "float32")})
 
 
+def bare(prefix, extra):
+    """A backbone alone, whose names have no prefix, with one array more."""
+
+    def change(arrays):
+        for name in list(arrays):
+            arrays[name.removeprefix(prefix)] = arrays.pop(name)
+        arrays.update(extra)
+
+    return change
+
+
+PASSED_OVER = {  # the case, the change, and the names that the log has
+    "an own head": ("bert_classes", put("my_head.weight", [1.0]), ["my_head.weight"]),
+    "no floats": (
+        "bert_classes",
+        lambda arrays: arrays.update({"my_head.count": np.arange(3)}),
+        ["my_head.count"],
+    ),
+    "below the prefix": ("gpt2", put("transformer.more", [1.0]), ["transformer.more"]),
+    "without a prefix": (
+        "gpt2",
+        bare("transformer.", {"more.weight": np.ones(2, "float32")}),
+        ["transformer.more.weight"],
+    ),
+    "one name with a prefix": (
+        "gpt2",
+        bare("transformer.", {"transformer.more": np.ones(2, "float32")}),
+        ["transformer.more"],
+    ),
+    "in a head": (
+        "bert_masked",
+        put("cls.predictions.more.weight", [1.0]),
+        ["cls.predictions.more.weight"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PASSED_OVER)
+def test_what_no_model_asks_for_is_passed_over(case, make_transformer, caplog):
+    system, change, names = PASSED_OVER[case]
+    whole = Backbone.from_preset(make_transformer(system))
+    assert not caplog.records
+    directory = make_transformer(system, "more", change)
+    assert_same_weights(Backbone.from_preset(directory), whole)
+    (record,) = caplog.records
+    listed = ", ".join(names)
+    assert f"1 arrays that this model has not are passed over: {listed}. " in record.getMessage()
+    for cls in (Backbone, tasks.TextEmbedder):
+        with pytest.raises(ValueError, match=f"1 unexpected: {listed}. Use"):
+            cls.from_preset(directory, strict=True)
+
+
+def test_a_head_without_floats_starts_new(make_transformer, caplog):
+    def change(arrays):
+        arrays["classifier.bias"] = arrays["classifier.bias"].astype("int32")
+
+    directory = make_transformer("bert_classes", change=change)
+    tasks.TextClassifier.from_preset(directory)
+    assert "'classifier.bias' holds I32 there, and no floats" in caplog.text
+
+
+def test_strict_takes_what_is_whole(make_transformer, caplog):
+    task = tasks.MaskedLM.from_preset(make_transformer("bert_masked"), strict=True)
+    assert_same_weights(
+        Backbone.from_preset(make_transformer("bert_masked", "again")), task.backbone
+    )
+    assert not caplog.records
+
+
 BAD = {
+    "a block more": (
+        "gpt2",
+        {},
+        put("transformer.h.2.ln_1.weight", np.ones(12)),
+        "1 unexpected: transformer.h.2.ln_1.weight. Use",
+    ),
+    "a config with fewer blocks": ("bert_tanh", dict(num_hidden_layers=1), None, "unexpected: "),
+    "an adapter": (
+        "bert_tanh",
+        {},
+        put("bert.encoder.layer.0.adapter.weight", np.ones(12)),
+        "1 unexpected: bert.encoder.layer.0.adapter.weight. Use",
+    ),
+    "no languages": (
+        "xlm_causal",
+        {},
+        put("transformer.lang_embeddings.weight", np.ones((2, 12))),
+        "1 unexpected: transformer.lang_embeddings.weight. Use",
+    ),
+    "integers where floats belong": (
+        "gpt2",
+        {},
+        lambda arrays: arrays.update({"transformer.ln_f.bias": np.ones(12, "int32")}),
+        r"another data type: transformer.ln_f.bias \(expected floats, received I32\)",
+    ),
     "another family": ("bert_tanh", dict(model_type="roberta"), None, "pad_token_id=0"),
     "a family with other sizes": ("gpt2", dict(model_type="xlm"), None, "positive integers"),
     "another family's file": (

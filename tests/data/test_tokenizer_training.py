@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_plm.data import Tokenizer, train_tokenizer
+from keras_plm.data import Tokenizer, tokenizer_training, train_tokenizer
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.tokenizers.subword_tokenizer import SubwordTokenizer
 
@@ -38,6 +38,36 @@ def test_large_text_is_thinned_out():
     thinned = train_tokenizer(path, vocabulary_size=300, max_bytes=20_000)
     assert all_lines.fingerprint != thinned.fingerprint
     assert thinned.vocabulary_size == 300
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "kept"),
+    [(1_000, range(100)), (999, range(0, 100, 2)), (100, range(0, 100, 16)), (1, [0])],
+)
+def test_lines_are_kept_in_a_file_and_thinned_out(max_bytes, kept, monkeypatch):
+    """A hundred lines of ten bytes: the first of each 2, 4, 8, ... of them."""
+    monkeypatch.setattr(tokenizer_training, "SPOOLED_BYTES", 50)
+    lines = [f"line {number:04}" for number in range(100)]
+    with tokenizer_training._spooled(iter(lines), max_bytes) as again:
+        found = [list(again()), list(again())]
+    assert found[0] == found[1]
+    assert found[0] == [lines[number] for number in kept]
+
+
+def test_one_pass_over_an_iterator_is_enough():
+    """WordPiece reads lines twice."""
+    text = BOTCHAN.read_text("utf-8").split("\n\n")
+    settings = dict(vocabulary_size=400, model="wordpiece")
+    assert train_tokenizer(iter(text), **settings) == train_tokenizer(BOTCHAN, **settings)
+
+
+def test_pairs_of_files_are_learned_from(tmp_path):
+    lines = [line for line in BOTCHAN.read_text("utf-8").splitlines() if line.strip()]
+    for name, part in (("one", lines[::2]), ("two", lines[1::2])):
+        (tmp_path / name).write_text("\n".join(part) + "\n")
+    pair, settings = (tmp_path / "one", tmp_path / "two"), dict(vocabulary_size=300, model="bpe")
+    expected = train_tokenizer(list(pair), **settings)
+    assert train_tokenizer([pair], **settings) == expected
 
 
 def test_long_lines_are_read(tmp_path):

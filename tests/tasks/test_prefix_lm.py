@@ -51,9 +51,28 @@ def test_learns_to_stop(make_transformer, wordpiece, graph):
         model.fit(["a text"], verbose=0)
 
 
+def test_a_long_source_loses_its_end(model, wordpiece, caplog):
+    """64 positions: 5 for what is written, 2 for [CLS] and [SEP]."""
+    ids = wordpiece.encode("the dog was red " * 20)
+    assert wordpiece.encode(fits := wordpiece.decode(ids[:57])) == ids[:57]
+    texts = model.generate(["a fish", "the dog was red " * 20], 5)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "1 of 2 sources are longer than the 57 tokens that the backbone's 64 positions leave "
+        f"beside `max_length` and special tokens, the first of them source 1 with {len(ids)}: they "
+        "lose their ends."
+    )
+    caplog.clear()
+    assert model.generate(["a fish", fits], 5) == texts
+    assert not caplog.records
+    with pytest.raises(ValueError, match="1 of 1 sources are longer than the 57 .*shorten"):
+        strict = PrefixLM(model.backbone, TextPreprocessor(wordpiece, 32, truncate=False))
+        strict.generate(["the dog was red " * 20], 5)
+
+
 def test_wrong_input(model, make_transformer):
-    with pytest.raises(ValueError, match="leaves 59 for a source .* source 0 with"):
-        model.generate(["the dog was red " * 20], 5)
+    with pytest.raises(ValueError, match="1 of 1 sources are longer than the 0 tokens .*Lower"):
+        model.generate(["the dog was red"], 63)
     with pytest.raises(ValueError, match="has an empty text in row 1"):
         model.generate(["a", ""], 5)
     with pytest.raises(TypeError, match="list of texts"):

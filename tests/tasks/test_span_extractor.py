@@ -194,11 +194,22 @@ def test_the_other_head_starts_new(beam, extractors, tmp_path, caplog):
     TextClassifier.from_preset(directory, num_classes=2)
 
 
+def test_a_long_question_is_said_once(extractors, caplog):
+    model = extractors[False]
+    questions = ["dog " * 9, *X[0][1:]]
+    assert len(model.answer(questions, X[1], batch_size=BATCH)) == len(questions)
+    batches = [((questions, X[1]), Y)] * 3
+    model.evaluate((batch for batch in batches), steps=2, verbose=0)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2
+    assert all("1 of 8 questions are longer than `max_question_length`" in m for m in messages)
+    assert messages[1].endswith("Said once for all batches.")
+
+
 BAD_DATA = {
     "answer elsewhere": (X, [{"text": ["fish"], "answer_start": [0]}] + Y[1:], "Answer 0 is not"),
     "too few answers": (X, Y[1:], "7 answers for 8 questions"),
     "empty context": ((X[0], ["", *X[1][1:]]), Y, "Contexts has an empty text in row 0"),
-    "long question": ((["dog " * 9, *X[0][1:]], X[1]), Y, "question of row 0 has"),
     "one list": (X[0], Y, "pair .tuple. of two lists"),
     "no answers": (X, None, "need labels"),
     "weights": (X, Y, "weight of at least 0 per question.*7"),

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from keras import ops
+from safetensors.numpy import load_file, save_file
 
 from keras_plm import files
 from keras_plm.backbones import XLNetBackbone
@@ -242,6 +243,25 @@ def test_damaged_weights(file, damage, pretrained, tmp_path):
     path.write_bytes({"cut short": data[:-100], "empty": b"", "text": b"weights"}[damage])
     with pytest.raises(ValueError, match=f"{file} is not a usable"):
         Pretrainer.from_preset(str(tmp_path / "preset"))
+
+
+def test_weights_of_no_head_are_passed_over(finetuned, pretrained, tmp_path, caplog):
+    """Heads that the preset says it has, but another task has not, are no matter of `strict`."""
+    TextClassifier.from_preset(str(pretrained), num_classes=2, strict=True)
+    caplog.clear()
+    shutil.copytree(finetuned, tmp_path / "preset")
+    path = tmp_path / "preset" / "heads.safetensors"
+    save_file({**load_file(path), "more/kernel": np.ones(3, "float32")}, path)
+    found = TextClassifier.from_preset(str(tmp_path / "preset"))
+    whole = TextClassifier.from_preset(str(finetuned), strict=True)
+    for ours, theirs in zip(found.heads["label"].get_weights(), whole.heads["label"].get_weights()):
+        np.testing.assert_array_equal(ours, theirs)
+    (record,) = caplog.records
+    assert "heads.safetensors: 1 arrays that this model has not are passed over: more/kernel." in (
+        record.getMessage()
+    )
+    with pytest.raises(ValueError, match="heads.safetensors does not .* 1 unexpected: more/kernel"):
+        TextClassifier.from_preset(str(tmp_path / "preset"), strict=True)
 
 
 @pytest.mark.parametrize("file", sorted(FILES))

@@ -229,4 +229,5 @@ XLM = System(
     tokenizer=tokenizer_format.XLM,
     ignored=r"position_ids",
     spare=("qa_outputs.*",),  # of the head of answers with beams, which no task has for XLM
+    never_spare=("transformer.lang_embeddings.*",),
 )

@@ -9,8 +9,9 @@ import numpy as np
 
 from keras_plm.data.corpus.columns import COLUMNS
 from keras_plm.data.corpus.corpus_files import CHUNK, MARKER, read_corpus, write_corpus
-from keras_plm.data.corpus.corpus_parts import checked_sources, corpus_parts, language_ids
+from keras_plm.data.corpus.corpus_parts import corpus_parts, language_ids
 from keras_plm.data.corpus.sentences import split_sentences
+from keras_plm.data.corpus.text_sources import text_sources
 from keras_plm.files import atomic_directory, digest
 
 
@@ -89,19 +90,23 @@ class Corpus:
         pre_split=False,
         annotate=None,
     ):
-        """Tokenises text files into a directory, and opens it.
+        """Tokenises text files, or texts in memory, into a directory, and opens it.
 
         The result is the same for any `num_workers`, memory stays bounded whatever the size of
         the files, and the directory appears only when it is complete; an older corpus of that
-        name is replaced, anything else is not.
+        name is replaced, anything else is not. What was read, and what was skipped in folders, is
+        said in the log "keras_plm", and also if more than 1 % of the tokens are unknown ones.
 
         Args:
-            paths: path or list of paths: files (`.jsonl` holds one JSON object per line, any
-                other name plain text with blank lines between documents) or directories of them.
-                A tuple of two paths among them is a pair of files, see `build_pairs`.
+            paths: path of a file or of a folder, pattern such as "texts/**/*.txt", or list of
+                these. By its suffix, before `.gz` if it is compressed, a file holds JSON values
+                (`.jsonl`, `.ndjson`, `.json`), a table (`.csv`, `.tsv`), or else plain text with
+                blank lines between documents; docs/corpora.md has the table. A tuple of two paths
+                is a pair of files, see `build_pairs`. Or an iterable of texts, each of them a
+                document: a list, a generator, a column of a table; see `keras_plm.data.Texts`.
             tokenizer: a `Tokenizer`.
             directory: where the corpus shall lie.
-            text_field: key of the text in JSON lines.
+            text_field: key of the text in JSON, or name of its column in a table.
             split_sentences: a function from text to a list of sentences; it gets a document (a
                 part of one, if it is longer than 1,000,000 characters) with its line ends. None
                 means that each line is a sentence. White space between sentences is one space to
@@ -125,9 +130,10 @@ class Corpus:
 
         Raises:
             FileNotFoundError: if a path does not exist.
-            ValueError: if a file is empty or not UTF-8, if there is no text, if `directory`
-                exists and is no corpus, or if words do not cover their sentence or spans are not
-                in it, or a language is unknown. A full disk is an OSError. Nothing is left behind.
+            ValueError: if a file is empty, not UTF-8 or not what its suffix says, if there is no
+                text, if `directory` exists and is no corpus, or if words do not cover their
+                sentence or spans are not in it, or a language is unknown. A full disk is an
+                OSError. Nothing is left behind.
         """
         if num_workers is None:
             num_workers = min(_num_cores(), 8)
@@ -138,7 +144,7 @@ class Corpus:
                 "annotate must name columns of keras_plm.data.corpus.columns.COLUMNS: "
                 f"{sorted(COLUMNS)}. Received: {unknown}"
             )
-        sources = checked_sources(paths)
+        sources = text_sources(paths)
         ids, known = language_ids(sources, languages, tokenizer, pre_split)
         split = split_sentences or str.splitlines
         parts = corpus_parts(sources, ids, text_field, split, tokenizer.keeps_spaces)

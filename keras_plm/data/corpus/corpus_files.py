@@ -23,6 +23,7 @@ ARRAYS = {
     "document_offsets": ("int64",),
 }
 COUNTS = ("num_tokens", "num_sentences", "num_documents")
+LARGEST_UNKNOWN_SHARE = 0.01  # of the tokens, that nothing is said about
 CHUNK = 1 << 24  # elements of an array that are looked at at once
 
 
@@ -68,7 +69,10 @@ def write_corpus(
         dtypes["token_ids"] = "int32"
     counts = _write_arrays(directory, batches_of(parts), encode, dtypes)
     if not counts["num_documents"]:
-        raise ValueError("There is no text to tokenise: no document has a token")
+        raise ValueError(
+            "There is no text to tokenise: no document has a token. An iterator gives texts once"
+        )
+    _say_unknown(encode.num_unknown, counts["num_tokens"], tokenizer)
     info.update(counts)
     info["sha256"] = {
         name: digest({name: load_array(directory / f"{name}.npy")}) for name in _arrays(info)
@@ -156,6 +160,7 @@ class _Encoder:
         self.tokenizer, self.num_threads = tokenizer, num_threads
         self.split_words, self.find_spans = split_words, find_spans
         self.annotate = annotate or {}
+        self.num_unknown = 0  # of the tokens so far
 
     def __call__(self, sentences):
         """Lengths of the sentences, ids, and a dict of the columns."""
@@ -165,6 +170,8 @@ class _Encoder:
             rows, offsets = self.tokenizer.encode_with_offsets(sentences, self.num_threads)
         lengths = np.array([len(row) for row in rows], "int64")
         ids = np.fromiter(itertools.chain.from_iterable(rows), "int32", lengths.sum())
+        unknown = self.tokenizer.special_token_ids.get("unk", -1)
+        self.num_unknown += int(np.count_nonzero(ids == unknown))
         starts = self.tokenizer.starts_words(ids)
         starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True  # a sentence starts a word
         if offsets is None:
@@ -206,6 +213,21 @@ def _write_arrays(directory, batches, encode, dtypes):
         "num_sentences": files["sentence_offsets"].size - 1,
         "num_documents": files["document_offsets"].size - 1,
     }
+
+
+def _say_unknown(count, num_tokens, tokenizer):
+    """Say it if many tokens stand for what the tokenizer does not know."""
+    if count > LARGEST_UNKNOWN_SHARE * num_tokens:
+        logger.warning(
+            "%s of %s tokens (%.1f %%) are unknown to the %s of %s pieces with the fingerprint "
+            "%.12s...: it was made for other text.",
+            f"{count:,}",
+            f"{num_tokens:,}",
+            100 * count / num_tokens,
+            type(tokenizer).__name__,
+            f"{tokenizer.vocabulary_size:,}",
+            tokenizer.fingerprint,
+        )
 
 
 def _arrays(info):

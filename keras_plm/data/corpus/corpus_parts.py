@@ -1,9 +1,9 @@
 """What a corpus is made of: sentences of documents, and pairs of aligned lines, with languages."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from keras_plm.data.corpus.text_files import read_documents, read_pairs, text_paths
+from keras_plm.data.corpus.text_files import read_documents, read_pairs
+from keras_plm.data.corpus.text_sources import is_pair
 
 BATCH_CHARACTERS = 4_000_000  # text that is tokenised at once
 
@@ -25,37 +25,11 @@ class CorpusPart:
     places: list | None = None
 
 
-def checked_sources(paths):
-    """The files of a corpus and pairs of files, in a list.
-
-    Args:
-        paths: a path, or a list of paths and of pairs (tuples) of paths.
-
-    Returns:
-        A list of paths and of tuples of two paths.
-
-    Raises:
-        FileNotFoundError: if a path does not exist.
-        ValueError: if there are none, a pair is not of two, or a file is empty.
-    """
-    sources = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    if not sources:
-        text_paths(sources)
-    for source in sources:
-        if not isinstance(source, (tuple, list)):
-            text_paths(source)
-        elif len(source) != 2:
-            raise ValueError(
-                f"A pair of files must be a tuple of two paths. Received: {source!r:.200}"
-            )
-    return sources
-
-
 def language_ids(sources, languages, tokenizer, pre_split=False):
     """The language of each source as the tokenizer numbers it.
 
     Args:
-        sources: what `checked_sources` returns.
+        sources: what `text_sources` returns.
         languages: a name for each source, a tuple of two for a pair, in a list; or None.
         tokenizer: a `Tokenizer`.
         pre_split: bool, see `Tokenizer.language_id`.
@@ -74,21 +48,21 @@ def language_ids(sources, languages, tokenizer, pre_split=False):
     if len(names) != len(sources):
         raise ValueError(
             "languages must name one language per path, and two in a tuple per pair of paths. "
+            "Folders, patterns and texts in memory count as one. "
             f"Received: languages={languages!r:.200} for {len(sources)} paths"
         )
     found, ids = {}, []
     for source, name in zip(sources, names):
-        is_pair = isinstance(source, (tuple, list))
         named = isinstance(name, (tuple, list)) and len(name) == len(set(name)) == 2
-        if is_pair and not named:
+        if is_pair(source) and not named:
             raise ValueError(
                 "A pair of files needs a pair of two different languages. Received: "
                 f"languages={name!r:.100} for {source!r:.200}"
             )
-        own = name if is_pair else [name]
+        own = name if is_pair(source) else [name]
         numbers = [tokenizer.language_id(one, pre_split) for one in own]
         found.update(zip(own, numbers))
-        ids.append(tuple(numbers) if is_pair else numbers[0])
+        ids.append(tuple(numbers) if is_pair(source) else numbers[0])
     return ids, found
 
 
@@ -120,12 +94,12 @@ def with_spaces(sentences, text, begins):
 
 
 def corpus_parts(sources, languages, text_field, split_sentences, keeps_spaces=False):
-    """Reads what `checked_sources` returned, as a stream.
+    """Reads what `text_sources` returned, as a stream.
 
     Args:
-        sources: list of paths and of tuples of two paths.
+        sources: list, as `text_sources` returns it.
         languages: list of their ids, as `language_ids` returns it.
-        text_field: key of the text in JSON lines.
+        text_field: key or column of the text in records.
         split_sentences: a function from text to a list of sentences.
         keeps_spaces: bool, `Tokenizer.keeps_spaces`; see `with_spaces`.
 
@@ -136,7 +110,7 @@ def corpus_parts(sources, languages, text_field, split_sentences, keeps_spaces=F
         ValueError: as `read_documents` and `read_pairs`.
     """
     for source, language in zip(sources, languages):
-        if isinstance(source, (tuple, list)):
+        if is_pair(source):
             for pair, places in read_pairs(*source):
                 yield CorpusPart(pair, True, language and list(language), places)
         else:

@@ -1,91 +1,74 @@
-"""Documents from plain text and JSON lines, and aligned lines of two files, as streams."""
+"""Documents of text files and of texts in memory, and aligned lines of two files, as streams."""
 
 import itertools
-import json
-from pathlib import Path
 
-TEXT_SUFFIXES = (".txt", ".md", ".jsonl")
-LONGEST_PART = 1_000_000  # characters of a document that are held in memory at once
+from keras_plm.data.corpus.text_lines import read_lines
+from keras_plm.data.corpus.text_records import (
+    read_json,
+    read_json_lines,
+    read_table,
+    record_texts,
+)
+from keras_plm.data.corpus.text_sources import Texts, file_suffix
+from keras_plm.tokenizers.text_columns import column_names
 
-
-def text_paths(paths):
-    """Lists the text files that a caller named.
-
-    Args:
-        paths: a path or a list of paths, of files (`.jsonl` holds JSON lines, any other name
-            plain text) or of directories, whose `.txt`, `.md` and `.jsonl` files are taken in
-            the order of their names.
-
-    Returns:
-        A list of `pathlib.Path`.
-
-    Raises:
-        FileNotFoundError: if a path does not exist.
-        ValueError: if there is no file at all, or a file is empty.
-    """
-    files = []
-    for path in [paths] if isinstance(paths, (str, Path)) else paths:
-        path = Path(path)
-        if path.is_dir():
-            files += sorted(one for one in path.iterdir() if one.suffix in TEXT_SUFFIXES)
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise FileNotFoundError(f"There is no text file {path}")
-    if not files:
-        raise ValueError(f"No text file was given. Received: paths={paths!r}")
-    for path in files:
-        if path.stat().st_size == 0:
-            raise ValueError(f"{path} is empty. Leave it out or give text.")
-    return files
+LONGEST_PART = 1_000_000  # characters of a document of plain text that are held at once
 
 
-def read_documents(paths, text_field="text"):
-    """Yields the documents of text files, long ones in parts, so that memory stays bounded.
-
-    In plain text a blank line ends a document, and so does the end of the file; in JSON lines
-    every line is an object whose `text_field` is a document.
+def read_documents(source, text_field="text"):
+    """Yields the documents of a source, long ones of plain text in parts: memory stays bounded.
 
     Args:
-        paths: as in `text_paths`.
-        text_field: key of the text in JSON lines.
+        source: list of `pathlib.Path`, or `Texts`; see `text_sources`. What a file holds is said
+            by its suffix, before ".gz" if it has that. In `.jsonl` and `.ndjson` each line is a
+            JSON value, `.json` is an array of values, or values one after the other: strings, or
+            records with a text in a field. `.csv` and `.tsv` are tables whose first line names
+            the columns. All else is plain text, in which a blank line ends a document, and so
+            does the end of the file.
+        text_field: str. The field or column of the text.
 
     Yields:
-        `(text, ends)`: a document, or a part of one that stops at the end of a line, and whether
-        the document ends with it. The text of the last part may be empty.
+        `(text, ends)`: a document, or a part of one that stops at the end of a line (or of a
+        word, in a line of more than 1,000,000 characters), and whether the document ends with it.
+        The text of the last part may be empty.
 
     Raises:
-        ValueError: if a file is not UTF-8 or a JSON line has no such text; it names the place.
+        ValueError: if a file is not UTF-8 or not what its suffix says, or a record has no such
+            text; it names the place.
     """
-    for path in text_paths(paths):
-        if path.suffix == ".jsonl":
-            for number, line in enumerate(_read_lines(path), start=1):
-                if line.strip():
-                    yield _document_of_json(line, text_field, f"{path}, line {number}"), True
+    if isinstance(source, Texts):
+        yield from ((text, True) for text in _texts_in_memory(source, text_field))
+        return
+    for path in source:
+        suffix = file_suffix(path)
+        if suffix in (".jsonl", ".ndjson"):
+            texts = read_json_lines(path, text_field)
+        elif suffix == ".json":
+            texts = read_json(path, text_field)
+        elif suffix in (".csv", ".tsv"):
+            texts = read_table(path, text_field, "," if suffix == ".csv" else "\t")
         else:
             yield from _documents_of_text(path)
+            continue
+        yield from ((text, True) for text in texts)
 
 
 def read_pairs(source, target):
     """Yields the lines of two plain text files side by side: sentences and their translations.
 
     Args:
-        source: path of the first file.
-        target: path of the second, which has as many lines.
+        source: `pathlib.Path` of the first file.
+        target: `pathlib.Path` of the second, which has as many lines.
 
     Yields:
         `(pair, places)`: two lines without the white space around them, and for messages two
         strings that say where they stand.
 
     Raises:
-        FileNotFoundError: if a file does not exist.
         ValueError: if a file is not UTF-8, or one has more lines than the other.
     """
-    paths = [Path(source), Path(target)]
-    for path in paths:
-        if not path.is_file():
-            raise FileNotFoundError(f"There is no text file {path}")
-    lines = [_read_lines(path) for path in paths]
+    paths = [source, target]
+    lines = [read_lines(path) for path in paths]
     for number, pair in enumerate(itertools.zip_longest(*lines), start=1):
         if None in pair:
             counts = [number - 1 if line is None else number for line in pair]
@@ -101,7 +84,7 @@ def read_pairs(source, target):
 def _documents_of_text(path):
     """Documents that are separated by blank lines, in parts of whole lines."""
     lines, length = [], 0
-    for line in _read_lines(path):
+    for line in read_lines(path, cut_at=LONGEST_PART):
         blank = not line.strip()
         if not blank:
             lines.append(line)
@@ -112,36 +95,17 @@ def _documents_of_text(path):
     yield "".join(lines), True
 
 
-def _document_of_json(line, text_field, place):
-    """The text of one JSON line."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place} is not valid JSON: {error}") from error
-    if not isinstance(record, dict) or not isinstance(record.get(text_field), str):
-        received = sorted(record) if isinstance(record, dict) else type(record).__name__
-        raise ValueError(
-            f"{place} must be an object with a string under {text_field!r}; name another key with "
-            f"`text_field`. Received: {received}"
-        )
-    try:
-        record[text_field].encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{place} holds half a surrogate pair, which is no text") from error
-    return record[text_field]
-
-
-def _read_lines(path):
-    """The lines of a UTF-8 file with their ends, without a byte order mark."""
-    position = 0
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                text = line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path} is not UTF-8 at byte {position + error.start} "
-                    f"({line[error.start : error.start + 1]!r}). Convert it to UTF-8 first."
-                ) from error
-            yield text.removeprefix("\ufeff") if position == 0 else text
-            position += len(line)
+def _texts_in_memory(source, text_field):
+    """The texts of an iterable of texts or records, or of a table."""
+    values, names = source.values, column_names(source.values)
+    if names is not None:
+        if text_field not in names:
+            raise ValueError(
+                f"The table must have a column {text_field!r}; choose another one with "
+                f"`text_field`. Received: the columns {names!r:.500}"
+            )
+        values = values[text_field]
+    for number, item in enumerate(values):
+        for method in ("as_py", "numpy"):  # scalars of Arrow, of TensorFlow
+            item = getattr(item, method, lambda item=item: item)()
+        yield from record_texts(item, text_field, f"text {number}")

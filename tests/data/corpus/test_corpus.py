@@ -1,5 +1,6 @@
 """corpus.py: text on disk as ids with bounds, whole or not there, split by document."""
 
+import gzip
 import json
 import os
 import pickle
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_plm.data import Corpus, examples, train_tokenizer
+from keras_plm.data import Corpus, Texts, examples, train_tokenizer
 from keras_plm.data.corpus import corpus_files, corpus_parts, text_files
 from keras_plm.data.corpus.sentences import split_sentences
 from keras_plm.objectives import PermutationModeling
@@ -102,6 +103,61 @@ def test_one_sentence_per_line_and_json_lines(tokenizer, tmp_path):
         5,
         6,
     ]
+
+
+SENTENCES = ["the old man looked at his watch", "he went out, and the rain fell", "a foul night"]
+SAME_TEXTS = {  # the three documents, as files of a folder or as what is handed over
+    "a.txt": "\r\r".join(SENTENCES),
+    "below/A.TXT": "\n\n".join(SENTENCES),
+    "a.jsonl": "\n".join(json.dumps({"text": one}) for one in SENTENCES),
+    "a.json": json.dumps(SENTENCES),
+    "a.csv": "id,text\n" + "".join(f'{len(one)},"{one}"\n' for one in SENTENCES),
+    "a.tsv.gz": "text\n" + "\n".join(SENTENCES),
+    "a list": SENTENCES,
+    "a generator": (one for one in SENTENCES),
+    "records": [{"text": one} for one in SENTENCES],
+}
+
+
+@pytest.mark.parametrize("name", SAME_TEXTS)
+def test_the_same_texts_make_the_same_corpus_and_tokenizer(name, tokenizer, tmp_path):
+    given = SAME_TEXTS[name]
+    if isinstance(given, str):
+        path = tmp_path / "texts" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(gzip.compress(given.encode()) if name.endswith("gz") else given.encode())
+        given = tmp_path / "texts"
+    one_corpus = Corpus.build(given, tokenizer, tmp_path / "corpus")
+    sentences = np.split(one_corpus.token_ids, one_corpus.document_offsets[1:-1])
+    assert [ids.tolist() for ids in sentences] == tokenizer.encode(SENTENCES)
+    if name == "a generator":
+        with pytest.raises(ValueError, match="No text file was given"):
+            Corpus.build(given, tokenizer, tmp_path / "again")
+        given = iter(SENTENCES)
+    expected = train_tokenizer(SENTENCES, 280, model="bpe")
+    assert train_tokenizer(given, 280, model="bpe") == expected
+
+
+def test_languages_of_texts_in_memory(subword_tokenizers, tmp_path):
+    tokenizer = subword_tokenizers["xlm"]
+    first, second = list(tokenizer.languages)[:2]
+    texts = [Texts(["the", "man"]), Texts(iter(["la maison"]))]
+    built = Corpus.build(texts, tokenizer, tmp_path / "x", languages=[first, second])
+    ids = [tokenizer.languages[name] for name in (first, first, second)]
+    assert built.sentence_languages.tolist() == ids
+
+
+@pytest.mark.parametrize(("unknown", "said"), [(0, False), (1, False), (2, True), (99, True)])
+def test_unknown_tokens_are_said(unknown, said, tmp_path, caplog):
+    """One of a hundred is not more than 1 %."""
+    tokenizer = train_tokenizer(BOTCHAN, 300, model="wordpiece", lowercase=True)
+    texts = ["東 " * unknown + "a " * (100 - unknown)] * 3
+    Corpus.build(texts, tokenizer, tmp_path / "corpus", num_workers=1)
+    expected = (
+        f"{3 * unknown} of 300 tokens ({unknown}.0 %) are unknown to the SubwordTokenizer of 300 "
+        f"pieces with the fingerprint {tokenizer.fingerprint[:12]}...: it was made for other text."
+    )
+    assert [record.getMessage() for record in caplog.records] == [expected] * said
 
 
 def test_split_is_by_document_and_repeatable(corpus):

@@ -5,11 +5,11 @@ import pytest
 from keras_plm.data.corpus.corpus_parts import (
     CorpusPart,
     batches_of,
-    checked_sources,
     corpus_parts,
     language_ids,
     with_spaces,
 )
+from keras_plm.data.corpus.text_sources import text_sources
 
 
 class Tokenizer:
@@ -34,7 +34,7 @@ def files(tmp_path):
 
 
 def test_documents_and_pairs(files):
-    sources = checked_sources([files["text"], (files["en"], files["fr"])])
+    sources = text_sources([files["text"], (files["en"], files["fr"])])
     ids, known = language_ids(sources, ["fr", ("en", "fr")], Tokenizer())
     assert ids == [2, (0, 2)] and known == {"fr": 2, "en": 0}
     parts = list(corpus_parts(sources, ids, "text", str.splitlines))
@@ -48,12 +48,12 @@ def test_documents_and_pairs(files):
 
 
 def test_without_languages(files):
-    sources = checked_sources([str(files["text"]), [files["en"], files["fr"]]])
+    sources = text_sources([str(files["text"]), [files["en"], files["fr"]]])
     ids, known = language_ids(sources, None, Tokenizer())
     assert ids == [None, None] and known is None
     parts = list(corpus_parts(sources, ids, "text", str.splitlines))
     assert {part.languages for part in parts} == {None}
-    assert language_ids(checked_sources(files["en"]), "en", Tokenizer()) == ([0], {"en": 0})
+    assert language_ids(text_sources(files["en"]), "en", Tokenizer()) == ([0], {"en": 0})
     with pytest.raises(ValueError, match="pre_split=True"):
         language_ids(["text"], ["zh"], Tokenizer())
     assert language_ids(["text"], ["zh"], Tokenizer(), True) == ([7], {"zh": 7})
@@ -69,7 +69,7 @@ def test_spaces_between_sentences(files):
     assert with_spaces(["a\n", "b\n"], "a\nb\n", True) == ["a\n", "b\n"]
     assert with_spaces(["No", "Yes"], 'he "No" she "Yes"', True) == ["No", "Yes"]
     assert with_spaces(["changed", "by"], "a splitter by", True) == ["changed", " by"]
-    sources = checked_sources([files["text"]])
+    sources = text_sources([files["text"]])
     parts = list(corpus_parts(sources, [None], "text", str.splitlines, keeps_spaces=True))
     found = [part.sentences for part in parts if part.sentences]
     assert found == [["One. Two.", " Three."], ["Four."]]
@@ -89,13 +89,7 @@ def test_batches(monkeypatch):
     assert second == (["h", "i"], [2], [0, 1], {0: "x, line 2", 1: "y, line 2"})
 
 
-def test_bad_sources_and_languages(files):
-    with pytest.raises(ValueError, match="No text file was given"):
-        checked_sources([])
-    with pytest.raises(FileNotFoundError, match="missing"):
-        checked_sources([files["en"], "missing"])
-    with pytest.raises(ValueError, match="a tuple of two paths. Received"):
-        checked_sources([(files["en"],)])
+def test_bad_languages(files):
     text, pair = files["text"], (files["en"], files["fr"])
     for sources, languages in (([text], []), ([text], ["en", "fr"]), ([text, pair], "en")):
         with pytest.raises(ValueError, match=f"one language per path.*for {len(sources)} paths"):
