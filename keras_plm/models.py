@@ -75,14 +75,8 @@ def xlnet(tokenizer, size="base", sequence_length=None, bidirectional=False, **o
     Source: XLNet, arXiv:1906.08237, sections 2.2 to 2.4.
     """
     length = _length(size, sequence_length)
-    objective = PermutationModeling(
-        sequence_length=length,
-        reuse_length=length // 2,
-        num_predict=length // 6,
-        permutation_size=length // 2,
-        bidirectional=bidirectional,
-    )
-    arguments = {**SIZES[size], "reuse_length": length // 2, **overrides}
+    objective = PermutationModeling(length, bidirectional=bidirectional)
+    arguments = {**SIZES[size], "reuse_length": objective.reuse_length, **overrides}
     backbone = XLNetBackbone(tokenizer.vocabulary_size, **arguments)
     return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length))
 

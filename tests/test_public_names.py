@@ -57,6 +57,13 @@ CHANGED = {
     "heads.SentencePairHead": {"__init__"},
     "heads.SummaryHead": {"__init__"},
     "heads.TokenHead": {"__init__"},
+    # None: it follows from the length of the rows.
+    "objectives.PermutationModeling": {
+        "__init__",
+        "num_predict",
+        "permutation_size",
+        "reuse_length",
+    },
     "tasks.resume": {"signature"},  # may_differ=()
     "presets.open_checkpoint": {"signature"},  # config=None
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_plm.checks import check_integer
 from keras_plm.data.corpus.columns import COLUMNS
 from keras_plm.data.corpus.corpus_files import CHUNK, MARKER, read_corpus, write_corpus
 from keras_plm.data.corpus.corpus_parts import checked_sources, corpus_parts, language_ids
@@ -213,13 +214,15 @@ class Corpus:
         Args:
             held_out: share of the documents in the second part, between 0 and 1; each part gets
                 at least one.
-            seed: of the choice, an integer; the same corpus and seed give the same parts.
+            seed: of the choice, an integer; the same corpus and seed give the same parts. None is
+                0: what was held out of one run must not be trained on in the next.
 
         Returns:
             `(rest, held-out part)`, two `Corpus`.
 
         Raises:
-            ValueError: if there is only one document, or `held_out` is not between 0 and 1.
+            ValueError: if there is only one document, `held_out` is not between 0 and 1, or the
+                seed is no integer of at least 0.
         """
         if not 0 < held_out < 1:
             raise ValueError(f"held_out must be between 0 and 1. Received: held_out={held_out}")
@@ -230,6 +233,7 @@ class Corpus:
                 f"Received: {self.num_documents} document"
             )
         number = min(max(1, round(held_out * self.num_documents)), self.num_documents - 1)
+        seed = check_integer("seed", seed, 0, none=True) or 0
         drawn = np.random.default_rng(seed).permutation(self.documents)
         parts = np.sort(drawn[number:]), np.sort(drawn[:number])
         return tuple(Corpus(self.directory, self._info, self._arrays, part) for part in parts)
