@@ -23,6 +23,7 @@ PUBLISHED = {
     "bert_small_en_uncased": 28_763_648,
     "bert_medium_en_uncased": 41_373_184,
     "bert_12x768_en_uncased": 109_482_240,
+    "all_minilm_l6_v2": 22_713_216,
     "bert_wwm_base_zh": 102_267_648,
     "roberta_base": 124_055_040,
     "roberta_large": 354_310_144,

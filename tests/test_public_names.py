@@ -53,7 +53,8 @@ CHANGED = {
     # Every task has all arguments of `compile`, which stands once, in `Task`; `custom_objects`.
     **{f"tasks.{name}": {"compile", "from_preset"} for name in TASKS},
     # New arguments, at the end.
-    "data.Corpus": {"build"},
+    "data.Corpus": {"build", "build_pairs"},
+    "data.train_tokenizer": {"signature"},
     "heads.SentencePairHead": {"__init__"},
     "heads.SummaryHead": {"__init__"},
     "heads.TokenHead": {"__init__"},

@@ -56,6 +56,9 @@ class ReleasedCheckpoint:
             raise ValueError(f"The configuration in {directory} cannot be used: {error}") from error
         self.class_name = system.class_name
 
+    def __repr__(self):
+        return f"<ReleasedCheckpoint {str(self.directory)!r}: {self.system.name}, {self.form}>"
+
     @functools.cached_property
     def arrays(self):
         """The arrays, of which only names and shapes have been read."""

@@ -3,10 +3,13 @@
 import io
 import itertools
 import re
+import sys
 
 import sentencepiece
 
+from keras_plm.checks import check_choice, did_you_mean
 from keras_plm.data.corpus.text_files import read_documents, text_paths
+from keras_plm.data.progress import VERBOSE, with_progress
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.tokenizers.subword_training import train_byte_level, train_wordpiece
 
@@ -30,6 +33,7 @@ def train_tokenizer(
     lowercase=False,
     layout=None,
     languages=None,
+    verbose="auto",
 ):
     """Trains a tokenizer from text files.
 
@@ -53,6 +57,9 @@ def train_tokenizer(
         languages: list of str, for the layout "xlm": the names of the languages that a model is
             told, which get the ids 0, 1, ... in this order. None: there are none. How much text of
             each there is, is left to `paths`; XLM levels it first (section 3.1).
+        verbose: whether progress is said: 0: no; 1: in a line for each pass over the text, of
+            which WordPiece has two, and in a terminal by the bars of `tokenizers`; 2: at the end
+            of a pass; "auto": 1 in a terminal, else 0.
 
     Returns:
         A `SentencePieceTokenizer` or a `SubwordTokenizer`.
@@ -77,17 +84,22 @@ def train_tokenizer(
     layout = _layout_of(model, layout)
     languages = _language_ids(languages, layout)
     paths = text_paths(paths)
-    stride = -(-sum(path.stat().st_size for path in paths) // max_bytes)
+    total = sum(path.stat().st_size for path in paths)
+    stride = -(-total // max_bytes)
+    check_choice("verbose", verbose, VERBOSE)
 
     def lines():
-        return _Lines(itertools.islice(_read_lines(paths, text_field), 0, None, stride))
+        read, what = _read_lines(paths, text_field), f"Reading for {vocabulary_size:,} pieces"
+        read = with_progress(read, what, total, lambda line: [line], verbose)
+        return _Lines(itertools.islice(read, 0, None, stride))
 
+    bars = verbose in ("auto", 1) and sys.stdout.isatty()
     if model == "sentencepiece":
         tokenizer = _train_sentencepiece(lines(), vocabulary_size, character_coverage, lowercase)
     elif model == "wordpiece":
-        tokenizer = train_wordpiece(lines, vocabulary_size, lowercase, character_coverage)
+        tokenizer = train_wordpiece(lines, vocabulary_size, lowercase, character_coverage, bars)
     else:
-        tokenizer = train_byte_level(lines, vocabulary_size, lowercase, layout, languages)
+        tokenizer = train_byte_level(lines, vocabulary_size, lowercase, layout, languages, bars)
     if tokenizer.vocabulary_size < vocabulary_size:
         print(
             f"The text carries {tokenizer.vocabulary_size:,} pieces: the vocabulary is lowered "
@@ -100,7 +112,8 @@ def _layout_of(model, layout):
     """The name of the layout that a model is trained with."""
     if not isinstance(model, str) or model not in LAYOUTS_OF_MODELS:
         raise ValueError(
-            f"model must be 'sentencepiece', 'wordpiece' or 'bpe'. Received: model={model!r:.100}"
+            f"model must be 'sentencepiece', 'wordpiece' or 'bpe'. Received: model={model!r:.100}."
+            f"{did_you_mean(model, LAYOUTS_OF_MODELS)}"
         )
     layouts = LAYOUTS_OF_MODELS[model]
     if layout is None:
@@ -108,7 +121,7 @@ def _layout_of(model, layout):
     if layout not in layouts:
         raise ValueError(
             f"layout must be None or one of {layouts} for model={model!r}. "
-            f"Received: layout={layout!r:.100}"
+            f"Received: layout={layout!r:.100}.{did_you_mean(layout, layouts)}"
         )
     return layout
 

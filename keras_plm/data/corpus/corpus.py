@@ -7,11 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_plm.checks import check_integer
+from keras_plm.checks import check_integer, did_you_mean
 from keras_plm.data.corpus.columns import COLUMNS
 from keras_plm.data.corpus.corpus_files import CHUNK, MARKER, read_corpus, write_corpus
-from keras_plm.data.corpus.corpus_parts import checked_sources, corpus_parts, language_ids
+from keras_plm.data.corpus.corpus_parts import (
+    checked_sources,
+    corpus_parts,
+    language_ids,
+    num_bytes,
+)
 from keras_plm.data.corpus.sentences import split_sentences
+from keras_plm.data.progress import with_progress
 from keras_plm.files import atomic_directory, digest
 
 
@@ -72,6 +78,13 @@ class Corpus:
         mark = json.dumps(info, sort_keys=True)
         return digest({**self._arrays, "documents": self.documents}, mark)
 
+    def __repr__(self):
+        return (
+            f"<Corpus {str(self.directory)!r}: {self.num_documents:,} documents, "
+            f"{self.num_sentences:,} sentences, {self.num_tokens:,} tokens of "
+            f"{self.vocabulary_size:,} pieces>"
+        )
+
     def __reduce__(self):
         return _open_part, (self.directory, self.documents)
 
@@ -89,6 +102,7 @@ class Corpus:
         languages=None,
         pre_split=False,
         annotate=None,
+        verbose="auto",
     ):
         """Tokenises text files into a directory, and opens it.
 
@@ -120,6 +134,8 @@ class Corpus:
             annotate: dict of names of columns to functions from a sentence to a list of (begin,
                 end, number), the characters that have it; see
                 `keras_plm.data.corpus.columns.COLUMNS`. None: there are no other columns.
+            verbose: whether progress is said: 0: no; 1: in one line; 2: at the end; "auto": 1 in
+                a terminal, else 0.
 
         Returns:
             A `Corpus`.
@@ -132,24 +148,34 @@ class Corpus:
         """
         if num_workers is None:
             num_workers = min(_num_cores(), 8)
-        if not isinstance(num_workers, int) or num_workers < 1:
-            raise ValueError(f"num_workers must be a positive integer. Received: {num_workers!r}")
+        check_integer("num_workers", num_workers, 1)
         if unknown := sorted(set(annotate or ()) - COLUMNS.keys()):
             raise ValueError(
                 "annotate must name columns of keras_plm.data.corpus.columns.COLUMNS: "
-                f"{sorted(COLUMNS)}. Received: {unknown}"
+                f"{sorted(COLUMNS)}. Received: {unknown}.{did_you_mean(unknown, COLUMNS)}"
             )
         sources = checked_sources(paths)
         ids, known = language_ids(sources, languages, tokenizer, pre_split)
         split = split_sentences or str.splitlines
         parts = corpus_parts(sources, ids, text_field, split, tokenizer.keeps_spaces)
+        what, total = f"Corpus {Path(directory).name}", num_bytes(sources)
+        parts = with_progress(parts, what, total, lambda part: part.sentences, verbose)
         with atomic_directory(directory, overwrite_marker=MARKER) as partial:
             functions = split_words, find_spans, known, annotate
             write_corpus(partial, parts, tokenizer, num_workers, *functions)
         return cls.open(directory)
 
     @classmethod
-    def build_pairs(cls, sources, targets, tokenizer, directory, languages=None, num_workers=None):
+    def build_pairs(
+        cls,
+        sources,
+        targets,
+        tokenizer,
+        directory,
+        languages=None,
+        num_workers=None,
+        verbose="auto",
+    ):
         """Tokenises sentences and their translations into a directory, and opens it.
 
         Line n of a source and line n of its target are a document of exactly two sentences. For
@@ -163,6 +189,7 @@ class Corpus:
             languages: the names of the languages of the sources and of the targets, two different
                 ones that the tokenizer knows. None: there are no languages.
             num_workers: threads that tokenise. None: one per core that is ours, at most 8.
+            verbose: as in `build`.
 
         Returns:
             A `Corpus`.
@@ -187,6 +214,7 @@ class Corpus:
             directory,
             num_workers=num_workers,
             languages=None if languages is None else [languages] * len(sources),
+            verbose=verbose,
         )
 
     @classmethod

@@ -51,6 +51,21 @@ def checked_sources(paths):
     return sources
 
 
+def num_bytes(sources):
+    """The size of the files of a corpus.
+
+    Args:
+        sources: what `checked_sources` returns.
+
+    Returns:
+        int. A file of a pair that is not there, which is said when it is read, counts nothing.
+    """
+    is_pair = [isinstance(source, (tuple, list)) for source in sources]
+    files = [own if pair else text_paths(own) for own, pair in zip(sources, is_pair)]
+    paths = [Path(path) for own in files for path in own]
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
 def language_ids(sources, languages, tokenizer, pre_split=False):
     """The language of each source as the tokenizer numbers it.
 
