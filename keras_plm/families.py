@@ -49,6 +49,13 @@ BERT = {
     },
 }
 
+# Sanh et al. 2019, section 3; the released configuration.
+DISTILBERT = {
+    "flags": dict(num_segments=0),
+    "initial_weights": {},
+    "sizes": {"distilbert_base_en_uncased": _size(6, 768, 12, 30522, 512)},
+}
+
 # Liu et al. 2019, appendix D.
 ROBERTA = {
     "flags": dict(layer_norm_epsilon=1e-5, num_segments=1, positions_from_padding=True),
@@ -180,7 +187,20 @@ GPT3 = {
     },
 }
 
-FAMILIES = (BERT, ROBERTA, SPANBERT, ERNIE1, ERNIE2, XLM, MPNET, UNILM, GPT1, GPT2, GPT3)
+FAMILIES = (
+    BERT,
+    DISTILBERT,
+    ROBERTA,
+    SPANBERT,
+    ERNIE1,
+    ERNIE2,
+    XLM,
+    MPNET,
+    UNILM,
+    GPT1,
+    GPT2,
+    GPT3,
+)
 
 # The arguments of `TransformerBackbone` of every published model, by its name.
 TRANSFORMER_SIZES = {

@@ -25,6 +25,7 @@ PUBLISHED = {
     "bert_12x768_en_uncased": 109_482_240,
     "all_minilm_l6_v2": 22_713_216,
     "bert_wwm_base_zh": 102_267_648,
+    "distilbert_base_en_uncased": 66_362_880,
     "roberta_base": 124_055_040,
     "roberta_large": 354_310_144,
     "spanbert_base_en_cased": 108_310_272,

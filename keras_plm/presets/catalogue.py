@@ -93,6 +93,15 @@ PRESETS = {
             "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
         },
     ),
+    "distilbert_base_en_uncased": Preset(
+        description="DistilBERT base, English, uncased: 6 layers, width 768, 66 million weights.",
+        handle="hf://distilbert/distilbert-base-uncased@12040accade4e8a0f71eabdb258fecc2e7e948be",
+        sha256={
+            "model.safetensors": "5e3f1108e3cb34ee048634875d8482665b65ac713291a7e32396fb18f6ff0063",
+            "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+            "tokenizer.json": "ce64fce797c24f68df90b40a3f74f579b336a493db14bd583fd520ea0d8c9a98",
+        },
+    ),
     "roberta_base": Preset(
         description="RoBERTa base, English: 12 layers, width 768, 124 million weights.",
         handle="hf://FacebookAI/roberta-base@e2da8e2f811d1448a5b465c236feacd80ffbac7b",

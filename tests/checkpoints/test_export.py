@@ -327,3 +327,22 @@ def test_the_tokenizer_is_exported(make_directory, tmp_path):
         "keep_accents": True,
         "tokenizer_class": "XLNetTokenizer",
     }
+
+
+def test_a_model_without_segments_is_asked_for_none(wordpiece, tmp_path):
+    """The same backbone is an XLM's or a DistilBERT's: the tokenizer's rows say which."""
+    shapes = dict(num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=32)
+    backbone = TransformerBackbone(
+        wordpiece.vocabulary_size, **shapes, max_sequence_length=16, num_segments=0
+    )
+    task = tasks.TokenClassifier(backbone, 2, tasks.WordPreprocessor(wordpiece, 16))
+    presets.export_huggingface(task, tmp_path / "export")
+    read = json.loads((tmp_path / "export" / "config.json").read_text("utf-8"))
+    assert read["architectures"] == ["DistilBertForTokenClassification"]
+    read = json.loads((tmp_path / "export" / "tokenizer_config.json").read_text("utf-8"))
+    assert read["model_input_names"] == ["input_ids", "attention_mask"]
+    assert wordpiece.layout.segments == (0, 1, 1)  # which it would name otherwise
+    task = tasks.TokenClassifier(backbone, 2)
+    presets.export_huggingface(task, tmp_path / "export")
+    read = json.loads((tmp_path / "export" / "config.json").read_text("utf-8"))
+    assert read["architectures"] == ["XLMForTokenClassification"]
