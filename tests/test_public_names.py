@@ -49,9 +49,16 @@ TASKS = (
     "TextRegressor",
     "TokenClassifier",
 )
+VERBOSE = {  # methods that show Keras's bar
+    "CausalLM": {"choose", "generate", "score"},
+    "MaskedLM": {"fill_mask", "score"},
+    "PermutationLM": {"generate", "infill", "score"},
+    "PrefixLM": {"generate"},
+    "TextEmbedder": {"embed"},
+}
 CHANGED = {
     # Every task has all arguments of `compile`, which stands once, in `Task`; `custom_objects`.
-    **{f"tasks.{name}": {"compile", "from_preset"} for name in TASKS},
+    **{f"tasks.{name}": {"compile", "from_preset", *VERBOSE.get(name, ())} for name in TASKS},
     # New arguments, at the end.
     "data.Corpus": {"build", "build_pairs"},
     "data.train_tokenizer": {"signature"},

@@ -39,16 +39,7 @@ def export_huggingface(model, directory):
             f"{sorted({system.class_name for system in SYSTEMS})}, alone or with its head."
         )
     tokenizer = getattr(getattr(model, "preprocessor", None), "tokenizer", None)
-    shared = {id(weight) for weight in backbone.weights}
-    own = {
-        name: {
-            weight.path.split(f"{head.name}/", 1)[-1]: _array(weight)
-            for weight in head.weights
-            if id(weight) not in shared
-        }
-        for name, head in heads.items()
-    }
-    system, config, of_heads, notes = _chosen(model, backbone, own, tokenizer)
+    system, config, of_heads, notes = _chosen(model, backbone, heads, tokenizer)
     arrays = _backbone_arrays(system, backbone, backbone.get_config()) | of_heads
     if not heads:
         arrays = {name.removeprefix(system.prefix): array for name, array in arrays.items()}
@@ -67,31 +58,38 @@ def _chosen(model, backbone, heads, tokenizer):
 
     Returns the system, its config, notes, and the tensors of the heads.
     """
-    layout, reasons = tokenizer and tokenizer.layout.name, []
+    layout = getattr(getattr(tokenizer, "layout", None), "name", None)
+    reasons = []
     for system in sorted(SYSTEMS, key=lambda system: system.tokenizer.layout != layout):
         if system.class_name != type(backbone).__name__:
             continue
         try:
             config, notes = system.write_hugging_face(backbone.get_config())
-            return system, *_with_heads(system, config, model, heads), notes
+            return system, *_with_heads(system, config, model, backbone, heads), notes
         except ValueError as error:
             reasons.append(f"{system.name}: {error}")
     raise ValueError(f"transformers has no model with these settings. {' '.join(reasons)}")
 
 
-def _with_heads(system, config, model, heads):
+def _with_heads(system, config, model, backbone, heads):
     """The config of a model with its heads, and the tensors of these."""
     if heads and tuple(sorted(heads)) not in system.architectures:
         raise ValueError(
             f"transformers has no {system.name} with the heads {sorted(heads)}. Export the "
             f"backbone alone, or with one of {sorted(map(list, system.architectures))}."
         )
-    arrays = {}
-    for name, weights in heads.items():
+    kind = system.architectures[tuple(sorted(heads))] if heads else "Model"
+    config, arrays = {**config, "architectures": [system.name + kind]}, {}
+    shared = {id(weight) for weight in backbone.weights}
+    for name, head in heads.items():
+        weights = {
+            weight.path.split(f"{head.name}/", 1)[-1]: _array(weight)
+            for weight in head.weights
+            if id(weight) not in shared
+        }
         arrays |= _head_arrays(system, name, weights)
         config |= system.write_head_config(model, name, weights)
-    kind = system.architectures[tuple(sorted(heads))] if heads else "Model"
-    return {**config, "architectures": [system.name + kind]}, arrays
+    return config, arrays
 
 
 def _backbone_arrays(system, backbone, arguments):

@@ -120,6 +120,8 @@ TRANSFORMERS = {
     "xlm_masked": tasks.MaskedLM,
     "xlm_span": tasks.SpanExtractor,
     "gpt2_words": tasks.TokenClassifier,
+    "distilbert_masked": tasks.MaskedLM,
+    "distilbert_span": tasks.SpanExtractor,
 }
 # Heads that no task of one head has, or no task yet.
 HEADS = {"bert_pretraining": ["sentence_pair", "tokens"], "gpt": ["tokens"], "gpt2": ["tokens"]}
@@ -189,6 +191,7 @@ TYPES = {
     "mpnet": dict(
         positions_from_padding=True, num_segments=0, relative_position_buckets=32, pooler=True
     ),
+    "distilbert": dict(num_segments=0, intermediate_dim=7),
     "xlm": dict(num_segments=0, num_languages=3, activation="relu", causal=True),
     "openai-gpt": dict(**GPT_FLAGS, activation="gelu_tanh"),
     "gpt2": dict(**GPT_FLAGS, activation="relu", normalize_first=True, intermediate_dim=7),
@@ -212,7 +215,7 @@ def test_the_flags_say_which_model_it_is(kind, tmp_path):
         (dict(window=3), "Bert: It has .*'window': None.*'window': 3"),
         (dict(head_dim=3), "Bert: It has .*'head_dim': 2.*'head_dim': 3"),
         (dict(normalize_first=True), "GPT2: It has .*'causal': True"),
-        (dict(num_segments=0, intermediate_dim=7), "XLM: .*four times as wide"),
+        (dict(num_segments=0, intermediate_dim=7, causal=True), "XLM: .*four times as wide"),
         (dict(num_segments=0, num_languages=1), "XLM: .*for one language"),
         (dict(**GPT_FLAGS, activation="gelu"), "OpenAIGPT: .*no activation for 'gelu'"),
         (dict(relative_position_buckets=16), "MPNet: .*'relative_position_buckets': 32"),
