@@ -30,9 +30,9 @@ def test_texts_that_are_written_and_scored(call, writer, capsys):
     assert "2/2" in capsys.readouterr().out
 
 
-def test_texts_that_are_read(make_transformer, tokenizer, capsys):
-    backbone = make_transformer(tokenizer.vocabulary_size)
-    embedder = tasks.TextEmbedder(backbone, tasks.TextPreprocessor(tokenizer, 16))
+def test_texts_that_are_read(make_transformer, wordpiece, capsys):
+    backbone = make_transformer(wordpiece.vocabulary_size)
+    embedder = tasks.TextEmbedder(backbone, tasks.TextPreprocessor(wordpiece, 16))
     embedder.compile(jit_compile=False)
     embedder.embed(TEXTS, batch_size=1, verbose=0)
     assert not capsys.readouterr().out
@@ -40,13 +40,13 @@ def test_texts_that_are_read(make_transformer, tokenizer, capsys):
     assert "2/2" in capsys.readouterr().out
 
 
-def test_one_step_per_masked_token(make_transformer, tokenizer, capsys):
+def test_one_step_per_masked_token(make_transformer, wordpiece, capsys):
     model = tasks.MaskedLM(
-        make_transformer(tokenizer.vocabulary_size), tasks.TextPreprocessor(tokenizer, 16)
+        make_transformer(wordpiece.vocabulary_size), tasks.TextPreprocessor(wordpiece, 16)
     )
     model.compile(jit_compile=False)
     model.score(TEXTS, verbose=2)
-    number = sum(map(len, tokenizer.encode(TEXTS)))
+    number = sum(map(len, wordpiece.encode(TEXTS)))
     assert f"{number}/{number}" in capsys.readouterr().out
-    model.fill_mask([f"the {tokenizer.mask_token} sat"], verbose=0)
+    model.fill_mask([f"the {wordpiece.mask_token} sat"], verbose=0)
     assert not capsys.readouterr().out
