@@ -22,8 +22,11 @@ little text the held-out loss falls towards that of a model without context, and
 
 import argparse
 import dataclasses
+import os
 import time
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np
@@ -193,7 +196,7 @@ for name, objective in maskings.items():
 model.save_to_preset(output / "preset")
 reader = tasks.MaskedLM.from_preset(str(output / "preset"))
 print(f"Filling {SENTENCE!r}:")
-for number, fillings in enumerate(reader.fill_mask([SENTENCE])[0], start=1):
+for number, fillings in enumerate(reader.fill_mask([SENTENCE], verbose=0)[0], start=1):
     shown = ", ".join(f"{filling.token} {filling.probability:.3f}" for filling in fillings)
     print(f"  {number}. {shown}")
 print(f"Wrote {output / 'preset'}.")

@@ -17,9 +17,12 @@ has read a line, `preset/` after that, and the corpus.
 
 import argparse
 import collections
+import os
 import re
 import time
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np
@@ -160,7 +163,8 @@ for word in shown:
 masked_lm = tasks.MaskedLM.from_preset(output / "preset")
 print("Masked in a sentence of the texts, which it may have read:")
 gaps = {word: gap(word) for word in shown if gap(word)}
-fillings = masked_lm.fill_mask(list(gaps.values()), tokenizer.vocabulary_size) if gaps else []
+number, asked = tokenizer.vocabulary_size, list(gaps.values())
+fillings = masked_lm.fill_mask(asked, number, verbose=0) if gaps else []
 for (word, sentence), (tokens, *_) in zip(gaps.items(), fillings):
     rank = [one.token_id for one in tokens].index(new_ids[word]) + 1
     first = ", ".join(f"{one.token!r} {one.probability:.3f}" for one in tokens[:4])

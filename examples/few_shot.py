@@ -19,8 +19,11 @@ every fact, but not the prompts: their countries are drawn anew.
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np
@@ -147,7 +150,7 @@ def ask(num_shots, described):
 def accuracies(prompts):
     """The share of right answers, for each normalisation."""
     for normalize in NORMALIZATIONS:
-        choices = model.choose(prompts, answers, normalize, batch_size=32)
+        choices = model.choose(prompts, answers, normalize, batch_size=32, verbose=0)
         yield np.mean([one.index for one in choices] == right)
 
 

@@ -18,8 +18,11 @@ chapters are held out.
 
 import argparse
 import json
+import os
 import re
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np

@@ -19,8 +19,11 @@ are taken out, which would give the edition away; whole chapters are held out.
 
 import argparse
 import json
+import os
 import re
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np

@@ -16,8 +16,11 @@ their words that both have, from 0 to 5. Whole chapters are held out.
 """
 
 import argparse
+import os
 import re
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np

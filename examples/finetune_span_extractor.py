@@ -17,8 +17,11 @@ threshold for "no answer", others for the final score.
 
 import argparse
 import json
+import os
 import re
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np
@@ -170,7 +173,7 @@ print(f"{extractor.count_params():,} parameters; {num_rows:,} rows, {steps:,} st
 def predict(rows):
     """Answers, null scores and what is right, of rows (question, context, answer)."""
     asked, read, right = zip(*rows)
-    found = extractor.answer(asked, read, max_answer_length=16, batch_size=32)
+    found = extractor.answer(asked, read, max_answer_length=16, batch_size=32, verbose=0)
     return [one.text for one in found], [one.null_score for one in found], right
 
 

@@ -16,8 +16,11 @@ capital letter inside a sentence. Whole chapters are held out.
 
 import argparse
 import collections
+import os
 import re
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np

@@ -12,8 +12,11 @@ What the orders, modes and scores mean: docs/infilling.md.
 """
 
 import argparse
+import os
 import time
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np
@@ -82,7 +85,7 @@ def show(filled, scores):
 
 
 print("Blanks, and the log-likelihood of what was filled in, in nats:")
-options = {"prefix": PREFIX, "return_scores": True, "seed": arguments.seed}
+options = {"prefix": PREFIX, "return_scores": True, "seed": arguments.seed, "verbose": 0}
 for order in ORDERS:
     print(f"  {order}, greedy")
     show(*model.infill(BLANKS, order=order, **options))
@@ -100,7 +103,7 @@ for sentence in SENTENCES:
     shuffled.append(" ".join(words[index] for index in rng.permutation(len(words))))
 print("Sentences against the same words in another order, nats per token:")
 for order in ORDERS[:2]:
-    scores = model.score(SENTENCES + shuffled, order=order, prefix=PREFIX, batch_size=20)
+    scores = model.score(SENTENCES + shuffled, order=order, prefix=PREFIX, batch_size=20, verbose=0)
     real, other = np.reshape([one.total / len(one.tokens) for one in scores], (2, -1))
     wins = np.sum(real > other)
     print(
@@ -113,7 +116,7 @@ print("  " + " ".join(f"{piece}{score:.1f}" for piece, score in zip(pieces, scor
 # === Writing ===
 
 print("Continuations, top_k:")
-options = {"sampler": "top_k", "prefix": PREFIX, "seed": arguments.seed}
+options = {"sampler": "top_k", "prefix": PREFIX, "seed": arguments.seed, "verbose": 0}
 for text in model.generate(PROMPTS, LENGTH, **options):
     print(f"  {text}")
 

@@ -12,7 +12,10 @@ text, and draws `objectives.png` in `--output` if matplotlib is there (`pip inst
 """
 
 import argparse
+import os
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import numpy as np
 

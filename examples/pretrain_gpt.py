@@ -14,8 +14,11 @@ it), `preset/` for `from_preset`, and `history.csv`.
 """
 
 import argparse
+import os
 import time
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import keras_hub
@@ -154,7 +157,7 @@ samplers = {
 max_length = min(MAX_LENGTH, length - 1)  # behind the token that ends a document
 for name, sampler in samplers.items():
     written, nats = causal_lm.generate(
-        PROMPTS, max_length, sampler, seed=arguments.seed, return_scores=True
+        PROMPTS, max_length, sampler, seed=arguments.seed, return_scores=True, verbose=0
     )
     for text, log_likelihood in zip(written, nats):
         print(f"{name}, {log_likelihood:.1f} nats: {text!r}")
@@ -163,7 +166,7 @@ for name, sampler in samplers.items():
 
 words = SENTENCE.split()
 shuffled = " ".join(np.random.default_rng(arguments.seed).permutation(words))
-for sentence, score in zip([SENTENCE, shuffled], causal_lm.score([SENTENCE, shuffled])):
+for sentence, score in zip([SENTENCE, shuffled], causal_lm.score([SENTENCE, shuffled], verbose=0)):
     per_token = score.total / len(score.tokens)
     print(f"{score.total:.1f} nats, {per_token:.2f} per token: {sentence!r}")
 print(f"Wrote {output / 'preset'}. Done in {time.time() - begin:.0f} s.")

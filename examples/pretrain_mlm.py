@@ -20,9 +20,12 @@ it), `preset/` for `from_preset`, and `history.csv`.
 """
 
 import argparse
+import os
 import re
 import time
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np
@@ -236,7 +239,7 @@ report("unigram", {"tokens": {"cross-entropy": unigram(plain, plain_batches)}})
 
 masked_lm = tasks.MaskedLM.from_preset(output / "preset")
 masked = [sentence.format(tokenizer.mask_token) for sentence in SENTENCES]
-for sentence, (fillings,) in zip(masked, masked_lm.fill_mask(masked)):
+for sentence, (fillings,) in zip(masked, masked_lm.fill_mask(masked, verbose=0)):
     shown = ", ".join(f"{one.token!r} {one.probability:.3f}" for one in fillings)
     print(f"{sentence}\n  {shown}")
 

@@ -9,13 +9,16 @@ Run it as it is for a small XLNet in a few minutes on two cores, or give it your
     python examples/pretrain_xlnet.py --corpus my_texts/*.txt --size small --steps 20000
 
 What it leaves in `--output`: the tokenizer, the corpus, a checkpoint (`--resume` goes on from
-it), `preset/` for `from_preset`, and `pretraining.png`.
+it), `preset/` for `from_preset`, and `pretraining.svg`.
 """
 
 import argparse
 import csv
+import os
 import time
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np
@@ -173,50 +176,74 @@ x = examples.batch_at(0)[0]
 mask = keras.ops.convert_to_numpy(ops.content_visibility(x["order"][:1]))[0]  # (T, T)
 
 
-def draw(path):
-    """The loss by report, and who sees whom in one example."""
-    try:
-        from matplotlib import pyplot
-    except ImportError:
-        print('Without matplotlib (pip install -e ".[plot]") the picture has no labels.')
-        return draw_plainly(path)
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+UPRIGHT = 'transform="rotate(-90)" text-anchor="middle"'
+
+
+def text(x, y, words, style='text-anchor="middle"'):
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{words}</text>'
+
+
+def draw_losses(side):
+    """The losses by step: axes with numbers, a legend, and a line and dots for each."""
     at = report * np.arange(1, len(history) + 1)
-    left.plot(at, curves["loss"], label="training")
-    left.plot(at, curves["val_loss"], label="held out")
-    left.axhline(unigram, color="grey", linestyle="--", label="unigram")
-    left.set(title="Permutation language modelling", xlabel="step", ylabel="cross-entropy, nats")
-    left.legend()
-    right.imshow(mask, cmap="Greys", interpolation="nearest")
-    right.set(title="Factorisation mask: row sees column", xlabel="key", ylabel="row")
-    figure.savefig(path, dpi=120)
+    lines = {
+        "training": ("#1f77b4", curves["loss"]),
+        "held out": ("#d62728", curves["val_loss"]),
+        "unigram, a model without context": ("#888888", [unigram] * len(at)),
+    }
+    known = [loss for _, losses in lines.values() for loss in losses]
+    ticks = np.linspace(min(known), max(known), 5)
+    high, low = ticks[-1] + 0.05, ticks[0] - 0.05
+
+    def place(step, loss):
+        return side * step / at[-1], side * (high - loss) / (high - low)
+
+    yield f'<rect width="{side}" height="{side}" fill="none" stroke="black"/>'
+    yield text(side / 2, -15, "Permutation language modelling")
+    yield text(side / 2, side + 40, "step")
+    yield text(
+        -side / 2, -50, "cross-entropy, nats", 'transform="rotate(-90)" text-anchor="middle"'
+    )
+    for step in dict.fromkeys((0, int(at[(len(at) - 1) // 2]), int(at[-1]))):
+        yield text(place(step, low)[0], side + 18, step)
+    for loss in ticks:
+        x, y = place(0, loss)
+        yield f'<path d="M0 {y:.1f}H{side}" stroke="#e0e0e0"/>'
+        yield text(-6, y + 4, f"{loss:.2f}", 'text-anchor="end"')
+    for number, (name, (colour, losses)) in enumerate(lines.items()):
+        points = [place(*one) for one in zip(at, losses)]
+        corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        yield f'<polyline points="{corners}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points)
+        yield text(side - 15, 25 + 18 * number, name, f'fill="{colour}" text-anchor="end"')
 
 
-def draw_plainly(path):
-    """The same without a plotting library: blue training, red held out, grey unigram."""
-    import tensorflow as tf
-
-    side, margin = 480, 10
-    picture = np.full((side + 2 * margin, 2 * side + 3 * margin, 3), 255, "uint8")
-    low = min(*curves["loss"], *curves["val_loss"], unigram)
-    high = max(*curves["loss"], *curves["val_loss"], unigram, low + 1e-6)
-    columns = np.arange(side)
-    for values, colour in (
-        ([unigram, unigram], (150, 150, 150)),
-        (curves["loss"], (31, 119, 180)),
-        (curves["val_loss"], (214, 39, 40)),
-    ):
-        line = np.interp(columns, np.linspace(0, side - 1, len(values)), values)
-        rows = np.round((high - line) / (high - low) * (side - 1)).astype(int) + margin
-        for shift in (0, 1):
-            picture[rows + shift, columns + margin] = colour
-    places = columns * len(mask) // side
-    picture[margin:-margin, -side - margin : -margin] = np.where(mask, 0, 255)[places][
-        :, places, None
-    ]
-    tf.io.write_file(str(path), tf.io.encode_png(picture))
+def draw_mask(side):
+    """Who sees whom in one example: a row of the square is a row of attention, black is seen."""
+    last = len(mask) - 1
+    yield text(side / 2, -15, "Factorisation mask: the row sees the black columns")
+    yield text(side / 2, side + 40, "key: position in the example")
+    yield text(-side / 2, -30, "row: position", UPRIGHT)
+    for words, place in ((0, 0), (last, side)):
+        yield text(place, side + 18, words)
+        yield text(-6, place + 4, words, 'text-anchor="end"')
+    yield f'<g transform="scale({side / len(mask)})" shape-rendering="crispEdges">'
+    for y, row in enumerate(mask):
+        edges = np.flatnonzero(np.diff(np.r_[0, row, 0])).reshape(-1, 2)
+        yield f'<path d="{"".join(f"M{a} {y}H{b}V{y + 1}H{a}z" for a, b in edges)}"/>'
+    yield f'</g><rect width="{side}" height="{side}" fill="none" stroke="black"/>'
 
 
-draw(output / "pretraining.png")
-print(f"Wrote {output / 'preset'} and {output / 'pretraining.png'}.")
+def draw(path, side=400):
+    """Write the picture as SVG, which every browser shows and no library is needed for."""
+    size = f'width="{2 * side + 220}" height="{side + 110}"'
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" ']
+    parts += ['font-size="13"><rect width="100%" height="100%" fill="white"/>']
+    for left, panel in ((80, draw_losses(side)), (side + 180, draw_mask(side))):
+        parts += [f'<g transform="translate({left},50)">', *panel, "</g>"]
+    path.write_text("\n".join([*parts, "</svg>"]), "utf-8")
+
+
+draw(output / "pretraining.svg")
+print(f"Wrote {output / 'preset'} and {output / 'pretraining.svg'}.")
 print(f"Done in {time.time() - begin:.0f} s.")

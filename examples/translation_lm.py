@@ -19,8 +19,11 @@ corpora, `preset/` for `from_preset`, and `history.csv`.
 """
 
 import argparse
+import os
 import time
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np
@@ -151,7 +154,7 @@ def retrieval():
     for language, sentences in zip(languages, unseen):
         preprocessor = tasks.TextPreprocessor(tokenizer, length, language=language)
         embedder = tasks.TextEmbedder(model.backbone, preprocessor, pooling="mean")
-        own = embedder.embed(sentences)  # (N, D)
+        own = embedder.embed(sentences, verbose=0)  # (N, D)
         own -= own.mean(axis=0)  # without what all sentences of a language have in common
         vectors.append(own / np.linalg.norm(own, axis=1, keepdims=True))
     cosines = vectors[0] @ vectors[1].T  # (N, N)

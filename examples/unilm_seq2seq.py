@@ -20,8 +20,11 @@ corpora, `pretrained/` and `preset/` for `from_preset`, and `written.txt`.
 
 import argparse
 import collections
+import os
 import time
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 
 import keras
 import numpy as np

@@ -5,7 +5,9 @@
 Settings declare theirs with the field: `sequence_length: integer(least=1) = 512`.
 """
 
+import difflib
 import functools
+import inspect
 import math
 import numbers
 from typing import Annotated
@@ -75,11 +77,66 @@ def check_choice(name, value, known, none=False, why=""):
         name, value, none, why: as those of `check_integer`.
 
     Raises:
-        ValueError: naming the argument, what it must be, and what it is.
+        ValueError: naming the argument, what it must be, what it is, and the nearest value.
     """
     if not (none and value is None) and not any(value is one or value == one for one in known):
-        _refuse(name, value, f"one of {list(known)}", none, why)
+        _refuse(name, value, f"one of {list(known)}", none, why, did_you_mean(value, known))
     return value
+
+
+def check_arguments(what, given, known, kind="arguments"):
+    """Refuse names that nothing takes, such as those with a typing error.
+
+    Args:
+        what: str. Who takes them.
+        given: the names that were given.
+        known: the names that are taken.
+        kind: str. What they are names of.
+
+    Raises:
+        ValueError: listing the unknown names, the nearest known ones, and all that are taken.
+    """
+    unknown = sorted(map(str, set(given) - set(known)))
+    if unknown:
+        raise ValueError(
+            f"{what} has no {kind} {unknown}.{did_you_mean(unknown, known)} It takes "
+            f"{sorted(known)}."
+        )
+
+
+def constructor_arguments(cls):
+    """The parameters that a constructor takes by name.
+
+    Args:
+        cls: class.
+
+    Returns:
+        dict of str to `inspect.Parameter`, without those that stand for any others.
+    """
+    _, *parameters = inspect.signature(cls.__init__).parameters.values()
+    others = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {one.name: one for one in parameters if one.kind not in others}
+
+
+def did_you_mean(names, known):
+    """The known names that are nearest to wrong ones, as a question behind a sentence.
+
+    Args:
+        names: what was given: a name, or several.
+        known: the names that there are.
+
+    Returns:
+        str, such as " Did you mean 'dropout'?", or "" if none is near.
+    """
+    names = names if isinstance(names, (list, tuple)) else [names]
+    known = [one for one in known if isinstance(one, str)]
+    near = [
+        repr(one)
+        for name in names
+        if isinstance(name, str)
+        for one in difflib.get_close_matches(name, known, 1)
+    ]
+    return f" Did you mean {' and '.join(dict.fromkeys(near))}?" if near else ""
 
 
 def integer(least=None, most=None, none=False):
@@ -113,10 +170,10 @@ def _bounds(least, most):
     return "" if most is None else f" of at most {most}"
 
 
-def _refuse(name, value, what, none, why):
+def _refuse(name, value, what, none, why, hint=""):
     """Raise the error of every guard."""
     what = f"{what}, or None" if none else what
-    raise ValueError(f"`{name}` must be {what}{why}. Received: {name}={value!r:.200}.")
+    raise ValueError(f"`{name}` must be {what}{why}. Received: {name}={value!r:.200}.{hint}")
 
 
 def check_arrays(what, batch, shapes):

@@ -20,8 +20,8 @@ def _size(num_layers, hidden_dim, num_heads, vocabulary_size, max_sequence_lengt
 
 
 # Devlin et al. 2019, section 3; the multilingual and Chinese ones: google-research/bert; the 24
-# smaller ones, four of which have a second name: Turc et al. 2019, section 3; BERT-wwm: Cui et al.
-# 2019, whose large one is Chinese RoBERTa-wwm-ext, which is a BERT.
+# smaller ones, four of which have a second name: Turc et al. 2019, section 3; MiniLM: Wang et al.
+# 2020; BERT-wwm: Cui et al. 2019, whose large one is Chinese RoBERTa-wwm-ext, which is a BERT.
 BERT = {
     "flags": dict(num_segments=2, pooler=True),
     "initial_weights": {},
@@ -43,9 +43,17 @@ BERT = {
         "bert_mini_en_uncased": _size(4, 256, 4, 30522, 512),
         "bert_small_en_uncased": _size(4, 512, 8, 30522, 512),
         "bert_medium_en_uncased": _size(8, 512, 8, 30522, 512),
+        "all_minilm_l6_v2": _size(6, 384, 12, 30522, 512),
         "bert_wwm_base_zh": _size(12, 768, 12, 21128, 512),
         "bert_wwm_large_zh": _size(24, 1024, 16, 21128, 512),
     },
+}
+
+# Sanh et al. 2019, section 3; the released configuration.
+DISTILBERT = {
+    "flags": dict(num_segments=0),
+    "initial_weights": {},
+    "sizes": {"distilbert_base_en_uncased": _size(6, 768, 12, 30522, 512)},
 }
 
 # Liu et al. 2019, appendix D.
@@ -179,7 +187,20 @@ GPT3 = {
     },
 }
 
-FAMILIES = (BERT, ROBERTA, SPANBERT, ERNIE1, ERNIE2, XLM, MPNET, UNILM, GPT1, GPT2, GPT3)
+FAMILIES = (
+    BERT,
+    DISTILBERT,
+    ROBERTA,
+    SPANBERT,
+    ERNIE1,
+    ERNIE2,
+    XLM,
+    MPNET,
+    UNILM,
+    GPT1,
+    GPT2,
+    GPT3,
+)
 
 # The arguments of `TransformerBackbone` of every published model, by its name.
 TRANSFORMER_SIZES = {

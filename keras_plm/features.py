@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_plm.checks import did_you_mean
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -114,7 +116,10 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
     lengths = {} if batch_size is None else {"B": batch_size}
     for name, value in x.items():
         if name not in FEATURES:
-            raise ValueError(f"Unknown feature {name!r}. Known features: {sorted(FEATURES)}.")
+            raise ValueError(
+                f"Unknown feature {name!r}. Known features: {sorted(FEATURES)}."
+                f"{did_you_mean(name, FEATURES)}"
+            )
         try:
             value = np.asarray(value)
         except ValueError as error:

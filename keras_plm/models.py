@@ -22,10 +22,14 @@ Raises:
         lacks what the objective needs.
 """
 
+import functools
+import inspect
 from dataclasses import replace
 
 from keras_plm import families
 from keras_plm.backbones import TransformerBackbone, XLNetBackbone
+from keras_plm.backbones.preset_directory import arguments_of
+from keras_plm.checks import check_arguments, check_choice
 from keras_plm.objectives import (
     CausalModeling,
     Corruption,
@@ -63,6 +67,24 @@ SIZES = {
 LENGTHS = {"tiny": 128, "small": 256, "base": 512, "large": 512}
 
 
+def _takes(backbone_class):
+    """Refuse arguments that neither a system nor its backbone takes, before anything is made."""
+
+    def decorate(system):
+        known = {*inspect.signature(system).parameters, *arguments_of(backbone_class)}
+        what = f"models.{system.__name__} of a {backbone_class.__name__}"
+
+        @functools.wraps(system)
+        def checked(*arguments, **settings):
+            check_arguments(what, settings, known - {"overrides"})
+            return system(*arguments, **settings)
+
+        return checked
+
+    return decorate
+
+
+@_takes(XLNetBackbone)
 def xlnet(tokenizer, size="base", sequence_length=None, bidirectional=False, **overrides):
     """XLNet: a two-stream Transformer-XL trained by permutation language modelling.
 
@@ -75,18 +97,13 @@ def xlnet(tokenizer, size="base", sequence_length=None, bidirectional=False, **o
     Source: XLNet, arXiv:1906.08237, sections 2.2 to 2.4.
     """
     length = _length(size, sequence_length)
-    objective = PermutationModeling(
-        sequence_length=length,
-        reuse_length=length // 2,
-        num_predict=length // 6,
-        permutation_size=length // 2,
-        bidirectional=bidirectional,
-    )
-    arguments = {**SIZES[size], "reuse_length": length // 2, **overrides}
+    objective = PermutationModeling(length, bidirectional=bidirectional)
+    arguments = {**SIZES[size], "reuse_length": objective.reuse_length, **overrides}
     backbone = XLNetBackbone(tokenizer.vocabulary_size, **arguments)
     return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length))
 
 
+@_takes(TransformerBackbone)
 def bert(tokenizer, size="base", sequence_length=None, static_passes=0, **overrides):
     """BERT: masked tokens and the next sentence, over pairs of texts.
 
@@ -114,6 +131,7 @@ def bert(tokenizer, size="base", sequence_length=None, static_passes=0, **overri
     return _pretrainer(families.BERT, tokenizer, objective, size, overrides)
 
 
+@_takes(TransformerBackbone)
 def bert_wwm(tokenizer, size="base", sequence_length=None, static_passes=0, **overrides):
     """BERT with whole-word masking: the pieces of a word are chosen together.
 
@@ -138,6 +156,7 @@ def bert_wwm(tokenizer, size="base", sequence_length=None, static_passes=0, **ov
     return _pretrainer(families.BERT, tokenizer, objective, size, overrides)
 
 
+@_takes(TransformerBackbone)
 def roberta(tokenizer, size="base", sequence_length=None, **overrides):
     """RoBERTa: masked tokens alone, masked anew in every pass, in rows of full sentences.
 
@@ -157,6 +176,7 @@ def roberta(tokenizer, size="base", sequence_length=None, **overrides):
     )
 
 
+@_takes(TransformerBackbone)
 def spanbert(tokenizer, size="base", sequence_length=None, **overrides):
     """SpanBERT: masked spans, predicted from their own rows and from the tokens around them.
 
@@ -177,6 +197,7 @@ def spanbert(tokenizer, size="base", sequence_length=None, **overrides):
     return _pretrainer(families.SPANBERT, tokenizer, objective, size, overrides, pooler=False)
 
 
+@_takes(TransformerBackbone)
 def ernie1(tokenizer, size="base", sequence_length=None, spans=True, dialogue=False, **overrides):
     """ERNIE 1.0 (Baidu): batches with masked tokens and batches with masked phrases, by turns.
 
@@ -205,6 +226,7 @@ def ernie1(tokenizer, size="base", sequence_length=None, spans=True, dialogue=Fa
     return _pretrainer(families.ERNIE1, tokenizer, objective, size, overrides)
 
 
+@_takes(TransformerBackbone)
 def gpt1(
     tokenizer,
     size="base",
@@ -229,6 +251,7 @@ def gpt1(
     return _pretrainer(families.GPT1, tokenizer, objective, size, overrides)
 
 
+@_takes(TransformerBackbone)
 def gpt2(
     tokenizer,
     size="base",
@@ -253,6 +276,7 @@ def gpt2(
     return _pretrainer(families.GPT2, tokenizer, objective, size, overrides, **delta)
 
 
+@_takes(TransformerBackbone)
 def gpt3(
     tokenizer,
     size="base",
@@ -277,6 +301,7 @@ def gpt3(
     return _pretrainer(families.GPT3, tokenizer, objective, size, overrides, **delta)
 
 
+@_takes(TransformerBackbone)
 def unilm(tokenizer, size="base", sequence_length=None, **overrides):
     """UniLM: one model trained by four patterns of visibility, in turns.
 
@@ -306,6 +331,7 @@ def unilm(tokenizer, size="base", sequence_length=None, **overrides):
     return _pretrainer(families.UNILM, tokenizer, objective, size, overrides)
 
 
+@_takes(TransformerBackbone)
 def xlm(tokenizer, size="base", sequence_length=None, objective="mlm", **overrides):
     """XLM: one model of many languages, trained on each of them and on translations.
 
@@ -341,6 +367,7 @@ def xlm(tokenizer, size="base", sequence_length=None, objective="mlm", **overrid
     return _pretrainer(families.XLM, tokenizer, chosen, size, overrides, **delta)
 
 
+@_takes(TransformerBackbone)
 def mpnet(tokenizer, size="base", sequence_length=None, **overrides):
     """MPNet: masked tokens in a random order; each sees those before it, and where the rest is.
 
@@ -360,8 +387,7 @@ def mpnet(tokenizer, size="base", sequence_length=None, **overrides):
 
 def _length(size, sequence_length, published=None):
     """The length of the rows of a size, which must be known; base and large may have their own."""
-    if size not in SIZES:
-        raise ValueError(f"`size` must be one of {sorted(SIZES)}. Received: size={size!r}.")
+    check_choice("size", size, sorted(SIZES))
     if sequence_length is not None:
         return sequence_length
     return published if published and size in ("base", "large") else LENGTHS[size]
@@ -400,8 +426,4 @@ def _check_two_segments(tokenizer):
 
 def _check_xlm_objective(objective):
     """Refuse what is none of XLM's objectives."""
-    if objective not in ("mlm", "clm", "mlm_tlm"):
-        raise ValueError(
-            "`objective` must be 'mlm', 'clm' or 'mlm_tlm'. "
-            f"Received: objective={objective!r:.100}."
-        )
+    check_choice("objective", objective, ("mlm", "clm", "mlm_tlm"))

@@ -95,6 +95,27 @@ MUTANTS = (
         ("heads/test_head.py",),
     ),
     Mutant(
+        "an_export_does_not_ask_the_tokenizer",
+        "checkpoints/export.py",
+        "key=lambda system: system.tokenizer.layout != layout",
+        "key=lambda system: system.tokenizer.layout == layout",
+        ("checkpoints/test_export.py",),
+    ),
+    Mutant(
+        "permutations_of_the_whole_row",
+        "objectives/permutation_modeling.py",
+        "math.gcd(reuse or half, ",
+        "math.gcd(reuse or self.sequence_length, ",
+        ("objectives/test_permutation_modeling.py",),
+    ),
+    Mutant(
+        "the_first_name_is_the_nearest",
+        "checks.py",
+        "difflib.get_close_matches(name, known, 1)",
+        "known[:1]",
+        ("test_checks.py",),
+    ),
+    Mutant(
         "default_metrics_do_not_follow_the_loss",
         "tasks/task.py",
         "if kind in other and label_kind(losses[name]) != kind:",

@@ -3,7 +3,21 @@ import math
 import numpy as np
 import pytest
 
-from keras_plm.checks import check_choice, check_flag, check_integer, check_number, is_integer
+from keras_plm import models, objectives, presets
+from keras_plm.checks import (
+    check_arguments,
+    check_choice,
+    check_flag,
+    check_integer,
+    check_number,
+    constructor_arguments,
+    did_you_mean,
+    is_integer,
+)
+from keras_plm.data import train_tokenizer
+from keras_plm.layers.activation import get_activation
+from keras_plm.tasks import TextPreprocessor
+from keras_plm.tasks.training.label_checks import label_kind
 
 
 def test_what_passes():
@@ -49,3 +63,52 @@ def test_the_wording():
     with pytest.raises(ValueError) as error:
         check_flag("flag", "x" * 1000)
     assert len(str(error.value)) < 300
+
+
+def test_near_names():
+    known = ("dropout", "num_classes", "num_layers", None, 3)
+    assert did_you_mean("droput", known) == " Did you mean 'dropout'?"
+    both = did_you_mean(["num_clases", "x", "droput"], known)
+    assert both == " Did you mean 'num_classes' and 'dropout'?"
+    assert did_you_mean("trust_remote_code", known) == did_you_mean(None, known) == ""
+    check_arguments("A bank", {"dropout": 1}, ("dropout",))
+    with pytest.raises(ValueError) as error:
+        check_arguments("A bank", {"droput": 1, "b": 2}, ("size", "dropout"))
+    assert str(error.value) == (
+        "A bank has no arguments ['b', 'droput']. Did you mean 'dropout'? It takes "
+        "['dropout', 'size']."
+    )
+
+
+def test_arguments_are_those_with_a_name():
+    class Bank:
+        def __init__(self, size, *others, tidy=True, **rest):
+            """Takes anything."""
+
+    assert list(constructor_arguments(Bank)) == ["size", "tidy"]
+
+
+@pytest.mark.parametrize(
+    "call, nearest",
+    [
+        (lambda: objectives.PermutationModeling(sequence_lenght=8), "sequence_length"),
+        (lambda: objectives.MaskedModeling(9, 1, selct=None), "select"),
+        (lambda: objectives.PrefixModeling.for_tokenizer(None, patern="a"), "pattern"),
+        (lambda: objectives.RandomSelection("wrd"), "word"),
+        (lambda: objectives.Objective.from_config({"class": "CausalModelling"}), "CausalModeling"),
+        (lambda: TextPreprocessor(None, sequence_lenght=8), "sequence_length"),
+        (lambda: models.bert(None, sequence_lenght=8), "sequence_length"),
+        (lambda: models.ernie1(None, dialog=True), "dialogue"),
+        (lambda: models.xlnet(None, "bse"), "base"),
+        (lambda: train_tokenizer(["a"], model="wordpeice"), "wordpiece"),
+        (lambda: presets.find_preset("bert_base_en_uncasd"), "bert_base_en_uncased"),
+        (lambda: get_activation("gelu_tan"), "gelu_tanh"),
+        (lambda: get_activation("rellu"), "relu"),
+        (lambda: label_kind("binary_crossentropi"), "binary_crossentropy"),
+    ],
+)
+def test_a_typing_error_is_met_by_the_nearest_name(call, nearest):
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        call()
+    assert f"Did you mean '{nearest}'?" in str(error.value)
+    assert "'self'" not in str(error.value) and "kwargs" not in str(error.value)

@@ -257,7 +257,7 @@ def test_xlm(tokenizers, corpora, wordpiece):
     assert not alone.backbone.other_embeddings
     assert "language_ids" not in alone.input_names_of_task()
     for objective in ("tlm", None, ["mlm"]):
-        with pytest.raises(ValueError, match="must be 'mlm', 'clm' or 'mlm_tlm'. Received: obj"):
+        with pytest.raises(ValueError, match=r"one of \['mlm', 'clm', 'mlm_tlm'\]. Received: obj"):
             small(models.xlm, tokenizer, objective=objective)
 
 

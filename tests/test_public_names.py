@@ -49,19 +49,35 @@ TASKS = (
     "TextRegressor",
     "TokenClassifier",
 )
+VERBOSE = {  # methods that show Keras's bar
+    "CausalLM": {"choose", "generate", "score"},
+    "MaskedLM": {"fill_mask", "score"},
+    "PermutationLM": {"generate", "infill", "score"},
+    "PrefixLM": {"generate"},
+    "TextEmbedder": {"embed"},
+}
 CHANGED = {
     # Every task has all arguments of `compile`, which stands once, in `Task`; `custom_objects`.
-    **{f"tasks.{name}": {"compile", "from_preset"} for name in TASKS},
+    **{f"tasks.{name}": {"compile", "from_preset", *VERBOSE.get(name, ())} for name in TASKS},
     # strict: whether arrays beside those of the model are refused.
     "backbones.Backbone": {"from_preset"},
     "backbones.TransformerBackbone": {"from_preset"},
     "backbones.XLNetBackbone": {"from_preset"},
     "presets.ReleasedCheckpoint": {"backbone_weights"},
+    "objectives.Mixture": {"__init__"},  # weights=None, stages=None
     # New arguments, at the end.
-    "data.Corpus": {"build"},
+    "data.Corpus": {"build", "build_pairs"},
+    "data.train_tokenizer": {"signature"},
     "heads.SentencePairHead": {"__init__"},
     "heads.SummaryHead": {"__init__"},
     "heads.TokenHead": {"__init__"},
+    # None: it follows from the length of the rows.
+    "objectives.PermutationModeling": {
+        "__init__",
+        "num_predict",
+        "permutation_size",
+        "reuse_length",
+    },
     "tasks.resume": {"signature"},  # may_differ=()
     "presets.open_checkpoint": {"signature"},  # config=None
 }

@@ -12,6 +12,7 @@ from keras_plm import files
 from keras_plm.backbones import preset_directory
 from keras_plm.backbones.decoder import RecomputingDecoder
 from keras_plm.backbones.quantization import check_saveable
+from keras_plm.checks import check_arguments
 from keras_plm.layers.float_policy import float_policy
 
 
@@ -57,9 +58,10 @@ class Backbone(keras_hub.models.Backbone):
     bounds = types.MappingProxyType({})
 
     def __init__(self, *args, **kwargs):
-        unknown = sorted(set(kwargs) - {"inputs", "outputs", "dtype", "name", "trainable"})
-        if unknown:  # Keras would ignore them
-            raise ValueError(f"{type(self).__name__} has no arguments {unknown}.")
+        cls = type(self)  # Keras would ignore what it does not know
+        check_arguments(
+            cls.__name__, set(kwargs) - {"inputs", "outputs"}, preset_directory.arguments_of(cls)
+        )
         super().__init__(*args, **kwargs)
 
     def get_config(self):

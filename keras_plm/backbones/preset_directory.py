@@ -6,7 +6,6 @@ integers are bounded, weights are checked from the file's metadata before any of
 """
 
 import contextlib
-import inspect
 import re
 
 import keras
@@ -14,6 +13,7 @@ import keras
 from keras_plm import files, presets
 from keras_plm.backbones import weights_file
 from keras_plm.backbones.deferred_weights import DeferredWeights
+from keras_plm.checks import check_arguments, constructor_arguments
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
@@ -77,13 +77,43 @@ def build_backbone(opened, classes, weights, load_weights=True, strict=False, **
     checkpoint = opened.checkpoint
     if checkpoint is None:
         return _build_own(opened, classes, weights, load_weights, strict, overrides)
-    cls = _one_of(classes, checkpoint.class_name, opened)
+    cls = backbone_class(opened, classes)
     arguments = {**_with_global_policy(checkpoint.arguments), **overrides}
-    _check_names(cls, arguments)
+    check_arguments(cls.__name__, arguments, arguments_of(cls))
     places = checkpoint.backbone_places(arguments, strict) if load_weights else {}
     backbone = _built(cls, arguments, weights)
     weights_file.give_weights(backbone, places, weights)
     return backbone, lambda: None
+
+
+def backbone_class(opened, classes):
+    """The class of the backbone of a preset.
+
+    Args:
+        opened: `keras_plm.presets.OpenedPreset`.
+        classes: iterable of backbone classes. It must be one of them.
+
+    Raises:
+        ValueError: if it is none of them.
+    """
+    if opened.checkpoint is not None:
+        return _one_of(classes, opened.checkpoint.class_name, opened)
+    config = opened.read_json(CONFIG_FILE)
+    name = config.get("class_name")
+    registered = config.get("registered_name", name)
+    return _one_of(classes, name if registered == f"keras_plm>{name}" else registered, opened)
+
+
+def arguments_of(cls):
+    """The names of the arguments that a backbone takes.
+
+    Args:
+        cls: class of the backbone.
+
+    Returns:
+        set of str.
+    """
+    return {*constructor_arguments(cls), "dtype", "name", "trainable"}
 
 
 def _build_own(opened, classes, weights, load_weights, strict, overrides):
@@ -97,10 +127,8 @@ def _build_own(opened, classes, weights, load_weights, strict, overrides):
     with files.naming(f"{opened}/{CONFIG_FILE}"):
         files.check_config({**config, "config": arguments})
         saved_policy = read_dtype_policy("float32" if dtype is None else dtype)
-    name = config.get("class_name")
-    registered = config.get("registered_name", name)
-    cls = _one_of(classes, name if registered == f"keras_plm>{name}" else registered, opened)
-    _check_names(cls, {**arguments, **overrides})
+    cls = backbone_class(opened, classes)
+    check_arguments(cls.__name__, {**arguments, **overrides}, arguments_of(cls))
     arguments["dtype"] = saved_policy
     arguments = {**_with_global_policy(arguments), **overrides}
     if not load_weights:
@@ -156,14 +184,6 @@ def _one_of(classes, name, preset):
             f"{preset} holds a preset of the class {name!r}. Expected one of {sorted(by_name)}."
         )
     return by_name[name]
-
-
-def _check_names(cls, arguments):
-    """Refuse arguments that a backbone does not take."""
-    known = set(inspect.signature(cls.__init__).parameters) | {"name", "trainable", "dtype"}
-    unknown = sorted(set(arguments) - (known - {"self", "kwargs"}))
-    if unknown:
-        raise ValueError(f"{cls.__name__} has no arguments {unknown}. It takes {sorted(known)}.")
 
 
 def read_dtype_policy(value):

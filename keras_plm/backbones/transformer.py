@@ -1,6 +1,5 @@
 """The one Transformer of the BERT and GPT families: a dozen flags, no system's name."""
 
-import inspect
 import numbers
 
 import keras
@@ -14,6 +13,7 @@ from keras_plm.backbones.backbone import (
     make_initializer,
 )
 from keras_plm.backbones.transformer_decoding import TransformerDecoder
+from keras_plm.checks import constructor_arguments
 from keras_plm.layers import AttentionMaps, RelativePositionBias, TransformerBlock, TwoStream
 from keras_plm.ops import content_visibility, gather_rows, query_visibility, summary_row
 
@@ -478,11 +478,7 @@ class TransformerBackbone(Backbone):
         return {**super().get_config(), **{name: getattr(self, name) for name in _ARGUMENTS}}
 
 
-_ARGUMENTS = [
-    name
-    for name in inspect.signature(TransformerBackbone.__init__).parameters
-    if name not in ("self", "dtype", "kwargs")
-]
+_ARGUMENTS = [name for name in constructor_arguments(TransformerBackbone) if name != "dtype"]
 
 
 def _counted(index, padding_mask):

@@ -23,7 +23,8 @@ def export_huggingface(model, directory):
 
     Args:
         model: a backbone, or a task with heads that one class of transformers has. Of several
-            classes that would do, as BERT's and ERNIE's, the first of `SYSTEMS` is taken.
+            classes that would do, as BERT's and ERNIE's, the first of `SYSTEMS` is taken whose
+            tokenizers lay out rows as the model's does.
         directory: str. An older export that is there is replaced.
 
     Raises:
@@ -37,50 +38,58 @@ def export_huggingface(model, directory):
             f"transformers has no model of a {type(backbone).__name__}. Export one of "
             f"{sorted({system.class_name for system in SYSTEMS})}, alone or with its head."
         )
-    arguments = backbone.get_config()
-    system, config, notes = _write_config(type(backbone).__name__, arguments)
+    tokenizer = getattr(getattr(model, "preprocessor", None), "tokenizer", None)
+    system, config, of_heads, notes = _chosen(model, backbone, heads, tokenizer)
+    arrays = _backbone_arrays(system, backbone, backbone.get_config()) | of_heads
+    if not heads:
+        arrays = {name.removeprefix(system.prefix): array for name, array in arrays.items()}
+    for note in notes:
+        logger.warning("%s: %s.", directory, note)
+    with files.atomic_directory(directory, CONFIG) as partial:
+        files.write_json(os.path.join(partial, CONFIG), config)
+        save_file(arrays, os.path.join(partial, FILE), metadata={"format": "pt"})
+        if tokenizer is not None:
+            longest, segments = backbone.max_sequence_length, getattr(backbone, "num_segments", 2)
+            export_tokenizer(system, tokenizer, longest, partial, segments=segments > 0)
+
+
+def _chosen(model, backbone, heads, tokenizer):
+    """The first system that has such a model, first of all of those with such a tokenizer.
+
+    Returns the system, its config, notes, and the tensors of the heads.
+    """
+    layout = getattr(getattr(tokenizer, "layout", None), "name", None)
+    reasons = []
+    for system in sorted(SYSTEMS, key=lambda system: system.tokenizer.layout != layout):
+        if system.class_name != type(backbone).__name__:
+            continue
+        try:
+            config, notes = system.write_hugging_face(backbone.get_config())
+            return system, *_with_heads(system, config, model, backbone, heads), notes
+        except ValueError as error:
+            reasons.append(f"{system.name}: {error}")
+    raise ValueError(f"transformers has no model with these settings. {' '.join(reasons)}")
+
+
+def _with_heads(system, config, model, backbone, heads):
+    """The config of a model with its heads, and the tensors of these."""
     if heads and tuple(sorted(heads)) not in system.architectures:
         raise ValueError(
             f"transformers has no {system.name} with the heads {sorted(heads)}. Export the "
             f"backbone alone, or with one of {sorted(map(list, system.architectures))}."
         )
-    arrays = _backbone_arrays(system, backbone, arguments)
     kind = system.architectures[tuple(sorted(heads))] if heads else "Model"
-    config["architectures"] = [system.name + kind]
+    config, arrays = {**config, "architectures": [system.name + kind]}, {}
     shared = {id(weight) for weight in backbone.weights}
-    own = {
-        name: {
+    for name, head in heads.items():
+        weights = {
             weight.path.split(f"{head.name}/", 1)[-1]: _array(weight)
             for weight in head.weights
             if id(weight) not in shared
         }
-        for name, head in heads.items()
-    }
-    for name, weights in own.items():
         arrays |= _head_arrays(system, name, weights)
         config |= system.write_head_config(model, name, weights)
-    if not heads:
-        arrays = {name.removeprefix(system.prefix): array for name, array in arrays.items()}
-    for note in notes:
-        logger.warning("%s: %s.", directory, note)
-    tokenizer = getattr(getattr(model, "preprocessor", None), "tokenizer", None)
-    with files.atomic_directory(directory, CONFIG) as partial:
-        files.write_json(os.path.join(partial, CONFIG), config)
-        save_file(arrays, os.path.join(partial, FILE), metadata={"format": "pt"})
-        if tokenizer is not None:
-            export_tokenizer(system, tokenizer, backbone.max_sequence_length, partial)
-
-
-def _write_config(class_name, arguments):
-    """The first system that can say what a model is; its config, and notes."""
-    reasons = []
-    for system in SYSTEMS:
-        if system.class_name == class_name:
-            try:
-                return system, *system.write_hugging_face(arguments)
-            except ValueError as error:
-                reasons.append(f"{system.name}: {error}")
-    raise ValueError(f"transformers has no model with these settings. {' '.join(reasons)}")
+    return config, arrays
 
 
 def _backbone_arrays(system, backbone, arguments):

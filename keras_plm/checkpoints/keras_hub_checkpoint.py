@@ -43,6 +43,9 @@ class KerasHubCheckpoint:
         except ValueError as error:
             raise ValueError(f"The configuration in {directory} cannot be used: {error}") from error
 
+    def __repr__(self):
+        return f"<KerasHubCheckpoint {str(self.directory)!r}: {self._name}>"
+
     def backbone_weights(self, arguments, strict=True):
         """The values of a backbone's weights, after all shapes have been compared.
 

@@ -9,6 +9,7 @@ import numpy as np
 from keras_plm import files
 from keras_plm.checkpoints.conversion import HUGGING_FACE, TENSORFLOW, check_arrays
 from keras_plm.checkpoints.families.bert import BERT, ERNIE
+from keras_plm.checkpoints.families.distilbert import DISTILBERT
 from keras_plm.checkpoints.families.gpt import GPT, GPT2
 from keras_plm.checkpoints.families.roberta import MPNET, ROBERTA
 from keras_plm.checkpoints.families.xlm import XLM
@@ -18,7 +19,7 @@ from keras_plm.checkpoints.safetensors_arrays import SafetensorsArrays
 from keras_plm.checkpoints.tensorflow_arrays import TensorflowArrays
 
 # Of several systems with one backbone, the first that can say what a model is exports it.
-SYSTEMS = (XLNET, BERT, ERNIE, ROBERTA, MPNET, XLM, GPT, GPT2)
+SYSTEMS = (XLNET, BERT, ERNIE, ROBERTA, MPNET, XLM, DISTILBERT, GPT, GPT2)
 CONFIG = "config.json"
 # SpanBERT's and UniLM's configs, and others of their time, do not say that they are BERT's.
 BERT_KEYS = {"hidden_size", "num_attention_heads", "intermediate_size", "type_vocab_size"}
@@ -55,6 +56,9 @@ class ReleasedCheckpoint:
         except ValueError as error:
             raise ValueError(f"The configuration in {directory} cannot be used: {error}") from error
         self.class_name = system.class_name
+
+    def __repr__(self):
+        return f"<ReleasedCheckpoint {str(self.directory)!r}: {self.system.name}, {self.form}>"
 
     @functools.cached_property
     def arrays(self):

@@ -7,7 +7,7 @@ from keras_plm import files
 from keras_plm.checkpoints.tokenizer_format import TOKENIZER_CONFIG
 
 
-def export_tokenizer(system, tokenizer, max_sequence_length, directory):
+def export_tokenizer(system, tokenizer, max_sequence_length, directory, segments=True):
     """Write a tokenizer as `transformers` has it, into a directory that is there.
 
     Args:
@@ -15,6 +15,7 @@ def export_tokenizer(system, tokenizer, max_sequence_length, directory):
         tokenizer: a SentencePiece tokenizer, which has `proto`, or one of subwords, with `model`.
         max_sequence_length: int or None. The longest row of the model.
         directory: the directory.
+        segments: bool. Whether the model takes the segments of the tokens.
     """
     names, settings = system.tokenizer.names, getattr(tokenizer, "settings", {})
     config = {names[name]: value for name, value in settings.items() if name in names}
@@ -27,8 +28,8 @@ def export_tokenizer(system, tokenizer, max_sequence_length, directory):
     special = dict(tokenizer.special_tokens)
     config |= {f"{role}_token": token for role, token in special.items()}
     config["padding_side"] = "left" if tokenizer.layout.pad_left else "right"
-    segments = ["token_type_ids"] if any(tokenizer.layout.segments) else []
-    config["model_input_names"] = ["input_ids", *segments, "attention_mask"]
+    own = ["token_type_ids"] if segments and any(tokenizer.layout.segments) else []
+    config["model_input_names"] = ["input_ids", *own, "attention_mask"]
     if max_sequence_length:
         config["model_max_length"] = max_sequence_length
     content = json.loads(tokenizer.model)

@@ -53,6 +53,13 @@ class Examples(grain.IterDataset):
     def __iter__(self):
         return iter(self._parent)
 
+    def __repr__(self):
+        kind = "training" if self.training else "evaluation"
+        return (
+            f"<Examples of {type(self.objective).__name__} for {kind}: {self.steps_per_epoch:,} "
+            f"batches of {self.local_batch_size} in a pass over {self._batches.corpus!r}>"
+        )
+
     def description(self):
         """Say what the batches are made of, beside the objective, as a dict of plain values.
 

@@ -4,13 +4,15 @@ import contextlib
 import io
 import itertools
 import re
+import sys
 import tempfile
 
 import sentencepiece
 
-from keras_plm.checks import check_integer
+from keras_plm.checks import check_choice, check_integer, did_you_mean
 from keras_plm.data.corpus.text_files import read_documents
-from keras_plm.data.corpus.text_sources import text_sources
+from keras_plm.data.corpus.text_sources import num_bytes, text_sources
+from keras_plm.data.progress import VERBOSE, with_progress
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.tokenizers.subword_training import train_byte_level, train_wordpiece
 
@@ -35,6 +37,7 @@ def train_tokenizer(
     lowercase=False,
     layout=None,
     languages=None,
+    verbose="auto",
 ):
     """Trains a tokenizer from text files, or texts in memory.
 
@@ -59,6 +62,9 @@ def train_tokenizer(
         languages: list of str, for the layout "xlm": the names of the languages that a model is
             told, which get the ids 0, 1, ... in this order. None: there are none. How much text of
             each there is, is left to `paths`; XLM levels it first (section 3.1).
+        verbose: whether progress is said: 0: no; 1: in a line while text is read, and in a
+            terminal by the bars of `tokenizers`; 2: when it was read; "auto": 1 in a terminal,
+            else 0.
 
     Returns:
         A `SentencePieceTokenizer` or a `SubwordTokenizer`.
@@ -83,15 +89,21 @@ def train_tokenizer(
     layout = _layout_of(model, layout)
     languages = _language_ids(languages, layout)
     check_integer("max_bytes", max_bytes, 1)
-    with _spooled(_lines_of(text_sources(paths), text_field), max_bytes) as lines:
+    check_choice("verbose", verbose, VERBOSE)
+    bars = verbose in ("auto", 1) and sys.stdout.isatty()
+    sources, what = text_sources(paths), f"Reading for {vocabulary_size:,} pieces"
+    read = _lines_of(sources, text_field)
+    read = with_progress(read, what, num_bytes(sources), lambda line: [line], verbose)
+    with _spooled(read, max_bytes) as lines:
         if model == "sentencepiece":
             tokenizer = _train_sentencepiece(
                 lines(), vocabulary_size, character_coverage, lowercase
             )
         elif model == "wordpiece":
-            tokenizer = train_wordpiece(lines, vocabulary_size, lowercase, character_coverage)
+            settings = vocabulary_size, lowercase, character_coverage, bars
+            tokenizer = train_wordpiece(lines, *settings)
         else:
-            tokenizer = train_byte_level(lines, vocabulary_size, lowercase, layout, languages)
+            tokenizer = train_byte_level(lines, vocabulary_size, lowercase, layout, languages, bars)
     if tokenizer.vocabulary_size < vocabulary_size:
         print(
             f"The text carries {tokenizer.vocabulary_size:,} pieces: the vocabulary is lowered "
@@ -104,7 +116,8 @@ def _layout_of(model, layout):
     """The name of the layout that a model is trained with."""
     if not isinstance(model, str) or model not in LAYOUTS_OF_MODELS:
         raise ValueError(
-            f"model must be 'sentencepiece', 'wordpiece' or 'bpe'. Received: model={model!r:.100}"
+            f"model must be 'sentencepiece', 'wordpiece' or 'bpe'. Received: model={model!r:.100}."
+            f"{did_you_mean(model, LAYOUTS_OF_MODELS)}"
         )
     layouts = LAYOUTS_OF_MODELS[model]
     if layout is None:
@@ -112,7 +125,7 @@ def _layout_of(model, layout):
     if layout not in layouts:
         raise ValueError(
             f"layout must be None or one of {layouts} for model={model!r}. "
-            f"Received: layout={layout!r:.100}"
+            f"Received: layout={layout!r:.100}.{did_you_mean(layout, layouts)}"
         )
     return layout
 

@@ -151,6 +151,10 @@ class BeamSearch(keras_hub.samplers.Sampler):
         nothing = log_likelihood <= NOTHING / 2
         return ops.where(nothing, NOTHING, log_likelihood / penalty)
 
+    def __repr__(self):
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({settings})"
+
     def get_config(self):
         return {
             **super().get_config(),

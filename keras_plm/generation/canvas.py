@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_plm.checks import check_integer, is_integer
+from keras_plm.checks import check_integer, did_you_mean, is_integer
 
 BLANK = -1  # the id of a token to fill in
 POSITIONS_AT_ONCE, SLOTS_AT_ONCE = 32, 8  # T and P are multiples
@@ -130,6 +130,7 @@ def permutations(order, counts, seed=None):
         if order not in ORDERS:
             raise ValueError(
                 f"`order` must be one of {ORDERS} or a list of permutations. Received: {order!r}."
+                f"{did_you_mean(order, ORDERS)}"
             )
         rng = np.random.default_rng(seed)
         if order == "random":

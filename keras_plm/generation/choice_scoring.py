@@ -11,13 +11,16 @@ The last row of a prompt predicts the first token of every choice; what a choice
 beyond the prompt is n - 1 rows, which read the keys and values of the prompt.
 """
 
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 from keras import ops
 
 from keras_plm.backbones.decoder import repeat_cache
+from keras_plm.checks import check_choice
 from keras_plm.generation.decoding import batches_of
+from keras_plm.generation.progress import with_progress
 from keras_plm.generation.sampling import log_likelihood_of_rows
 from keras_plm.tokenizers.text_columns import column_items
 
@@ -85,13 +88,15 @@ class ChoiceScoring:
         compiled: its `CompiledPrograms`.
         constants: dict of str to int, see `constant_features`.
         batch_size: int. How many prompts are read at once.
+        verbose: as for `keras.Model.predict`.
     """
 
-    def __init__(self, model, compiled, constants, batch_size):
+    def __init__(self, model, compiled, constants, batch_size, verbose=0):
         self.model = model
         self.compiled = compiled
         self.constants = constants
         self.batch_size = batch_size
+        self.verbose = verbose
 
     def choose(self, prompts, choices, normalize="none", unconditional=None):
         """Find the likeliest choice behind each prompt.
@@ -109,10 +114,7 @@ class ChoiceScoring:
         Raises:
             ValueError: if `normalize` is unknown, and as `score`.
         """
-        if normalize not in NORMALIZATIONS:
-            raise ValueError(
-                f"`normalize` must be one of {NORMALIZATIONS}. Received: normalize={normalize!r}."
-            )
+        check_choice("normalize", normalize, NORMALIZATIONS)
         tokens = self.score(prompts, choices)
         totals = [np.array([one.sum(dtype="float64") for one in own]) for own in tokens]
         scores = totals
@@ -154,7 +156,8 @@ class ChoiceScoring:
         number = max(map(len, choices))
         key = ("choose", *sorted(self.constants.items()))
         scores = []
-        for batch, count in batches_of(list(zip(prompts, choices)), self.batch_size):
+        batches = batches_of(list(zip(prompts, choices)), self.batch_size)
+        for batch, count in with_progress(batches, len(prompts), self.verbose, itemgetter(1)):
             arrays = _arrays(*zip(*batch), number)
             values = self.compiled.run(key, self._log_likelihoods, None, *arrays)  # (B, C, R)
             for (_, own), rows in zip(batch[:count], values):

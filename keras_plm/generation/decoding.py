@@ -19,6 +19,7 @@ source; to predict from a mask, the step reads a mask as well, over which the ne
 `PermutationLM`'s stand anywhere in a text, in the order of the factorisation.
 """
 
+from operator import itemgetter
 from typing import NamedTuple
 
 import keras
@@ -27,8 +28,9 @@ import numpy as np
 from keras import ops
 
 from keras_plm.backbones.decoder import RecomputingQueries
-from keras_plm.checks import check_integer
+from keras_plm.checks import check_choice, check_integer
 from keras_plm.generation.compiled_programs import CompiledPrograms
+from keras_plm.generation.progress import with_progress
 from keras_plm.generation.sampling import (
     AllowedTokens,
     log_likelihood,
@@ -89,12 +91,14 @@ class Programs:
         self.model = model
         self.compiled = CompiledPrograms(model)
 
-    def write_batches(self, batches, writing):
+    def write_batches(self, batches, writing, number, verbose=0):
         """Fill the slots of some batches.
 
         Args:
             batches: iterable of pairs of `Slots` and how many of their rows count.
             writing: `Writing`.
+            number: int. How many rows count in all.
+            verbose: as for `keras.Model.predict`.
 
         Returns:
             list of the ids in the used slots of each row, an array (n,); of a sampler that
@@ -104,7 +108,7 @@ class Programs:
             ValueError: if the mode is unknown.
         """
         written = []
-        for slots, count in batches:
+        for slots, count in with_progress(batches, number, verbose, itemgetter(1)):
             texts = texts_written(self.write(slots, writing))[:count]
             for used, one in zip(slots.used, texts):
                 written.append(keras.tree.map_structure(lambda ids: ids[used], one))
@@ -124,8 +128,7 @@ class Programs:
         Raises:
             ValueError: if the mode is unknown.
         """
-        if writing.mode not in MODES:
-            raise ValueError(f"`mode` must be one of {MODES}. Received: {writing.mode!r}.")
+        check_choice("mode", writing.mode, MODES)
         sampler, before = writing.sampler, slots.before
 
         def write(features, texts, used, start):

@@ -4,6 +4,8 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_plm.checks import did_you_mean
+
 FORBIDDEN = -1e9  # a logit; its probability is exactly 0
 NO_TEXT = -1e8  # a beam with a score below it holds no text
 ROWS_OF_LOGITS = 128  # how many rows of logits of a text are held at once
@@ -25,7 +27,7 @@ def find_sampler(sampler):
     if not isinstance(found, keras_hub.samplers.Sampler) or isinstance(found, too_much):
         raise ValueError(
             f"`sampler` must be one of {names} or a `keras_hub.samplers.Sampler` that works on "
-            f"logits alone. Received: {sampler!r}."
+            f"logits alone. Received: {sampler!r}.{did_you_mean(sampler, names)}"
         )
     return found
 

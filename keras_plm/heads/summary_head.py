@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_plm.checks import check_choice
 from keras_plm.heads.head import Head, Targets, class_accuracy, class_loss, yes_no_accuracy
 from keras_plm.layers.activation import get_activation
 from keras_plm.metrics import PearsonCorrelation, SpearmanCorrelation
@@ -68,8 +69,7 @@ class SummaryHead(Head):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if labels not in LABELS:
-            raise ValueError(f"`labels` must be one of {LABELS}. Received: labels={labels!r}.")
+        check_choice("labels", labels, LABELS)
         self.labels = labels
         self.num_classes = num_classes
         self.hidden_dim = hidden_dim

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from keras_plm.checks import check_choice
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 def gelu(x):
@@ -57,4 +59,10 @@ def get_activation(name):
     own = {"gelu": gelu, "gelu_tanh": gelu_tanh}
     if name in own:
         return own[name]
-    return keras.activations.get(name)
+    try:
+        return keras.activations.get(name)
+    except ValueError:
+        public = {one for one in vars(keras.activations) if one[0] != "_"}
+        known = public - {"deserialize", "get", "serialize"} | own.keys()
+        check_choice("activation", name, sorted(known))
+        raise

@@ -100,7 +100,7 @@ class MaskedModeling(Objective):
         values, place = list(values), SPAN_BOUNDARY
         longest = values[place] if len(values) > place else settings.pop("span_boundary", 0)
         if longest == 0 and not isinstance(longest, bool):
-            return super().__new__(cls)
+            return super().__new__(cls, *values, **settings)
         values[place : place + 1] = [0] * (len(values) > place)
         return ObjectiveSum((cls(*values, **settings), SpanBoundary(longest)))
 

@@ -8,8 +8,9 @@ A literal example: the settings of the masking stand beside the objective's own.
 """
 
 from abc import ABC
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
+from keras_plm.checks import check_arguments, constructor_arguments
 from keras_plm.objectives.masked_modeling import MaskedModeling
 from keras_plm.objectives.objective import Objective
 
@@ -53,8 +54,9 @@ class MaskingObjective(Objective, ABC):
         Raises:
             ValueError: the tokenizer has no mask, or a setting is out of range.
         """
-        names = {field.name for field in fields(cls)} & settings.keys()
-        own = {name: settings.pop(name) for name in names}
+        mine, its = constructor_arguments(cls), constructor_arguments(MaskedModeling)
+        check_arguments(cls.__name__, settings, {*mine, *its})
+        own = {name: settings.pop(name) for name in mine.keys() & settings.keys()}
         return cls(MaskedModeling.for_tokenizer(tokenizer, **settings), **own)
 
     @property

@@ -18,6 +18,7 @@ what has an order up to its own, the row that predicts it only what has a smalle
 predicted from the, cat, sat and mats, and CLS sees all but the last SEP.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,10 +78,11 @@ class PermutationModeling(Objective):
 
     Args:
         sequence_length: T, tokens per row; even.
-        reuse_length: tokens of the reuse half, 0 for none.
-        num_predict: P, selected positions per row.
+        reuse_length: tokens of the reuse half, 0 for none. None: half of the row.
+        num_predict: P, selected positions per row. None: a sixth of the row.
         permutation_size: tokens per permutation; divides both halves. At most `reuse_length`,
-            since a larger one would show the memory what is predicted later.
+            since a larger one would show the memory what is predicted later. None: half of the
+            row, or what of it divides both halves.
         max_ngram: longest span, in units.
         alpha: with `beta`: n units are selected in about `n * alpha / beta` positions.
         beta: see `alpha`.
@@ -97,9 +99,9 @@ class PermutationModeling(Objective):
     rows = "segment_pair"
 
     sequence_length: integer(2) = 512
-    reuse_length: integer(0) = 256
-    num_predict: integer(1) = 85
-    permutation_size: integer(1) = 256
+    reuse_length: integer(0, none=True) = None
+    num_predict: integer(1, none=True) = None
+    permutation_size: integer(1, none=True) = None
     max_ngram: integer(1) = 5
     alpha: integer(1) = 6
     beta: integer(1) = 1
@@ -108,6 +110,17 @@ class PermutationModeling(Objective):
 
     def __post_init__(self):
         super().__post_init__()
+        half = self.sequence_length // 2
+        reuse = half if self.reuse_length is None else self.reuse_length
+        least = 1 if reuse else FUNCTIONAL_PER_ROW + 1
+        derived = {
+            "reuse_length": reuse,
+            "num_predict": max(least, self.sequence_length // 6),
+            "permutation_size": math.gcd(reuse or half, self.sequence_length - reuse),
+        }
+        for name, value in derived.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
         _check_settings(self)
         _check_lengths(self)
 

@@ -10,9 +10,10 @@ found again if they are registered, or handed over in a `keras.saving.custom_obj
 
 import inspect
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import ClassVar
 
+from keras_plm.checks import check_arguments, constructor_arguments, did_you_mean
 from keras_plm.objectives.old_configs import translate
 
 OWN_PACKAGE = __name__.rpartition(".")[0]
@@ -29,6 +30,24 @@ class Settings:
     """
 
     kind: ClassVar[str] = "setting"
+
+    def __init_subclass__(cls, **settings):
+        super().__init_subclass__(**settings)
+        if "__repr__" not in vars(cls):  # else `dataclass` would make one of all fields
+            cls.__repr__ = cls.__repr__
+
+    def __repr__(self):
+        """The settings that differ from their defaults, as they would be given."""
+        given = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)
+            if repr(getattr(self, field.name)) != repr(_default(field))
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    def __new__(cls, *values, **settings):
+        check_arguments(cls.__name__, settings, constructor_arguments(cls))
+        return super().__new__(cls)
 
     def __post_init__(self):
         for field in fields(self):
@@ -58,6 +77,11 @@ class Settings:
         return _from_config(kinds[0] if kinds else Settings, config, 1)
 
 
+def _default(field):
+    """The default of a field; of one that must be given, what it is never."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
 def _from_config(kind, config, depth):
     """One level of settings; those below it may be of any kind."""
     article = "An" if kind.kind[0] in "aeiou" else "A"
@@ -81,14 +105,15 @@ def _from_config(kind, config, depth):
                 f"Unknown {kind.kind}: the config's 'class' must be one of {sorted(known)}, or a "
                 f"class of your own that is registered with Keras, by "
                 f"`keras.saving.register_keras_serializable`, or handed over, in "
-                f"`custom_objects`. Received: class={name!r}"
+                f"`custom_objects`. Received: class={name!r}.{did_you_mean(name, known)}"
             )
     expected = {field.name for field in fields(made)}
+    unknown = sorted(map(str, set(settings) - expected))
     if set(settings) != expected:
         raise ValueError(
             f"The config of {name} must have exactly the settings {sorted(expected)}. "
             f"Received: missing {sorted(expected - set(settings))}, "
-            f"unknown {sorted(map(str, set(settings) - expected))}"
+            f"unknown {unknown}.{did_you_mean(unknown, expected)}"
         )
     return made(**{key: _made(value, depth) for key, value in settings.items()})
 

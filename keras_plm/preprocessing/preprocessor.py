@@ -1,6 +1,5 @@
 """What every preprocessor has: a tokenizer, a length, and presets that other tasks can use."""
 
-import inspect
 import logging
 import os
 
@@ -9,7 +8,7 @@ import keras_hub
 import numpy as np
 
 from keras_plm import files, presets
-from keras_plm.checks import check_integer
+from keras_plm.checks import check_arguments, check_integer, constructor_arguments, did_you_mean
 from keras_plm.files import write_json
 from keras_plm.tokenizers.text_columns import refuse_empty, text_list
 from keras_plm.tokenizers.tokenizer import Tokenizer
@@ -45,6 +44,8 @@ class Preprocessor(keras_hub.models.Preprocessor):
     def __init__(
         self, tokenizer=None, sequence_length=128, language=None, pre_split=False, **kwargs
     ):
+        cls, common = type(self), ("dtype", "name", "trainable")
+        check_arguments(cls.__name__, kwargs, {*constructor_arguments(cls), *common})
         super().__init__(**kwargs)
         self.built = True  # on JAX Keras runs a model with an unbuilt layer eagerly before a batch
         sequence_length = check_integer("sequence_length", sequence_length, 4)
@@ -78,6 +79,10 @@ class Preprocessor(keras_hub.models.Preprocessor):
         given = {"language": self.language, "pre_split": self.pre_split}
         given = {name: value for name, value in given.items() if value}
         return {"sequence_length": self.sequence_length, **given}
+
+    def __repr__(self):
+        settings = [f"{name}={value!r}" for name, value in self.settings().items()]
+        return f"<{type(self).__name__}: {', '.join([*settings, repr(self.tokenizer)])}>"
 
     @property
     def layout(self):
@@ -212,6 +217,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
             raise ValueError(
                 "`language` must be one that the tokenizer knows, the language of the texts. "
                 f"{known} Received: language={self.language!r}."
+                f"{did_you_mean(self.language, languages)}"
             )
         return self.tokenizer.language_id(self.language, self.pre_split)
 
@@ -293,8 +299,7 @@ def preprocessor_arguments(cls):
     Returns:
         list of str.
     """
-    names = inspect.signature(cls.__init__).parameters
-    return [name for name in names if name not in ("self", "tokenizer", "kwargs")]
+    return [name for name in constructor_arguments(cls) if name != "tokenizer"]
 
 
 def _is_symbolic(value):

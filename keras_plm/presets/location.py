@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+from keras_plm.checks import did_you_mean
 from keras_plm.presets.catalogue import PRESETS
 
 # What a Hugging Face preset may consist of; nothing else is downloaded.
@@ -53,6 +54,7 @@ def find_preset(preset):
         raise FileNotFoundError(
             f"There is no preset {text!r}: no directory with a config.json, none of the names "
             f"{sorted(PRESETS)}, and no handle hf://owner/name@revision."
+            f"{did_you_mean(text, PRESETS)}"
         )
     match = HANDLE.fullmatch(handle)
     if not match or ".." in handle:

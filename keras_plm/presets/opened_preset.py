@@ -37,6 +37,10 @@ class OpenedPreset:
     def __fspath__(self):
         return os.fspath(self.directory)
 
+    def __repr__(self):
+        kind = "of this package" if self.checkpoint is None else repr(self.checkpoint)
+        return f"<OpenedPreset {str(self)!r}: {kind}>"
+
     def __str__(self):
         return os.fspath(self.directory)
 

@@ -11,6 +11,7 @@ from keras_plm.generation.decoding import (
     batches_of,
     rows_of,
 )
+from keras_plm.generation.progress import with_progress
 from keras_plm.generation.sampling import beams, single_results, until_stop
 from keras_plm.generation.text_ids import text_scores
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
@@ -142,6 +143,7 @@ class CausalLM(WritingTask, TargetTask):
         return_scores=False,
         batch_size=8,
         seed=None,
+        verbose="auto",
     ):
         """Continue texts. XLA compiles once for each number of rows and `max_length`.
 
@@ -163,6 +165,7 @@ class CausalLM(WritingTask, TargetTask):
             return_scores: bool. Whether to return log-likelihoods as well.
             batch_size: int. How many prompts are continued at once.
             seed: int or None. Of the sampler; None: as it comes.
+            verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
 
         Returns:
             list of N str, or of lists of int where ids were given; of lists of these, best first,
@@ -190,7 +193,10 @@ class CausalLM(WritingTask, TargetTask):
         stop_ids = self._text.stop_ids(stop_token_ids)
         rows = [before + prompt for prompt in prompts]
         batches = self._slots(rows, len(before) + max_length, batch_size)
-        written = self._write(batches, sampler, seed, forbidden_token_ids, stop_ids)
+        number = len(prompts)
+        written = self._write(
+            batches, number, sampler, seed, forbidden_token_ids, stop_ids, verbose
+        )
         starts = [[]] * len(prompts) if strip_prompt else prompts
         results = self._text.written_texts(written, starts, stop_ids, as_text)
         if not return_scores:
@@ -200,11 +206,11 @@ class CausalLM(WritingTask, TargetTask):
             for prompt, one in zip(prompts, written)
             for ids in beams(one)
         ]
-        found = iter(self._score(pairs, batch_size))
+        found = iter(self._score(pairs, batch_size, verbose=0))
         scores = [[float(next(found).sum()) for _ in beams(one)] for one in written]
         return results, single_results(scores, written)
 
-    def score(self, texts, prompts=None, prefix=None, batch_size=8):
+    def score(self, texts, prompts=None, prefix=None, batch_size=8, verbose="auto"):
         """The log-likelihood of every token of texts, in one pass.
 
         Every token is predicted from `prefix`, prompt and the tokens before it.
@@ -214,6 +220,7 @@ class CausalLM(WritingTask, TargetTask):
             prompts: list of N of these, or None. What stands before each text, and is known.
             prefix: as in `generate`.
             batch_size: int. How many texts are scored at once.
+            verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
 
         Returns:
             list of N `TextScore`.
@@ -226,7 +233,7 @@ class CausalLM(WritingTask, TargetTask):
         rows, known = self._text.encode_behind(texts, prompts)
         context = self._text.context(prefix)
         pairs = [(context + first, row) for first, row in zip(known, rows)]
-        return text_scores(rows, self._score(pairs, batch_size))
+        return text_scores(rows, self._score(pairs, batch_size, verbose))
 
     def choose(
         self,
@@ -236,6 +243,7 @@ class CausalLM(WritingTask, TargetTask):
         unconditional_prompt="Answer:",
         prefix=None,
         batch_size=8,
+        verbose="auto",
     ):
         """Find which of several choices is the likeliest behind each prompt.
 
@@ -252,6 +260,7 @@ class CausalLM(WritingTask, TargetTask):
                 "Answer: ", here without the space, which is the choices'.
             prefix: as in `generate`; it stands before the unconditional prompt as well.
             batch_size: int. How many prompts are read at once.
+            verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
 
         Returns:
             list of N `Choice`.
@@ -275,7 +284,7 @@ class CausalLM(WritingTask, TargetTask):
             what = "`unconditional_prompt`"
             unconditional = context + text.encode([unconditional_prompt], what=what)[0][0]
         constants = constant_features(self.backbone, self.preprocessor)
-        scoring = ChoiceScoring(self, self._programs.compiled, constants, batch_size)
+        scoring = ChoiceScoring(self, self._programs.compiled, constants, batch_size, verbose)
         prompts = [context + prompt for prompt in known]
         return scoring.choose(prompts, choices, normalize, unconditional)
 
@@ -307,7 +316,7 @@ class CausalLM(WritingTask, TargetTask):
             texts = np.where(used, -1, token_ids).astype("int32")
             yield Slots(features, texts, used, min(map(len, batch))), count
 
-    def _score(self, pairs, batch_size):
+    def _score(self, pairs, batch_size, verbose):
         """The log-likelihoods (n,) of the second of each pair of lists of ids behind the first."""
         longest = self.backbone.max_sequence_length or max(len(a) + len(b) for a, b in pairs)
         for index, (known, row) in enumerate(pairs):
@@ -325,7 +334,10 @@ class CausalLM(WritingTask, TargetTask):
         scores, constants = [None] * len(pairs), constant_features(self.backbone, self.preprocessor)
         lengths = np.array([len(known) + len(row) for known, row in pairs])
         shapes = Shapes(batch_size, fixed=self.fixed_shapes)
-        for numbers, length in plan(lengths, len(pairs), longest, shapes):
+        batches = plan(lengths, len(pairs), longest, shapes)
+        for numbers, length in with_progress(
+            batches, len(pairs), verbose, count=lambda batch: len(batch[0])
+        ):
             batch = [pairs[number] for number in np.resize(numbers, shapes.rows(len(numbers)))]
             token_ids, behind = rows_of([known + row for known, row in batch], length)
             features = {"token_ids": token_ids, "padding_mask": ~behind}

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_plm.checks import check_integer
+from keras_plm.generation.progress import with_progress
 from keras_plm.preprocessing.masked_text import each_token_masked, log_softmax, rows_with_masks
 from keras_plm.tasks.target_task import TargetTask, target_head
 from keras_plm.tasks.task import weights_kept
@@ -120,7 +121,7 @@ class MaskedLM(TargetTask):
 
     # === Texts ===
 
-    def fill_mask(self, texts, top_k=5, batch_size=32):
+    def fill_mask(self, texts, top_k=5, batch_size=32, verbose="auto"):
         """Say which tokens may stand in the places of masks.
 
         Several masks of a text are filled in independently: each one sees the others as masks.
@@ -130,6 +131,7 @@ class MaskedLM(TargetTask):
                 `preprocessor.tokenizer.mask_token`, such as "the [MASK] sat".
             top_k: int. How many tokens are returned for each mask.
             batch_size: int. How many texts are read at once.
+            verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
 
         Returns:
             list of N lists, one per text, of lists, one per mask from left to right, of `top_k`
@@ -147,12 +149,13 @@ class MaskedLM(TargetTask):
         most = max(len(places) for _, _, places in rows)
         filled = [None] * len(rows)
         own = ((number, *rows[number]) for number in longest_first(rows))
-        for number, _, logits in self._logits(own, most, batch_size):
+        found = self._logits(own, most, batch_size)
+        for number, _, logits in with_progress(found, len(rows), verbose):
             probabilities = np.exp(log_softmax(logits))[:, : tokenizer.vocabulary_size]
             filled[number] = [_best(one, top_k, tokenizer) for one in probabilities]
         return filled
 
-    def score(self, texts, batch_size=32):
+    def score(self, texts, batch_size=32, verbose="auto"):
         """The pseudo-log-likelihood of texts: the sum over their tokens of log p(token | rest).
 
         Each token is masked in turn, so a text of n tokens is read n times. Special tokens are
@@ -162,6 +165,7 @@ class MaskedLM(TargetTask):
         Args:
             texts: list of N str.
             batch_size: int. How many masked rows are read at once.
+            verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
 
         Returns:
             float64 array (N,), in nats.
@@ -184,7 +188,9 @@ class MaskedLM(TargetTask):
             for number in longest_first(rows)
             for one in each_token_masked(*rows[number], layout, mask_id)
         )
-        for number, (place,), logits in self._logits(masked, 1, batch_size):
+        total = sum(len(ids) - layout.num_special(pair=False) for ids, _ in rows)
+        found = self._logits(masked, 1, batch_size)
+        for number, (place,), logits in with_progress(found, total, verbose):
             scores[number] += log_softmax(logits[0])[rows[number][0][place]]
         return scores
 

@@ -1,5 +1,7 @@
 """Infilling in any order, generation and scoring with a permutation language model."""
 
+from operator import itemgetter
+
 import keras
 import numpy as np
 
@@ -8,6 +10,7 @@ from keras_plm.backbones import Backbone
 from keras_plm.checks import check_integer
 from keras_plm.generation.canvas import BLANK, lay_out_batches, permutations
 from keras_plm.generation.decoding import Slots
+from keras_plm.generation.progress import with_progress
 from keras_plm.generation.sampling import beams, single_results
 from keras_plm.generation.text_ids import text_scores
 from keras_plm.heads import MaskedLMHead
@@ -124,6 +127,7 @@ class PermutationLM(WritingTask, Task):
         return_scores=False,
         batch_size=8,
         seed=None,
+        verbose="auto",
     ):
         """Fill the blanks of texts, each with one piece of the vocabulary.
 
@@ -142,6 +146,7 @@ class PermutationLM(WritingTask, Task):
             return_scores: bool. Whether to return log-likelihoods as well.
             batch_size: int. How many rows are filled at once.
             seed: int or None. Of the sampler and of random orders; None: as it comes.
+            verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
 
         Returns:
             list of N str (of lists of int where ids were given), or of lists of these, best first,
@@ -164,7 +169,9 @@ class PermutationLM(WritingTask, Task):
         ordered = permutations(order, [len(places) for places in blanks], seed)
         targets = [[row[i] for i in places] for row, places in zip(blanks, ordered)]
         batches = list(self._batches(rows, targets, prefix, batch_size))
-        written = self._write(batches, sampler, seed, forbidden_token_ids, mode=mode)
+        written = self._write(
+            batches, len(rows), sampler, seed, forbidden_token_ids, verbose=verbose, mode=mode
+        )
         results = [
             [self._text.decode(_put(row, places, ids).tolist(), as_text) for ids in beams(one)]
             for row, places, one in zip(rows, targets, written)
@@ -184,6 +191,7 @@ class PermutationLM(WritingTask, Task):
         strip_prompt=False,
         batch_size=8,
         seed=None,
+        verbose="auto",
     ):
         """Continue texts from left to right: blanks behind the prompt, filled in that order.
 
@@ -191,8 +199,9 @@ class PermutationLM(WritingTask, Task):
             prompts: list of N str or of lists of int; they may differ in length.
             max_length: int. The length of prompt and continuation in tokens; None: the
                 preprocessor's `sequence_length`.
-            sampler, mode, prefix, forbidden_token_ids, batch_size, seed: as in `infill`. (With
-                "auto" the stop tokens are not forbidden.) KerasHub's "top_p" keeps to p = 0.1.
+            sampler, mode, prefix, forbidden_token_ids, batch_size, seed, verbose: as in `infill`.
+                (With "auto" the stop tokens are not forbidden.) KerasHub's "top_p" keeps to
+                p = 0.1.
             stop_token_ids: ids that end a text and are not part of it; "auto": `<eod>`; None: no.
             strip_prompt: bool. Whether to return the continuations without the prompts.
 
@@ -213,13 +222,23 @@ class PermutationLM(WritingTask, Task):
         rows = [prompt + [BLANK] * (max_length - len(prompt)) for prompt in prompts]
         targets = [list(range(len(prompt), max_length)) for prompt in prompts]
         batches = self._batches(rows, targets, prefix, batch_size)
-        written = self._write(batches, sampler, seed, forbidden_token_ids, stop_ids, mode=mode)
+        written = self._write(
+            batches, len(rows), sampler, seed, forbidden_token_ids, stop_ids, verbose, mode=mode
+        )
         starts = [[]] * len(prompts) if strip_prompt else prompts
         return self._text.written_texts(written, starts, stop_ids, as_text)
 
     # === Scoring ===
 
-    def score(self, texts, prompts=None, order="left_to_right", prefix=None, batch_size=8):
+    def score(
+        self,
+        texts,
+        prompts=None,
+        order="left_to_right",
+        prefix=None,
+        batch_size=8,
+        verbose="auto",
+    ):
         """The log-likelihood of every token of texts under an order, in one pass.
 
         Every token is predicted from `prefix`, prompt and the tokens before it in the order.
@@ -230,6 +249,7 @@ class PermutationLM(WritingTask, Task):
             order: as in `infill`, over all tokens of a text.
             prefix: as in `infill`.
             batch_size: int. How many texts are scored at once.
+            verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
 
         Returns:
             list of N `TextScore`.
@@ -247,7 +267,8 @@ class PermutationLM(WritingTask, Task):
         by_length = longest_first([(row,) for row in whole])
         numbers = iter(by_length)
         whole, targets = ([some[number] for number in by_length] for some in (whole, targets))
-        for slots, count in self._batches(whole, targets, prefix, batch_size):
+        batches = self._batches(whole, targets, prefix, batch_size)
+        for slots, count in with_progress(batches, len(whole), verbose, itemgetter(1)):
             features = {name: value for name, value in slots.features.items() if name != "used"}
             places = features["target_positions"]  # (B, P)
             tokens = np.take_along_axis(features["token_ids"], places, axis=1)

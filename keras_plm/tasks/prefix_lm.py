@@ -125,6 +125,7 @@ class PrefixLM(WritingTask, TargetTask):
         forbidden_token_ids="auto",
         batch_size=8,
         seed=None,
+        verbose="auto",
     ):
         """Write a text for each source. XLA compiles once for each number of rows and lengths.
 
@@ -137,6 +138,7 @@ class PrefixLM(WritingTask, TargetTask):
             forbidden_token_ids: ids that are not written; "auto": the special pieces.
             batch_size: int. How many texts are written at once.
             seed: int or None. Of the sampler; None: as it comes.
+            verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
 
         Returns:
             list of N str; of lists of these, best first, if the sampler returns several.
@@ -160,7 +162,14 @@ class PrefixLM(WritingTask, TargetTask):
         mask_id = tokenizer.mask_token_id if self.from_masks else None
         batches = self._slots(rows, max_length, batch_size)
         written = self._write(
-            batches, sampler, seed, forbidden_token_ids, stop_ids, mask_id=mask_id
+            batches,
+            len(rows),
+            sampler,
+            seed,
+            forbidden_token_ids,
+            stop_ids,
+            verbose,
+            mask_id=mask_id,
         )
         return self._text.written_texts(written, [[]] * len(rows), stop_ids, True)
 

@@ -168,7 +168,6 @@ class SpanExtractor(Task):
         if self.preprocessor is None:
             raise ValueError(f"{type(self).__name__} has no preprocessor: it cannot read texts.")
         features, windows = self.preprocessor.windows((questions, contexts))
-        kwargs.setdefault("verbose", 0)
         features = self.keep_inputs(features)
         outputs = self.predict(features, batch_size=batch_size, **kwargs)
         return decode_answers(windows, outputs, n_best, max_answer_length, null_threshold)

@@ -13,7 +13,7 @@ from keras_plm import features as contract
 from keras_plm import files
 from keras_plm.backbones.preset_directory import CONFIG_FILE
 from keras_plm.backbones.quantization import check_saveable
-from keras_plm.checks import check_flag
+from keras_plm.checks import check_arguments, check_flag, constructor_arguments
 from keras_plm.generation.compiled_programs import runs_on_cpu, xla_is_allowed, xla_predicts
 from keras_plm.heads.head import as_head, targets_of, yes_no_accuracy
 from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
@@ -84,9 +84,9 @@ class Task(keras_hub.models.Task):
     _label_kinds = types.MappingProxyType({})  # of an output's labels, by its name; see `compile`
 
     def __init__(self, *args, **kwargs):
-        unknown = sorted(set(kwargs) - {"inputs", "outputs", "name", "trainable", "compile"})
-        if unknown:  # Keras would ignore them
-            raise ValueError(f"{type(self).__name__} has no arguments {unknown}.")
+        cls, common = type(self), ("name", "trainable", "compile")
+        known = {*constructor_arguments(cls), *common}  # Keras would ignore others
+        check_arguments(cls.__name__, set(kwargs) - {"inputs", "outputs"}, known)
         super().__init__(*args, **kwargs)
         tokenizer = getattr(self.preprocessor, "tokenizer", None)
         if tokenizer and tokenizer.vocabulary_size > self.backbone.vocabulary_size:
@@ -118,10 +118,8 @@ class Task(keras_hub.models.Task):
         Raises:
             ValueError: if a setting is unknown.
         """
-        known = set(task_preset.constructor_arguments(cls)) - {"preprocessor"}
-        unknown = sorted(set(settings) - known)
-        if unknown:
-            raise ValueError(f"{cls.__name__} has no settings {unknown}. Received: {settings}.")
+        known = set(constructor_arguments(cls)) - {"backbone", "preprocessor"}
+        check_arguments(cls.__name__, settings, known, "settings")
         return settings
 
     @classmethod

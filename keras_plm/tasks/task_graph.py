@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_plm.checks import check_flag, is_integer
+from keras_plm.checks import check_choice, check_flag, is_integer
 from keras_plm.heads import AuxiliaryLMLoss, SummaryHead
 from keras_plm.layers import ChoicesToRows
 from keras_plm.layers.float_policy import float_policy
@@ -46,10 +46,7 @@ def text_summary(backbone, encoded, padding_mask, pooling=None):
     Raises:
         ValueError: if `pooling` is none of these.
     """
-    if pooling is not None and pooling not in POOLINGS:
-        raise ValueError(
-            f"`pooling` must be one of {POOLINGS} or None. Received: pooling={pooling!r}."
-        )
+    check_choice("pooling", pooling, POOLINGS, none=True)
     if pooling is None and "pooler" in backbone.reads:
         return encoded["pooled_output"]
     rows = encoded["sequence_output"]  # (B, T, D)

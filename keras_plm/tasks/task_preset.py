@@ -8,8 +8,9 @@ import os
 from keras_plm import files, presets
 from keras_plm.backbones.backbone import known_backbones
 from keras_plm.backbones.deferred_weights import DeferredWeights
-from keras_plm.backbones.preset_directory import build_backbone
+from keras_plm.backbones.preset_directory import arguments_of, backbone_class, build_backbone
 from keras_plm.checkpoints.conversion import check_arrays
+from keras_plm.checks import check_arguments, constructor_arguments
 from keras_plm.files import write_json
 from keras_plm.preprocessing.preprocessor import PREPROCESSOR_FILE, preprocessor_arguments
 from keras_plm.tasks.heads_file import (
@@ -75,13 +76,17 @@ def read_task(cls, preset, load_weights=True, strict=False, **kwargs):
         FileNotFoundError: if there is no such preset.
         ValueError: if a file is not what it should be, or an argument is unknown.
     """
-    own = constructor_arguments(cls)
+    own = task_arguments(cls)
     arguments = {name: kwargs.pop(name) for name in list(kwargs) if name in own}
     to_preprocess = preprocessor_arguments(cls.preprocessor_class)
     settings = {name: kwargs.pop(name) for name in list(kwargs) if name in to_preprocess}
     preset = presets.open_preset(preset)
     checkpoint, weights = preset.checkpoint, DeferredWeights()
     classes = known_backbones()
+    if kwargs:
+        backbone = backbone_class(preset, classes)
+        known = {*own, *to_preprocess, *arguments_of(backbone)}
+        check_arguments(f"{cls.__name__} of a {backbone.__name__}", kwargs, known)
     backbone, finish = build_backbone(preset, classes, weights, load_weights, strict, **kwargs)
     if "preprocessor" not in arguments and _has_preprocessor(preset):
         arguments["preprocessor"] = cls.preprocessor_class.from_preset(preset, **settings)
@@ -190,7 +195,7 @@ def _say_other_activation(task, saved, arguments):
         logger.warning(message, type(task).__name__, theirs, head.activation)
 
 
-def constructor_arguments(cls):
+def task_arguments(cls):
     """The parameters of a task's constructor beside its backbone.
 
     Args:
@@ -199,8 +204,7 @@ def constructor_arguments(cls):
     Returns:
         dict of str to `inspect.Parameter`.
     """
-    parameters = inspect.signature(cls.__init__).parameters
-    return {n: p for n, p in parameters.items() if n not in ("self", "backbone", "kwargs")}
+    return {n: p for n, p in constructor_arguments(cls).items() if n != "backbone"}
 
 
 def _has_preprocessor(preset):

@@ -183,7 +183,6 @@ class TextClassifier(Task):
         Raises:
             TypeError, ValueError: see `TextPreprocessor`.
         """
-        kwargs.setdefault("verbose", 0)
         logits = self.predict(texts, batch_size=batch_size, **kwargs)  # (N, C)
         logits = np.asarray(logits, "float64")
         several = self.multi_label

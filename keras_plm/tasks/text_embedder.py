@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_plm.checks import is_integer
+from keras_plm.checks import check_choice, is_integer
 from keras_plm.ops import summary_row
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
@@ -56,8 +56,7 @@ class TextEmbedder(Task):
 
     def __init__(self, backbone, preprocessor=None, layers=-1, pooling="mean", **kwargs):
         places = _checked_layers(layers, backbone.num_layers)
-        if pooling not in POOLINGS:
-            raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: pooling={pooling!r}.")
+        check_choice("pooling", pooling, POOLINGS)
 
         # === Layers ===
         self.backbone = backbone
@@ -78,7 +77,9 @@ class TextEmbedder(Task):
         self.outputs_of_tokens = pooling == "none"
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
-    def embed(self, texts, layers=None, pooling=None, batch_size=32, normalize=False):
+    def embed(
+        self, texts, layers=None, pooling=None, batch_size=32, normalize=False, verbose="auto"
+    ):
         """Turn texts into vectors.
 
         Args:
@@ -88,6 +89,7 @@ class TextEmbedder(Task):
             batch_size: int. How many texts are read at once.
             normalize: bool. Whether each vector is divided by its length, so that the product of
                 two is their cosine.
+            verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
 
         Returns:
             float32 array (N, D); with pooling "none" a list of N arrays (T_i, D), one vector per
@@ -103,7 +105,7 @@ class TextEmbedder(Task):
         self.check_x(features)
         padding_mask = features["padding_mask"]
         found = [None] * len(padding_mask)
-        for numbers, vectors, columns in model._predicted(features, batch_size):
+        for numbers, vectors, columns in model._predicted(features, batch_size, verbose=verbose):
             if normalize:
                 lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
                 vectors = vectors / np.maximum(lengths, 1e-12)

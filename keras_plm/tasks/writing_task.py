@@ -24,12 +24,22 @@ class WritingTask:
         tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
         return TextIds(tokenizer, self.backbone.vocabulary_size, self.document_ends)
 
-    def _write(self, batches, sampler, seed, forbidden_token_ids, stop_ids=(), **options):
+    def _write(
+        self,
+        batches,
+        number,
+        sampler,
+        seed,
+        forbidden_token_ids,
+        stop_ids=(),
+        verbose="auto",
+        **options,
+    ):
         """The ids that are written into batches of slots; see `Programs.write_batches`."""
         forbidden = self._text.never_filled_in(forbidden_token_ids, but=stop_ids)
         found = self._programs.compiled.sampler(sampler, seed)
         writing = Writing(found, forbidden, stop_ids, **options)
-        return self._programs.write_batches(batches, writing)
+        return self._programs.write_batches(batches, writing, number, verbose)
 
 
 def check_prompts(prompts, max_length):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from keras_plm.checks import did_you_mean
+
 
 @dataclass(frozen=True)
 class RowLayout:
@@ -98,5 +100,8 @@ def layout_by_name(name):
         ValueError: if there is none.
     """
     if not isinstance(name, str) or name not in LAYOUTS:
-        raise ValueError(f"layout must be one of {sorted(LAYOUTS)}. Received: layout={name!r:.100}")
+        raise ValueError(
+            f"layout must be one of {sorted(LAYOUTS)}. Received: layout={name!r:.100}."
+            f"{did_you_mean(name, LAYOUTS)}"
+        )
     return LAYOUTS[name]

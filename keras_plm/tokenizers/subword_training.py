@@ -35,7 +35,7 @@ SPECIAL_TOKENS_OF_BYTES = {  # by layout
 LEAST_COUNT = 2  # of a pair that is merged
 
 
-def train_wordpiece(lines, vocabulary_size, lowercase, character_coverage):
+def train_wordpiece(lines, vocabulary_size, lowercase, character_coverage, bars=False):
     """Learns a WordPiece vocabulary: BERT's special tokens, the characters, merges of them.
 
     Args:
@@ -43,6 +43,7 @@ def train_wordpiece(lines, vocabulary_size, lowercase, character_coverage):
         vocabulary_size: number of pieces at most.
         lowercase: bool. Whether case and accents are dropped.
         character_coverage: share of the characters that get a piece of their own.
+        bars: bool. Whether the library shows its progress, in a terminal.
 
     Returns:
         A `SubwordTokenizer`.
@@ -64,7 +65,7 @@ def train_wordpiece(lines, vocabulary_size, lowercase, character_coverage):
         special_tokens=special + inner,
         initial_alphabet=characters,
         limit_alphabet=len(characters),
-        show_progress=False,
+        show_progress=bars,
     )
     backend.train_from_iterator(lines(), trainer)
     found = backend.get_vocab()
@@ -75,7 +76,9 @@ def train_wordpiece(lines, vocabulary_size, lowercase, character_coverage):
     return SubwordTokenizer(json.dumps(content), WORDPIECE_TOKENS, layout="bert")
 
 
-def train_byte_level(lines, vocabulary_size, lowercase, layout="roberta", languages=None):
+def train_byte_level(
+    lines, vocabulary_size, lowercase, layout="roberta", languages=None, bars=False
+):
     """Learns byte-level pairs: RoBERTa's or other special tokens, the 256 bytes, merges of them.
 
     Args:
@@ -85,6 +88,7 @@ def train_byte_level(lines, vocabulary_size, lowercase, layout="roberta", langua
         layout: str, "roberta", "gpt" or "xlm". GPT-2's has one special token, `<|endoftext|>`,
             which separates documents (the last id in the released GPT-2, here the first).
         languages: dict of the names of languages to their ids, or None.
+        bars: bool. Whether the library shows its progress, in a terminal.
 
     Returns:
         A `SubwordTokenizer`.
@@ -106,7 +110,7 @@ def train_byte_level(lines, vocabulary_size, lowercase, layout="roberta", langua
         min_frequency=LEAST_COUNT,
         special_tokens=special,
         initial_alphabet=alphabet,
-        show_progress=False,
+        show_progress=bars,
     )
     backend.train_from_iterator(lines(), trainer)
     model = json.loads(backend.to_str())["model"]

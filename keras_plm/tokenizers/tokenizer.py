@@ -5,6 +5,7 @@ import functools
 
 import numpy as np
 
+from keras_plm.checks import did_you_mean
 from keras_plm.files import replacing_files
 from keras_plm.tokenizers.text_columns import column_items
 from keras_plm.tokenizers.tokenizer_files import (
@@ -94,6 +95,13 @@ class Tokenizer(abc.ABC):
         Raises:
             ValueError: if an id is outside the vocabulary.
         """
+
+    def __repr__(self):
+        languages = f", {len(self.languages)} languages" if self.languages else ""
+        return (
+            f"<{type(self).__name__}: {self.vocabulary_size:,} pieces, "
+            f"layout {self.layout.name!r}{languages}>"
+        )
 
     @functools.cached_property
     def keeps_spaces(self):
@@ -231,7 +239,7 @@ class Tokenizer(abc.ABC):
         if name not in self.languages:
             raise ValueError(
                 f"language must be one of {sorted(self.languages)}. "
-                f"Received: language={name!r:.100}"
+                f"Received: language={name!r:.100}.{did_you_mean(name, self.languages)}"
             )
         if name.split("-")[0] in UNSPLIT_LANGUAGES and not pre_split:
             raise ValueError(

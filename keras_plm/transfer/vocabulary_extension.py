@@ -16,7 +16,7 @@ from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
 from keras_plm.tasks.heads_file import read_checkpoint_heads
 from keras_plm.tasks.masked_lm import MaskedLM
 from keras_plm.tasks.permutation_lm import PermutationLM
-from keras_plm.tasks.task_preset import HEADS_FILE, TASK_FILE, constructor_arguments
+from keras_plm.tasks.task_preset import HEADS_FILE, TASK_FILE, task_arguments
 from keras_plm.tokenizers.added_tokens import add_special_tokens, extend_tokenizer
 from keras_plm.tokenizers.tokenizer import Tokenizer
 
@@ -113,7 +113,7 @@ def _write_others(checkpoint, backbone, tokenizer, directory):
     cls = PermutationLM if "queries" in backbone.reads else MaskedLM
     if "causal" in backbone.reads:
         return  # its head is the embedding
-    known, said = constructor_arguments(cls), checkpoint.settings()
+    known, said = task_arguments(cls), checkpoint.settings()
     arguments = {name: value for name, value in said.items() if name in known}
     task = cls(backbone, **{**arguments, "preprocessor": preprocessor})
     if not read_checkpoint_heads(checkpoint, task.heads, backbone):

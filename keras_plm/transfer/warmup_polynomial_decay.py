@@ -83,6 +83,10 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         decay = (self.learning_rate - self.end_learning_rate) * left + self.end_learning_rate
         return ops.where(step < self.warmup_steps, warmup, decay)
 
+    def __repr__(self):
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({settings})"
+
     def get_config(self):
         return {
             "learning_rate": self.learning_rate,

@@ -120,7 +120,9 @@ def generate_ours(model, settings):
     length, rows = settings["sequence_length"], settings["batch_size"]
 
     def call():
-        texts = model.generate(prompts, length, "greedy", stop_token_ids=None, batch_size=rows)
+        texts = model.generate(
+            prompts, length, "greedy", stop_token_ids=None, batch_size=rows, verbose=0
+        )
         return {"tokens": sum(len(text) for text in texts)}
 
     return call

@@ -111,6 +111,14 @@ TABLE = {
         "xlm_choices": CHOICES,
         "xlm_span": SPAN,
     },
+    "distilbert": {
+        "distilbert_masked": LM,
+        "distilbert_classes": CLASSES,
+        "distilbert_score": SCORE,
+        "distilbert_words": WORDS,
+        "distilbert_choices": CHOICES,
+        "distilbert_span": SPAN,
+    },
     "openai-gpt": {
         "gpt": CAUSAL_LM,
         "gpt_classes": CLASSES,
@@ -328,6 +336,7 @@ WITHOUT = {  # a checkpoint of the system without a head of the tasks
     "roberta": "roberta_masked",
     "mpnet": "mpnet_masked",
     "xlm": "xlm_masked",
+    "distilbert": "distilbert_masked",
     "openai-gpt": "gpt",
     "gpt2": "gpt2",
 }

@@ -120,6 +120,8 @@ TRANSFORMERS = {
     "xlm_masked": tasks.MaskedLM,
     "xlm_span": tasks.SpanExtractor,
     "gpt2_words": tasks.TokenClassifier,
+    "distilbert_masked": tasks.MaskedLM,
+    "distilbert_span": tasks.SpanExtractor,
 }
 # Heads that no task of one head has, or no task yet.
 HEADS = {"bert_pretraining": ["sentence_pair", "tokens"], "gpt": ["tokens"], "gpt2": ["tokens"]}
@@ -189,6 +191,7 @@ TYPES = {
     "mpnet": dict(
         positions_from_padding=True, num_segments=0, relative_position_buckets=32, pooler=True
     ),
+    "distilbert": dict(num_segments=0, intermediate_dim=7),
     "xlm": dict(num_segments=0, num_languages=3, activation="relu", causal=True),
     "openai-gpt": dict(**GPT_FLAGS, activation="gelu_tanh"),
     "gpt2": dict(**GPT_FLAGS, activation="relu", normalize_first=True, intermediate_dim=7),
@@ -212,7 +215,7 @@ def test_the_flags_say_which_model_it_is(kind, tmp_path):
         (dict(window=3), "Bert: It has .*'window': None.*'window': 3"),
         (dict(head_dim=3), "Bert: It has .*'head_dim': 2.*'head_dim': 3"),
         (dict(normalize_first=True), "GPT2: It has .*'causal': True"),
-        (dict(num_segments=0, intermediate_dim=7), "XLM: .*four times as wide"),
+        (dict(num_segments=0, intermediate_dim=7, causal=True), "XLM: .*four times as wide"),
         (dict(num_segments=0, num_languages=1), "XLM: .*for one language"),
         (dict(**GPT_FLAGS, activation="gelu"), "OpenAIGPT: .*no activation for 'gelu'"),
         (dict(relative_position_buckets=16), "MPNet: .*'relative_position_buckets': 32"),
@@ -327,3 +330,22 @@ def test_the_tokenizer_is_exported(make_directory, tmp_path):
         "keep_accents": True,
         "tokenizer_class": "XLNetTokenizer",
     }
+
+
+def test_a_model_without_segments_is_asked_for_none(wordpiece, tmp_path):
+    """The same backbone is an XLM's or a DistilBERT's: the tokenizer's rows say which."""
+    shapes = dict(num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=32)
+    backbone = TransformerBackbone(
+        wordpiece.vocabulary_size, **shapes, max_sequence_length=16, num_segments=0
+    )
+    task = tasks.TokenClassifier(backbone, 2, tasks.WordPreprocessor(wordpiece, 16))
+    presets.export_huggingface(task, tmp_path / "export")
+    read = json.loads((tmp_path / "export" / "config.json").read_text("utf-8"))
+    assert read["architectures"] == ["DistilBertForTokenClassification"]
+    read = json.loads((tmp_path / "export" / "tokenizer_config.json").read_text("utf-8"))
+    assert read["model_input_names"] == ["input_ids", "attention_mask"]
+    assert wordpiece.layout.segments == (0, 1, 1)  # which it would name otherwise
+    task = tasks.TokenClassifier(backbone, 2)
+    presets.export_huggingface(task, tmp_path / "export")
+    read = json.loads((tmp_path / "export" / "config.json").read_text("utf-8"))
+    assert read["architectures"] == ["XLMForTokenClassification"]

@@ -26,6 +26,7 @@ CASES = (
     "mpnet",
     "xlm_masked",
     "xlm_causal",
+    "distilbert_masked",
     "gpt",
     "gpt2",
 )

@@ -206,6 +206,23 @@ def test_a_row_depends_on_its_own_numbers_only():
 
 
 @pytest.mark.parametrize(
+    "settings, expected",  # reuse_length, num_predict, permutation_size
+    [
+        (dict(), (256, 85, 256)),  # XLNet's
+        (dict(sequence_length=64), (32, 10, 32)),
+        (dict(sequence_length=64, reuse_length=24), (24, 10, 8)),  # 24 and 40
+        (dict(sequence_length=16, reuse_length=0), (0, 4, 8)),
+        (dict(reuse_length=0), (0, 85, 256)),
+        (dict(sequence_length=64, num_predict=7, permutation_size=4), (32, 7, 4)),
+    ],
+)
+def test_what_is_not_given_follows_from_the_length(settings, expected):
+    found = PermutationModeling(**settings)
+    assert (found.reuse_length, found.num_predict, found.permutation_size) == expected
+    assert PermutationModeling.from_config(found.get_config()) == found
+
+
+@pytest.mark.parametrize(
     "settings, message",
     [
         (dict(sequence_length=33), "sequence_length must be even"),

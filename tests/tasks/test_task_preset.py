@@ -192,6 +192,10 @@ def test_another_precision(pretrained, pretrainer):
     [
         (dict(), r"does not say \['num_classes'\].*from_preset\(preset, num_classes=...\)"),
         (dict(num_classes=2, layers=3), r"no arguments \['layers'\].*num_layers"),
+        (
+            dict(num_clases=2),
+            "Did you mean 'num_classes'.*'dropout'.*'num_layers'.*'sequence_length'",
+        ),
         (dict(num_classes=2, hidden_dim=18), "does not hold the weights"),
         (dict(num_classes=2, num_layers=2), "does not hold the weights.*missing"),
         (dict(num_classes=2, vocabulary_size=200), "does not hold the weights"),

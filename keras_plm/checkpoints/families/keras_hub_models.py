@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from keras_plm import files
 from keras_plm.checkpoints import tokenizer_format
+from keras_plm.checks import did_you_mean
 from keras_plm.families import BERT, GPT2, OTHERS, REQUIRED, ROBERTA
 
 FLOATS = ("float16", "bfloat16", "float32", "mixed_float16", "mixed_bfloat16")
@@ -250,7 +251,7 @@ def check_overrides(arguments, changed):
     if wrong:
         raise ValueError(
             "What belongs to the weights of a KerasHub model cannot be changed. "
-            f"Received: {wrong}. Change only {sorted(FREE)}."
+            f"Received: {wrong}. Change only {sorted(FREE)}.{did_you_mean([*wrong], FREE)}"
         )
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_plm.checks import check_integer, did_you_mean
 from keras_plm.data.corpus.columns import COLUMNS
 from keras_plm.data.corpus.corpus_files import CHUNK, MARKER, read_corpus, write_corpus
 from keras_plm.data.corpus.corpus_parts import corpus_parts, language_ids
 from keras_plm.data.corpus.sentences import split_sentences
-from keras_plm.data.corpus.text_sources import text_sources
+from keras_plm.data.corpus.text_sources import num_bytes, text_sources
+from keras_plm.data.progress import with_progress
 from keras_plm.files import atomic_directory, digest
 
 
@@ -72,6 +74,13 @@ class Corpus:
         mark = json.dumps(info, sort_keys=True)
         return digest({**self._arrays, "documents": self.documents}, mark)
 
+    def __repr__(self):
+        return (
+            f"<Corpus {str(self.directory)!r}: {self.num_documents:,} documents, "
+            f"{self.num_sentences:,} sentences, {self.num_tokens:,} tokens of "
+            f"{self.vocabulary_size:,} pieces>"
+        )
+
     def __reduce__(self):
         return _open_part, (self.directory, self.documents)
 
@@ -89,6 +98,7 @@ class Corpus:
         languages=None,
         pre_split=False,
         annotate=None,
+        verbose="auto",
     ):
         """Tokenises text files, or texts in memory, into a directory, and opens it.
 
@@ -124,6 +134,8 @@ class Corpus:
             annotate: dict of names of columns to functions from a sentence to a list of (begin,
                 end, number), the characters that have it; see
                 `keras_plm.data.corpus.columns.COLUMNS`. None: there are no other columns.
+            verbose: whether progress is said: 0: no; 1: in one line; 2: at the end; "auto": 1 in
+                a terminal, else 0.
 
         Returns:
             A `Corpus`.
@@ -137,24 +149,34 @@ class Corpus:
         """
         if num_workers is None:
             num_workers = min(_num_cores(), 8)
-        if not isinstance(num_workers, int) or num_workers < 1:
-            raise ValueError(f"num_workers must be a positive integer. Received: {num_workers!r}")
+        check_integer("num_workers", num_workers, 1)
         if unknown := sorted(set(annotate or ()) - COLUMNS.keys()):
             raise ValueError(
                 "annotate must name columns of keras_plm.data.corpus.columns.COLUMNS: "
-                f"{sorted(COLUMNS)}. Received: {unknown}"
+                f"{sorted(COLUMNS)}. Received: {unknown}.{did_you_mean(unknown, COLUMNS)}"
             )
         sources = text_sources(paths)
         ids, known = language_ids(sources, languages, tokenizer, pre_split)
         split = split_sentences or str.splitlines
         parts = corpus_parts(sources, ids, text_field, split, tokenizer.keeps_spaces)
+        what, total = f"Corpus {Path(directory).name}", num_bytes(sources)
+        parts = with_progress(parts, what, total, lambda part: part.sentences, verbose)
         with atomic_directory(directory, overwrite_marker=MARKER) as partial:
             functions = split_words, find_spans, known, annotate
             write_corpus(partial, parts, tokenizer, num_workers, *functions)
         return cls.open(directory)
 
     @classmethod
-    def build_pairs(cls, sources, targets, tokenizer, directory, languages=None, num_workers=None):
+    def build_pairs(
+        cls,
+        sources,
+        targets,
+        tokenizer,
+        directory,
+        languages=None,
+        num_workers=None,
+        verbose="auto",
+    ):
         """Tokenises sentences and their translations into a directory, and opens it.
 
         Line n of a source and line n of its target are a document of exactly two sentences. For
@@ -168,6 +190,7 @@ class Corpus:
             languages: the names of the languages of the sources and of the targets, two different
                 ones that the tokenizer knows. None: there are no languages.
             num_workers: threads that tokenise. None: one per core that is ours, at most 8.
+            verbose: as in `build`.
 
         Returns:
             A `Corpus`.
@@ -192,6 +215,7 @@ class Corpus:
             directory,
             num_workers=num_workers,
             languages=None if languages is None else [languages] * len(sources),
+            verbose=verbose,
         )
 
     @classmethod
@@ -219,13 +243,15 @@ class Corpus:
         Args:
             held_out: share of the documents in the second part, between 0 and 1; each part gets
                 at least one.
-            seed: of the choice, an integer; the same corpus and seed give the same parts.
+            seed: of the choice, an integer; the same corpus and seed give the same parts. None is
+                0: what was held out of one run must not be trained on in the next.
 
         Returns:
             `(rest, held-out part)`, two `Corpus`.
 
         Raises:
-            ValueError: if there is only one document, or `held_out` is not between 0 and 1.
+            ValueError: if there is only one document, `held_out` is not between 0 and 1, or the
+                seed is no integer of at least 0.
         """
         if not 0 < held_out < 1:
             raise ValueError(f"held_out must be between 0 and 1. Received: held_out={held_out}")
@@ -236,6 +262,7 @@ class Corpus:
                 f"Received: {self.num_documents} document"
             )
         number = min(max(1, round(held_out * self.num_documents)), self.num_documents - 1)
+        seed = check_integer("seed", seed, 0, none=True) or 0
         drawn = np.random.default_rng(seed).permutation(self.documents)
         parts = np.sort(drawn[number:]), np.sort(drawn[:number])
         return tuple(Corpus(self.directory, self._info, self._arrays, part) for part in parts)

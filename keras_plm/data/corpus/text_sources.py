@@ -90,6 +90,23 @@ def text_sources(given):
     return sources
 
 
+def num_bytes(sources):
+    """The size of text, or None where it is not known before it is read.
+
+    Args:
+        sources: what `text_sources` returns.
+
+    Returns:
+        int, or None if texts are in memory or files are compressed.
+    """
+    if any(isinstance(source, Texts) for source in sources):
+        return None
+    paths = [path for source in sources for path in source]
+    if any(path.suffix.lower() == ".gz" for path in paths):
+        return None
+    return sum(path.stat().st_size for path in paths)
+
+
 def file_suffix(path):
     """The suffix that says what a file holds, in lower case: ".csv" of "A.CSV.gz".
 

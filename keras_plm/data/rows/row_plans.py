@@ -1,5 +1,6 @@
 """Which rows an objective takes: plans by their names, and builders of another kind."""
 
+from keras_plm.checks import did_you_mean
 from keras_plm.data.rows.contiguous_rows import ContiguousRows
 from keras_plm.data.rows.dialogue_rows import dialogue
 from keras_plm.data.rows.language_rows import language_stream
@@ -79,11 +80,12 @@ def make_rows(rows, request, settings):
         ValueError: there are no such rows, they are read from left to right only, or the corpus
             does not fit them.
     """
-    if not callable(rows) and rows not in {**ROW_PLANS, **ROW_BUILDERS}:
+    known = sorted({**ROW_PLANS, **ROW_BUILDERS})
+    if not callable(rows) and rows not in known:
         raise ValueError(
-            "No row builder is known for this objective; known are "
-            f"{sorted({**ROW_PLANS, **ROW_BUILDERS})}, and a function of your own is one, see "
-            f"keras_plm.data.row_plan. Received: objective.rows={rows!r}"
+            f"No row builder is known for this objective; known are {known}, and a function of "
+            f"your own is one, see keras_plm.data.row_plan. Received: objective.rows={rows!r}."
+            f"{did_you_mean(rows, known)}"
         )
     if request.bidirectional and (callable(rows) or rows not in READ_BOTH_WAYS):
         raise ValueError(

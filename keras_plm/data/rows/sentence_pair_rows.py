@@ -13,6 +13,7 @@ import itertools
 
 import numpy as np
 
+from keras_plm.checks import check_choice
 from keras_plm.data.rows.planned_rows import RowTable, row_plan, truncated_lengths
 
 NEGATIVES = ("random", "swapped", "none")
@@ -47,8 +48,7 @@ def sentence_pair(stream, room, rng, negative="random", short_rate=0.1):
     Source: BERT (Devlin et al., 2019), section 3.1 and `create_pretraining_data.py`; ALBERT (Lan
     et al., 2020), section 3.1; UniLM (Dong et al., 2019), section 2.3.
     """
-    if negative not in NEGATIVES:
-        raise ValueError(f"negative must be one of {NEGATIVES}. Received: negative={negative!r}")
+    check_choice("negative", negative, NEGATIVES)
     if not 0 <= short_rate <= 1:
         raise ValueError(f"short_rate must be between 0 and 1. Received: short_rate={short_rate!r}")
     if negative == "random":

@@ -7,6 +7,8 @@ it: numbers of classes, a share for each class, a yes or no for each class, or n
 import keras
 import numpy as np
 
+from keras_plm.checks import did_you_mean
+
 IDS, SHARES, YES_NO, NUMBERS = "ids", "shares", "yes_no", "numbers"
 _LOSSES = {
     IDS: (
@@ -66,7 +68,11 @@ def label_kind(loss):
         str: "ids", "shares" or "yes_no"; or None: nobody knows.
     """
     if isinstance(loss, str):
-        loss = keras.losses.get(loss)
+        try:
+            loss = keras.losses.get(loss)
+        except ValueError as error:
+            hint = did_you_mean(loss, [one for one in vars(keras.losses) if one[0] != "_"])
+            raise ValueError(f"{error}.{hint}") from None
     for kind, known in _LOSSES.items():
         if loss in known or type(loss) in known:
             return kind

@@ -171,6 +171,10 @@ def test_split_is_by_document_and_repeatable(corpus):
     assert train.token_ids is corpus.token_ids
     assert np.array_equal(corpus.split(0.2, seed=3)[1].documents, held_out.documents)
     assert not np.array_equal(corpus.split(0.2, seed=4)[1].documents, held_out.documents)
+    one, other = (corpus.split(0.2, seed=None)[1].documents for _ in range(2))
+    assert np.array_equal(one, other) and np.array_equal(one, corpus.split(0.2)[1].documents)
+    with pytest.raises(ValueError, match="`seed` must be an integer of at least 0, or None"):
+        corpus.split(0.2, seed=-1)
     assert corpus.split(0.001)[1].num_documents == 1
     assert corpus.split(0.999)[0].num_documents == 1
     inner = train.split(0.5)
