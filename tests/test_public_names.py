@@ -57,6 +57,23 @@ CHANGED = {
     "heads.SentencePairHead": {"__init__"},
     "heads.SummaryHead": {"__init__"},
     "heads.TokenHead": {"__init__"},
+    # The implicit masks of Keras, at the end.
+    **{
+        name: {"call", "compute_output_spec"}
+        for name in (
+            "heads.AuxiliaryLMLoss",
+            "heads.BeamSpanHead",
+            "heads.EndLogits",
+            "heads.MaskedLMHead",
+            "heads.SpanHead",
+            "layers.TwoStream",
+            "layers.TwoStreamAttention",
+        )
+    },
+    "layers.AttentionMaps": {"call"},
+    "layers.ProjectedAttention": {"call"},
+    "layers.TransformerBlock": {"call"},
+    "layers.TransformerXLBlock": {"call"},
     "tasks.resume": {"signature"},  # may_differ=()
     "presets.open_checkpoint": {"signature"},  # config=None
 }
