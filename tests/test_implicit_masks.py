@@ -296,7 +296,13 @@ ELSEWHERE = {
     "SummaryHead": "takes vectors, (B, D)",
     "Head": "abstract",
 }
-rows = pytest.mark.parametrize("row", SEQUENCES.values(), ids=SEQUENCES)
+rows = pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, id=name, marks=[pytest.mark.slow] * ("recomputed" in name))
+        for name, row in SEQUENCES.items()
+    ],
+)
 
 
 def test_every_public_layer_is_here():
