@@ -172,7 +172,42 @@ MUTANTS = (
         "ops.where(real > 0, place, place)",
         ("ops/test_summary_row.py",),
     ),
+    Mutant(
+        "mask_of_keras_instead_of_what_is_visible",
+        "ops/visibility.py",
+        "visible = keys if visible is None else ops.logical_and(visible, keys)",
+        "visible = keys",
+        ("ops/test_visibility.py", "test_implicit_masks.py"),
+    ),
+    Mutant(
+        "mask_of_a_memory_behind_its_segment",
+        "ops/visibility.py",
+        "parts = (memory, memory_mask), (content, content_mask)",
+        "parts = (content, content_mask), (memory, memory_mask)",
+        ("ops/test_visibility.py", "test_implicit_masks.py"),
+    ),
     # === layers ===
+    Mutant(
+        "mask_hidden_from_content_rows_alone",
+        "layers/two_stream_attention.py",
+        "query_visible = hide_masked(query_visible, keys)",
+        "pass",
+        ("test_implicit_masks.py",),
+    ),
+    Mutant(
+        "attention_maps_with_a_mask_of_tokens",
+        "layers/attention_maps.py",
+        "masked_outputs = (True, False)",
+        "masked_outputs = (True, True)",
+        ("test_implicit_masks.py",),
+    ),
+    Mutant(
+        "answers_in_masked_rows",
+        "heads/span_head.py",
+        "return answer_mask if rows_mask is None else ops.logical_and(answer_mask, rows_mask)",
+        "return answer_mask",
+        ("test_implicit_masks.py",),
+    ),
     Mutant(
         "scores_in_half_precision",
         "layers/two_stream_attention.py",

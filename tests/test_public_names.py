@@ -78,6 +78,23 @@ CHANGED = {
         "permutation_size",
         "reuse_length",
     },
+    # The implicit masks of Keras, at the end.
+    **{
+        name: {"call", "compute_output_spec"}
+        for name in (
+            "heads.AuxiliaryLMLoss",
+            "heads.BeamSpanHead",
+            "heads.EndLogits",
+            "heads.MaskedLMHead",
+            "heads.SpanHead",
+            "layers.TwoStream",
+            "layers.TwoStreamAttention",
+        )
+    },
+    "layers.AttentionMaps": {"call"},
+    "layers.ProjectedAttention": {"call"},
+    "layers.TransformerBlock": {"call"},
+    "layers.TransformerXLBlock": {"call"},
     "tasks.resume": {"signature"},  # may_differ=()
     "presets.open_checkpoint": {"signature"},  # config=None
 }

@@ -5,10 +5,11 @@ from keras import ops
 
 from keras_plm.heads.masked_lm_head import MaskedLMHead
 from keras_plm.layers.float_policy import float_policy
+from keras_plm.layers.sequence_layer import SequenceLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class AuxiliaryLMLoss(keras.layers.Layer):
+class AuxiliaryLMLoss(SequenceLayer):
     """Adds the loss of a causal language model to that of a task, and changes nothing else.
 
     Every real token is predicted from the row of the token to its left, with the token embedding
@@ -25,6 +26,8 @@ class AuxiliaryLMLoss(keras.layers.Layer):
         rows: tensor of shape (B, T, D), the last of a causal backbone.
         token_ids: int tensor of shape (B, T).
         padding_mask: bool tensor of shape (B, T). Padding is neither predicted nor predicts.
+        rows_mask: bool tensor of shape (B, T) or None: the implicit mask, as Keras hands it over:
+            what it leaves out is padding, besides.
 
     Returns:
         `summary`.
@@ -59,16 +62,18 @@ class AuxiliaryLMLoss(keras.layers.Layer):
     def build(self, summary_shape, rows_shape, token_ids_shape, padding_mask_shape):
         self.head.build(rows_shape)
 
-    def call(self, summary, rows, token_ids, padding_mask):
+    def call(self, summary, rows, token_ids, padding_mask, rows_mask=None):
         logits = self.head(rows[:, :-1])  # (B, T - 1, V)
         losses = ops.sparse_categorical_crossentropy(token_ids[:, 1:], logits, from_logits=True)
         real = ops.cast(padding_mask, "float32")
+        if rows_mask is not None:
+            real = real * ops.cast(rows_mask, "float32")
         real = real[:, 1:] * real[:, :-1]  # (B, T - 1)
         counts = ops.maximum(ops.sum(real, axis=1), 1.0)  # (B,)
         self.add_loss(self.weight * ops.mean(ops.sum(losses * real, axis=1) / counts))
         return summary
 
-    def compute_output_spec(self, summary, rows, token_ids, padding_mask):
+    def compute_output_spec(self, summary, *args, **kwargs):
         return keras.KerasTensor(summary.shape, dtype=summary.dtype)
 
     def get_config(self):

@@ -11,8 +11,9 @@ from keras_plm.heads.head import (
     class_loss,
     yes_no_accuracy,
 )
-from keras_plm.heads.span_head import masked_logits
-from keras_plm.ops import gather_rows
+from keras_plm.heads.span_head import masked_logits, with_mask
+from keras_plm.layers.sequence_layer import SequenceLayer
+from keras_plm.ops import gather_rows, summary_row
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -85,7 +86,7 @@ class AnswerClass(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class BeamSpanHead(Head):
+class BeamSpanHead(SequenceLayer, Head):
     """Starts, ends given the start, and whether there is an answer at all.
 
     `end` is given one start, that of the label where it is known, else the best one: training
@@ -106,7 +107,9 @@ class BeamSpanHead(Head):
             logits are -1e30.
         start_positions: int tensor of shape (B,). The start of the label; -1 = not known.
         summary: tensor of shape (B, D), the vector that stands for the whole row, or None: the
-            last of the rows, which is XLNet's CLS.
+            last of the rows that is not masked, which is XLNet's CLS.
+        rows_mask: bool tensor of shape (B, T) or None: the implicit mask, as Keras hands it over;
+            no answer starts or ends at padding.
 
     Returns:
         dict, all floats float32: `start` (B, T) logits; `end` (B, T) logits given one start;
@@ -137,6 +140,7 @@ class BeamSpanHead(Head):
         "impossible": Targets("B", 1),
     }
     loss_weights = {name: 0.5 for name in targets}
+    masked_outputs = (False,)  # they are over positions: a position is a class
 
     def __init__(
         self,
@@ -193,9 +197,11 @@ class BeamSpanHead(Head):
         self.end_logits.build(rows_shape, rows_shape)
         self.answer_class.build(row_shape, row_shape)
 
-    def call(self, rows, answer_mask, start_positions, summary=None, training=None):
+    def call(self, rows, answer_mask, start_positions, summary=None, training=None, rows_mask=None):
         rows = ops.cast(rows, self.compute_dtype)
-        summary = rows[:, -1] if summary is None else summary  # (B, D)
+        answer_mask = with_mask(answer_mask, rows_mask)
+        if summary is None:
+            summary = summary_row(rows, rows_mask, "last")  # (B, D)
         start = ops.squeeze(self.start_logits(rows), -1)
         start = masked_logits(start, answer_mask)  # (B, T)
 
@@ -229,7 +235,7 @@ class BeamSpanHead(Head):
         logits = self.end_logits(rows, gather_rows(rows, starts))
         return masked_logits(logits, answer_mask[:, None])
 
-    def compute_output_spec(self, rows, answer_mask, start_positions, summary=None, training=None):
+    def compute_output_spec(self, rows, *args, **kwargs):
         batch, length, _ = rows.shape
         beam = (batch, self.start_top, self.end_top)
         return {

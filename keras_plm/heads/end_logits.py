@@ -3,9 +3,12 @@
 import keras
 from keras import ops
 
+from keras_plm.heads.span_head import masked_logits
+from keras_plm.layers.sequence_layer import SequenceLayer
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class EndLogits(keras.layers.Layer):
+class EndLogits(SequenceLayer):
     """A logit for every end, given a start: dense, tanh, layer norm, dense.
 
     Args:
@@ -16,6 +19,8 @@ class EndLogits(keras.layers.Layer):
     Call arguments:
         rows: tensor of shape (B, T, D).
         start_rows: tensor of shape (B, S, D), the rows of S possible starts.
+        rows_mask: bool tensor of shape (B, T) or None: the implicit mask, as Keras hands it over.
+            The logits of padding are -1e30.
 
     Returns:
         Tensor of shape (B, S, T), float32.
@@ -31,6 +36,8 @@ class EndLogits(keras.layers.Layer):
 
     Source: the released `function_builder.py` of XLNet (`get_qa_outputs`, "end_logits").
     """
+
+    masked_outputs = (False,)  # they are over positions: a position is a class
 
     def __init__(
         self, hidden_dim, layer_norm_epsilon=1e-12, kernel_initializer="glorot_uniform", **kwargs
@@ -61,7 +68,7 @@ class EndLogits(keras.layers.Layer):
         self.layer_norm.build((None, None, None, self.hidden_dim))
         self.dense_1.build((None, None, None, self.hidden_dim))
 
-    def call(self, rows, start_rows):
+    def call(self, rows, start_rows, rows_mask=None):
         batch, length, width = ops.shape(rows)
         shape = (batch, ops.shape(start_rows)[1], length, width)
         both = [
@@ -70,9 +77,10 @@ class EndLogits(keras.layers.Layer):
         ]
         hidden = self.dense_0(ops.concatenate(both, axis=-1))  # (B, S, T, D)
         logits = self.dense_1(self.layer_norm(hidden))  # (B, S, T, 1)
-        return ops.cast(ops.squeeze(logits, -1), "float32")  # (B, S, T)
+        logits = ops.cast(ops.squeeze(logits, -1), "float32")  # (B, S, T)
+        return logits if rows_mask is None else masked_logits(logits, rows_mask[:, None])
 
-    def compute_output_spec(self, rows, start_rows):
+    def compute_output_spec(self, rows, start_rows, rows_mask=None):
         shape = (rows.shape[0], start_rows.shape[1], rows.shape[1])
         return keras.KerasTensor(shape, dtype="float32")
 

@@ -7,6 +7,7 @@ from keras import ops
 from keras_plm.heads.head import Head, Targets, class_accuracy
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.float_policy import float_policy
+from keras_plm.layers.sequence_layer import SequenceLayer
 
 
 def token_metrics():
@@ -19,7 +20,7 @@ def token_metrics():
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class MaskedLMHead(Head):
+class MaskedLMHead(SequenceLayer, Head):
     """Logits over the vocabulary: rows times the transposed token embedding, plus a bias.
 
     BERT, RoBERTa, ERNIE and MPNet first transform the rows (dense, activation, layer norm); XLNet
@@ -37,6 +38,7 @@ class MaskedLMHead(Head):
 
     Call arguments:
         rows: tensor of shape (B, P, D).
+        mask: bool tensor of shape (B, P) or None: the implicit mask, which the logits have.
 
     Returns:
         Tensor of shape (B, P, V), float32.
@@ -121,9 +123,11 @@ class MaskedLMHead(Head):
         """
         return self(rows)
 
-    def call(self, rows):
+    def call(self, rows, mask=None):
         if self.transform is not None:
             rows = self.transform_norm(self.transform(rows))  # (B, P, D)
+        if mask is not None:
+            rows = ops.copy(rows)  # a copy has no mask: the table would warn of one
         logits = ops.cast(self.token_embedding(rows, reverse=True), "float32")  # (B, P, V)
         return logits if self.bias is None else logits + ops.cast(self.bias, "float32")
 
@@ -139,7 +143,7 @@ class MaskedLMHead(Head):
         """
         return self(encoded["target_output"])
 
-    def compute_output_spec(self, rows):
+    def compute_output_spec(self, rows, mask=None):
         shape = (*rows.shape[:-1], self.token_embedding.input_dim)
         return keras.KerasTensor(shape, dtype="float32")
 

@@ -7,11 +7,12 @@ from keras_plm.heads.head import Head, Targets
 from keras_plm.heads.masked_lm_head import MaskedLMHead, token_metrics
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.float_policy import float_policy
+from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import gather_rows
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class SpanBoundaryHead(Head):
+class SpanBoundaryHead(SequenceLayer, Head):
     """Logits over the vocabulary for each token of a span, which is seen from its edges alone.
 
     With the outputs x of the tokens before and after the span (s, e), and the embedding p of the

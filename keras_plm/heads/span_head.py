@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from keras_plm.heads.head import Head, Targets, class_accuracy, class_loss
+from keras_plm.layers.sequence_layer import SequenceLayer
 
 NEVER = -1e30  # the logit of a position that cannot be the answer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class SpanHead(Head):
+class SpanHead(SequenceLayer, Head):
     """Start and end logits of every token, independent of each other.
 
     Args:
@@ -19,6 +20,8 @@ class SpanHead(Head):
         rows: tensor of shape (B, T, D).
         answer_mask: bool tensor of shape (B, T). Where an answer may start or end; elsewhere
             the logits are -1e30.
+        rows_mask: bool tensor of shape (B, T) or None: the implicit mask, as Keras hands it over;
+            no answer starts or ends at padding.
 
     Returns:
         dict of `start` and `end`, each of shape (B, T), float32.
@@ -37,6 +40,7 @@ class SpanHead(Head):
 
     targets = {"start": Targets("B", "T"), "end": Targets("B", "T")}
     loss_weights = {"start": 0.5, "end": 0.5}
+    masked_outputs = (False,)  # they are over positions: a position is a class
 
     def __init__(self, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
@@ -72,20 +76,34 @@ class SpanHead(Head):
     def build(self, rows_shape, answer_mask_shape=None):
         self.logits.build(rows_shape)
 
-    def call(self, rows, answer_mask):
+    def call(self, rows, answer_mask, rows_mask=None):
+        answer_mask = with_mask(answer_mask, rows_mask)
         logits = ops.cast(self.logits(rows), "float32")  # (B, T, 2)
         return {
             "start": masked_logits(logits[..., 0], answer_mask),  # (B, T)
             "end": masked_logits(logits[..., 1], answer_mask),
         }
 
-    def compute_output_spec(self, rows, answer_mask):
+    def compute_output_spec(self, rows, answer_mask, rows_mask=None):
         spec = keras.KerasTensor(rows.shape[:-1], dtype="float32")
         return {"start": spec, "end": keras.KerasTensor(rows.shape[:-1], dtype="float32")}
 
     def get_config(self):
         initializer = keras.initializers.serialize(self.kernel_initializer)
         return {**super().get_config(), "kernel_initializer": initializer}
+
+
+def with_mask(answer_mask, rows_mask):
+    """Leave out of where an answer may be what an implicit mask leaves out.
+
+    Args:
+        answer_mask: bool tensor of shape (B, T).
+        rows_mask: bool tensor of shape (B, T) or None.
+
+    Returns:
+        Bool tensor of shape (B, T).
+    """
+    return answer_mask if rows_mask is None else ops.logical_and(answer_mask, rows_mask)
 
 
 def masked_logits(logits, mask):

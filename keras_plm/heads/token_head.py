@@ -3,12 +3,13 @@
 import keras
 
 from keras_plm.heads.head import Head, Targets, class_accuracy
+from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.metrics import EntityF1
 from keras_plm.metrics.entity_f1 import is_bio
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class TokenHead(Head):
+class TokenHead(SequenceLayer, Head):
     """Logits from the vector of each token: dropout, dense.
 
     Args:

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_plm.layers.sequence_layer import SequenceLayer
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class AttentionBiases(keras.layers.Layer):
+class AttentionBiases(SequenceLayer):
     """Adds to projected rows what they ask for whatever they are: u, v and w in the paper.
 
     XLNet has a set in every layer (`untie_r` in the released configurations), Transformer-XL one
@@ -45,6 +47,7 @@ class AttentionBiases(keras.layers.Layer):
         self.key_dim = key_dim
         self.segments = segments
         self.initializer = keras.initializers.get(initializer)
+        self.masked_outputs = (True, True, segments)  # Keras fails at a mask for None
 
     def build(self, query_shape):
         names = ["content_bias", "position_bias"] + ["segment_bias"] * self.segments

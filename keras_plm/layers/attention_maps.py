@@ -2,9 +2,12 @@
 
 import keras
 
+from keras_plm.layers.sequence_layer import SequenceLayer
+from keras_plm.ops import hide_masked
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class AttentionMaps(keras.layers.Layer):
+class AttentionMaps(SequenceLayer):
     """A block over content rows that returns its attention weights as well.
 
     A layer that two Functional graphs share must return the same number of tensors in each; the
@@ -14,7 +17,7 @@ class AttentionMaps(keras.layers.Layer):
         block: `TransformerBlock`.
 
     Call arguments:
-        content, visible, causal, bias: as in `TransformerBlock`.
+        content, visible, causal, bias, mask, content_mask: as in `TransformerBlock`.
 
     Returns:
         Pair of tensors: the block's output (B, T, D), and its weights before dropout,
@@ -34,6 +37,8 @@ class AttentionMaps(keras.layers.Layer):
     Source: Vaswani et al., arXiv:1706.03762, appendix (attention visualizations).
     """
 
+    masked_outputs = (True, False)
+
     def __init__(self, block, **kwargs):
         kwargs.setdefault("dtype", block.dtype_policy)
         super().__init__(**kwargs)
@@ -43,7 +48,17 @@ class AttentionMaps(keras.layers.Layer):
         if not self.block.built:
             self.block.build(content_shape)
 
-    def call(self, content, visible=None, causal=False, bias=None, training=None):
+    def call(
+        self,
+        content,
+        visible=None,
+        causal=False,
+        bias=None,
+        training=None,
+        mask=None,
+        content_mask=None,
+    ):
+        visible = hide_masked(visible, mask, content_mask)
         projection = self.block.project(content)
         return self.block.read(
             content, projection, visible, causal, bias, weights=True, training=training

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops.keras_internals import in_symbolic_scope
 
 
@@ -217,7 +218,7 @@ class CarriedState(StateCarrier):
         return cls(keras.saving.deserialize_keras_object(config.pop("spec")), **config)
 
 
-class StateUpdate(keras.layers.Layer):
+class StateUpdate(SequenceLayer):
     """Abstract base of the layers that write a new state and hand an output on unchanged.
 
     What it hands on must become an output of the model: a write that nothing depends on is

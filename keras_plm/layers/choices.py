@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_plm.layers.sequence_layer import SequenceLayer
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class ChoicesToRows(keras.layers.Layer):
+class ChoicesToRows(SequenceLayer):
     """Lays the C choices of every example under each other, a row each.
 
     Call arguments:
@@ -30,6 +32,10 @@ class ChoicesToRows(keras.layers.Layer):
         batch, choices, length = ops.shape(inputs)
         return ops.reshape(inputs, (batch * choices, length))
 
+    def compute_mask(self, inputs, previous_mask):
+        """Lay a mask of tokens (B, C, T) out as the tokens."""
+        return None if previous_mask is None else self(previous_mask)
+
     def compute_output_spec(self, inputs):
         return keras.KerasTensor((None, inputs.shape[-1]), dtype=inputs.dtype)
 
@@ -40,7 +46,7 @@ class ChoicesToRows(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class RowsToChoices(keras.layers.Layer):
+class RowsToChoices(SequenceLayer):
     """Brings the numbers of rows back into the shape of the choices that they belong to.
 
     Call arguments:
@@ -59,6 +65,8 @@ class RowsToChoices(keras.layers.Layer):
     assert tuple(RowsToChoices()(np.zeros((8, 1), "float32"), choices).shape) == (2, 4)
     ```
     """
+
+    masked_outputs = (False,)
 
     def call(self, inputs, choices):
         batch, number, _ = ops.shape(choices)

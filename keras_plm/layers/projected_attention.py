@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from keras_plm.layers.replayable_dropout import ReplayableDropout
-from keras_plm.ops import attend, attention_weights
+from keras_plm.layers.sequence_layer import SequenceLayer
+from keras_plm.ops import attend, attention_weights, hide_masked
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class ProjectedAttention(keras.layers.Layer):
+class ProjectedAttention(SequenceLayer):
     """Multi-head attention in two steps: `project` the content, let rows `read` the projection.
 
     Keys and values come from content rows only. Called, the content reads itself.
@@ -26,6 +27,8 @@ class ProjectedAttention(keras.layers.Layer):
             all is visible.
         causal: bool. Whether row i sees, besides, no key after i.
         bias: float tensor of shape (B or 1, H, T, T), added to the scores, or None.
+        mask, content_mask: bool tensors of shape (B, T) or None: the implicit mask, as Keras hands
+            it over. It hides keys besides.
 
     Returns:
         Tensor of shape (B, T, D).
@@ -74,7 +77,7 @@ class ProjectedAttention(keras.layers.Layer):
 
     def _dense(self, equation, output_shape, initializer, name):
         """A projection with a bias over all axes that it makes."""
-        return keras.layers.EinsumDense(
+        projection = keras.layers.EinsumDense(
             equation,
             output_shape=output_shape,
             bias_axes="hk" if len(output_shape) == 3 else "d",
@@ -82,6 +85,8 @@ class ProjectedAttention(keras.layers.Layer):
             dtype=self.dtype_policy,
             name=name,
         )
+        projection.supports_masking = True  # which Keras leaves to the equation
+        return projection
 
     def project(self, content):
         """Project keys and values.
@@ -120,7 +125,17 @@ class ProjectedAttention(keras.layers.Layer):
         output = self.attention_output(values)
         return (output, shares) if weights else output
 
-    def call(self, content, visible=None, causal=False, bias=None, training=None):
+    def call(
+        self,
+        content,
+        visible=None,
+        causal=False,
+        bias=None,
+        training=None,
+        mask=None,
+        content_mask=None,
+    ):
+        visible = hide_masked(visible, mask, content_mask)
         return self.read(content, self.project(content), visible, causal, bias, training=training)
 
     def compute_output_spec(self, content, *args, **kwargs):

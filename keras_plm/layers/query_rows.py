@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_plm.layers.float_policy import float_policy
+from keras_plm.layers.sequence_layer import SequenceLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class QueryRows(keras.layers.Layer):
+class QueryRows(SequenceLayer):
     """The query rows of some targets: the query vector of an embedding, once per target.
 
     Args:

@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import relative_buckets
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class RelativePositionBias(keras.layers.Layer):
+class RelativePositionBias(SequenceLayer):
     """One number per head and bucket of distances, added to the attention scores.
 
     Args:
@@ -38,6 +39,8 @@ class RelativePositionBias(keras.layers.Layer):
 
     Source: T5, arXiv:1910.10683, section 2.1; MPNet, arXiv:2004.09297, section 2.4.
     """
+
+    masked_outputs = (False,)
 
     def __init__(
         self,

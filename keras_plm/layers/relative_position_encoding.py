@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import position_basis, sinusoid_frequencies
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class RelativePositionEncoding(keras.layers.Layer):
+class RelativePositionEncoding(SequenceLayer):
     """Encodes every distance between a row of a segment and a key as sinusoids.
 
     For T rows and S = M + T keys the distances run from S down to -T + 1 (to 0 if causal);
@@ -55,6 +56,8 @@ class RelativePositionEncoding(keras.layers.Layer):
     Source: Transformer-XL, arXiv:1901.02860, section 3.3; both directions: XLNet's released
     code (`bi_data`).
     """
+
+    masked_outputs = (False, False, False)
 
     def __init__(
         self,

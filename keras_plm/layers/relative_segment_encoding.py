@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_plm.layers.sequence_layer import SequenceLayer
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class RelativeSegmentEncoding(keras.layers.Layer):
+class RelativeSegmentEncoding(SequenceLayer):
     """The segment term of XLNet's attention score: (q + bias) . s, s = same or different.
 
     Any number of segments: only equality matters, so the table has two rows. Softmax ignores
@@ -40,6 +42,8 @@ class RelativeSegmentEncoding(keras.layers.Layer):
 
     Source: XLNet, arXiv:1906.08237, section 2.5.
     """
+
+    masked_outputs = (False,)
 
     def __init__(
         self, num_heads, key_dim, use_bias=True, kernel_initializer="glorot_uniform", **kwargs

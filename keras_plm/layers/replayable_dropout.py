@@ -4,6 +4,8 @@ import contextlib
 
 import keras
 
+from keras_plm.layers.sequence_layer import SequenceLayer
+
 
 class ReplayableSeed(keras.random.SeedGenerator):
     """A seed generator that hands out given seeds while they are replayed.
@@ -44,7 +46,7 @@ class ReplayableSeed(keras.random.SeedGenerator):
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class ReplayableDropout(keras.layers.Layer):
+class ReplayableDropout(SequenceLayer):
     """Dropout whose mask can be drawn a second time, for `rematerialise`.
 
     Args:

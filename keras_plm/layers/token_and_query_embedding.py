@@ -2,9 +2,11 @@
 
 import keras
 
+from keras_plm.layers.sequence_layer import SequenceLayer
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class TokenAndQueryEmbedding(keras.layers.Layer):
+class TokenAndQueryEmbedding(SequenceLayer):
     """A token embedding that also owns the start vector of query rows.
 
     A query row must not know the token that it predicts, so all of them start from one trained
@@ -49,6 +51,7 @@ class TokenAndQueryEmbedding(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="token_embedding",
         )
+        self.token_embedding.supports_masking = True  # it takes ids with a mask, and has none
 
     def build(self, token_ids_shape):
         self.token_embedding.build(token_ids_shape)

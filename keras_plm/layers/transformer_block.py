@@ -6,10 +6,12 @@ from keras import ops
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.projected_attention import ProjectedAttention
 from keras_plm.layers.replayable_dropout import ReplayableDropout, rematerialise
+from keras_plm.layers.sequence_layer import SequenceLayer
+from keras_plm.ops import hide_masked
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class TransformerBlock(keras.layers.Layer):
+class TransformerBlock(SequenceLayer):
     """Attention and a feed-forward network, each with a residual connection and a norm.
 
     The block projects keys and values once, from the content rows, and lets any rows read them.
@@ -34,7 +36,7 @@ class TransformerBlock(keras.layers.Layer):
 
     Call arguments:
         content: tensor of shape (B, T, D).
-        visible, causal, bias: as in `ProjectedAttention`.
+        visible, causal, bias, mask, content_mask: as in `ProjectedAttention`.
 
     Returns:
         Tensor of shape (B, T, D).
@@ -162,7 +164,18 @@ class TransformerBlock(keras.layers.Layer):
         """What comes after the residual."""
         return rows if self.normalize_first else norm(rows)
 
-    def call(self, content, visible=None, causal=False, bias=None, training=None):
+    def call(
+        self,
+        content,
+        visible=None,
+        causal=False,
+        bias=None,
+        training=None,
+        mask=None,
+        content_mask=None,
+    ):
+        visible = hide_masked(visible, mask, content_mask)
+
         def compute(content, bias):
             projection = self.project(content)
             return self.read(content, projection, visible, causal, bias, training=training)

@@ -5,11 +5,13 @@ from keras import ops
 
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.replayable_dropout import ReplayableDropout, rematerialise
+from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.layers.two_stream_attention import TwoStreamAttention
+from keras_plm.ops import hide_masked, mask_of_keys
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class TransformerXLBlock(keras.layers.Layer):
+class TransformerXLBlock(SequenceLayer):
     """Relative attention and a feed-forward network, each followed by residual and norm.
 
     The block projects keys and values once, from the content rows, and lets any rows read them.
@@ -33,7 +35,8 @@ class TransformerXLBlock(keras.layers.Layer):
 
     Call arguments:
         content: tensor of shape (B, T, D).
-        position_encoding, memory, backward: as in `TwoStreamAttention`.
+        position_encoding, memory, backward, content_mask, memory_mask: as in
+            `TwoStreamAttention`.
         visible: bool tensor of shape (B, T, S), S = M + T, or None: all is visible.
         same_segment: bool tensor of shape (B, T, S) or None: no segment term.
 
@@ -148,7 +151,11 @@ class TransformerXLBlock(keras.layers.Layer):
         same_segment=None,
         backward=None,
         training=None,
+        content_mask=None,
+        memory_mask=None,
     ):
+        visible = hide_masked(visible, mask_of_keys(content, content_mask, memory, memory_mask))
+
         def compute(content, memory=None):
             projection = self.project(content, position_encoding, memory, backward)
             return self.read(content, projection, visible, same_segment, training=training)

@@ -8,7 +8,15 @@ from keras import ops
 from keras_plm.layers.attention_biases import AttentionBiases
 from keras_plm.layers.relative_segment_encoding import RelativeSegmentEncoding
 from keras_plm.layers.replayable_dropout import ReplayableDropout
-from keras_plm.ops import factorised_scores, relative_gather, relative_shift
+from keras_plm.layers.sequence_layer import SequenceLayer
+from keras_plm.ops import (
+    factorised_scores,
+    hide_masked,
+    mask_of_keys,
+    relative_gather,
+    relative_shift,
+)
+from keras_plm.ops.keras_internals import set_keras_mask
 
 # What rows read: keys (B, S, H, K), values (B, S, H, K), positions (C, H, K) or (B, C, H, K), by
 # distance or by feature; the features of rows (T, G) and keys (S, G); the segment's length T.
@@ -19,7 +27,7 @@ Projection = namedtuple(
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class TwoStreamAttention(keras.layers.Layer):
+class TwoStreamAttention(SequenceLayer):
     """Relative attention whose keys are projected once and read by two kinds of rows.
 
     Keys and values come from the content rows (and from the memory in front of them) and never
@@ -51,6 +59,10 @@ class TwoStreamAttention(keras.layers.Layer):
         query_same_segment: bool tensor of shape (B, P, S) or None.
         backward: bool tensor of shape (B,) or None: rows that were read right to left; needs
             a position encoding of both directions.
+        content_mask, memory_mask: bool tensors of shape (B, T) and (B, M) or None: the implicit
+            masks, as Keras hands them over. They hide keys from both kinds of rows, besides.
+        query_mask: bool tensor of shape (B, P) or None: the implicit mask of the query rows, which
+            their output has.
 
     Returns:
         Tensor of shape (B, T, D); with `query` a pair, of shapes (B, T, D) and (B, P, D).
@@ -129,6 +141,7 @@ class TwoStreamAttention(keras.layers.Layer):
                 dtype=self.dtype_policy,
                 name=name,
             )
+            projection.supports_masking = True  # which Keras leaves to the equation
             projection.build((None, None, hidden_dim))
             setattr(self, name, projection)
         self.attention_output = keras.layers.EinsumDense(
@@ -174,7 +187,7 @@ class TwoStreamAttention(keras.layers.Layer):
         Args:
             rows: tensor of shape (B, R, D): the content rows of the segment, or query rows.
             projection: `Projection`, from `project`.
-            visible: bool tensor of shape (B, R, S) or None.
+            visible: bool tensor of shape (B, R, S), or (B, 1, S) if all rows see the same, or None.
             same_segment: bool tensor of shape (B, R, S) or None.
             positions: int tensor of shape (B, R): where each row stands; None: rows 0 .. T-1.
             training: bool or None.
@@ -224,23 +237,34 @@ class TwoStreamAttention(keras.layers.Layer):
         query_same_segment=None,
         backward=None,
         training=None,
+        content_mask=None,
+        memory_mask=None,
+        query_mask=None,
     ):
+        keys = mask_of_keys(content, content_mask, memory, memory_mask)  # (B, S)
+        content_visible = hide_masked(content_visible, keys)
         projection = self.project(content, position_encoding, memory, backward)
         content = self.read(
             content, projection, content_visible, content_same_segment, training=training
         )
         if query is None:
             return content
+        query_visible = hide_masked(query_visible, keys)
         query = self.read(
             query, projection, query_visible, query_same_segment, query_positions, training
         )
+        set_keras_mask(query, query_mask)
         return content, query
 
-    def compute_output_spec(self, content, position_encoding, query=None, **kwargs):
+    def compute_output_spec(
+        self, content, position_encoding, query=None, *args, query_mask=None, **kwargs
+    ):
         content = keras.KerasTensor(content.shape, dtype=self.compute_dtype)
         if query is None:
             return content
-        return content, keras.KerasTensor(query.shape, dtype=self.compute_dtype)
+        query = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
+        set_keras_mask(query, query_mask)
+        return content, query
 
     def _initializer(self):
         """A fresh copy: one unseeded initializer gives two weights the same values."""

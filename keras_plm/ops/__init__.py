@@ -8,7 +8,12 @@ from keras_plm.ops.factorised_position import (
 )
 from keras_plm.ops.relative_position import relative_buckets, relative_gather, relative_shift
 from keras_plm.ops.rows import gather_rows, summary_row
-from keras_plm.ops.visibility import content_visibility, query_visibility
+from keras_plm.ops.visibility import (
+    content_visibility,
+    hide_masked,
+    mask_of_keys,
+    query_visibility,
+)
 
 __all__ = [
     "attend",
@@ -16,6 +21,8 @@ __all__ = [
     "content_visibility",
     "factorised_scores",
     "gather_rows",
+    "hide_masked",
+    "mask_of_keys",
     "position_basis",
     "query_visibility",
     "relative_buckets",

@@ -3,7 +3,10 @@
 A release of Keras may move them; what each is for says what to look for then.
 """
 
-from keras.src.backend import compute_output_spec  # shapes of results, without running
+from keras.src.backend import (
+    compute_output_spec,  # shapes of results, without running
+    set_keras_mask,  # the implicit mask of a tensor that Keras's `compute_mask` knows nothing of
+)
 from keras.src.backend.common.global_state import (  # where variables without values are listed
     get_global_attribute,
     set_global_attribute,
@@ -18,6 +21,7 @@ __all__ = [
     "in_symbolic_scope",
     "initialize_variable",
     "set_global_attribute",
+    "set_keras_mask",
     "stored_variables",
 ]
 

@@ -70,6 +70,42 @@ def query_visibility(
     return _within(window, target_positions, visible, memory_length)
 
 
+def hide_masked(visible, *masks):
+    """Hide from all rows the keys that masks of Keras leave out, besides.
+
+    Args:
+        visible: bool tensor of shape (B, R, S) or (B, 1, S), or None: all is visible.
+        masks: bool tensors of shape (B, S), or None: the implicit masks of the keys.
+
+    Returns:
+        Bool tensor of shape (B, R or 1, S), or None.
+    """
+    for mask in masks:
+        if mask is not None:
+            keys = ops.cast(mask, "bool")[:, None, :]  # (B, 1, S)
+            visible = keys if visible is None else ops.logical_and(visible, keys)
+    return visible
+
+
+def mask_of_keys(content, content_mask, memory=None, memory_mask=None):
+    """Put the implicit mask of a memory in front of that of a segment.
+
+    Args:
+        content: tensor of shape (B, T, D).
+        content_mask: bool tensor of shape (B, T) or None.
+        memory: tensor of shape (B, M, D) or None.
+        memory_mask: bool tensor of shape (B, M) or None.
+
+    Returns:
+        Bool tensor of shape (B, S), S = M + T, or None: there is no mask.
+    """
+    if memory is None or (content_mask is None and memory_mask is None):
+        return content_mask
+    parts = (memory, memory_mask), (content, content_mask)
+    masks = [ops.ones(ops.shape(part)[:2]) if mask is None else mask for part, mask in parts]
+    return ops.concatenate([ops.cast(mask, "bool") for mask in masks], axis=1)
+
+
 def _index(order):
     """The index of each token, as a tensor: the length may be unknown in a Functional graph."""
     return ops.cumsum(ops.ones_like(order), axis=1) - 1  # (B, T)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_plm.ops import content_visibility, query_visibility
+from keras_plm.ops import content_visibility, hide_masked, mask_of_keys, query_visibility
 
 
 def table(visible):
@@ -168,3 +168,26 @@ def test_until_hides_again():
         "10011",
     ]
     assert table(query_visibility(order, np.array([[1, 2]]), until=until)) == ["10011", "11001"]
+
+
+def test_masks_of_keras_hide_keys_besides():
+    seen = np.array([[[True, True, False], [True, False, True]]])
+    assert hide_masked(None, None) is None
+    assert table(hide_masked(seen, None)) == ["110", "101"]
+    assert table(hide_masked(seen, np.array([[1, 1, 0]]))) == ["110", "100"]
+    assert table(hide_masked(seen[:, :1], np.array([[True, True, True]]))) == ["110"]
+    assert table(hide_masked(None, np.array([[0, 1, 1]]), None, np.array([[1, 0, 1]]))) == ["001"]
+
+
+def test_the_mask_of_a_memory_stands_in_front():
+    content, memory = np.zeros((1, 3, 4)), np.zeros((1, 2, 4))
+    own, remembered = np.array([[True, True, False]]), np.array([[False, True]])
+    assert mask_of_keys(content, None) is None and mask_of_keys(content, None, memory) is None
+    assert mask_of_keys(content, own) is own
+    for masks, expected in [
+        ((own, None), [[1, 1, 1, 1, 0]]),
+        ((None, remembered), [[0, 1, 1, 1, 1]]),
+        ((own, remembered), [[0, 1, 1, 1, 0]]),
+    ]:
+        found = mask_of_keys(content, masks[0], memory, masks[1])
+        np.testing.assert_array_equal(found, np.array(expected, bool))
