@@ -459,7 +459,7 @@ class TransformerBackbone(Backbone):
     def _content(self, features, padding_mask, index, window):
         """What content rows see: as a pattern that attention can fuse, or each row its own."""
         order = features.get("order")
-        if order is None and window is None:
+        if order is None and window is None and "target_token_ids" not in features:
             visible = None if padding_mask is None else padding_mask[:, None, :]  # (B, 1, T)
             return {"visible": visible, "causal": self.causal}
         if order is None:

@@ -273,6 +273,21 @@ def test_query_rows_get_the_final_norm():
         np.testing.assert_allclose(rows.std(axis=-1), 1, atol=1e-3)
 
 
+def test_query_rows_of_a_causal_backbone_need_no_order():
+    """They see what stands before their position, padding apart."""
+    backbone = shared("gpt2")
+    given = {
+        **features(backbone),
+        "padding_mask": np.array([[True] * 5 + [False]]),
+        "target_positions": TARGETS[None],
+        "target_token_ids": np.array([[59, 58, 57]], "int32"),
+    }
+    by_order = encode(backbone, {**given, "order": np.arange(LENGTH, dtype="int32")[None]})
+    found = encode(backbone, given)
+    for name in ("sequence_output", "target_output"):
+        np.testing.assert_allclose(found[name], by_order[name], atol=1e-6)
+
+
 # === Contract ===
 
 
