@@ -13,16 +13,16 @@ def with_progress(items, number, verbose="auto", count=lambda item: 1):
     Args:
         items: iterable, such as of batches.
         number: int. How many texts there are in all.
-        verbose: 0: no bar. 1: a bar. 2: one line at the end. "auto": 1, as for
-            `keras.Model.predict`.
+        verbose: 0: no bar. 1: a bar. 2: one line at the end. "auto": 1, but 0 where all texts are
+            done at once.
         count: function from an item to the number of texts that it is.
 
     Raises:
         ValueError: if `verbose` is none of these.
     """
     check_choice("verbose", verbose, VERBOSE)
-    verbose = 1 if verbose == "auto" else verbose
-    bar = keras.utils.Progbar(number, verbose=verbose, unit_name="text")
+    bar = keras.utils.Progbar(number, verbose=1 if verbose == "auto" else verbose, unit_name="text")
     for item in items:
         yield item
-        bar.add(count(item))
+        if verbose != "auto" or count(item) < number:
+            bar.add(count(item))

@@ -28,6 +28,13 @@ def test_texts_that_are_written_and_scored(call, writer, capsys):
     assert not capsys.readouterr().out
     call(writer, verbose=2)
     assert "2/2" in capsys.readouterr().out
+    call(writer)
+    assert "2/2" in capsys.readouterr().out
+
+
+def test_what_is_done_at_once_shows_no_bar(writer, capsys):
+    writer.generate(TEXTS[:1], 12)
+    assert not capsys.readouterr().out
 
 
 def test_texts_that_are_read(make_transformer, wordpiece, capsys):
