@@ -110,7 +110,7 @@ def test_damaged_files(damage, tmp_path):
 
 def test_missing_file(tmp_path):
     backbone, heads = made()
-    with pytest.raises(ValueError, match="not a usable file of heads"):
+    with pytest.raises(FileNotFoundError, match="nowhere.safetensors"):
         read_heads(tmp_path / "nowhere.safetensors", heads, backbone)
 
 

@@ -62,7 +62,7 @@ def damaged():
     parts = {"type": "Sequence", "pretokenizers": [{"type": "Code"}]}
     yield {**good, "pre_tokenizer": parts}, "pre_tokenizer.*'Code'"
     yield {**good, "pre_tokenizer": {"type": "Sequence", "pretokenizers": 3}}, "must be a list"
-    yield {**good, "pre_tokenizer": {"type": "Split"}}, "does not describe a tokenizer"
+    yield {**good, "pre_tokenizer": {"type": "Split"}}, "not the description of a tokenizer"
     wordpiece = subword_models.wordpiece({"a": 0}, "[UNK]")
     yield wordpiece, "unknown piece.*'\\[UNK\\]'"
 

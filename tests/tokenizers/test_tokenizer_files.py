@@ -24,15 +24,24 @@ def tokenizer():
 
 def test_read_what_was_written(tokenizer, tmp_path):
     write_tokenizer(tmp_path, tokenizer)
-    name, settings, layout, fingerprint = read_tokenizer(tmp_path)
+    name, settings, *rest = read_tokenizer(tmp_path)
     assert (name, settings) == ("SentencePieceTokenizer", tokenizer.settings)
-    assert (layout, fingerprint) == ("xlnet", tokenizer.fingerprint)
+    assert rest == ["xlnet", tokenizer.fingerprint, None]
 
 
-@pytest.mark.parametrize("wrong", [{"settings": []}, {"layout": 3}])
-def test_what_describes_no_tokenizer(tmp_path, wrong):
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"settings": []}, "an object of settings.*Received"),
+        ({"layout": 3}, "an object of settings.*Received"),
+        ({"vocabulary": "vocabulary.txt"}, "name a file such as.*'vocabulary.txt'"),
+        ({"vocabulary": "../vocabulary-0123456789ab.spm"}, "name a file such as.*Received"),
+        ({"vocabulary": 3}, "name a file such as.*Received: vocabulary=3"),
+    ],
+)
+def test_what_describes_no_tokenizer(tmp_path, wrong, message):
     (tmp_path / "tokenizer.json").write_text(json.dumps({"class": "A", **wrong}))
-    with pytest.raises(ValueError, match="an object of settings.*Received"):
+    with pytest.raises(ValueError, match=message):
         read_tokenizer(tmp_path)
 
 

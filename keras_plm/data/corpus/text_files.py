@@ -4,6 +4,8 @@ import itertools
 import json
 from pathlib import Path
 
+from keras_plm.files import reading
+
 TEXT_SUFFIXES = (".txt", ".md", ".jsonl")
 LONGEST_PART = 1_000_000  # characters of a document that are held in memory at once
 
@@ -114,10 +116,8 @@ def _documents_of_text(path):
 
 def _document_of_json(line, text_field, place):
     """The text of one JSON line."""
-    try:
+    with reading(place, "valid JSON"):
         record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place} is not valid JSON: {error}") from error
     if not isinstance(record, dict) or not isinstance(record.get(text_field), str):
         received = sorted(record) if isinstance(record, dict) else type(record).__name__
         raise ValueError(
