@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +85,8 @@ def replacing_files(directory, last=None):
 
     Yields a new directory to write into. On success its files are flushed to the disk and take
     the places of those of their names one right after the other; on any exception nothing has
-    changed. A directory that was not there appears whole.
+    changed. A directory that was not there appears whole. What a killed run left in it is cleared
+    away.
 
     Args:
         directory: str or path.
@@ -98,11 +98,15 @@ def replacing_files(directory, last=None):
         with atomic_directory(directory, "") as partial:
             yield partial
         return
-    temporary = tempfile.TemporaryDirectory(dir=directory, prefix=".partial-")
-    with writing(directory), temporary as partial:
-        yield Path(partial)
+    partial = directory / f".partial-{secrets.token_hex(8)}"
+    with writing(directory), contextlib.ExitStack() as locks:
+        for left in directory.glob(".partial-*"):
+            _recover(left, directory)
+        _hold(locks, _make_locked(partial))
+        locks.callback(shutil.rmtree, partial, ignore_errors=True)
+        yield partial
         _flush(partial)
-        for path in sorted(Path(partial).iterdir(), key=lambda path: (path.name == last, path)):
+        for path in sorted(partial.iterdir(), key=lambda path: (path.name == last, path)):
             if path.name == last:
                 _flush_entry(directory)
             path.replace(directory / path.name)

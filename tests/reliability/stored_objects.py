@@ -1,15 +1,16 @@
-"""One small object of each kind that is stored: written with one number's contents, and read.
+"""One small object of each kind that is stored: made with a number's contents, saved, and read.
 
-What `fuzz_files.py`, `kill_writers.py` and the tests of full disks damage and interrupt.
+What `fuzz_files.py`, `kill_writers.py` and the tests of full disks damage and interrupt. An object
+is made first and saved afterwards, so that processes that are started anew can save it at once.
 """
 
 import functools
-import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
-BOOK = Path(__file__).parent / "fixtures" / "botchan.txt"
+BOOK = Path(__file__).parents[1] / "fixtures" / "botchan.txt"
 TEXT = "The old man looked at his watch, and then he went out of the room. "
 SIZES = dict(num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8)
 
@@ -37,17 +38,18 @@ def trained(model, size):
     return data.train_tokenizer([BOOK], size, model=model)
 
 
-@functools.cache
-def classifier():
+def classifier(number, kind="sentencepiece", **options):
     from keras_plm import backbones, tasks
 
-    tokenizer = trained("sentencepiece", 200)
-    backbone = backbones.TransformerBackbone(200, max_sequence_length=8, **SIZES)
-    return tasks.TextClassifier(backbone, 3, tasks.TextPreprocessor(tokenizer, 8))
+    tokenizer = trained(kind, 200 if kind == "sentencepiece" else 300)
+    size = tokenizer.vocabulary_size
+    backbone = backbones.TransformerBackbone(size, max_sequence_length=8, **SIZES, **options)
+    task = tasks.TextClassifier(backbone, 3, tasks.TextPreprocessor(tokenizer, 8))
+    return filled(task, number)
 
 
-def write_backbone(directory, number):
-    filled(classifier().backbone, number).save_to_preset(directory)
+def backbone(number):
+    return classifier(number).backbone.save_to_preset
 
 
 def read_backbone(directory):
@@ -56,8 +58,8 @@ def read_backbone(directory):
     return numbers(backbones.Backbone.from_preset(directory).weights)
 
 
-def write_task(directory, number):
-    filled(classifier(), number).save_to_preset(directory)
+def task(number):
+    return classifier(number).save_to_preset
 
 
 def read_task(directory):
@@ -68,22 +70,20 @@ def read_task(directory):
     return {**numbers(task.weights), "ids": np.array(ids)}
 
 
-@functools.cache
-def texts(number):
-    """A text file in which each word stands `number + 1` times."""
-    import tempfile
-
-    path = Path(tempfile.mkdtemp()) / "text.txt"
-    words = (" ".join([word] * (number + 1)) for word in TEXT.split() * 20)
-    path.write_text(".\n\n".join(words), "utf-8")
-    return path
-
-
-def write_corpus(directory, number):
+def corpus(number):
+    """Of a text in which each word stands `number + 1` times."""
     from keras_plm import data
 
     tokenizer = trained("sentencepiece", 200)
-    data.Corpus.build([texts(number)], tokenizer, directory, num_workers=1)
+    words = [" ".join([word] * (number + 1)) for word in TEXT.split() * 20]
+    folder = tempfile.TemporaryDirectory()  # which is there as long as what is returned
+    path = Path(folder.name, "text.txt")
+    path.write_text(".\n\n".join(words), "utf-8")
+
+    def save(directory, folder=folder):
+        data.Corpus.build([path], tokenizer, directory, num_workers=1)
+
+    return save
 
 
 def read_corpus(directory):
@@ -93,37 +93,47 @@ def read_corpus(directory):
     return {name: np.array(array) for name, array in corpus._arrays.items()}
 
 
-@functools.cache
-def regression():
+def regression(number):
     import keras
 
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8), keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(), "mse", jit_compile=False)
     model.optimizer.build(model.trainable_variables)
-    return model
+    return filled(model, number)
 
 
-def write_checkpoint(directory, number):
+def checkpoint(number):
     from keras_plm.tasks import Checkpoint
 
-    callback = Checkpoint(directory, start=number)
-    callback.set_model(filled(regression(), number))
-    callback.save()
+    model = regression(number)
+
+    def save(directory):
+        callback = Checkpoint(directory, start=number)
+        callback.set_model(model)
+        callback.save()
+
+    return save
 
 
 def read_checkpoint(directory):
     from keras_plm.tasks import resume
 
-    model = filled(regression(), -1)
+    model = _resumed()
     step = resume(model, directory)
     return {**numbers([*model.weights, *model.optimizer.variables]), "step": np.array(step)}
 
 
-def write_tokenizer(kind):
-    def write(directory, number):
-        trained(kind, 300 + number % 2).save(directory)
+@functools.cache
+def _resumed():
+    return regression(-1)
 
-    return write
+
+def sentencepiece(number):
+    return trained("sentencepiece", 300 + number).save
+
+
+def subwords(number):
+    return trained("wordpiece", 200 + number).save
 
 
 def read_tokenizer(directory):
@@ -136,19 +146,12 @@ def read_tokenizer(directory):
     }
 
 
-def write_hugging_face(directory, number):
+def hugging_face(number):
     from keras_plm import presets
 
-    presets.export_huggingface(filled(_exported(), number), directory)
-
-
-@functools.cache
-def _exported():
-    from keras_plm import backbones, tasks
-
-    tokenizer = trained("wordpiece", 300)
-    backbone = backbones.TransformerBackbone(300, max_sequence_length=8, pooler=True, **SIZES)
-    return tasks.TextClassifier(backbone, 3, tasks.TextPreprocessor(tokenizer, 8))
+    return functools.partial(
+        presets.export_huggingface, classifier(number, "wordpiece", pooler=True)
+    )
 
 
 def read_hugging_face(directory):
@@ -159,14 +162,14 @@ def read_hugging_face(directory):
     return {**weights, "ids": np.array(data.Tokenizer.from_preset(opened).encode(TEXT))}
 
 
-KINDS = {  # name -> (write, read)
-    "backbone": (write_backbone, read_backbone),
-    "task": (write_task, read_task),
-    "corpus": (write_corpus, read_corpus),
-    "checkpoint": (write_checkpoint, read_checkpoint),
-    "sentencepiece": (write_tokenizer("sentencepiece"), read_tokenizer),
-    "subwords": (write_tokenizer("wordpiece"), read_tokenizer),
-    "hugging_face": (write_hugging_face, read_hugging_face),
+KINDS = {  # name -> a function of a number that returns what saves it, and what reads it
+    "backbone": (backbone, read_backbone),
+    "task": (task, read_task),
+    "corpus": (corpus, read_corpus),
+    "checkpoint": (checkpoint, read_checkpoint),
+    "sentencepiece": (sentencepiece, read_tokenizer),
+    "subwords": (subwords, read_tokenizer),
+    "hugging_face": (hugging_face, read_hugging_face),
 }
 
 
@@ -176,9 +179,3 @@ def same(found, expected):
         found[name].dtype == expected[name].dtype and np.array_equal(found[name], expected[name])
         for name in expected
     )
-
-
-def size_of(directory):
-    """The bytes of all files below a directory."""
-    found = (os.path.join(root, name) for root, _, names in os.walk(directory) for name in names)
-    return sum(os.path.getsize(path) for path in found)

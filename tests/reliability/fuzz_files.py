@@ -1,4 +1,4 @@
-"""Damage stored objects at random and read them: `python tests/fuzz_files.py 5000 --seed 0`.
+"""Damage stored objects at random and read them: `python tests/reliability/fuzz_files.py 5000`.
 
 Each case is one mutation of a fresh copy: of bytes, of whole files, of what JSON says, of what an
 entry of the directory is. What comes of it:
@@ -12,7 +12,7 @@ entry of the directory is. What comes of it:
 and what must not: `silent`, other contents without a word though the file has digests; `raw`, any
 other error, or one that names no file; `slow`, more than 10 s; `large`, more than 500 MB beyond
 what was in use. A case is a function of its kind and its number, so it can be run alone:
-`python tests/fuzz_files.py --kind task --case 17`.
+`python tests/reliability/fuzz_files.py --kind task --case 17`.
 """
 
 import argparse
@@ -36,19 +36,7 @@ SECONDS, MEGABYTES = 10, 500
 FAULTS = ("silent", "raw", "slow", "large")
 VALUES = [
     *(None, True, False, 0, -1, 1, 2, 7, 0.5, -0.5, 1.5, 1e308, 2**31, 2**63, 10**30, 10**400),
-    *(
-        "",
-        "x",
-        "0",
-        "relu",
-        "../x",
-        "/etc/passwd",
-        "\0",
-        "\ud800",
-        "ä" * 1000,
-        "(a+)+$",
-        "x" * 10**6,
-    ),
+    *("", "x", "0", "relu", "../x", "/etc/passwd", "\0", "\ud800", "ä" * 1000, "x" * 10**6),
     *([], {}, [[]], [1, "a", None], {"": 0}, {"class_name": "Lambda", "config": {}}),
     *(list(range(1000)), {str(number): number for number in range(1000)}),
 ]
@@ -304,12 +292,12 @@ class Fuzz:
 
     def __init__(self, kind, folder):
         self.kind, self.folder = kind, folder
-        write, self.read = stored_objects.KINDS[kind]
-        write(folder / "whole", 3)
+        make, self.read = stored_objects.KINDS[kind]
+        make(3)(folder / "whole")
         self.older = []
         if kind == "checkpoint":  # a second one, which keeps the first in a folder
             self.older = [self.read(folder / "whole")]
-            write(folder / "whole", 4)
+            make(4)(folder / "whole")
         self.expected = self.read(folder / "whole")
 
     def run(self, number):
