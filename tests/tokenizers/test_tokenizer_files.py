@@ -5,6 +5,7 @@ import pytest
 
 from keras_plm.checkpoints.conversion import TokenizerFiles
 from keras_plm.data import SentencePieceTokenizer, SubwordTokenizer, Tokenizer, train_tokenizer
+from keras_plm.tokenizers import tokenizer as tokenizer_module
 from keras_plm.tokenizers import tokenizer_files
 from keras_plm.tokenizers.tokenizer_files import (
     arguments_of_files,
@@ -167,3 +168,40 @@ def test_unknown_kinds():
     found = TokenizerFiles("wordlevel", {}, {}, "bert", {})
     with pytest.raises(ValueError, match="of the kinds.*Received: kind='wordlevel'"):
         arguments_of_files(found)
+
+
+# === Saved beside another ===
+
+
+class Killed(BaseException):
+    """In place of a signal, at an exact place."""
+
+
+@pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])
+def test_a_kill_between_the_files_of_a_tokenizer(kind, tmp_path, monkeypatch):
+    """The old one loads until `tokenizer.json` is replaced, and the new one from then on."""
+    old, new = (train_tokenizer(BOTCHAN, size, model=kind) for size in (290, 300))
+    replace = Path.replace
+    for moves, expected in ((0, old), (1, old), (2, new)):
+        directory = tmp_path / str(moves)
+        old.save(directory)
+        (directory / "notes.txt").write_text("stays")
+        left = [moves]
+
+        def killed(path, target, left=left):
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            return replace(path, target)
+
+        monkeypatch.setattr(Path, "replace", killed)
+        monkeypatch.setattr(tokenizer_module, "remove_older_vocabularies", killed)
+        with pytest.raises(Killed):
+            new.save(directory)
+        monkeypatch.undo()
+        assert Tokenizer.load(directory) == expected
+        new.save(directory)
+        new.save(directory)
+        assert Tokenizer.load(directory) == new
+        assert len([path for path in directory.iterdir() if path.name != "notes.txt"]) == 2
+        assert (directory / "notes.txt").read_text() == "stays"
