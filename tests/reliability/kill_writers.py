@@ -19,7 +19,7 @@ import numpy as np
 import stored_objects
 
 CONTENTS = 4  # saved by turns, so that what is found can be told from what was before it
-LONGEST = 4.0  # of the time of one saving, until the kill
+LONGEST = 2.0  # of the time of one saving, until the kill
 
 
 def save_until_killed(savers, directory, first, report):

@@ -57,7 +57,7 @@ def read_checkpoint(directory):
         `(description, arrays)`: what `write_checkpoint` took.
 
     Raises:
-        FileNotFoundError: if the directory holds no checkpoint.
+        FileNotFoundError: if the directory holds no checkpoint, or a file of it is gone.
         ValueError: if the checkpoint is damaged and there is no whole one before it.
     """
     number = _number_of(directory)
@@ -89,7 +89,7 @@ def _read(directory, folder=""):
     """The checkpoint in a folder of the directory, which ends with a slash."""
     description = _read_description(directory, folder)
     path = f"{directory}/{folder}{STATE_FILE}"
-    with files.reading(path, "the whole state of a checkpoint"):
+    with files.reading(path, "whole"):
         with safe_open(files.file_inside(directory, folder + STATE_FILE), "numpy") as file:
             metadata, names = file.metadata(), file.keys()
             files.check_count(len(names))
