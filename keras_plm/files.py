@@ -1,6 +1,7 @@
 """Reading files that nobody vouches for, and writing directories that are whole or not there."""
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import json
@@ -9,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,9 @@ def atomic_directory(path, overwrite_marker):
 
     Yields a new sibling directory to write into. On success everything in it is flushed to the
     disk and it is renamed to `path`; on any exception (a full disk, Ctrl-C) it is removed and
-    what was at `path` stays as it was. What a killed run left beside `path` is cleared away.
+    what was at `path` stays as it was. An old directory and the new one change places at once,
+    where the system can do that; else a kill between two renames leaves the old one to
+    `recover_directory`. What a killed run left beside `path` is cleared away.
 
     Args:
         path: where the directory shall appear. Its parents are made.
@@ -61,22 +65,37 @@ def atomic_directory(path, overwrite_marker):
             yield partial
             _flush(partial)
             _check_replaceable(path, overwrite_marker)
-            if path.exists():
+            there = path.exists()
+            if there:
                 _hold(locks, _lock_current(path))
-                path.rename(replaced)
-            try:
-                partial.rename(path)
-            except BaseException:
-                if replaced.exists():
-                    replaced.rename(path)
-                raise
+            if not there or not _exchange(partial, path):
+                if there:
+                    path.rename(replaced)
+                try:
+                    partial.rename(path)
+                except BaseException:
+                    if replaced.exists():
+                        replaced.rename(path)
+                    raise
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
         _flush_entry(path.parent)
         if replaced.exists():
             replaced.rename(partial)  # half removed it must not be put back
-            shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _exchange(first, second):
+    """Let two directories change places at once, where the system can (Linux, macOS); whether."""
+    try:
+        library, here = ctypes.CDLL(None, use_errno=True), -100  # AT_FDCWD
+        names = os.fsencode(first), os.fsencode(second)
+        if sys.platform == "darwin":
+            return library.renamex_np(*names, 2) == 0  # RENAME_SWAP
+        return library.renameat2(here, names[0], here, names[1], 2) == 0  # RENAME_EXCHANGE
+    except (AttributeError, OSError, TypeError):  # there is no such function, or no such library
+        return False
 
 
 @contextlib.contextmanager
@@ -116,7 +135,7 @@ def replacing_files(directory, last=None):
 def recover_directory(path):
     """Clears away what killed runs of `atomic_directory` left beside `path`.
 
-    A run that died between its two renames left the old directory, whole, under another name:
+    A run that died between two renames left the old directory, whole, under another name:
     it is put back. `atomic_directory` calls this; a program that is about to read what a killed
     run may have been replacing calls it too. A run that is alive holds locks on its directories,
     which end with its process, so neither host names nor process numbers matter. Where a file

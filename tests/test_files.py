@@ -63,6 +63,7 @@ def test_atomic_directory_survives_a_failing_rename(tmp_path, monkeypatch):
             raise OSError(28, "No space left")
         return rename(self, target)
 
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)
     monkeypatch.setattr(type(path), "rename", failing)
     with pytest.raises(OSError, match="No space"):
         write(path, "new")
@@ -209,6 +210,7 @@ def killed(self, target):
     return rename(self, target)
 
 pathlib.Path.rename = killed
+files._exchange = lambda *_: False  # as where the system cannot
 with files.atomic_directory(sys.argv[1], "marker.json") as directory:
     (directory / "marker.json").write_text("new")
 """
@@ -224,6 +226,25 @@ def test_a_process_killed_between_its_renames(tmp_path):
     assert len(hidden_entries(tmp_path)) == 2
     files.recover_directory(path)
     assert (path / "marker.json").read_text() == "old" and hidden_entries(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="needs an exchange")
+def test_there_is_no_time_without_a_directory(tmp_path, monkeypatch):
+    """So that a kill at any time leaves one that readers find, who never write."""
+    path, renamed = tmp_path / "result", []
+    write(path, "old")
+    monkeypatch.setattr(type(path), "rename", lambda *names: renamed.append(names))
+    write(path, "new")
+    assert not renamed and (path / "marker.json").read_text() == "new"
+    assert (path / "below" / "data").read_text() == "new" and hidden_entries(tmp_path) == []
+
+
+def test_where_directories_cannot_change_places(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.ctypes, "CDLL", lambda *_, **__: object())
+    for text in ("old", "new"):
+        write(tmp_path / "result", text)
+        assert (tmp_path / "result" / "marker.json").read_text() == text
+    assert hidden_entries(tmp_path) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs locks")
