@@ -12,6 +12,7 @@ resource = pytest.importorskip("resource", reason="limits are POSIX's")
 CASES = 30  # of each kind; `python tests/reliability/fuzz_files.py 5000` runs more
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage(kind, tmp_path):
     fuzz = Fuzz(kind, tmp_path)
