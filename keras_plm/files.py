@@ -1,6 +1,8 @@
 """Reading files that nobody vouches for, and writing directories that are whole or not there."""
 
 import contextlib
+import ctypes
+import errno
 import hashlib
 import json
 import math
@@ -8,7 +10,7 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ try:
 except ImportError:  # not on Windows
     fcntl = None
 
+DEEPEST_JSON = 100  # objects and lists inside each other
+MOST_ARRAYS = 50_000  # of one file; a model of 1000 layers has 20,000
 LARGEST_INTEGER = 10_000_000  # of any configuration value without a limit of its own
 INTEGER_LIMITS = {
     "vocabulary_size": 10_000_000,
@@ -36,7 +40,9 @@ def atomic_directory(path, overwrite_marker):
 
     Yields a new sibling directory to write into. On success everything in it is flushed to the
     disk and it is renamed to `path`; on any exception (a full disk, Ctrl-C) it is removed and
-    what was at `path` stays as it was. What a killed run left beside `path` is cleared away.
+    what was at `path` stays as it was. An old directory and the new one change places at once,
+    where the system can do that; else a kill between two renames leaves the old one to
+    `recover_directory`. What a killed run left beside `path` is cleared away.
 
     Args:
         path: where the directory shall appear. Its parents are made.
@@ -53,58 +59,83 @@ def atomic_directory(path, overwrite_marker):
     run = secrets.token_hex(8)
     partial = path.with_name(f".{path.name}.partial-{run}")
     replaced = path.with_name(f".{path.name}.replaced-{run}")
-    with contextlib.ExitStack() as locks:
+    with writing(path), contextlib.ExitStack() as locks:
         _hold(locks, _make_locked(partial))
         try:
             yield partial
             _flush(partial)
             _check_replaceable(path, overwrite_marker)
-            if path.exists():
+            there = path.exists()
+            if there:
                 _hold(locks, _lock_current(path))
-                path.rename(replaced)
-            try:
-                partial.rename(path)
-            except BaseException:
-                if replaced.exists():
-                    replaced.rename(path)
-                raise
+            if not there or not _exchange(partial, path):
+                if there:
+                    path.rename(replaced)
+                try:
+                    partial.rename(path)
+                except BaseException:
+                    if replaced.exists():
+                        replaced.rename(path)
+                    raise
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
         _flush_entry(path.parent)
         if replaced.exists():
             replaced.rename(partial)  # half removed it must not be put back
-            shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _exchange(first, second):
+    """Let two directories change places at once, where the system can (Linux, macOS); whether."""
+    try:
+        library, here = ctypes.CDLL(None, use_errno=True), -100  # AT_FDCWD
+        names = os.fsencode(first), os.fsencode(second)
+        if sys.platform == "darwin":
+            return library.renamex_np(*names, 2) == 0  # RENAME_SWAP
+        return library.renameat2(here, names[0], here, names[1], 2) == 0  # RENAME_EXCHANGE
+    except (AttributeError, OSError, TypeError):  # there is no such function, or no such library
+        return False
 
 
 @contextlib.contextmanager
-def replacing_files(directory):
+def replacing_files(directory, last=None):
     """Writes files into a directory whose other files stay: all of them, or none.
 
     Yields a new directory to write into. On success its files are flushed to the disk and take
     the places of those of their names one right after the other; on any exception nothing has
-    changed. A directory that was not there appears whole.
+    changed. A directory that was not there appears whole. What a killed run left in it is cleared
+    away.
 
     Args:
         directory: str or path.
+        last: str or None. The file that takes its place after all others are on the disk, the one
+            that says which of them count: a kill in between then changes nothing that counts.
     """
     directory = Path(os.path.realpath(directory))
     if not directory.exists():
         with atomic_directory(directory, "") as partial:
             yield partial
         return
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".partial-") as partial:
-        yield Path(partial)
+    partial = directory / f".partial-{secrets.token_hex(8)}"
+    with writing(directory), contextlib.ExitStack() as locks:
+        for left in directory.glob(".partial-*"):
+            _recover(left, directory)
+        _hold(locks, _make_locked(partial))
+        locks.callback(shutil.rmtree, partial, ignore_errors=True)
+        yield partial
         _flush(partial)
-        for path in sorted(Path(partial).iterdir()):
+        for path in sorted(partial.iterdir(), key=lambda path: (path.name == last, path)):
+            if path.name == last:
+                _flush_entry(directory)
             path.replace(directory / path.name)
-    _flush_entry(directory)
+        _flush_entry(directory)
 
 
 def recover_directory(path):
     """Clears away what killed runs of `atomic_directory` left beside `path`.
 
-    A run that died between its two renames left the old directory, whole, under another name:
+    A run that died between two renames left the old directory, whole, under another name:
     it is put back. `atomic_directory` calls this; a program that is about to read what a killed
     run may have been replacing calls it too. A run that is alive holds locks on its directories,
     which end with its process, so neither host names nor process numbers matter. Where a file
@@ -264,35 +295,132 @@ def read_json(path, max_bytes=1_000_000):
         A dict.
 
     Raises:
-        ValueError: if the file is too large or is not a UTF-8 JSON object with finite numbers.
+        OSError: if the file cannot be read.
+        ValueError: if the file is too large, nested too deeply, or is not a UTF-8 JSON object with
+            finite numbers.
     """
     path = Path(path)
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise ValueError(f"{path} is too large: at most {max_bytes} bytes. Received: {size} bytes")
-    try:
+    with reading(path, "valid JSON"):
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise ValueError(
+                f"{path} is too large: at most {max_bytes} bytes. Received: {size} bytes"
+            )
         value = json.loads(path.read_bytes().decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} must hold a JSON object. Received: {type(value).__name__}")
+        if not isinstance(value, dict):
+            raise ValueError(f"{path} must hold a JSON object. Received: {type(value).__name__}")
+        _check_depth(value)
     return value
 
 
+def _check_depth(value):
+    """Refuse JSON that is nested so deeply that a walk through it would not end well."""
+    level = [value]
+    for _ in range(DEEPEST_JSON):
+        parts = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [one for part in parts for one in part if isinstance(one, (dict, list))]
+        if not level:
+            return
+    raise ValueError(f"its objects and lists are nested more than {DEEPEST_JSON} deep")
+
+
 @contextlib.contextmanager
-def naming(path):
-    """Let an error about what a file says begin with the name of the file.
+def reading(path, what=None):
+    """Let whatever is raised about a file name it: libraries raise anything about a broken one.
 
     Args:
-        path: str or path. The file.
+        path: str or path. The file; maybe with more that is to be said about it.
+        what: str or None. What it should be, such as "a usable weights file". None: what is raised
+            says it.
 
     Raises:
-        ValueError: for a ValueError inside.
+        OSError: where the system said no (no such file, no permission), as it said it.
+        MemoryError: for one inside.
+        ValueError: for all else but an interruption.
     """
     try:
         yield
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except BaseException as error:
+        about = _about(error, path, what)
+        if about is error:
+            raise
+        raise about from error
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Let a full disk, and whatever else the system refuses, be an OSError that names a path.
+
+    Args:
+        path: str or path. What is written.
+
+    Raises:
+        OSError: for one inside, and for what a library made of it.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = _system_number(error)
+        if number is None:
+            raise
+        if isinstance(error, OSError):
+            _name(error, path)
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _about(error, path, what):
+    """What is to be raised in place of an error about a file."""
+    panic = type(error).__module__ == "pyo3_runtime"  # of Rust; no Exception
+    if not panic and not isinstance(error, Exception):
+        return error
+    if isinstance(error, MemoryError):
+        return MemoryError(f"{path}: {error}")
+    number = _system_number(error)
+    if number is not None and number != errno.EINVAL:  # which an absurd offset is as well
+        if not isinstance(error, OSError):
+            return OSError(number, os.strerror(number), str(path))
+        _name(error, path)
+        return error
+    if isinstance(error, OSError) and type(error) is not OSError:
+        return error  # ours, such as a FileNotFoundError
+    is_ours = isinstance(error, ValueError)
+    folder = re.escape(os.path.dirname(path) or str(path))
+    if is_ours and re.search(rf"(?<![\w/]){folder}(/|\b)", str(error)):
+        return error  # it names this file, or one beside it
+    text = str(error) if is_ours else f"{type(error).__name__}: {error}"
+    if what is not None:
+        text = f"{text.rstrip('.')}. Save it again, or take another copy."
+    return ValueError(f"{path}: {text}" if what is None else f"{path} is not {what}: {text}")
+
+
+def _system_number(error):
+    """The number of what the system said, also where a library made a text of it; or None."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    if isinstance(error, (ValueError, TypeError)):
+        return None
+    found = re.search(r"\(os error (\d+)\)|\berrno = (\d+)", str(error))
+    return int(found[1] or found[2]) if found else None
+
+
+def _name(error, path):
+    """Give an OSError the name of its file, if it has none."""
+    if error.errno is not None and error.filename is None:
+        error.filename = str(path)
+
+
+def check_count(number):
+    """Refuse a file of so many arrays that looking through them takes long.
+
+    Args:
+        number: int. How many it has, or has so far.
+
+    Raises:
+        ValueError: if there are more than `MOST_ARRAYS`.
+    """
+    if number > MOST_ARRAYS:
+        raise ValueError(f"it must hold at most {MOST_ARRAYS} arrays. Received: {number} or more")
 
 
 def has_entry(directory, name):
@@ -316,15 +444,18 @@ def file_inside(directory, name):
         ValueError: if the name is absolute, contains `..` or is a link that leads out.
         FileNotFoundError: if there is no such file.
     """
-    root = Path(directory).resolve()
     parts = re.split(r"[/\\]", name)
     if not name or "\0" in name or ":" in parts[0] or "" in parts or ".." in parts:
-        raise ValueError(f"A file of {directory} must have a relative name. Received: {name!r}")
-    path = (root / name).resolve()
-    if not path.is_relative_to(root):
-        raise ValueError(f"{name!r} is a link that leads out of {directory}. Received: {path}")
-    if not path.is_file():
-        raise FileNotFoundError(f"{directory} has no file {name!r}")
+        raise ValueError(
+            f"A file of {directory} must have a relative name. Received: {name!r:.200}"
+        )
+    with reading(os.path.join(directory, name)):  # links may go round in a circle
+        root = Path(directory).resolve()
+        path = (root / name).resolve()
+        if not path.is_relative_to(root):
+            raise ValueError(f"{name!r} is a link that leads out of {directory}. Received: {path}")
+        if not path.is_file():
+            raise FileNotFoundError(f"{directory} has no file {name!r}")
     return path
 
 
@@ -359,10 +490,8 @@ def load_array(path, dtype=None, ndim=None):
         ValueError: if the file is no array, is truncated, or is not of that type or rank.
     """
     path = Path(path)
-    try:
+    with reading(path, "a complete .npy array"):
         array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError, TypeError) as error:
-        raise ValueError(f"{path} is not a complete .npy array: {error}") from error
     size = path.stat().st_size
     if array.offset + array.nbytes != size:
         raise ValueError(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,6 +63,7 @@ def test_atomic_directory_survives_a_failing_rename(tmp_path, monkeypatch):
             raise OSError(28, "No space left")
         return rename(self, target)
 
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)
     monkeypatch.setattr(type(path), "rename", failing)
     with pytest.raises(OSError, match="No space"):
         write(path, "new")
@@ -101,6 +103,36 @@ def test_replacing_files_leaves_the_others(tmp_path):
                 raise error
     assert {one.name: one.read_text() for one in path.iterdir()} == found
     assert hidden_entries(path.parent) == []
+
+
+def test_replacing_files_last(tmp_path, monkeypatch):
+    """Of a killed run the old last file is there, and of what it left nothing stays."""
+    path = tmp_path / "result"
+    with files.replacing_files(path) as directory:
+        (directory / "a").write_text("old")
+    replace, moved = type(path).replace, []
+
+    def killed(self, target):
+        moved.append(self.name)
+        if self.name == "a":
+            raise Killed
+        return replace(self, target)
+
+    class Killed(BaseException):
+        pass
+
+    monkeypatch.setattr(type(path), "replace", killed)
+    monkeypatch.setattr(files.shutil, "rmtree", lambda *_, **__: None)  # it had no time to
+    with pytest.raises(Killed):
+        with files.replacing_files(path, last="a") as directory:
+            for name in "cab":
+                (directory / name).write_text("new")
+    monkeypatch.undo()
+    assert moved == ["b", "c", "a"]
+    assert (path / "a").read_text() == "old" and len(hidden_entries(path)) == 1
+    with files.replacing_files(path) as directory:
+        assert hidden_entries(path) == [directory.name]
+    assert hidden_entries(path) == []
 
 
 def start_and_kill(path):
@@ -178,6 +210,7 @@ def killed(self, target):
     return rename(self, target)
 
 pathlib.Path.rename = killed
+files._exchange = lambda *_: False  # as where the system cannot
 with files.atomic_directory(sys.argv[1], "marker.json") as directory:
     (directory / "marker.json").write_text("new")
 """
@@ -193,6 +226,25 @@ def test_a_process_killed_between_its_renames(tmp_path):
     assert len(hidden_entries(tmp_path)) == 2
     files.recover_directory(path)
     assert (path / "marker.json").read_text() == "old" and hidden_entries(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="needs an exchange")
+def test_there_is_no_time_without_a_directory(tmp_path, monkeypatch):
+    """So that a kill at any time leaves one that readers find, who never write."""
+    path, renamed = tmp_path / "result", []
+    write(path, "old")
+    monkeypatch.setattr(type(path), "rename", lambda *names: renamed.append(names))
+    write(path, "new")
+    assert not renamed and (path / "marker.json").read_text() == "new"
+    assert (path / "below" / "data").read_text() == "new" and hidden_entries(tmp_path) == []
+
+
+def test_where_directories_cannot_change_places(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.ctypes, "CDLL", lambda *_, **__: object())
+    for text in ("old", "new"):
+        write(tmp_path / "result", text)
+        assert (tmp_path / "result" / "marker.json").read_text() == text
+    assert hidden_entries(tmp_path) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs locks")
@@ -273,6 +325,75 @@ def test_a_reader_beside_a_writer_always_finds_one(tmp_path):
     assert (path / "marker.json").read_text() == "99" and hidden_entries(tmp_path) == []
 
 
+class PanicException(BaseException):
+    """What a panic in Rust becomes, which is no Exception."""
+
+    __module__ = "pyo3_runtime"
+
+
+class SafetensorError(Exception):
+    pass
+
+
+NAMED = "dir/a.bin: 3 is odd"
+FULL = "Error while serializing: I/O error: No space left on device (os error 28)"
+RAISED = [  # what is raised inside, and the class and text that come out
+    (ValueError("3 is odd"), ValueError, NAMED),
+    (ValueError("dir/a.bin: 3 is odd"), ValueError, NAMED),
+    (ValueError("dir/b.bin has 3"), ValueError, "dir/b.bin has 3"),
+    (ValueError("subdir/b.bin has 3"), ValueError, "dir/a.bin: subdir/b.bin has 3"),
+    (TypeError("missing num_layers"), ValueError, "dir/a.bin: TypeError: missing num_layers"),
+    (KeyError("x"), ValueError, "dir/a.bin: KeyError: 'x'"),
+    (RecursionError("deep"), ValueError, "dir/a.bin: RecursionError: deep"),
+    (PanicException("gave up"), ValueError, "dir/a.bin: PanicException: gave up"),
+    (
+        OSError("file signature not found"),
+        ValueError,
+        "dir/a.bin: OSError: file signature not found",
+    ),
+    (
+        OSError(22, "Invalid argument"),
+        ValueError,
+        "dir/a.bin: OSError: [Errno 22] Invalid argument",
+    ),
+    (OSError(5, "I/O error"), OSError, "[Errno 5] I/O error: 'dir/a.bin'"),
+    (OSError(5, "I/O error", "x"), OSError, "[Errno 5] I/O error: 'x'"),
+    (SafetensorError(FULL), OSError, "[Errno 28] No space left on device: 'dir/a.bin'"),
+    (FileNotFoundError("dir has no a.bin"), FileNotFoundError, "dir has no a.bin"),
+    (MemoryError("8 GB"), MemoryError, "dir/a.bin: 8 GB"),
+    (KeyboardInterrupt(), KeyboardInterrupt, ""),
+]
+
+
+@pytest.mark.parametrize("error, kind, text", RAISED)
+def test_reading_names_the_file(error, kind, text):
+    with pytest.raises(BaseException) as caught:
+        with files.reading("dir/a.bin"):
+            raise error
+    assert type(caught.value) is kind and str(caught.value) == text
+
+
+def test_reading_says_what_it_is_not():
+    advice = "Save it again, or take another copy."
+    message = f"a.json is not valid JSON: KeyError: 'x'. {advice}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        with files.reading("a.json", "valid JSON"):
+            raise KeyError("x")
+
+
+def test_writing_makes_an_error_of_the_system_of_what_libraries_made_of_it():
+    hdf5 = RuntimeError("file write failed: time = Sun, errno = 28, error message = 'No space'")
+    for error in (SafetensorError(FULL), hdf5, OSError(28, "No space left on device")):
+        with pytest.raises(OSError, match="No space left on device: 'dir'") as caught:
+            with files.writing("dir"):
+                raise error
+        assert caught.value.errno == 28
+    for error in (ValueError("not finite"), RuntimeError("something else"), KeyError("x")):
+        with pytest.raises(type(error), check=lambda caught: caught is error):
+            with files.writing("dir"):
+                raise error
+
+
 def test_read_json(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"a": [1, 2.5, null]}')
@@ -282,6 +403,13 @@ def test_read_json(tmp_path):
     for content in [b"[1]", b'{"a": NaN}', b'{"a": ', b'{"a": "\xff"}', b"[" * 100_000, b""]:
         path.write_bytes(content)
         with pytest.raises(ValueError, match="config.json"):
+            files.read_json(path)
+    for depth, deep in ((99, False), (100, True), (900, True)):
+        path.write_text('{"a": ' + "[" * depth + "]" * depth + "}")
+        if deep:
+            with pytest.raises(ValueError, match="config.json .*nested more than 100 deep"):
+                files.read_json(path)
+        else:
             files.read_json(path)
 
 
@@ -299,8 +427,13 @@ def test_file_inside(tmp_path):
             files.file_inside(directory, name)
     with pytest.raises(ValueError, match="leads out"):
         files.file_inside(directory, "out")
-    with pytest.raises(FileNotFoundError, match="no file 'missing'"):
-        files.file_inside(directory, "missing")
+    os.mkfifo(directory / "pipe")  # nobody will ever write into it
+    for name in ("missing", "pipe"):
+        with pytest.raises(FileNotFoundError, match=f"no file '{name}'"):
+            files.file_inside(directory, name)
+    (directory / "circle").symlink_to("circle")
+    with pytest.raises((ValueError, FileNotFoundError), match="preset.*circle"):
+        files.file_inside(directory, "circle")
 
 
 def test_check_config():
@@ -338,6 +471,14 @@ def test_load_array(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match="array.npy"):
             files.load_array(path)
+    for old, new in [(b"(10,)", b"(10(,"), (b"'<i8'", b"'<ix'"), (b"(10,)", b"(-9,)")]:
+        path.write_bytes(whole.replace(old, new))
+        with pytest.raises(ValueError, match="array.npy is not a complete .npy array"):
+            files.load_array(path)
+    header = whole[:128].replace(b"(10,), }" + b" " * 20, b"(%d,), }" % 10**21)
+    path.write_bytes(header[:128].ljust(127) + b"\n" + whole[128:])
+    with pytest.raises(ValueError, match="array.npy is not a complete .npy array"):
+        files.load_array(path)
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="array.npy"):
         files.load_array(path)

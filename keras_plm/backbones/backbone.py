@@ -9,7 +9,7 @@ import keras
 import keras_hub
 
 from keras_plm import files
-from keras_plm.backbones import preset_directory
+from keras_plm.backbones import preset_directory, weights_file
 from keras_plm.backbones.decoder import RecomputingDecoder
 from keras_plm.backbones.quantization import check_saveable
 from keras_plm.checks import check_arguments
@@ -181,7 +181,7 @@ class Backbone(keras_hub.models.Backbone):
         files.write_json(os.path.join(directory, preset_directory.CONFIG_FILE), config)
         optimizer, self.optimizer = getattr(self, "optimizer", None), None
         try:  # Keras would save the state of a compiled model's optimizer among the weights
-            self.save_weights(os.path.join(directory, preset_directory.WEIGHTS_FILE))
+            weights_file.write_weights(self, os.path.join(directory, preset_directory.WEIGHTS_FILE))
         finally:
             self.optimizer = optimizer
 

@@ -5,7 +5,6 @@ are read as well (see `keras_plm.presets`). Reading one never runs code: the cla
 integers are bounded, weights are checked from the file's metadata before any of them is read.
 """
 
-import contextlib
 import re
 
 import keras
@@ -79,9 +78,10 @@ def build_backbone(opened, classes, weights, load_weights=True, strict=False, **
         return _build_own(opened, classes, weights, load_weights, strict, overrides)
     cls = backbone_class(opened, classes)
     arguments = {**_with_global_policy(checkpoint.arguments), **overrides}
-    check_arguments(cls.__name__, arguments, arguments_of(cls))
-    places = checkpoint.backbone_places(arguments, strict) if load_weights else {}
-    backbone = _built(cls, arguments, weights)
+    with files.reading(said_with(str(opened), overrides)):
+        check_arguments(cls.__name__, arguments, arguments_of(cls))
+        places = checkpoint.backbone_places(arguments, strict) if load_weights else {}
+        backbone = _built(cls, arguments, weights)
     weights_file.give_weights(backbone, places, weights)
     return backbone, lambda: None
 
@@ -118,30 +118,41 @@ def arguments_of(cls):
 
 def _build_own(opened, classes, weights, load_weights, strict, overrides):
     """Build the backbone of one of our own directories."""
-    config = opened.read_json(CONFIG_FILE)
+    config, path = opened.read_json(CONFIG_FILE), f"{opened}/{CONFIG_FILE}"
     arguments = config.get("config")
     if not isinstance(arguments, dict):
-        raise ValueError(f"{opened}/{CONFIG_FILE} has no `config` object.")
+        raise ValueError(f"{path} has no `config` object.")
     arguments = dict(arguments)
     dtype = arguments.pop("dtype", None)  # read_dtype_policy checks it: "int4/128" is no path
-    with files.naming(f"{opened}/{CONFIG_FILE}"):
+    with files.reading(path):
         files.check_config({**config, "config": arguments})
         saved_policy = read_dtype_policy("float32" if dtype is None else dtype)
     cls = backbone_class(opened, classes)
-    check_arguments(cls.__name__, {**arguments, **overrides}, arguments_of(cls))
-    arguments["dtype"] = saved_policy
-    arguments = {**_with_global_policy(arguments), **overrides}
-    if not load_weights:
-        return _built(cls, arguments, weights), lambda: None
-    path = opened.file(WEIGHTS_FILE)
-    _check_depth(arguments.get("num_layers"), path)
-    with contextlib.nullcontext() if overrides else files.naming(f"{opened}/{CONFIG_FILE}"):
+    weights_path = opened.file(WEIGHTS_FILE) if load_weights else None
+    with files.reading(said_with(path, overrides)):
+        check_arguments(cls.__name__, {**arguments, **overrides}, arguments_of(cls))
+        arguments["dtype"] = saved_policy
+        arguments = {**_with_global_policy(arguments), **overrides}
+        if load_weights:
+            _check_depth(arguments.get("num_layers"), weights_path)
         backbone = _built(cls, arguments, weights)
-    now = keras.dtype_policies.get(arguments["dtype"])
-    serialize = keras.dtype_policies.serialize
-    converts_floats = serialize(now) != serialize(saved_policy)
-    finish = weights_file.give_stored_weights(backbone, path, weights, converts_floats, strict)
+        if not load_weights:
+            return backbone, lambda: None
+        serialize = keras.dtype_policies.serialize
+        now = keras.dtype_policies.get(arguments["dtype"])
+        converts = serialize(now) != serialize(saved_policy)
+        finish = weights_file.give_stored_weights(backbone, weights_path, weights, converts, strict)
     return backbone, finish
+
+
+def said_with(path, overrides):
+    """Say what an error may be about: a file, and what was given in place of what it says.
+
+    Args:
+        path: str. The file.
+        overrides: collection of str. The arguments that were given.
+    """
+    return f"{path}, with {sorted(overrides)} as given" if overrides else path
 
 
 def _built(cls, arguments, weights):

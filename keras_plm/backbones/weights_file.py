@@ -1,6 +1,8 @@
 """Keras `.weights.h5` files: looked through by their metadata before anything is read."""
 
 import functools
+import io
+import logging
 from collections import Counter
 
 import h5py
@@ -8,10 +10,14 @@ import keras
 import ml_dtypes
 import numpy as np
 
+from keras_plm import files
 from keras_plm.backbones.deferred_weights import DeferredWeights
 from keras_plm.checkpoints.conversion import check_arrays
 from keras_plm.checkpoints.h5_arrays import describe_weights_file
-from keras_plm.ops.keras_internals import stored_variables
+from keras_plm.ops.keras_internals import stored_variables, write_variables
+
+DIGEST = "sha256"  # attribute of a data set: what `files.digest` says of it, under its path
+logger = logging.getLogger("keras_plm")
 
 
 def check_weights_file(path, expected, converts_floats=False, strict=True):
@@ -75,6 +81,77 @@ def give_weights(model, places, weights):
         weights.give(weight, read)
 
 
+def write_weights(model, path):
+    """Write a `.weights.h5` file as Keras does, with a digest beside each array.
+
+    Args:
+        model: built Keras model or layer.
+        path: str. The file.
+
+    Raises:
+        OSError: if the disk is full, or does not take it for another reason.
+    """
+    with _PatientFile(path) as file:
+        write_variables(model, file, _digest_attribute)
+
+
+def _digest_attribute(name, array):
+    """What stands beside an array, in a form that HDF5 puts right there."""
+    return {DIGEST: np.bytes_(_digest(name, array))}
+
+
+def _digest(name, array):
+    """The digest of an array; bfloat16 is two bytes to HDF5."""
+    return files.digest({name: array.view("V2") if array.dtype == ml_dtypes.bfloat16 else array})
+
+
+class _PatientFile(io.BytesIO):
+    """A file on the disk that takes anything, and says at its end what went wrong.
+
+    HDF5 may crash the process if a disk is full before its file is closed.
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self._file, self._error = open(path, "w+b"), None
+
+    def _try(self, call, argument, otherwise):
+        """Do it, unless something went wrong before."""
+        if self._error is None:
+            try:
+                return call(argument)
+            except OSError as error:
+                self._error = error
+        return otherwise
+
+    def write(self, data):
+        return self._try(self._file.write, data, len(data))
+
+    def readinto(self, buffer):
+        return self._try(self._file.readinto, buffer, len(buffer))
+
+    def seek(self, *place):
+        return self._try(lambda place: self._file.seek(*place), place, 0)
+
+    def truncate(self, size=None):
+        return self._try(self._file.truncate, size, size)
+
+    def flush(self):
+        self._try(lambda _: self._file.flush(), None, None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self.flush()
+        try:
+            self._file.close()
+        except OSError as at_last:
+            self._error = self._error or at_last
+        if self._error is not None:
+            raise self._error from error
+
+
 def read_weights(model, path, converts_floats=False):
     """Load a `.weights.h5` file into a built model, after checking the file's metadata.
 
@@ -117,31 +194,61 @@ def give_stored_weights(model, path, weights, converts_floats=False, strict=True
         _check_arrays_in_any_order(model, path, converts_floats)
     stored = stored_variables(model)
     own = {id(variable) for variable in model.weights}
+    digests = _stored_digests(path)
     if any(id(variable) not in own for variable in stored.values()):
         if not quantized:  # a layer that saves in a way of its own
             _check_arrays_in_any_order(model, path, converts_floats)
-        return lambda: _load_and_check(model, path)  # int8 and int4: Keras knows names at reading
+        # int8 and int4, of which Keras knows the names when it reads them
+        return lambda: _load_and_check(model, path, digests)
     expected = {
         name: (tuple(variable.shape), hdf5_dtype(variable)) for name, variable in stored.items()
     }
     check_weights_file(path, expected, converts_floats, strict)
     for name, variable in stored.items():
-        weights.give(variable, functools.partial(_read_array, path, name, variable.path))
+        read = functools.partial(_read_array, path, name, digests.get(name), variable.path)
+        weights.give(variable, read)
     return lambda: None
 
 
-def _load_and_check(model, path):
+def _stored_digests(path):
+    """The digests in a file, by the path of the array; said, if there are none or not all."""
+    names = describe_weights_file(path)
+    with files.reading(path, "a usable weights file"), h5py.File(path, "r") as file:
+        digests = {name: file[name].attrs.get(DIGEST) for name in names}
+    missing = sorted(name for name, digest in digests.items() if digest is None)
+    if len(missing) == len(digests):
+        logger.warning("%s has no digests, as it was saved before there were any.", path)
+    elif missing:
+        logger.warning("%s has arrays without a digest: %s.", path, missing[:20])
+    return {name: digest for name, digest in digests.items() if digest is not None}
+
+
+def _check_digest(path, name, array, digest):
+    """Refuse an array that is not what was saved."""
+    if digest is not None and digest != _digest(name, array).encode():
+        raise ValueError(
+            f"{path} is damaged: {name!r} is not what was saved, by its SHA-256. Take another copy "
+            f"or, if you have changed it yourself, remove its attribute {DIGEST!r}."
+        )
+
+
+def _load_and_check(model, path, digests):
     """Load by Keras's own means."""
-    model.load_weights(path)
+    with files.reading(path, "a usable weights file"):
+        with h5py.File(path, "r") as file:
+            for name, digest in digests.items():
+                _check_digest(path, name, file[name][()], digest)
+        model.load_weights(path)
     bad = [v.path for v in model.weights if not _is_finite(v)]
     if bad:
         raise ValueError(f"{path} holds weights that are not finite: {bad[:20]}.")
 
 
-def _read_array(path, name, weight):
-    """Read one array as Keras wrote it, and refuse one that is not finite."""
-    with h5py.File(path, "r") as file:
+def _read_array(path, name, digest, weight):
+    """Read one array as Keras wrote it, and refuse one that is damaged or not finite."""
+    with files.reading(path, "a usable weights file"), h5py.File(path, "r") as file:
         array = file[name][()]
+    _check_digest(path, name, array, digest)
     if array.dtype.kind == "V":  # numpy does not know Keras's bfloat16
         array = array.view(ml_dtypes.bfloat16)
     if array.dtype.kind not in "iub" and not np.isfinite(array).all():

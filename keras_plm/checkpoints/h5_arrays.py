@@ -7,6 +7,8 @@ import h5py
 import ml_dtypes
 import numpy as np
 
+from keras_plm import files
+
 
 class H5Arrays:
     """The arrays of a Keras `.weights.h5` file; only its metadata is read at first.
@@ -38,7 +40,8 @@ class H5Arrays:
         Raises:
             ValueError: if it holds no floats, or values that are not finite.
         """
-        with h5py.File(self.path, "r") as file:
+        usable = files.reading(self.path, "a usable weights file")
+        with usable, h5py.File(self.path, "r") as file:
             array = file[name][()]
         if array.dtype.kind == "V":  # numpy does not know Keras's bfloat16
             array = array.view(ml_dtypes.bfloat16)
@@ -72,26 +75,24 @@ def describe_weights_file(path):
     path = Path(path)
     size = path.stat().st_size
     found = {}
-    try:
-        with h5py.File(path, "r") as file:
-            groups, seen = [("", file)], {h5py.h5o.get_info(file.id).addr}
-            while groups:
-                prefix, group = groups.pop()
-                for key in group:
-                    name = prefix + key
-                    if type(group.get(key, getlink=True)) is not h5py.HardLink:
-                        raise ValueError(f"{name!r} is a link to another place")
-                    entry = group[key]
-                    address = h5py.h5o.get_info(entry.id).addr
-                    if address in seen:
-                        raise ValueError(f"{name!r} is a second link to one object")
-                    seen.add(address)
-                    if isinstance(entry, h5py.Group):
-                        groups.append((name + "/", entry))
-                    else:
-                        found[name] = _describe_dataset(name, entry)
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a usable weights file: {error}") from error
+    with files.reading(path, "a usable weights file"), h5py.File(path, "r") as file:
+        groups, seen = [("", file)], {h5py.h5o.get_info(file.id).addr}
+        while groups:
+            prefix, group = groups.pop()
+            files.check_count((len(seen) + len(group)) // 4)  # most are groups around an array
+            for key in group:
+                name = prefix + key
+                if type(group.get(key, getlink=True)) is not h5py.HardLink:
+                    raise ValueError(f"{name!r} is a link to another place")
+                entry = group[key]
+                address = h5py.h5o.get_info(entry.id).addr
+                if address in seen:
+                    raise ValueError(f"{name!r} is a second link to one object")
+                seen.add(address)
+                if isinstance(entry, h5py.Group):
+                    groups.append((name + "/", entry))
+                else:
+                    found[name] = _describe_dataset(name, entry)
     declared = sum(math.prod(shape) * dtype.itemsize for shape, dtype in found.values())
     if declared > size:
         raise ValueError(f"{path} declares {declared} bytes of weights. Received: {size} bytes")

@@ -38,10 +38,8 @@ class KerasHubCheckpoint:
 
     def __init__(self, directory, name, config):
         self.directory, self._name = directory, name
-        try:
+        with files.reading(f"{directory}/config.json"):
             self.arguments = hub_arguments(name, config)
-        except ValueError as error:
-            raise ValueError(f"The configuration in {directory} cannot be used: {error}") from error
 
     def __repr__(self):
         return f"<KerasHubCheckpoint {str(self.directory)!r}: {self._name}>"

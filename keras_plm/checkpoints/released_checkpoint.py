@@ -50,11 +50,10 @@ class ReleasedCheckpoint:
         self.directory, self.system, self.form, self.config = directory, system, form, config
         self._open_arrays = open_arrays
         read = system.read_hugging_face if form == HUGGING_FACE else system.read_tensorflow
-        try:
+        name = CONFIG if form == HUGGING_FACE else system.tensorflow_config
+        with files.reading(f"{directory}/{name}"):
             self.arguments, self._notes = read(config, lambda: self.arrays)
             files.check_config(self.arguments)
-        except ValueError as error:
-            raise ValueError(f"The configuration in {directory} cannot be used: {error}") from error
         self.class_name = system.class_name
 
     def __repr__(self):

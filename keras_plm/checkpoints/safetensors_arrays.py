@@ -4,7 +4,7 @@ import re
 
 import ml_dtypes  # noqa: F401  numpy then knows bfloat16
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from keras_plm import files
 
@@ -83,20 +83,20 @@ class SafetensorsArrays:
             raise ValueError(f"{self.path} and its shards disagree about {wrong[:20]}.")
 
     def _open(self, path):
-        try:
-            with safe_open(path, framework="numpy") as file:
-                for name in file.keys():
-                    self._files.setdefault(name, path)
-                    if self._ignored and self._ignored.fullmatch(name):
-                        continue
-                    entry = file.get_slice(name)
-                    if entry.get_dtype() not in FLOATS:
-                        self.no_floats[name] = entry.get_dtype()
-                    if name in self.shapes:
-                        raise ValueError(f"{name!r} is in {self._files[name].name} as well")
-                    self.shapes[name] = tuple(entry.get_shape())
-        except (ValueError, TypeError, OSError, SafetensorError) as error:
-            raise ValueError(f"{path} is not a usable safetensors file: {error}") from error
+        usable = files.reading(path, "a usable safetensors file")
+        with usable, safe_open(path, framework="numpy") as file:
+            names = file.keys()
+            files.check_count(len(names))
+            for name in names:
+                self._files.setdefault(name, path)
+                if self._ignored and self._ignored.fullmatch(name):
+                    continue
+                entry = file.get_slice(name)
+                if entry.get_dtype() not in FLOATS:
+                    self.no_floats[name] = entry.get_dtype()
+                if name in self.shapes:
+                    raise ValueError(f"{name!r} is in {self._files[name].name} as well")
+                self.shapes[name] = tuple(entry.get_shape())
 
     def read(self, name):
         """Read one array.
@@ -111,10 +111,12 @@ class SafetensorsArrays:
             ValueError: if it has values that are not finite.
         """
         name = self._stored[name]
-        with safe_open(self._files[name], framework="numpy") as file:
+        path = self._files[name]
+        usable = files.reading(path, "a usable safetensors file")
+        with usable, safe_open(path, framework="numpy") as file:
             array = np.asarray(file.get_tensor(name), "float32")
         if not np.isfinite(array).all():
-            raise ValueError(f"{self._files[name]} holds values that are not finite: {name!r}.")
+            raise ValueError(f"{path} holds values that are not finite: {name!r}.")
         return array
 
 

@@ -33,14 +33,11 @@ class TensorflowArrays:
     def __init__(self, directory, prefix):
         import tensorflow as tf
 
-        self._errors = (tf.errors.OpError, ValueError, RuntimeError, LookupError, MemoryError)
         self.path = _find(Path(directory), prefix)
-        try:
+        with files.reading(self.path, "a usable checkpoint"):
             self._reader = tf.train.load_checkpoint(str(self.path))
             shapes = self._reader.get_variable_to_shape_map()
             dtypes = self._reader.get_variable_to_dtype_map()
-        except self._errors as error:
-            raise ValueError(f"{self.path} is not a usable checkpoint: {error}") from error
         self.shapes = {
             name: tuple(shape) for name, shape in shapes.items() if not IGNORED.fullmatch(name)
         }
@@ -60,10 +57,8 @@ class TensorflowArrays:
         Raises:
             ValueError: if it is not all there, or has values that are not finite.
         """
-        try:
+        with files.reading(self.path, "a usable checkpoint"):
             array = np.asarray(self._reader.get_tensor(name), "float32")
-        except self._errors as error:
-            raise ValueError(f"{self.path} is not a usable checkpoint: {error}") from error
         if not np.isfinite(array).all():
             raise ValueError(f"{self.path} holds values that are not finite: {name!r}.")
         return array

@@ -3,6 +3,7 @@
 A release of Keras may move them; what each is for says what to look for then.
 """
 
+import keras
 from keras.src.backend import (
     compute_output_spec,  # shapes of results, without running
     set_keras_mask,  # the implicit mask of a tensor that Keras's `compute_mask` knows nothing of
@@ -23,6 +24,7 @@ __all__ = [
     "set_global_attribute",
     "set_keras_mask",
     "stored_variables",
+    "write_variables",
 ]
 
 UNINITIALIZED = "uninitialized_variables"  # the list's name among the global attributes
@@ -57,6 +59,36 @@ def stored_variables(model):
         for path, entries in store.entries.items()
         for key, value in entries.items()
     }
+
+
+def write_variables(model, file, attributes):
+    """Write what `save_weights` of Keras writes, and attributes of each array.
+
+    Args:
+        model: built Keras model or layer.
+        file: `io.BytesIO`, or a class derived from it.
+        attributes: function of the path of a data set, as `stored_variables` gives it, and its
+            numpy array, that returns a dict of names to values.
+    """
+    store = _AnnotatedStore(file, attributes)
+    try:
+        _save_state(model, store, None, inner_path="", visited_saveables=set())
+    finally:
+        store.close()
+
+
+class _AnnotatedStore(H5IOStore):
+    """Gives each data set attributes when it is written."""
+
+    def __init__(self, file, attributes):
+        super().__init__(file, mode="w")
+        self._attributes = attributes
+
+    def __setitem__(self, key, value):
+        value = keras.ops.convert_to_numpy(value)
+        super().__setitem__(key, value)
+        dataset = self._h5_entry_group[key]
+        dataset.attrs.update(self._attributes(dataset.name.strip("/"), value))
 
 
 class _Names(H5IOStore):

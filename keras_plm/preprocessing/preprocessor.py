@@ -274,20 +274,20 @@ class Preprocessor(keras_hub.models.Preprocessor):
         if preset.checkpoint is not None:
             return cls(tokenizer, **kwargs)
         saved = preset.read_json(PREPROCESSOR_FILE)
-        with files.naming(f"{preset}/{PREPROCESSOR_FILE}"):
+        with files.reading(f"{preset}/{PREPROCESSOR_FILE}"):
             files.check_config(saved)
-        settings = {name: value for name, value in saved.items() if name != "class"}
-        if saved.get("class") != cls.__name__:
-            shared = ("sequence_length", "language", "pre_split")
-            shared = set(shared) & set(preprocessor_arguments(cls))
-            settings = {name: settings[name] for name in shared if name in settings}
-        unknown = sorted(set(settings) - set(preprocessor_arguments(cls)))
-        if not str(saved.get("class")).endswith("Preprocessor") or unknown:
-            raise ValueError(
-                f"{preset}/{PREPROCESSOR_FILE} does not describe a {cls.__name__}. "
-                f"Received: {saved!r:.200}."
-            )
-        return cls(tokenizer, **{**settings, **kwargs})
+            settings = {name: value for name, value in saved.items() if name != "class"}
+            if saved.get("class") != cls.__name__:
+                shared = ("sequence_length", "language", "pre_split")
+                shared = set(shared) & set(preprocessor_arguments(cls))
+                settings = {name: settings[name] for name in shared if name in settings}
+            unknown = sorted(set(settings) - set(preprocessor_arguments(cls)))
+            if not str(saved.get("class")).endswith("Preprocessor") or unknown:
+                raise ValueError(
+                    f"{preset}/{PREPROCESSOR_FILE} does not describe a {cls.__name__}. "
+                    f"Received: {saved!r:.200}."
+                )
+            return cls(tokenizer, **{**settings, **kwargs})
 
 
 def preprocessor_arguments(cls):

@@ -69,7 +69,8 @@ class OpenedPreset:
     @functools.cached_property
     def tokenizer_files(self):
         """The tokenizer's files in somebody else's checkpoint, or None; see `TokenizerFiles`."""
-        return None if self.checkpoint is None else self.checkpoint.tokenizer()
+        with files.reading(str(self)):
+            return None if self.checkpoint is None else self.checkpoint.tokenizer()
 
 
 def open_preset(preset):

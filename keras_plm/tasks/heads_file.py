@@ -1,17 +1,22 @@
 """The weights of heads, by name: in one safetensors file, or in somebody else's checkpoint."""
 
+import json
+import logging
 import re
 
 import keras
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from keras_plm import files
 from keras_plm.backbones.quantization import check_saveable
 from keras_plm.backbones.weights_file import is_float
 from keras_plm.tasks.quantized_layers import inner_layers
 
 WEIGHTS = ("kernel", "bias", "gamma", "beta")
+DIGESTS = "sha256"  # in the metadata: what `files.digest` says of each array, as JSON
+logger = logging.getLogger("keras_plm")
 
 
 def write_heads(path, heads, backbone):
@@ -35,7 +40,54 @@ def write_heads(path, heads, backbone):
         for _, layer in inner_layers(head):
             if getattr(layer, "lora_enabled", False):
                 _merge_lora(arrays, layer)
-    save_file(arrays, path)
+    write_arrays(path, arrays)
+
+
+def write_arrays(path, arrays):
+    """Write the arrays of a file of heads, with a digest of each.
+
+    Args:
+        path: str. The file.
+        arrays: dict of str to numpy array.
+    """
+    digests = {name: files.digest({name: array}) for name, array in arrays.items()}
+    save_file(arrays, path, metadata={DIGESTS: json.dumps(digests)})
+
+
+def read_arrays(path, names=None):
+    """Read arrays of a file of heads.
+
+    Args:
+        path: str. The file.
+        names: collection of str, or None: all.
+
+    Returns:
+        dict of str to numpy array.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged.
+    """
+    usable = files.reading(path, "a usable file of heads")
+    with usable, safe_open(path, framework="numpy") as file:
+        digests = _digests(path, file)
+        arrays = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
+        for name, array in arrays.items():
+            if digests is not None and digests[name] != files.digest({name: array}):
+                raise ValueError(f"{name!r} is not what was saved, by its SHA-256")
+    return arrays
+
+
+def _digests(path, file):
+    """The digests in an open file; None if it has none, which is said."""
+    text = (file.metadata() or {}).get(DIGESTS)
+    if text is None:
+        logger.warning("%s has no digests, as it was saved before there were any.", path)
+        return None
+    digests = json.loads(text)
+    if not isinstance(digests, dict) or digests.keys() != set(file.keys()):
+        raise ValueError("its digests are those of other arrays")
+    return digests
 
 
 def _to_numpy(variable):
@@ -67,31 +119,31 @@ def read_heads(path, heads, backbone, weights=None):
         are unchanged.
 
     Raises:
+        FileNotFoundError: if there is no such file.
         ValueError: if the file is damaged, or holds floats that are not finite, or other numbers
             than a weight needs; all heads are unchanged.
     """
-    new, values = {}, []
-    try:
-        with safe_open(path, framework="numpy") as file:
-            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
-            for name, head in heads.items():
-                own = own_variables(head, backbone)
-                new |= {name: why for why in _differences(head.name, own, shapes)[:1]}
-                if name in new:
-                    continue
-                for key, variable in own:
-                    value = file.get_tensor(key)
-                    needed = "floats" if is_float(variable) else variable.dtype
-                    held = "floats" if value.dtype.kind == "f" else value.dtype.name
-                    if held != needed:
-                        raise ValueError(f"{key!r} must hold {needed}, and holds {value.dtype}.")
-                    if value.dtype.kind == "f" and not np.isfinite(value).all():
-                        raise ValueError(f"{key!r} holds values that are no finite floats.")
-                    values.append((variable, value))
-    except (ValueError, TypeError, OSError, SafetensorError) as error:
-        raise ValueError(f"{path} is not a usable file of heads: {error}") from error
-    _hand_over(values, weights)
+    shapes, new, variables = head_shapes(path), {}, {}
+    for name, head in heads.items():
+        own = own_variables(head, backbone)
+        new |= {name: why for why in _differences(head.name, own, shapes)[:1]}
+        variables |= {} if name in new else dict(own)
+    arrays = read_arrays(path, variables)
+    with files.reading(path, "a usable file of heads"):
+        for key, variable in variables.items():
+            _check_values(key, arrays[key], variable)
+    _hand_over([(variable, arrays[key]) for key, variable in variables.items()], weights)
     return new
+
+
+def _check_values(key, array, variable):
+    """Refuse values that are not what a weight needs."""
+    needed = "floats" if is_float(variable) else variable.dtype
+    held = "floats" if array.dtype.kind == "f" else array.dtype.name
+    if held != needed:
+        raise ValueError(f"{key!r} must hold {needed}, and holds {array.dtype}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{key!r} holds values that are no finite floats")
 
 
 def _hand_over(values, weights):
@@ -115,11 +167,10 @@ def head_shapes(path):
     Raises:
         ValueError: if the file is damaged.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
-    except (ValueError, TypeError, OSError, SafetensorError) as error:
-        raise ValueError(f"{path} is not a usable file of heads: {error}") from error
+    usable = files.reading(path, "a usable file of heads")
+    with usable, safe_open(path, framework="numpy") as file:
+        files.check_count(len(file.keys()))
+        return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
 
 
 def _differences(head, own, shapes):

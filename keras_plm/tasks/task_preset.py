@@ -8,7 +8,12 @@ import os
 from keras_plm import files, presets
 from keras_plm.backbones.backbone import known_backbones
 from keras_plm.backbones.deferred_weights import DeferredWeights
-from keras_plm.backbones.preset_directory import arguments_of, backbone_class, build_backbone
+from keras_plm.backbones.preset_directory import (
+    arguments_of,
+    backbone_class,
+    build_backbone,
+    said_with,
+)
 from keras_plm.checkpoints.conversion import check_arrays
 from keras_plm.checks import check_arguments, constructor_arguments
 from keras_plm.files import write_json
@@ -55,6 +60,7 @@ def write_task(task, directory):
         "class": type(task).__name__,
         "settings": task.settings(),
         "heads": {name: _plain_settings(head) for name, head in task.heads.items()},
+        "preprocessor": task.preprocessor and type(task.preprocessor).__name__,
         **({"quantized_layers": quantized} if quantized else {}),
     }
     write_json(os.path.join(directory, TASK_FILE), description)
@@ -73,7 +79,7 @@ def read_task(cls, preset, load_weights=True, strict=False, **kwargs):
         A task of class `cls`.
 
     Raises:
-        FileNotFoundError: if there is no such preset.
+        FileNotFoundError: if there is no such preset, or a file is gone that it was saved with.
         ValueError: if a file is not what it should be, or an argument is unknown.
     """
     own = task_arguments(cls)
@@ -82,6 +88,8 @@ def read_task(cls, preset, load_weights=True, strict=False, **kwargs):
     settings = {name: kwargs.pop(name) for name in list(kwargs) if name in to_preprocess}
     preset = presets.open_preset(preset)
     checkpoint, weights = preset.checkpoint, DeferredWeights()
+    if checkpoint is None:
+        _check_files(preset, arguments)
     classes = known_backbones()
     if kwargs:
         backbone = backbone_class(preset, classes)
@@ -114,7 +122,9 @@ def read_task(cls, preset, load_weights=True, strict=False, **kwargs):
             f"The preset {preset} does not say {missing}. Give them: "
             f"`{cls.__name__}.from_preset(preset, {missing[0]}=...)`."
         )
-    task = _built(cls, backbone, arguments, weights)
+    described = f"{preset}/{TASK_FILE}" if checkpoint is None else str(preset)
+    with files.reading(said_with(described, changed)):
+        task = _built(cls, backbone, arguments, weights)
     if not load_weights:
         new = {}
     elif checkpoint is not None:
@@ -131,6 +141,22 @@ def read_task(cls, preset, load_weights=True, strict=False, **kwargs):
         logger.warning(message, cls.__name__, sorted(new), reasons)
     _say_other_activation(task, saved, arguments)
     return task
+
+
+def _check_files(preset, given):
+    """Refuse a preset of ours without a file that it was saved with."""
+    saved = preset.read_json(TASK_FILE) if preset.has(TASK_FILE) else {}
+    needed = {
+        TASK_FILE: preset.has(HEADS_FILE),
+        HEADS_FILE: bool(saved.get("heads")),
+        PREPROCESSOR_FILE: saved.get("preprocessor") and "preprocessor" not in given,
+    }
+    missing = [name for name, is_needed in needed.items() if is_needed and not preset.has(name)]
+    if missing:
+        raise FileNotFoundError(
+            f"{preset} has no {missing}, which it was saved with. Take another copy of it, or load "
+            "its backbone alone: `Backbone.from_preset`."
+        )
 
 
 def _built(cls, backbone, arguments, weights):
@@ -219,15 +245,15 @@ def _read_settings(cls, preset, given=()):
     saved = preset.read_json(TASK_FILE)
     settings = saved.get("settings")
     names = settings.pop("class_names", None) if isinstance(settings, dict) else None
-    with files.naming(f"{preset}/{TASK_FILE}"):
+    with files.reading(f"{preset}/{TASK_FILE}"):
         files.check_config(saved)
-    if saved.get("class") != cls.__name__:
-        return cls.settings_of_heads(_saved_heads(saved, preset))
-    if not isinstance(settings, dict):
-        raise ValueError(f"{preset}/{TASK_FILE} has no `settings` object.")
-    if names is not None:  # names of classes may be anything, such as "." or "I/O"
-        settings["class_names"] = names
-    return cls.read_settings({name: one for name, one in settings.items() if name not in given})
+        if saved.get("class") != cls.__name__:
+            return cls.settings_of_heads(_saved_heads(saved, preset))
+        if not isinstance(settings, dict):
+            raise ValueError(f"{preset}/{TASK_FILE} has no `settings` object.")
+        if names is not None:  # names of classes may be anything, such as "." or "I/O"
+            settings["class_names"] = names
+        return cls.read_settings({name: v for name, v in settings.items() if name not in given})
 
 
 def _saved_heads(saved, preset):
@@ -249,10 +275,8 @@ def _quantize_heads(task, preset, made, quantized):
         if {**_plain_settings(head), "dropout": None}
         == {**_defaults(head), **made.get(name, {}), "dropout": None}
     }
-    try:
+    with files.reading(f"{preset}/{TASK_FILE}"):
         quantize_layers(heads, quantized)
-    except ValueError as error:
-        raise ValueError(f"{preset}/{TASK_FILE}: {error}") from error
 
 
 def _plain_settings(head):

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import sentencepiece
 
+from keras_plm import files
 from keras_plm.tokenizers.piece_offsets import piece_offsets
 from keras_plm.tokenizers.row_layout import layout_by_name
 from keras_plm.tokenizers.text_normalization import (
@@ -93,10 +94,8 @@ class SentencePieceTokenizer(Tokenizer):
                 "proto must be the bytes of a SentencePiece model, not its path. "
                 f"Received: {type(proto).__name__}"
             )
-        try:
+        with files.reading("proto", "a SentencePiece model"):
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
-        except RuntimeError as error:
-            raise ValueError(f"proto is no SentencePiece model: {error}") from error
         self._normalization = TextNormalization(clean_text, keep_accents, lowercase)
         if not isinstance(split_digit_commas, bool):
             raise ValueError(
@@ -237,17 +236,19 @@ class SentencePieceTokenizer(Tokenizer):
         """
         return [self._processor.id_to_piece(index) for index in self._checked_ids(ids)]
 
-    def _save_vocabulary(self, directory):
-        (directory / MODEL_FILE).write_bytes(self.proto)
+    vocabulary_file = MODEL_FILE
+
+    def _save_vocabulary(self, path):
+        path.write_bytes(self.proto)
 
     @classmethod
-    def _from_files(cls, directory, settings, layout):
+    def _from_file(cls, path, settings, layout):
         if not settings.keys() <= PLAIN_SETTINGS.keys():
             raise ValueError(
                 f"A tokenizer of SentencePiece must have settings of {sorted(PLAIN_SETTINGS)}. "
                 f"Received: {settings!r:.200}"
             )
-        return cls(read_bytes(directory, MODEL_FILE), **settings, layout=layout or LAYOUT)
+        return cls(read_bytes(path), **settings, layout=layout or LAYOUT)
 
 
 def _fingerprint(proto, settings, layout):

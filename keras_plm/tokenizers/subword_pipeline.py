@@ -1,9 +1,11 @@
 """A `tokenizer.json` taken apart: what turns text into ids, and the pieces that text never is."""
 
 import json
+import math
 
 import tokenizers
 
+from keras_plm import files
 from keras_plm.tokenizers.vocabulary_files import check_piece_ids
 
 MODELS = ("WordPiece", "BPE")
@@ -22,6 +24,19 @@ STEPS = {
         "WordPiece",
     ),
 }
+# How many characters one may become; of those that are not here, one.
+GROWTH = {
+    "BertNormalizer": 12,  # spaces around what is decomposed
+    "ByteLevel": 4,
+    "Lowercase": 3,
+    "NFC": 3,
+    "NFD": 4,
+    "NFKC": 18,
+    "NFKD": 18,
+}
+LARGEST_GROWTH = 10_000  # of all steps one after the other
+LONGEST_PART = 1_000  # characters of what a step puts into a text
+MOST_STEPS = 64
 SEQUENCES = ("normalizers", "pretokenizers", "decoders")
 
 
@@ -88,10 +103,8 @@ class SubwordPipeline:
         added = [one for one in self.content["added_tokens"] if one["content"] not in special]
         added = [{**one, "special": False} for one in added]
         content = {**self.content, "model": model, "added_tokens": added}
-        try:
+        with files.reading("tokenizer.json", "the description of a tokenizer"):
             return tokenizers.Tokenizer.from_str(json.dumps(content))
-        except Exception as error:  # the library raises nothing more special
-            raise ValueError(f"tokenizer.json does not describe a tokenizer: {error}") from error
 
 
 def _checked(content):
@@ -104,8 +117,16 @@ def _checked(content):
             f"is a SentencePieceTokenizer's. Received: type={kind!r:.100}"
         )
     check_piece_ids(model.get("vocab"), "The vocab of tokenizer.json")
+    growth = 1
     for name, known in STEPS.items():
-        _check_step(content.get(name), name, known)
+        steps = _steps(content.get(name), name, known)
+        before = 1 if name == "decoder" else growth
+        growth = before * math.prod(map(_growth, steps))
+        if len(steps) > MOST_STEPS or growth > LARGEST_GROWTH:
+            raise ValueError(
+                f"The {name} of tokenizer.json must be of at most {MOST_STEPS} steps that make a "
+                f"text at most {LARGEST_GROWTH} times as long. Received: {len(steps)} steps"
+            )
     added = content.get("added_tokens") or []
     if not isinstance(added, list) or not all(map(_is_added_token, added)):
         raise ValueError(
@@ -115,20 +136,37 @@ def _checked(content):
     return model, [{**token, "special": bool(token.get("special"))} for token in added]
 
 
-def _check_step(step, name, known):
-    """Refuse steps that are not plain rules."""
+def _steps(step, name, known):
+    """The steps as a flat list; refused are those that are not plain rules."""
     if step is None:
-        return
+        return []
     kind = step.get("type") if isinstance(step, dict) else step
-    if kind == "Sequence":
-        for key in SEQUENCES:
-            for part in _list(step.get(key), key):
-                _check_step(part, name, known)
-    elif kind not in known:
+    if isinstance(step, dict) and kind == "Sequence":
+        parts = [part for key in SEQUENCES for part in _list(step.get(key), key)]
+        return [one for part in parts for one in _steps(part, name, known)]
+    if not isinstance(step, dict) or kind not in known:
         raise ValueError(
             f"The {name} of tokenizer.json must be of the types {sorted(known)}. "
             f"Received: {kind!r:.100}"
         )
+    return [step]
+
+
+def _growth(step):
+    """How many times as long a step makes a text at most."""
+    parts = [str(step.get(key) or "") for key in ("content", "prepend", "replacement")]
+    if max(map(len, parts)) > LONGEST_PART:
+        raise ValueError(
+            f"What a {step['type']} of tokenizer.json puts into a text must be of at most "
+            f"{LONGEST_PART} characters. Received: {max(map(len, parts))}"
+        )
+    if step["type"] != "Replace":
+        return GROWTH.get(step["type"], 1)
+    pattern = step.get("pattern")
+    text = pattern.get("String") if isinstance(pattern, dict) else None
+    if isinstance(text, str) and text:
+        return max(1, len(parts[0]) / len(text))
+    return 1 + len(parts[0])  # a regular expression may fit between all characters
 
 
 def _list(value, name):

@@ -7,7 +7,8 @@ import unicodedata
 
 import numpy as np
 
-from keras_plm.files import file_inside, read_json
+from keras_plm import files
+from keras_plm.files import read_json
 from keras_plm.tokenizers.piece_offsets import visible_limits
 from keras_plm.tokenizers.row_layout import layout_by_name
 from keras_plm.tokenizers.subword_pipeline import SubwordPipeline
@@ -162,10 +163,11 @@ class SubwordTokenizer(Tokenizer):
     def _run(self, texts, num_threads, offsets=False):
         """The library's encodings. One thread alone starts no others, so that a fork is safe."""
         backend = self._pipeline.backend
-        if num_threads == 1 or len(texts) < 2:
-            return [backend.encode(one, add_special_tokens=False) for one in texts]
-        run = backend.encode_batch if offsets else backend.encode_batch_fast
-        return run(texts, add_special_tokens=False)
+        with files.reading("The rules of this tokenizer, with one of the texts"):
+            if num_threads == 1 or len(texts) < 2:
+                return [backend.encode(one, add_special_tokens=False) for one in texts]
+            run = backend.encode_batch if offsets else backend.encode_batch_fast
+            return run(texts, add_special_tokens=False)
 
     def _within(self, ids):
         """The ids, unknown where the library's is behind the vocabulary."""
@@ -178,14 +180,15 @@ class SubwordTokenizer(Tokenizer):
 
     # === Files ===
 
-    def _save_vocabulary(self, directory):
+    vocabulary_file = VOCABULARY_FILE
+
+    def _save_vocabulary(self, path):
         parts = {"special_tokens": self.special_tokens, "languages": self.languages}
         text = f'{{"parts":{_to_json(parts)},\n"model":{self.model}}}\n'
-        (directory / VOCABULARY_FILE).write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
 
     @classmethod
-    def _from_files(cls, directory, settings, layout):
-        path = file_inside(directory, VOCABULARY_FILE)
+    def _from_file(cls, path, settings, layout):
         saved = read_json(path, max_bytes=LARGEST_BYTES)
         parts, model = saved.get("parts"), saved.get("model")
         valid = isinstance(parts, dict) and parts.keys() == {"special_tokens", "languages"}

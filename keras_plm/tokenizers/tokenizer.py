@@ -2,16 +2,19 @@
 
 import abc
 import functools
+from pathlib import Path
 
 import numpy as np
 
 from keras_plm.checks import did_you_mean
-from keras_plm.files import replacing_files
+from keras_plm.files import file_inside, reading, replacing_files
 from keras_plm.tokenizers.text_columns import column_items
 from keras_plm.tokenizers.tokenizer_files import (
     TOKENIZER_FILE,
     read_preset_tokenizer,
     read_tokenizer,
+    remove_older_vocabularies,
+    vocabulary_name,
     write_tokenizer,
 )
 
@@ -35,6 +38,7 @@ class Tokenizer(abc.ABC):
     """
 
     languages = {}
+    vocabulary_file = None  # the name of its file, if no other vocabulary is there
 
     @abc.abstractmethod
     def encode(self, text, num_threads=1):
@@ -139,12 +143,12 @@ class Tokenizer(abc.ABC):
         return self.encode(list(words))
 
     @abc.abstractmethod
-    def _save_vocabulary(self, directory):
-        """Write what is no setting into a directory."""
+    def _save_vocabulary(self, path):
+        """Write what is no setting into a file."""
 
     @classmethod
     @abc.abstractmethod
-    def _from_files(cls, directory, settings, layout):
+    def _from_file(cls, path, settings, layout):
         """The tokenizer that `_save_vocabulary` wrote."""
 
     def __eq__(self, other):
@@ -256,11 +260,17 @@ class Tokenizer(abc.ABC):
 
         Args:
             directory: the directory, made if it is not there; its other files stay. What was
-                saved there before stays whole if this fails.
+                saved there before stays whole if this fails, or is killed: the new vocabulary
+                then has another name than the old one, and `tokenizer.json` says which is meant.
+
+        Raises:
+            OSError: if the disk is full.
         """
-        with replacing_files(directory) as partial:
-            self._save_vocabulary(partial)
-            write_tokenizer(partial, self)
+        name = vocabulary_name(directory, self)
+        with replacing_files(directory, last=TOKENIZER_FILE) as partial:
+            self._save_vocabulary(partial / name)
+            write_tokenizer(partial, self, name)
+        remove_older_vocabularies(directory, name)
 
     @classmethod
     def load(cls, directory):
@@ -276,8 +286,12 @@ class Tokenizer(abc.ABC):
             FileNotFoundError: if one of the files is missing.
             ValueError: if the files are not a tokenizer, or do not belong to each other.
         """
-        name, settings, layout, fingerprint = read_tokenizer(directory)
-        tokenizer = cls._class_named(name, directory)._from_files(directory, settings, layout)
+        saved = read_tokenizer(directory)
+        name, settings, layout, fingerprint, vocabulary = saved
+        with reading(Path(directory, TOKENIZER_FILE)):
+            named = cls._class_named(name, directory)
+            path = file_inside(directory, vocabulary or named.vocabulary_file)
+            tokenizer = named._from_file(path, settings, layout)
         if tokenizer.fingerprint != fingerprint:
             raise ValueError(
                 f"The vocabulary in {directory} is not the one that {TOKENIZER_FILE} describes. "
@@ -303,7 +317,8 @@ class Tokenizer(abc.ABC):
         name, arguments = read_preset_tokenizer(preset)
         if name is None:
             return cls.load(arguments)
-        return cls._class_named(name, preset)(**arguments)
+        with reading(str(preset)):
+            return cls._class_named(name, preset)(**arguments)
 
     @classmethod
     def _class_named(cls, name, directory):

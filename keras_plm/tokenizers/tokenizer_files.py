@@ -1,24 +1,28 @@
 """The files of a tokenizer: our own, and those of released checkpoints."""
 
+import contextlib
 import json
+import re
 from pathlib import Path
 
 from keras_plm import presets
-from keras_plm.files import file_inside, read_json
+from keras_plm.files import file_inside, has_entry, read_json, reading
 from keras_plm.tokenizers import subword_models
 from keras_plm.tokenizers.tokenizers_json import sentencepiece_from_tokenizers_json
 from keras_plm.tokenizers.vocabulary_files import read_merges, read_piece_ids, read_piece_list
 
 TOKENIZER_FILE = "tokenizer.json"
+OTHER_VOCABULARY = r"vocabulary-[0-9a-f]{12}\.(spm|json)"  # beside one of the plain name
 LARGEST_VOCABULARY_BYTES = 100_000_000
 
 
-def write_tokenizer(directory, tokenizer):
+def write_tokenizer(directory, tokenizer, vocabulary=None):
     """Write what a tokenizer is, beside its vocabulary, into a directory that is there.
 
     Args:
         directory: str or path.
         tokenizer: `Tokenizer`.
+        vocabulary: str or None. The name of its vocabulary's file, None: that of its class.
     """
     config = {
         "class": type(tokenizer).__name__,
@@ -26,6 +30,8 @@ def write_tokenizer(directory, tokenizer):
         "layout": tokenizer.layout.name,
         "settings": tokenizer.settings,
     }
+    if vocabulary not in (None, tokenizer.vocabulary_file):
+        config["vocabulary"] = vocabulary
     text = json.dumps(config, indent=2)
     Path(directory, TOKENIZER_FILE).write_text(text, encoding="utf-8")
 
@@ -38,7 +44,8 @@ def read_tokenizer(directory):
 
     Returns:
         The class's name; dict of settings; the layout's name, None in files that were written
-        before there were layouts; the fingerprint that the tokenizer must have.
+        before there were layouts; the fingerprint that the tokenizer must have; the name of the
+        vocabulary's file, None: that of the class.
 
     Raises:
         FileNotFoundError: if the file is missing.
@@ -51,7 +58,47 @@ def read_tokenizer(directory):
             f"{directory}/{TOKENIZER_FILE} must have an object of settings and the name of a "
             f"layout. Received: settings={settings!r:.200}, layout={layout!r:.100}"
         )
-    return config.get("class"), settings, layout, config.get("fingerprint")
+    vocabulary = config.get("vocabulary")
+    if vocabulary is not None and not re.fullmatch(OTHER_VOCABULARY, str(vocabulary)):
+        raise ValueError(
+            f"{directory}/{TOKENIZER_FILE} must name a file such as vocabulary-0123456789ab.spm. "
+            f"Received: vocabulary={vocabulary!r:.100}"
+        )
+    return config.get("class"), settings, layout, config.get("fingerprint"), vocabulary
+
+
+def vocabulary_name(directory, tokenizer):
+    """Choose the name of a vocabulary's file, which no other vocabulary in a directory has.
+
+    Args:
+        directory: str or path. It need not be there.
+        tokenizer: `Tokenizer`.
+
+    Returns:
+        str: the one of its class, or one with the beginning of its fingerprint.
+    """
+    name = tokenizer.vocabulary_file
+    if not has_entry(directory, name):
+        return name
+    with contextlib.suppress(ValueError, OSError):  # what cannot be read need not be kept
+        *_, fingerprint, vocabulary = read_tokenizer(directory)
+        if fingerprint == tokenizer.fingerprint:
+            return vocabulary or name
+    stem, ending = name.split(".")
+    return f"{stem}-{tokenizer.fingerprint[:12]}.{ending}"
+
+
+def remove_older_vocabularies(directory, name):
+    """Remove the vocabularies of tokenizers that were saved in a directory before.
+
+    Args:
+        directory: str or path.
+        name: str. The file of the one that stays.
+    """
+    plain = re.sub("-[0-9a-f]{12}", "", name)
+    for path in Path(directory).iterdir():
+        if path.name != name and (path.name == plain or re.fullmatch(OTHER_VOCABULARY, path.name)):
+            path.unlink()
 
 
 def read_preset_tokenizer(preset):
@@ -73,7 +120,8 @@ def read_preset_tokenizer(preset):
         return None, opened.directory
     if opened.tokenizer_files is None:
         raise FileNotFoundError(f"{opened} has no files of a tokenizer.")
-    return arguments_of_files(opened.tokenizer_files)
+    with reading(str(opened)):
+        return arguments_of_files(opened.tokenizer_files)
 
 
 def arguments_of_files(found):
@@ -119,7 +167,7 @@ def _sentencepiece_arguments(found):
     """The arguments of a `SentencePieceTokenizer`."""
     if "model" in found.files:
         path = found.files["model"]
-        proto = read_bytes(path.parent, path.name)
+        proto = read_bytes(file_inside(path.parent, path.name))
     else:
         proto = sentencepiece_from_tokenizers_json(found.files["json"])
     return {"proto": proto, **found.settings, "layout": found.layout}
@@ -184,18 +232,16 @@ def _known_pieces(content):
     return {*pieces, *(str(one.get("content")) for one in tokens)}
 
 
-def read_bytes(directory, name):
+def read_bytes(path):
     """The bytes of a vocabulary's file.
 
     Args:
-        directory: str or path.
-        name: str. The file in it.
+        path: `pathlib.Path`.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is too large, or a link that leads out of the directory.
+        ValueError: if it is too large.
     """
-    path = file_inside(directory, name)
-    if path.stat().st_size > LARGEST_VOCABULARY_BYTES:
-        raise ValueError(f"{path} is larger than {LARGEST_VOCABULARY_BYTES} bytes")
-    return path.read_bytes()
+    with reading(path):
+        if path.stat().st_size > LARGEST_VOCABULARY_BYTES:
+            raise ValueError(f"{path} is larger than {LARGEST_VOCABULARY_BYTES} bytes")
+        return path.read_bytes()

@@ -6,7 +6,7 @@ import struct
 
 import sentencepiece
 
-from keras_plm.files import read_json
+from keras_plm.files import read_json, reading
 
 LARGEST_JSON_BYTES = 100_000_000
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED = 1, 2, 3, 4  # SentencePiece.Type
@@ -59,10 +59,8 @@ def sentencepiece_from_tokenizers_json(path):
     trainer += _bytes(45, vocabulary[unknown][0].encode())
     proto = b"".join(pieces)
     proto += _bytes(2, trainer) + _bytes(3, _normalizer(content, path))
-    try:
+    with reading(path, "the description of a SentencePiece model"):
         sentencepiece.SentencePieceProcessor(model_proto=proto)
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not describe a SentencePiece model: {error}") from error
     return proto
 
 
@@ -118,10 +116,8 @@ def _normalizer(content, path):
     charsmap = b""
     for part in normalizers:
         if part.get("type") == "Precompiled":
-            try:
+            with reading(f"{path}: precompiled_charsmap", "base64"):
                 charsmap = base64.b64decode(part.get("precompiled_charsmap") or b"", validate=True)
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"{path}: precompiled_charsmap is no base64: {error}") from error
     dummy_prefix = False
     for part in splitters:
         if part.get("type") == "Metaspace":  # older files have add_prefix_space

@@ -1,6 +1,6 @@
 """Reading the vocabularies of released tokenizers: lists of pieces, tables of ids, merges."""
 
-from keras_plm.files import read_json
+from keras_plm.files import read_json, reading
 
 LARGEST_BYTES = 100_000_000
 
@@ -113,9 +113,7 @@ def _lines(path):
     """The lines of a text file; other characters than the line feed may be pieces."""
     if path.stat().st_size > LARGEST_BYTES:
         raise ValueError(f"{path} is larger than {LARGEST_BYTES} bytes")
-    try:
+    with reading(path, "UTF-8"):
         text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8: {error}") from error
     lines = text.replace("\r\n", "\n").split("\n")
     return lines[:-1] if lines[-1] == "" else lines

@@ -5,15 +5,13 @@ import shutil
 
 import keras
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from keras_plm import files, presets
 from keras_plm.backbones import Backbone
 from keras_plm.backbones.preset_directory import CONFIG_FILE
 from keras_plm.preprocessing.preprocessor import PREPROCESSOR_FILE
 from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
-from keras_plm.tasks.heads_file import read_checkpoint_heads
+from keras_plm.tasks.heads_file import read_arrays, read_checkpoint_heads, write_arrays
 from keras_plm.tasks.masked_lm import MaskedLM
 from keras_plm.tasks.permutation_lm import PermutationLM
 from keras_plm.tasks.task_preset import HEADS_FILE, TASK_FILE, task_arguments
@@ -135,16 +133,13 @@ def _larger(backbone, old_ids, fresh):
 
 def _extend_heads(path, vocabulary_size, old_ids, fresh):
     """Extend the biases over the vocabulary: those that come without a kernel."""
-    try:
-        arrays = load_file(path)
-    except (SafetensorError, ValueError, OSError) as error:
-        raise ValueError(f"{path} is not a usable file of heads: {error}") from error
+    arrays = read_arrays(path)
     for name, array in arrays.items():
         layer, _, kind = name.rpartition("/")
         if kind == "bias" and f"{layer}/kernel" not in arrays and array.shape == (vocabulary_size,):
             size = max(vocabulary_size, *(index + 1 for index in (*old_ids, *fresh)))
             arrays[name] = _extended(array, old_ids, fresh, np.zeros(size, array.dtype))
-    save_file(arrays, path)
+    write_arrays(path, arrays)
 
 
 def _extended(rows, old_ids, fresh, start):

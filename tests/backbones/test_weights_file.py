@@ -133,3 +133,75 @@ def test_give_weights():
     assert not read
     weights.fill()
     assert keras.ops.convert_to_numpy(layer.bias).tolist() == [1.0, 2.0]
+
+
+# === Digests ===
+
+
+def dense(number=0, dtype="float32"):
+    """A small model of the weights 1, 2, 3, ..., and the name of its kernel in files."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, dtype=dtype)])
+    for variable in model.weights:
+        variable.assign(np.arange(np.prod(variable.shape)).reshape(variable.shape) + number + 1.0)
+    return model, "layers/dense/vars/0"
+
+
+def test_a_file_with_digests_is_one_of_keras(tmp_path, caplog):
+    """Of the same arrays by the same names, and Keras reads it."""
+    for dtype in ("float32", "bfloat16"):
+        model, _ = dense(dtype=dtype)
+        model.save_weights(tmp_path / "keras.weights.h5")
+        weights_file.write_weights(model, tmp_path / "ours.weights.h5")
+        described = weights_file.describe_weights_file
+        assert described(tmp_path / "ours.weights.h5") == described(tmp_path / "keras.weights.h5")
+        by_keras, by_us = dense(5, dtype)[0], dense(5, dtype)[0]
+        by_keras.load_weights(tmp_path / "ours.weights.h5")
+        weights_file.read_weights(by_us, tmp_path / "ours.weights.h5")
+        for other in (by_keras, by_us):
+            for expected, found in zip(model.get_weights(), other.get_weights(), strict=True):
+                np.testing.assert_array_equal(found, expected)
+        assert not caplog.records
+        weights_file.read_weights(by_us, tmp_path / "keras.weights.h5")
+        assert [one.getMessage() for one in caplog.records] == [
+            f"{tmp_path}/keras.weights.h5 has no digests, as it was saved before there were any."
+        ]
+        caplog.clear()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_changed_bit_is_refused(dtype, tmp_path):
+    path = tmp_path / "model.weights.h5"
+    model, name = dense(dtype=dtype)
+    weights_file.write_weights(model, path)
+    with h5py.File(path) as file:
+        offset = file[name].id.get_offset()
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=f"model.weights.h5 is damaged: '{name}' is not what was"):
+        weights_file.read_weights(model, path)
+
+
+def test_arrays_that_changed_places_are_refused(tmp_path):
+    """Each with its own digest."""
+    path = tmp_path / "model.weights.h5"
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.Dense(2)])
+    weights_file.write_weights(model, path)
+    with h5py.File(path, "r+") as file:
+        file.move("layers/dense/vars/0", "kept")
+        file.move("layers/dense_1/vars/0", "layers/dense/vars/0")
+        file.move("kept", "layers/dense_1/vars/0")
+    with pytest.raises(ValueError, match="is not what was saved, by its SHA-256"):
+        weights_file.read_weights(model, path)
+
+
+def test_an_array_without_its_digest_is_said(tmp_path, caplog):
+    path = tmp_path / "model.weights.h5"
+    model, name = dense()
+    weights_file.write_weights(model, path)
+    with h5py.File(path, "r+") as file:
+        del file[name].attrs["sha256"]
+        file[name][...] = 7.0
+    weights_file.read_weights(model, path)
+    assert f"has arrays without a digest: ['{name}']" in caplog.text
+    assert (model.get_weights()[0] == 7).all()

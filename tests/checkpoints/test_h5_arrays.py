@@ -3,6 +3,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from keras_plm import files
 from keras_plm.checkpoints.h5_arrays import H5Arrays, describe_weights_file
 
 
@@ -42,3 +43,17 @@ def test_files_are_described_before_they_are_read(path):
         file["away"] = h5py.ExternalLink("/etc/other.h5", "/x")
     with pytest.raises(ValueError, match="'away' is a link to another place"):
         describe_weights_file(path)
+
+
+def test_too_many_arrays_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_ARRAYS", 3)
+    for count in (14, 15):  # four objects, groups among them, for each array
+        path = tmp_path / f"{count}.weights.h5"
+        with h5py.File(path, "w") as file:
+            for number in range(count):
+                file[str(number)] = np.zeros(1)
+        if count == 14:  # and the group that they are in
+            assert len(describe_weights_file(path)) == 14
+            continue
+        with pytest.raises(ValueError, match="15.weights.h5.*must hold at most 3 arrays"):
+            describe_weights_file(path)

@@ -155,7 +155,7 @@ def test_a_truncated_file_is_refused(make_directory):
 
 def test_wrong_configurations_are_refused(make_directory):
     directory = make_directory("GPT2Backbone", num_layers="2/../..")
-    with pytest.raises(ValueError, match="cannot be used"):
+    with pytest.raises(ValueError, match="config.json: .*num_layers"):
         presets.open_checkpoint(directory)
     directory = make_directory("GPT2Backbone")
     (directory / "config.json").write_text(

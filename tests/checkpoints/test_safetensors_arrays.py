@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from keras_plm import files
 from keras_plm.checkpoints.safetensors_arrays import SafetensorsArrays
 
 ARRAYS = {
@@ -186,3 +187,15 @@ def test_a_link_that_leads_out(tmp_path):
     (tmp_path / "model" / "model.safetensors").symlink_to(write(tmp_path))
     with pytest.raises(ValueError, match="link that leads out"):
         SafetensorsArrays(tmp_path / "model")
+
+
+def test_too_many_arrays_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_ARRAYS", 3)
+    arrays = {str(number): np.zeros(0, "float32") for number in range(4)}
+    for count in (3, 4):
+        save_file(dict(list(arrays.items())[:count]), tmp_path / "model.safetensors")
+        if count == 3:
+            assert len(SafetensorsArrays(tmp_path).shapes) == 3
+            continue
+        with pytest.raises(ValueError, match="safetensors file: it must hold at most 3 arrays"):
+            SafetensorsArrays(tmp_path)

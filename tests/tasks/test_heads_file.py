@@ -110,7 +110,7 @@ def test_damaged_files(damage, tmp_path):
 
 def test_missing_file(tmp_path):
     backbone, heads = made()
-    with pytest.raises(ValueError, match="not a usable file of heads"):
+    with pytest.raises(FileNotFoundError, match="nowhere.safetensors"):
         read_heads(tmp_path / "nowhere.safetensors", heads, backbone)
 
 
@@ -144,3 +144,37 @@ def test_scalars(tmp_path):
     write_heads(path, {"scale": head}, embedding)
     head.scale.assign(0.0)
     assert read_heads(path, {"scale": head}, embedding) == {} and float(head.scale) == 3.0
+
+
+# === Digests ===
+
+
+def test_a_changed_bit_is_refused(tmp_path, caplog):
+    path = tmp_path / "heads.safetensors"
+    backbone, heads = made()
+    write_heads(path, heads, backbone)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 64  # of the array that is written last
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="not a usable file of heads: .* not what was saved, by"):
+        read_heads(path, heads, backbone)
+    assert not caplog.records
+
+
+def test_digests_of_other_arrays_are_refused(tmp_path):
+    path = tmp_path / "heads.safetensors"
+    backbone, heads = made()
+    write_heads(path, heads, backbone)
+    path.write_bytes(path.read_bytes().replace(b'"tokens/bias":', b'"tokens/bjas":'))
+    with pytest.raises(ValueError, match="its digests are those of other arrays"):
+        read_heads(path, heads, backbone)
+
+
+def test_a_file_without_digests_is_read_and_said(tmp_path, caplog):
+    path = tmp_path / "heads.safetensors"
+    backbone, heads = made()
+    write_heads(path, heads, backbone)
+    save_file(load_file(path), path)
+    assert read_heads(path, heads, backbone) == {}
+    (record,) = caplog.records
+    assert record.getMessage() == (f"{path} has no digests, as it was saved before there were any.")

@@ -212,14 +212,11 @@ def test_bad_arguments(pretrained, arguments, message):
 # === Presets that are not what they should be ===
 
 
-@pytest.mark.parametrize("file", sorted(FILES - {"task.json", "heads.safetensors"}))
+@pytest.mark.parametrize("file", sorted(FILES))
 def test_missing_files(file, pretrained, tmp_path):
     directory = tmp_path / "preset"
     shutil.copytree(pretrained, directory)
     (directory / file).unlink()
-    if file == "preprocessor.json":  # then the preset has none
-        assert TextClassifier.from_preset(str(directory), num_classes=2).preprocessor is None
-        return
     with pytest.raises(FileNotFoundError, match=file):
         TextClassifier.from_preset(str(directory), num_classes=2)
 
@@ -231,11 +228,17 @@ def test_no_preset(tmp_path):
         Pretrainer.from_preset(str(tmp_path))
 
 
-def test_a_pretrainer_without_its_task_file(pretrained, tmp_path):
-    shutil.copytree(pretrained, tmp_path / "preset")
-    (tmp_path / "preset" / "task.json").unlink()
+def test_what_may_be_missing(pretrained, pretrainer, objective, tmp_path):
+    directory = tmp_path / "preset"
+    shutil.copytree(pretrained, directory)
+    (directory / "preprocessor.json").unlink()
+    own = pretrainer.preprocessor  # then that of the preset is not asked for
+    assert Pretrainer.from_preset(str(directory), preprocessor=own).preprocessor is own
+    for name in ("task.json", "heads.safetensors"):  # a backbone with a tokenizer
+        (directory / name).unlink()
     with pytest.raises(ValueError, match=r"does not say \['objective'\]"):
-        Pretrainer.from_preset(str(tmp_path / "preset"))
+        Pretrainer.from_preset(str(directory))
+    assert Pretrainer.from_preset(str(directory), objective=objective).preprocessor is None
 
 
 @pytest.mark.parametrize("file", ["heads.safetensors", "model.weights.h5"])

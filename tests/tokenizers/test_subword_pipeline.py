@@ -62,7 +62,18 @@ def damaged():
     parts = {"type": "Sequence", "pretokenizers": [{"type": "Code"}]}
     yield {**good, "pre_tokenizer": parts}, "pre_tokenizer.*'Code'"
     yield {**good, "pre_tokenizer": {"type": "Sequence", "pretokenizers": 3}}, "must be a list"
-    yield {**good, "pre_tokenizer": {"type": "Split"}}, "does not describe a tokenizer"
+    yield {**good, "pre_tokenizer": {"type": "Split"}}, "not the description of a tokenizer"
+    for kind, key, pattern, text, length in (
+        ("normalizer", "normalizers", {"String": "a"}, "aa", 14),
+        ("normalizer", "normalizers", {"Regex": ""}, "a", 14),
+        ("decoder", "decoders", {"String": "a"}, "aaa", 9),
+        ("decoder", "decoders", {"String": "abc"}, "b", 65),
+        ("normalizer", "normalizers", {"String": "a"}, "b" * 1001, 1),
+    ):
+        steps = [{"type": "Replace", "pattern": pattern, "content": text}] * length
+        yield {**good, kind: {"type": "Sequence", key: steps}}, "at most|times as long"
+    bytes_again = {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}] * 7}
+    yield {**good, "pre_tokenizer": bytes_again}, "times as long. Received: 7 steps"
     wordpiece = subword_models.wordpiece({"a": 0}, "[UNK]")
     yield wordpiece, "unknown piece.*'\\[UNK\\]'"
 
@@ -71,6 +82,13 @@ def damaged():
 def test_what_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         SubwordPipeline(copy.deepcopy(wrong))
+
+
+def test_steps_that_keep_a_text_short_are_taken():
+    strip = {"type": "Replace", "pattern": {"Regex": " +"}, "content": ""}
+    swap = {"type": "Replace", "pattern": {"String": "``"}, "content": '"'}
+    chain = {"type": "Sequence", "normalizers": [{"type": "NFKC"}, *[strip, swap] * 31]}
+    SubwordPipeline({**content(), "normalizer": chain})
 
 
 def test_missing_special_tokens():

@@ -237,3 +237,22 @@ def test_what_is_no_text(subword_tokenizers, wrong):
             with pytest.raises(TypeError, match="list of strings"):
                 getattr(subword_tokenizers[name], method)(wrong)
     assert subword_tokenizers["gpt"].encode([]) == []
+
+
+def test_a_regular_expression_that_gives_up(subword_tokenizers):
+    """The library panics, which no `except Exception` catches."""
+    one = subword_tokenizers["roberta"]
+    model = json.loads(one.model)
+    rule = {"Regex": "(a+)+$"}
+    model["pre_tokenizer"] = {
+        "type": "Sequence",
+        "pretokenizers": [
+            {"type": "Split", "pattern": rule, "behavior": "Isolated", "invert": False},
+            {**model["pre_tokenizer"], "use_regex": False},
+        ],
+    }
+    tokenizer = SubwordTokenizer(json.dumps(model), one.special_tokens, layout="roberta")
+    assert tokenizer.encode("a cat")
+    for texts in ("a" * 40 + "!", ["a" * 40 + "!"] * 2):
+        with pytest.raises(ValueError, match="rules of this tokenizer.*PanicException"):
+            tokenizer.encode(texts, num_threads=2)

@@ -5,6 +5,7 @@ import pytest
 
 from keras_plm.checkpoints.conversion import TokenizerFiles
 from keras_plm.data import SentencePieceTokenizer, SubwordTokenizer, Tokenizer, train_tokenizer
+from keras_plm.tokenizers import tokenizer as tokenizer_module
 from keras_plm.tokenizers import tokenizer_files
 from keras_plm.tokenizers.tokenizer_files import (
     arguments_of_files,
@@ -24,15 +25,24 @@ def tokenizer():
 
 def test_read_what_was_written(tokenizer, tmp_path):
     write_tokenizer(tmp_path, tokenizer)
-    name, settings, layout, fingerprint = read_tokenizer(tmp_path)
+    name, settings, *rest = read_tokenizer(tmp_path)
     assert (name, settings) == ("SentencePieceTokenizer", tokenizer.settings)
-    assert (layout, fingerprint) == ("xlnet", tokenizer.fingerprint)
+    assert rest == ["xlnet", tokenizer.fingerprint, None]
 
 
-@pytest.mark.parametrize("wrong", [{"settings": []}, {"layout": 3}])
-def test_what_describes_no_tokenizer(tmp_path, wrong):
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"settings": []}, "an object of settings.*Received"),
+        ({"layout": 3}, "an object of settings.*Received"),
+        ({"vocabulary": "vocabulary.txt"}, "name a file such as.*'vocabulary.txt'"),
+        ({"vocabulary": "../vocabulary-0123456789ab.spm"}, "name a file such as.*Received"),
+        ({"vocabulary": 3}, "name a file such as.*Received: vocabulary=3"),
+    ],
+)
+def test_what_describes_no_tokenizer(tmp_path, wrong, message):
     (tmp_path / "tokenizer.json").write_text(json.dumps({"class": "A", **wrong}))
-    with pytest.raises(ValueError, match="an object of settings.*Received"):
+    with pytest.raises(ValueError, match=message):
         read_tokenizer(tmp_path)
 
 
@@ -158,3 +168,40 @@ def test_unknown_kinds():
     found = TokenizerFiles("wordlevel", {}, {}, "bert", {})
     with pytest.raises(ValueError, match="of the kinds.*Received: kind='wordlevel'"):
         arguments_of_files(found)
+
+
+# === Saved beside another ===
+
+
+class Killed(BaseException):
+    """In place of a signal, at an exact place."""
+
+
+@pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])
+def test_a_kill_between_the_files_of_a_tokenizer(kind, tmp_path, monkeypatch):
+    """The old one loads until `tokenizer.json` is replaced, and the new one from then on."""
+    old, new = (train_tokenizer(BOTCHAN, size, model=kind) for size in (290, 300))
+    replace = Path.replace
+    for moves, expected in ((0, old), (1, old), (2, new)):
+        directory = tmp_path / str(moves)
+        old.save(directory)
+        (directory / "notes.txt").write_text("stays")
+        left = [moves]
+
+        def killed(path, target, left=left):
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            return replace(path, target)
+
+        monkeypatch.setattr(Path, "replace", killed)
+        monkeypatch.setattr(tokenizer_module, "remove_older_vocabularies", killed)
+        with pytest.raises(Killed):
+            new.save(directory)
+        monkeypatch.undo()
+        assert Tokenizer.load(directory) == expected
+        new.save(directory)
+        new.save(directory)
+        assert Tokenizer.load(directory) == new
+        assert len([path for path in directory.iterdir() if path.name != "notes.txt"]) == 2
+        assert (directory / "notes.txt").read_text() == "stays"

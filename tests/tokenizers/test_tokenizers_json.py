@@ -101,7 +101,7 @@ def test_other_kinds_of_tokenizers_are_refused(convert):
         (["model", "vocab", 4], ["\ud800", -1.0], r"vocab\[4\] must be"),
         (["model", "vocab", 4], ["▁", "x"], r"vocab\[4\] must be"),
         (["model", "vocab", 4], ["▁", 1e300], r"vocab\[4\] must be"),
-        (["model", "vocab", 4], ["a", -1.0], "does not describe"),  # twice
+        (["model", "vocab", 4], ["a", -1.0], "not the description"),  # twice
         (["model", "unk_id"], 8, r"unk_id within \[0, 8\)"),
         (["model", "unk_id"], None, "unk_id"),
         (["model", "byte_fallback"], True, "byte_fallback"),
@@ -109,8 +109,8 @@ def test_other_kinds_of_tokenizers_are_refused(convert):
         (["added_tokens", 0], {"content": None}, "added_tokens"),
         (["normalizer"], [], "by objects"),
         (["normalizer"], {"type": "Sequence"}, "list normalizers"),
-        (["normalizer"], {"type": "Precompiled", "precompiled_charsmap": "?"}, "no base64"),
-        (["normalizer"], {"type": "Precompiled", "precompiled_charsmap": "AAAA"}, "not describe"),
+        (["normalizer"], {"type": "Precompiled", "precompiled_charsmap": "?"}, "not base64"),
+        (["normalizer"], {"type": "Precompiled", "precompiled_charsmap": "AAAA"}, "not the desc"),
         (["pre_tokenizer", "pretokenizers"], None, "list pretokenizers"),
     ],
 )

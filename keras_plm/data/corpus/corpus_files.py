@@ -11,7 +11,7 @@ import numpy as np
 from keras_plm.data.corpus.columns import COLUMNS, check_column
 from keras_plm.data.corpus.corpus_parts import batches_of
 from keras_plm.data.corpus.word_bounds import given_bounds, given_numbers
-from keras_plm.files import check_config, digest, file_inside, load_array, read_json
+from keras_plm.files import check_config, digest, file_inside, load_array, read_json, reading
 from keras_plm.tokenizers.row_layout import layout_by_name
 
 logger = logging.getLogger("keras_plm")
@@ -97,7 +97,8 @@ def read_corpus(directory):
             f"{directory} is no corpus: it has no {MARKER}. Make one with Corpus.build."
         )
     info = read_json(file_inside(directory, MARKER))
-    _check_info(info, directory)
+    with reading(f"{directory}/{MARKER}"):
+        _check_info(info, directory)
     arrays = {
         name: load_array(file_inside(directory, f"{name}.npy"), dtype, ndim=1)
         for name, dtype in _arrays(info).items()

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Set
 from pathlib import Path
 
-from keras_plm.files import naming
+from keras_plm.files import reading
 from keras_plm.tokenizers.text_columns import column_names
 
 logger = logging.getLogger("keras_plm")
@@ -191,7 +191,7 @@ def _files(named, skipped):
     if os.path.isdir(path) and pattern:
         found = sorted(_files_below(path, skipped))
     elif glob.has_magic(pattern):
-        with naming(pattern):
+        with reading(pattern):
             found = sorted(_fitting_files(path, skipped))
         if not found:
             raise FileNotFoundError(f"No file fits the pattern {pattern!r}")

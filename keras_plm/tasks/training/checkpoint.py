@@ -136,6 +136,7 @@ def resume(model, directory, may_differ=()):
         model is unchanged then.
 
     Raises:
+        FileNotFoundError: if a file of the checkpoint is gone, and so is the one before it.
         ValueError: if the checkpoint is damaged, and the one before it too, or of another model;
             or if task, objective, backbone or optimizer have settings that differ and may not;
             the model is unchanged.

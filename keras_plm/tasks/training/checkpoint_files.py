@@ -6,7 +6,7 @@ import os
 import shutil
 import types
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from keras_plm import files
@@ -57,7 +57,7 @@ def read_checkpoint(directory):
         `(description, arrays)`: what `write_checkpoint` took.
 
     Raises:
-        FileNotFoundError: if the directory holds no checkpoint.
+        FileNotFoundError: if the directory holds no checkpoint, or a file of it is gone.
         ValueError: if the checkpoint is damaged and there is no whole one before it.
     """
     number = _number_of(directory)
@@ -89,12 +89,11 @@ def _read(directory, folder=""):
     """The checkpoint in a folder of the directory, which ends with a slash."""
     description = _read_description(directory, folder)
     path = f"{directory}/{folder}{STATE_FILE}"
-    try:
+    with files.reading(path, "whole"):
         with safe_open(files.file_inside(directory, folder + STATE_FILE), "numpy") as file:
-            metadata = file.metadata()
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, ValueError, OSError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+            metadata, names = file.metadata(), file.keys()
+            files.check_count(len(names))
+            arrays = {name: file.get_tensor(name) for name in names}
     if metadata is None:
         logger.warning("%s has no digest, as it was saved before there were any.", path)
         return description, arrays

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -463,9 +464,9 @@ def as_integers(path):
             lambda p: p.write_text('{"format": 1, "step": 3, "dtypes": []}'),
             "not a checkpoint",
         ),
-        ("state.safetensors", cut_short, "is damaged"),
-        ("state.safetensors", no_tensors, "is damaged"),
-        ("state.safetensors", Path.unlink, "is damaged.*no file"),
+        ("state.safetensors", cut_short, "state.safetensors is not whole"),
+        ("state.safetensors", no_tensors, "state.safetensors is not whole"),
+        ("state.safetensors", Path.unlink, "no file 'state.safetensors'"),
         ("state.safetensors", one_missing, r"another model.*optimizer/00003"),
         ("checkpoint.json", lambda path: path.write_text("{"), "not valid JSON"),
         ("checkpoint.json", lambda path: path.write_text("{}"), "not a checkpoint"),
@@ -482,7 +483,7 @@ def test_a_damaged_checkpoint(model, saved, file, damage, message, values, same)
     fill(model, 9)
     before = values(model)
     damage(Path(saved) / file)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         resume(model, saved)
     assert same(values(model), before)
 
@@ -596,7 +597,8 @@ def test_any_bit_of_the_newest(model, saved_twice, values, same, caplog):
         caplog.clear()
         flip(state, place)
         assert resume(model, path) == 7 and same(values(model), first), place
-        assert "state.safetensors is damaged" in caplog.text and "of step 7." in caplog.text
+        assert re.search("state.safetensors is (damaged|not whole)", caplog.text)
+        assert "of step 7." in caplog.text
         flip(state, place)
     assert resume(model, path) == 9
 
