@@ -194,25 +194,25 @@ def give_stored_weights(model, path, weights, converts_floats=False, strict=True
         _check_arrays_in_any_order(model, path, converts_floats)
     stored = stored_variables(model)
     own = {id(variable) for variable in model.weights}
-    digests = _stored_digests(path)
     if any(id(variable) not in own for variable in stored.values()):
         if not quantized:  # a layer that saves in a way of its own
             _check_arrays_in_any_order(model, path, converts_floats)
         # int8 and int4, of which Keras knows the names when it reads them
+        digests = _stored_digests(path, describe_weights_file(path))
         return lambda: _load_and_check(model, path, digests)
     expected = {
         name: (tuple(variable.shape), hdf5_dtype(variable)) for name, variable in stored.items()
     }
     check_weights_file(path, expected, converts_floats, strict)
+    digests = _stored_digests(path, expected)
     for name, variable in stored.items():
         read = functools.partial(_read_array, path, name, digests.get(name), variable.path)
         weights.give(variable, read)
     return lambda: None
 
 
-def _stored_digests(path):
-    """The digests in a file, by the path of the array; said, if there are none or not all."""
-    names = describe_weights_file(path)
+def _stored_digests(path, names):
+    """The digests of arrays of a file, by their paths; said, if there are none or not all."""
     with files.reading(path, "a usable weights file"), h5py.File(path, "r") as file:
         digests = {name: file[name].attrs.get(DIGEST) for name in names}
     missing = sorted(name for name, digest in digests.items() if digest is None)
