@@ -84,7 +84,7 @@ def check_choice(name, value, known, none=False, why=""):
     return value
 
 
-def check_arguments(what, given, known, kind="arguments"):
+def check_names(what, given, known, kind="arguments"):
     """Refuse names that nothing takes, such as those with a typing error.
 
     Args:

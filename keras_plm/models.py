@@ -29,7 +29,7 @@ from dataclasses import replace
 from keras_plm import families
 from keras_plm.backbones import TransformerBackbone, XLNetBackbone
 from keras_plm.backbones.preset_directory import arguments_of
-from keras_plm.checks import check_arguments, check_choice
+from keras_plm.checks import check_choice, check_names
 from keras_plm.objectives import (
     CausalModeling,
     Corruption,
@@ -76,7 +76,7 @@ def _takes(backbone_class):
 
         @functools.wraps(system)
         def checked(*arguments, **settings):
-            check_arguments(what, settings, known - {"overrides"})
+            check_names(what, settings, known - {"overrides"})
             return system(*arguments, **settings)
 
         return checked

@@ -5,10 +5,10 @@ import pytest
 
 from keras_plm import models, objectives, presets
 from keras_plm.checks import (
-    check_arguments,
     check_choice,
     check_flag,
     check_integer,
+    check_names,
     check_number,
     constructor_arguments,
     did_you_mean,
@@ -71,9 +71,9 @@ def test_near_names():
     both = did_you_mean(["num_clases", "x", "droput"], known)
     assert both == " Did you mean 'num_classes' and 'dropout'?"
     assert did_you_mean("trust_remote_code", known) == did_you_mean(None, known) == ""
-    check_arguments("A bank", {"dropout": 1}, ("dropout",))
+    check_names("A bank", {"dropout": 1}, ("dropout",))
     with pytest.raises(ValueError) as error:
-        check_arguments("A bank", {"droput": 1, "b": 2}, ("size", "dropout"))
+        check_names("A bank", {"droput": 1, "b": 2}, ("size", "dropout"))
     assert str(error.value) == (
         "A bank has no arguments ['b', 'droput']. Did you mean 'dropout'? It takes "
         "['dropout', 'size']."

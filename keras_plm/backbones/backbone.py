@@ -12,7 +12,7 @@ from keras_plm import files
 from keras_plm.backbones import preset_directory, weights_file
 from keras_plm.backbones.decoder import RecomputingDecoder
 from keras_plm.backbones.quantization import check_saveable
-from keras_plm.checks import check_arguments
+from keras_plm.checks import check_names
 from keras_plm.layers.float_policy import float_policy
 
 
@@ -59,7 +59,7 @@ class Backbone(keras_hub.models.Backbone):
 
     def __init__(self, *args, **kwargs):
         cls = type(self)  # Keras would ignore what it does not know
-        check_arguments(
+        check_names(
             cls.__name__, set(kwargs) - {"inputs", "outputs"}, preset_directory.arguments_of(cls)
         )
         super().__init__(*args, **kwargs)

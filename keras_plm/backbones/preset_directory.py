@@ -12,7 +12,7 @@ import keras
 from keras_plm import files, presets
 from keras_plm.backbones import weights_file
 from keras_plm.backbones.deferred_weights import DeferredWeights
-from keras_plm.checks import check_arguments, constructor_arguments
+from keras_plm.checks import check_names, constructor_arguments
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
@@ -79,7 +79,7 @@ def build_backbone(opened, classes, weights, load_weights=True, strict=False, **
     cls = backbone_class(opened, classes)
     arguments = {**_with_global_policy(checkpoint.arguments), **overrides}
     with files.reading(said_with(str(opened), overrides)):
-        check_arguments(cls.__name__, arguments, arguments_of(cls))
+        check_names(cls.__name__, arguments, arguments_of(cls))
         places = checkpoint.backbone_places(arguments, strict) if load_weights else {}
         backbone = _built(cls, arguments, weights)
     weights_file.give_weights(backbone, places, weights)
@@ -130,7 +130,7 @@ def _build_own(opened, classes, weights, load_weights, strict, overrides):
     cls = backbone_class(opened, classes)
     weights_path = opened.file(WEIGHTS_FILE) if load_weights else None
     with files.reading(said_with(path, overrides)):
-        check_arguments(cls.__name__, {**arguments, **overrides}, arguments_of(cls))
+        check_names(cls.__name__, {**arguments, **overrides}, arguments_of(cls))
         arguments["dtype"] = saved_policy
         arguments = {**_with_global_policy(arguments), **overrides}
         if load_weights:

@@ -10,7 +10,7 @@ A literal example: the settings of the masking stand beside the objective's own.
 from abc import ABC
 from dataclasses import dataclass
 
-from keras_plm.checks import check_arguments, constructor_arguments
+from keras_plm.checks import check_names, constructor_arguments
 from keras_plm.objectives.masked_modeling import MaskedModeling
 from keras_plm.objectives.objective import Objective
 
@@ -55,7 +55,7 @@ class MaskingObjective(Objective, ABC):
             ValueError: the tokenizer has no mask, or a setting is out of range.
         """
         mine, its = constructor_arguments(cls), constructor_arguments(MaskedModeling)
-        check_arguments(cls.__name__, settings, {*mine, *its})
+        check_names(cls.__name__, settings, {*mine, *its})
         own = {name: settings.pop(name) for name in mine.keys() & settings.keys()}
         return cls(MaskedModeling.for_tokenizer(tokenizer, **settings), **own)
 

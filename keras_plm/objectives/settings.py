@@ -13,7 +13,7 @@ import sys
 from dataclasses import MISSING, dataclass, fields
 from typing import ClassVar
 
-from keras_plm.checks import check_arguments, constructor_arguments, did_you_mean
+from keras_plm.checks import check_names, constructor_arguments, did_you_mean
 from keras_plm.objectives.old_configs import translate
 
 OWN_PACKAGE = __name__.rpartition(".")[0]
@@ -46,7 +46,7 @@ class Settings:
         return f"{type(self).__name__}({', '.join(given)})"
 
     def __new__(cls, *values, **settings):
-        check_arguments(cls.__name__, settings, constructor_arguments(cls))
+        check_names(cls.__name__, settings, constructor_arguments(cls))
         return super().__new__(cls)
 
     def __post_init__(self):

@@ -8,7 +8,7 @@ import keras_hub
 import numpy as np
 
 from keras_plm import files, presets
-from keras_plm.checks import check_arguments, check_integer, constructor_arguments, did_you_mean
+from keras_plm.checks import check_integer, check_names, constructor_arguments, did_you_mean
 from keras_plm.files import write_json
 from keras_plm.tokenizers.text_columns import refuse_empty, text_list
 from keras_plm.tokenizers.tokenizer import Tokenizer
@@ -45,7 +45,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
         self, tokenizer=None, sequence_length=128, language=None, pre_split=False, **kwargs
     ):
         cls, common = type(self), ("dtype", "name", "trainable")
-        check_arguments(cls.__name__, kwargs, {*constructor_arguments(cls), *common})
+        check_names(cls.__name__, kwargs, {*constructor_arguments(cls), *common})
         super().__init__(**kwargs)
         self.built = True  # on JAX Keras runs a model with an unbuilt layer eagerly before a batch
         sequence_length = check_integer("sequence_length", sequence_length, 4)

@@ -13,7 +13,7 @@ from keras_plm import features as contract
 from keras_plm import files
 from keras_plm.backbones.preset_directory import CONFIG_FILE
 from keras_plm.backbones.quantization import check_saveable
-from keras_plm.checks import check_arguments, check_flag, constructor_arguments
+from keras_plm.checks import check_flag, check_names, constructor_arguments
 from keras_plm.generation.compiled_programs import runs_on_cpu, xla_is_allowed, xla_predicts
 from keras_plm.heads.head import as_head, targets_of, yes_no_accuracy
 from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
@@ -86,7 +86,7 @@ class Task(keras_hub.models.Task):
     def __init__(self, *args, **kwargs):
         cls, common = type(self), ("name", "trainable", "compile")
         known = {*constructor_arguments(cls), *common}  # Keras would ignore others
-        check_arguments(cls.__name__, set(kwargs) - {"inputs", "outputs"}, known)
+        check_names(cls.__name__, set(kwargs) - {"inputs", "outputs"}, known)
         super().__init__(*args, **kwargs)
         tokenizer = getattr(self.preprocessor, "tokenizer", None)
         if tokenizer and tokenizer.vocabulary_size > self.backbone.vocabulary_size:
@@ -119,7 +119,7 @@ class Task(keras_hub.models.Task):
             ValueError: if a setting is unknown.
         """
         known = set(constructor_arguments(cls)) - {"backbone", "preprocessor"}
-        check_arguments(cls.__name__, settings, known, "settings")
+        check_names(cls.__name__, settings, known, "settings")
         return settings
 
     @classmethod

@@ -15,7 +15,7 @@ from keras_plm.backbones.preset_directory import (
     said_with,
 )
 from keras_plm.checkpoints.conversion import check_arrays
-from keras_plm.checks import check_arguments, constructor_arguments
+from keras_plm.checks import check_names, constructor_arguments
 from keras_plm.files import write_json
 from keras_plm.preprocessing.preprocessor import PREPROCESSOR_FILE, preprocessor_arguments
 from keras_plm.tasks.heads_file import (
@@ -94,7 +94,7 @@ def read_task(cls, preset, load_weights=True, strict=False, **kwargs):
     if kwargs:
         backbone = backbone_class(preset, classes)
         known = {*own, *to_preprocess, *arguments_of(backbone)}
-        check_arguments(f"{cls.__name__} of a {backbone.__name__}", kwargs, known)
+        check_names(f"{cls.__name__} of a {backbone.__name__}", kwargs, known)
     backbone, finish = build_backbone(preset, classes, weights, load_weights, strict, **kwargs)
     if "preprocessor" not in arguments and _has_preprocessor(preset):
         arguments["preprocessor"] = cls.preprocessor_class.from_preset(preset, **settings)
