@@ -1,7 +1,6 @@
 """What every backbone has: one forward pass, `encode`, and presets that load safely."""
 
 import collections
-import numbers
 import os
 import types
 
@@ -12,6 +11,7 @@ from keras_plm import files
 from keras_plm.backbones import preset_directory
 from keras_plm.backbones.decoder import RecomputingDecoder
 from keras_plm.backbones.quantization import check_saveable
+from keras_plm.checks import check_choice, is_integer
 from keras_plm.layers.float_policy import float_policy
 
 
@@ -253,14 +253,11 @@ def make_initializer(kind, deviation):
     Raises:
         ValueError: if there is no such kind.
     """
-    if kind == "normal":
-        return keras.initializers.RandomNormal(stddev=deviation)
-    if kind == "truncated_normal":
-        return keras.initializers.TruncatedNormal(stddev=deviation)
-    raise ValueError(
-        "`initializer` must be 'normal' or 'truncated_normal'. "
-        f"Received: initializer={kind!r:.100}."
-    )
+    known = {
+        "normal": keras.initializers.RandomNormal,
+        "truncated_normal": keras.initializers.TruncatedNormal,
+    }
+    return known[check_choice("initializer", kind, known)](stddev=deviation)
 
 
 def grouped_weights(backbone, blocks, above=()):
@@ -293,9 +290,9 @@ def check_sizes(**sizes):
     wrong = [
         f"{name}={size!r}"
         for name, size in sizes.items()
-        if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1
+        if not is_integer(size) or not 1 <= size < 2**31
     ]
     if wrong:
         raise ValueError(
-            f"{sorted(sizes)} must be integers of at least 1. Received: {', '.join(wrong)}."
+            f"{sorted(sizes)} must be integers of at least 1. Received: {', '.join(wrong):.200}."
         )

@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, integer, number
+from keras_plm.layers.initializer import initializer
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class EndLogits(keras.layers.Layer):
@@ -32,8 +35,13 @@ class EndLogits(keras.layers.Layer):
     Source: the released `function_builder.py` of XLNet (`get_qa_outputs`, "end_logits").
     """
 
+    @check_arguments
     def __init__(
-        self, hidden_dim, layer_norm_epsilon=1e-12, kernel_initializer="glorot_uniform", **kwargs
+        self,
+        hidden_dim: integer(1),
+        layer_norm_epsilon: number(0) = 1e-12,
+        kernel_initializer: initializer() = "glorot_uniform",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.hidden_dim = hidden_dim

@@ -57,4 +57,10 @@ def get_activation(name):
     own = {"gelu": gelu, "gelu_tanh": gelu_tanh}
     if name in own:
         return own[name]
-    return keras.activations.get(name)
+    try:
+        return keras.activations.get(name)
+    except ValueError as error:
+        raise ValueError(
+            "`activation` must be 'gelu', 'gelu_tanh', or a name that Keras knows, such as 'relu'. "
+            f"Received: activation={name!r:.200}."
+        ) from error

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_plm.checks import check_arguments, kind
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class AttentionMaps(keras.layers.Layer):
@@ -34,7 +36,8 @@ class AttentionMaps(keras.layers.Layer):
     Source: Vaswani et al., arXiv:1706.03762, appendix (attention visualizations).
     """
 
-    def __init__(self, block, **kwargs):
+    @check_arguments
+    def __init__(self, block: kind(keras.layers.Layer), **kwargs):
         kwargs.setdefault("dtype", block.dtype_policy)
         super().__init__(**kwargs)
         self.block = block

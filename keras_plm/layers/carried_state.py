@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, kind
 from keras_plm.ops.keras_internals import in_symbolic_scope
 
 
@@ -192,6 +193,11 @@ class CarriedState(StateCarrier):
     def __init__(self, spec, **kwargs):
         super().__init__(**kwargs)
         for leaf in keras.tree.flatten(spec):
+            if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+                raise TypeError(
+                    "`spec` must be a nest of tensors, `keras.KerasTensor` (B, ...). "
+                    f"Received: spec={spec!r:.200}."
+                )
             if not len(leaf.shape) or None in leaf.shape[1:]:
                 raise ValueError(
                     "Every leaf of a state must have a shape (B, ...) that is known behind B. "
@@ -261,7 +267,8 @@ class UpdateCarriedState(StateUpdate):
         `inputs`.
     """
 
-    def __init__(self, carried, **kwargs):
+    @check_arguments
+    def __init__(self, carried: kind(CarriedState), **kwargs):
         super().__init__(**kwargs)
         self.carried = carried
 

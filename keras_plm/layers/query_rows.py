@@ -3,7 +3,9 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, kind
 from keras_plm.layers.float_policy import float_policy
+from keras_plm.layers.token_and_query_embedding import TokenAndQueryEmbedding
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -20,7 +22,8 @@ class QueryRows(keras.layers.Layer):
         Tensor of shape (B, P, D).
     """
 
-    def __init__(self, embedding, **kwargs):
+    @check_arguments
+    def __init__(self, embedding: kind(TokenAndQueryEmbedding), **kwargs):
         kwargs.setdefault("dtype", float_policy(embedding.dtype_policy))
         super().__init__(**kwargs)
         self.embedding = embedding

@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, flag, integer
+from keras_plm.layers.initializer import initializer
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class RelativeSegmentEncoding(keras.layers.Layer):
@@ -41,8 +44,14 @@ class RelativeSegmentEncoding(keras.layers.Layer):
     Source: XLNet, arXiv:1906.08237, section 2.5.
     """
 
+    @check_arguments
     def __init__(
-        self, num_heads, key_dim, use_bias=True, kernel_initializer="glorot_uniform", **kwargs
+        self,
+        num_heads: integer(1),
+        key_dim: integer(1),
+        use_bias: flag() = True,
+        kernel_initializer: initializer() = "glorot_uniform",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_heads = num_heads

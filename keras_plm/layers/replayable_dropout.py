@@ -4,6 +4,8 @@ import contextlib
 
 import keras
 
+from keras_plm.checks import check_arguments, number
+
 
 class ReplayableSeed(keras.random.SeedGenerator):
     """A seed generator that hands out given seeds while they are replayed.
@@ -71,7 +73,8 @@ class ReplayableDropout(keras.layers.Layer):
     Source: Dropout, Srivastava et al. 2014.
     """
 
-    def __init__(self, rate, **kwargs):
+    @check_arguments
+    def __init__(self, rate: number(0, 1), **kwargs):
         super().__init__(**kwargs)
         if not 0 <= rate <= 1:
             raise ValueError(f"`rate` must be between 0 and 1. Received: rate={rate}.")

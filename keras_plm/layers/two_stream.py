@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_plm.checks import check_arguments, kind
+
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class TwoStream(keras.layers.Layer):
@@ -44,7 +46,8 @@ class TwoStream(keras.layers.Layer):
     Source: XLNet, arXiv:1906.08237, section 2.3.
     """
 
-    def __init__(self, block, **kwargs):
+    @check_arguments
+    def __init__(self, block: kind(keras.layers.Layer), **kwargs):
         kwargs.setdefault("dtype", block.dtype_policy)
         super().__init__(**kwargs)
         self.block = block

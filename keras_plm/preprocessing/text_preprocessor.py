@@ -4,6 +4,7 @@ import logging
 
 import keras
 
+from keras_plm.checks import check_flag
 from keras_plm.preprocessing.preprocessor import Preprocessor
 
 logger = logging.getLogger("keras_plm")
@@ -57,9 +58,7 @@ class TextPreprocessor(Preprocessor):
         **kwargs,
     ):
         super().__init__(tokenizer, sequence_length, language, pre_split, **kwargs)
-        if not isinstance(truncate, bool):
-            raise ValueError(f"`truncate` must be True or False. Received: {truncate!r}.")
-        self.truncate = truncate
+        self.truncate = check_flag("truncate", truncate)
 
     def settings(self):
         return {**super().settings(), "truncate": self.truncate}

@@ -5,12 +5,13 @@ import numpy as np
 
 from keras_plm import features as contract
 from keras_plm.backbones import Backbone
-from keras_plm.checks import check_integer
+from keras_plm.checks import check_arguments, check_integer, flag, integer, kind
 from keras_plm.generation.canvas import BLANK, lay_out_batches, permutations
 from keras_plm.generation.decoding import Slots
 from keras_plm.generation.sampling import beams, single_results
 from keras_plm.generation.text_ids import text_scores
 from keras_plm.heads import MaskedLMHead
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.training.length_batches import longest_first
 from keras_plm.tasks.writing_task import WritingTask, check_prompts
@@ -73,7 +74,10 @@ class PermutationLM(WritingTask, Task):
     weights_may_be_missing = True
     learning_rate = 2e-5
 
-    def __init__(self, backbone, preprocessor=None, **kwargs):
+    @check_arguments
+    def __init__(
+        self, backbone: kind(Backbone), preprocessor: kind(Preprocessor, none=True) = None, **kwargs
+    ):
         if not isinstance(backbone, Backbone) or "queries" not in backbone.reads:
             raise TypeError(
                 "PermutationLM needs a backbone with query rows, an XLNetBackbone. "
@@ -112,6 +116,7 @@ class PermutationLM(WritingTask, Task):
 
     # === Filling in ===
 
+    @check_arguments
     def infill(
         self,
         texts,
@@ -121,9 +126,9 @@ class PermutationLM(WritingTask, Task):
         blank="<mask>",
         prefix=None,
         forbidden_token_ids="auto",
-        return_scores=False,
-        batch_size=8,
-        seed=None,
+        return_scores: flag() = False,
+        batch_size: integer(1) = 8,
+        seed: integer(none=True) = None,
     ):
         """Fill the blanks of texts, each with one piece of the vocabulary.
 
@@ -172,6 +177,7 @@ class PermutationLM(WritingTask, Task):
         results = single_results(results, written)
         return (results, self._step_scores(batches, written, mode)) if return_scores else results
 
+    @check_arguments
     def generate(
         self,
         prompts,
@@ -181,9 +187,9 @@ class PermutationLM(WritingTask, Task):
         stop_token_ids="auto",
         prefix=None,
         forbidden_token_ids="auto",
-        strip_prompt=False,
-        batch_size=8,
-        seed=None,
+        strip_prompt: flag() = False,
+        batch_size: integer(1) = 8,
+        seed: integer(none=True) = None,
     ):
         """Continue texts from left to right: blanks behind the prompt, filled in that order.
 
@@ -219,7 +225,10 @@ class PermutationLM(WritingTask, Task):
 
     # === Scoring ===
 
-    def score(self, texts, prompts=None, order="left_to_right", prefix=None, batch_size=8):
+    @check_arguments
+    def score(
+        self, texts, prompts=None, order="left_to_right", prefix=None, batch_size: integer(1) = 8
+    ):
         """The log-likelihood of every token of texts under an order, in one pass.
 
         Every token is predicted from `prefix`, prompt and the tokens before it in the order.

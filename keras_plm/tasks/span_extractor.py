@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 
-from keras_plm.checks import check_integer
+from keras_plm.backbones import Backbone
+from keras_plm.checks import check_arguments, check_integer, flag, integer, kind, number
 from keras_plm.heads import BeamSpanHead, SpanHead
 from keras_plm.heads.span_head import NEVER
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import summary_row
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.preprocessing.span_preprocessor import SpanPreprocessor
 from keras_plm.tasks.span_decoding import decode_answers
 from keras_plm.tasks.task import Task
@@ -72,14 +74,15 @@ class SpanExtractor(Task):
     outputs_of_tokens = labels_are_positions = True
     output_of_padding = NEVER
 
+    @check_arguments
     def __init__(
         self,
-        backbone,
-        preprocessor=None,
-        beam=False,
-        start_top=5,
-        end_top=5,
-        dropout=0.1,
+        backbone: kind(Backbone),
+        preprocessor: kind(Preprocessor, none=True) = None,
+        beam: flag() = False,
+        start_top: integer(1) = 5,
+        end_top: integer(1) = 5,
+        dropout: number(0, 1) = 0.1,
         **kwargs,
     ):
         start_top = check_integer("start_top", start_top, 1)

@@ -1,13 +1,10 @@
 """The parts that the graphs of tasks share: what comes in, and what stands for a whole text."""
 
-import math
-import numbers
-
 import keras
 import numpy as np
 from keras import ops
 
-from keras_plm.checks import check_flag, is_integer
+from keras_plm.checks import check_choice, check_flag, check_number, is_integer
 from keras_plm.heads import AuxiliaryLMLoss, SummaryHead
 from keras_plm.layers import ChoicesToRows
 from keras_plm.layers.float_policy import float_policy
@@ -46,10 +43,7 @@ def text_summary(backbone, encoded, padding_mask, pooling=None):
     Raises:
         ValueError: if `pooling` is none of these.
     """
-    if pooling is not None and pooling not in POOLINGS:
-        raise ValueError(
-            f"`pooling` must be one of {POOLINGS} or None. Received: pooling={pooling!r}."
-        )
+    check_choice("pooling", pooling, POOLINGS, none=True)
     if pooling is None and "pooler" in backbone.reads:
         return encoded["pooled_output"]
     rows = encoded["sequence_output"]  # (B, T, D)
@@ -93,10 +87,7 @@ def summary_head(
     Raises:
         ValueError: if an argument is none of these.
     """
-    if summarise is not None and not isinstance(summarise, bool):
-        raise ValueError(
-            f"`summarise` must be True, False or None. Received: summarise={summarise!r}."
-        )
+    check_flag("summarise", summarise, none=True)
     check_flag("logits_bias", logits_bias)
     pooled = "pooler" in backbone.reads and pooling is None
     summarise = not pooled if summarise is None else summarise
@@ -136,11 +127,7 @@ def with_auxiliary_loss(summary, weight, backbone, encoded, features):
     Raises:
         ValueError: if the weight is negative or no number, or the backbone is not causal.
     """
-    number = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
-    if not number or not math.isfinite(weight) or weight < 0:
-        raise ValueError(
-            f"`auxiliary_lm` must be a number of at least 0. Received: auxiliary_lm={weight!r}."
-        )
+    check_number("auxiliary_lm", weight, 0)
     if not weight:
         return summary
     if "causal" not in backbone.reads:

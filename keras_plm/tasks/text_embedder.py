@@ -6,8 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_plm.checks import is_integer
+from keras_plm.backbones import Backbone
+from keras_plm.checks import check_arguments, choice, flag, integer, is_integer, kind
 from keras_plm.ops import summary_row
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
 
@@ -54,10 +56,16 @@ class TextEmbedder(Task):
     arXiv:1908.10084, section 3 (poolings).
     """
 
-    def __init__(self, backbone, preprocessor=None, layers=-1, pooling="mean", **kwargs):
+    @check_arguments
+    def __init__(
+        self,
+        backbone: kind(Backbone),
+        preprocessor: kind(Preprocessor, none=True) = None,
+        layers=-1,
+        pooling: choice(POOLINGS) = "mean",
+        **kwargs,
+    ):
         places = _checked_layers(layers, backbone.num_layers)
-        if pooling not in POOLINGS:
-            raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: pooling={pooling!r}.")
 
         # === Layers ===
         self.backbone = backbone
@@ -78,7 +86,15 @@ class TextEmbedder(Task):
         self.outputs_of_tokens = pooling == "none"
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
-    def embed(self, texts, layers=None, pooling=None, batch_size=32, normalize=False):
+    @check_arguments
+    def embed(
+        self,
+        texts,
+        layers=None,
+        pooling: choice(POOLINGS, none=True) = None,
+        batch_size: integer(1) = 32,
+        normalize: flag() = False,
+    ):
         """Turn texts into vectors.
 
         Args:
@@ -155,7 +171,7 @@ def _checked_layers(layers, num_layers):
     if not given or not integers or any(not -num_layers - 1 <= n <= num_layers for n in given):
         raise ValueError(
             f"`layers` must be one or several integers in [{-num_layers - 1}, {num_layers}]: 0 is "
-            f"the embeddings, {num_layers} or -1 the output. Received: layers={layers!r}."
+            f"the embeddings, {num_layers} or -1 the output. Received: layers={layers!r:.200}."
         )
     return [int(number) % (num_layers + 1) for number in given]
 

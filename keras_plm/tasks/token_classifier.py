@@ -5,9 +5,11 @@ import logging
 import keras
 import numpy as np
 
-from keras_plm.checks import check_integer
+from keras_plm.backbones import Backbone
+from keras_plm.checks import check_arguments, check_integer, kind, number
 from keras_plm.heads import TokenHead
 from keras_plm.layers.float_policy import float_policy
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
@@ -67,8 +69,15 @@ class TokenClassifier(Task):
     labels_are_weighted = True
     preprocessor_class = WordPreprocessor
 
+    @check_arguments
     def __init__(
-        self, backbone, num_classes, preprocessor=None, class_names=None, dropout=0.1, **kwargs
+        self,
+        backbone: kind(Backbone),
+        num_classes,
+        preprocessor: kind(Preprocessor, none=True) = None,
+        class_names=None,
+        dropout: number(0, 1) = 0.1,
+        **kwargs,
     ):
         num_classes = check_integer("num_classes", num_classes, 2)
         class_names = check_class_names(class_names, num_classes)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_plm.checks import check_texts
 from keras_plm.tokenizers.text_columns import column_items, is_column
 
 
@@ -18,11 +19,8 @@ def check_class_names(class_names, num_classes):
     Raises:
         ValueError: naming what is wrong.
     """
-    if class_names is None:
-        return None
-    names = [class_names] if isinstance(class_names, str) else list(class_names)
-    text = all(isinstance(name, str) for name in names)
-    if not text or not len(set(names)) == len(names) == num_classes:
+    names = check_texts("class_names", class_names, none=True)
+    if names is not None and not len(set(names)) == len(names) == num_classes:
         raise ValueError(
             f"`class_names` must be {num_classes} different strings, as `num_classes` says. "
             f"Received: {class_names!r:.200}."
