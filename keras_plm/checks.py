@@ -105,6 +105,32 @@ def check_texts(name, value, none=False, why=""):
     return texts
 
 
+def check_integers(name, value, least=None):
+    """Return whole numbers as a tuple, or refuse them; arguments as those of `check_integer`."""
+    several = isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) == 1
+    if not several or not all(is_integer(one) and (least is None or one >= least) for one in value):
+        _refuse(name, value, f"a tuple of integers{_bounds(least, None)}", False, "")
+    return tuple(map(int, value))
+
+
+def check_rectangular(what, value):
+    """Return what a user gave as an array, or refuse rows of several lengths.
+
+    Args:
+        what: str. What it is, for the message, such as "Labels".
+        value: array, or list of numbers or lists.
+
+    Raises:
+        ValueError: naming what it is.
+    """
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{what} must be a rectangular array, of rows of one length. Received: {value!r:.200}."
+        ) from error
+
+
 def check_kind(name, value, kind, none=False, why=""):
     """Return a value of a class, or refuse it.
 
@@ -188,6 +214,11 @@ def text(none=False):
 def texts(none=False):
     """Declare an argument that is a list of strings; see `check_texts`."""
     return Annotated[list | None if none else list, functools.partial(check_texts, none=none)]
+
+
+def integers(least=None):
+    """Declare a field of `Settings` that is a tuple of whole numbers; see `check_integers`."""
+    return Annotated[tuple, functools.partial(check_integers, least=least)]
 
 
 def kind(cls, none=False):

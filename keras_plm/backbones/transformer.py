@@ -504,5 +504,5 @@ def _checked_windows(window):
                 f"Received: window={window!r:.200}."
             )
     if not windows:
-        raise ValueError("`window` must not be an empty list.")
+        raise ValueError(f"`window` must not be an empty list. Received: window={window!r}.")
     return list(windows)

@@ -193,7 +193,7 @@ class CarriedState(StateCarrier):
     def __init__(self, spec, **kwargs):
         super().__init__(**kwargs)
         for leaf in keras.tree.flatten(spec):
-            if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+            if not hasattr(leaf, "shape") or str(getattr(leaf, "dtype", "object")) == "object":
                 raise TypeError(
                     "`spec` must be a nest of tensors, `keras.KerasTensor` (B, ...). "
                     f"Received: spec={spec!r:.200}."
