@@ -8,6 +8,7 @@ the argument, if `check_arguments` stands before them.
 
 import functools
 import inspect
+import math
 import numbers
 import sys
 from typing import Annotated
@@ -53,7 +54,8 @@ def check_number(name, value, least=None, most=None, above=None, none=False, why
     if none and value is None:
         return None
     real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
-    good = real and abs(value) <= sys.float_info.max
+    whole = isinstance(value, int)  # of any size
+    good = real and (abs(value) <= sys.float_info.max if whole else math.isfinite(value))
     good = good and not (above is not None and value <= above)
     if not good or least is not None and value < least or most is not None and value > most:
         bounds = _bounds(least, most)

@@ -11,7 +11,7 @@ from keras_plm import files
 from keras_plm.backbones import preset_directory
 from keras_plm.backbones.decoder import RecomputingDecoder
 from keras_plm.backbones.quantization import check_saveable
-from keras_plm.checks import check_choice, is_integer
+from keras_plm.checks import is_integer
 from keras_plm.layers.float_policy import float_policy
 
 
@@ -257,7 +257,12 @@ def make_initializer(kind, deviation):
         "normal": keras.initializers.RandomNormal,
         "truncated_normal": keras.initializers.TruncatedNormal,
     }
-    return known[check_choice("initializer", kind, known)](stddev=deviation)
+    if not isinstance(kind, str) or kind not in known:
+        raise ValueError(
+            "`initializer` must be 'normal' or 'truncated_normal'. "
+            f"Received: initializer={kind!r:.100}."
+        )
+    return known[kind](stddev=deviation)
 
 
 def grouped_weights(backbone, blocks, above=()):

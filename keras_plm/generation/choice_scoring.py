@@ -109,9 +109,10 @@ class ChoiceScoring:
         Raises:
             ValueError: if `normalize` is unknown, and as `score`.
         """
-        if normalize not in NORMALIZATIONS:
+        if not isinstance(normalize, str) or normalize not in NORMALIZATIONS:
             raise ValueError(
-                f"`normalize` must be one of {NORMALIZATIONS}. Received: normalize={normalize!r}."
+                f"`normalize` must be one of {NORMALIZATIONS}. "
+                f"Received: normalize={normalize!r:.200}."
             )
         tokens = self.score(prompts, choices)
         totals = [np.array([one.sum(dtype="float64") for one in own]) for own in tokens]

@@ -124,8 +124,8 @@ class Programs:
         Raises:
             ValueError: if the mode is unknown.
         """
-        if writing.mode not in MODES:
-            raise ValueError(f"`mode` must be one of {MODES}. Received: {writing.mode!r}.")
+        if not isinstance(writing.mode, str) or writing.mode not in MODES:
+            raise ValueError(f"`mode` must be one of {MODES}. Received: {writing.mode!r:.200}.")
         sampler, before = writing.sampler, slots.before
 
         def write(features, texts, used, start):

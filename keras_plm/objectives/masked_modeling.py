@@ -22,7 +22,7 @@ from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
-from keras_plm.checks import check_arrays, check_integer, check_vocabulary, flag, integer, number
+from keras_plm.checks import check_arrays, check_vocabulary, flag, integer, number
 from keras_plm.objectives.corruption import Corruption
 from keras_plm.objectives.languages import (
     check_languages,
@@ -101,7 +101,6 @@ class MaskedModeling(Objective):
         longest = values[place] if len(values) > place else settings.pop("span_boundary", 0)
         if longest == 0 and not isinstance(longest, bool):
             return super().__new__(cls)
-        check_integer("span_boundary", longest, 0)
         values[place : place + 1] = [0] * (len(values) > place)
         return ObjectiveSum((cls(*values, **settings), SpanBoundary(longest)))
 

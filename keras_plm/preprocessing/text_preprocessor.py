@@ -4,7 +4,6 @@ import logging
 
 import keras
 
-from keras_plm.checks import check_flag
 from keras_plm.preprocessing.preprocessor import Preprocessor
 
 logger = logging.getLogger("keras_plm")
@@ -58,7 +57,9 @@ class TextPreprocessor(Preprocessor):
         **kwargs,
     ):
         super().__init__(tokenizer, sequence_length, language, pre_split, **kwargs)
-        self.truncate = check_flag("truncate", truncate)
+        if not isinstance(truncate, bool):
+            raise ValueError(f"`truncate` must be True or False. Received: {truncate!r}.")
+        self.truncate = truncate
 
     def settings(self):
         return {**super().settings(), "truncate": self.truncate}

@@ -277,7 +277,7 @@ class CausalLM(WritingTask, TargetTask):
         choices = encoded_choices(text, choices, len(known))
         context = text.context(prefix)
         unconditional = None
-        if normalize == "unconditional":
+        if isinstance(normalize, str) and normalize == "unconditional":
             what = "`unconditional_prompt`"
             unconditional = context + text.encode([unconditional_prompt], what=what)[0][0]
         constants = constant_features(self.backbone, self.preprocessor)

@@ -160,6 +160,14 @@ class TextEmbedder(Task):
         """Refuse to be evaluated: there are no labels."""
         raise NotImplementedError("TextEmbedder has no labels to be evaluated on: use `embed`.")
 
+    def train_on_batch(self, *args, **kwargs):
+        """Refuse to be trained; see `fit`."""
+        self.fit()
+
+    def test_on_batch(self, *args, **kwargs):
+        """Refuse to be evaluated: there are no labels."""
+        self.evaluate()
+
     def settings(self):
         return {"layers": self.hidden_layers, "pooling": self.pooling}
 

@@ -14,6 +14,7 @@ from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.training.class_names import check_class_names
+from keras_plm.tasks.training.label_checks import check_weights_of_labels
 from keras_plm.tokenizers.text_columns import column_items
 
 logger = logging.getLogger("keras_plm")
@@ -164,9 +165,15 @@ class TokenClassifier(Task):
         y, there = self.preprocessor.at_words(x, positions, y, "label")  # (N, T)
         weight = there.astype("float32")
         if sample_weight is not None:
-            if np.ndim(sample_weight[0]) == 0:
-                sample_weight = [[one] * len(text) for one, text in zip(sample_weight, x)]
+            what = "weights, one per text or a list of them per text"
+            sample_weight = column_items(sample_weight, "`sample_weight`", what)
+            if len(sample_weight) == len(x):
+                sample_weight = [
+                    one if isinstance(one, (list, tuple)) or np.ndim(one) else [one] * len(text)
+                    for one, text in zip(sample_weight, x)
+                ]
             given, _ = self.preprocessor.at_words(x, positions, sample_weight, "weight")
+            check_weights_of_labels(given, weight.shape)
             weight = weight * given
         return features, y, weight
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from keras_plm.checks import check_texts
 from keras_plm.tokenizers.text_columns import column_items, is_column
 
 
@@ -19,8 +18,12 @@ def check_class_names(class_names, num_classes):
     Raises:
         ValueError: naming what is wrong.
     """
-    names = check_texts("class_names", class_names, none=True)
-    if names is not None and not len(set(names)) == len(names) == num_classes:
+    if class_names is None:
+        return None
+    several = hasattr(class_names, "__iter__") and not isinstance(class_names, (str, type))
+    names = list(class_names) if several else [class_names]
+    text = all(isinstance(name, str) for name in names)
+    if not text or not len(set(names)) == len(names) == num_classes:
         raise ValueError(
             f"`class_names` must be {num_classes} different strings, as `num_classes` says. "
             f"Received: {class_names!r:.200}."
