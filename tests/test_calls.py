@@ -4,7 +4,9 @@ Each call ends in a result, or in a clear error: one of ours, that says what it 
 refused leaves the weights as they were. The arguments are those of the signatures, so that a new
 one is tried without being listed.
 
-    python -m pytest -q -n0 -s -m "" tests/test_calls.py      prints how many calls ended how
+One call of forty is tried, always the same ones; this tries all, and prints how they ended:
+
+    EVERY_CALL=1 python -m pytest -q -n0 -s -m "" tests/test_calls.py
 """
 
 import collections
@@ -53,7 +55,7 @@ POOL = {
 }
 
 
-EVERY = int(os.environ.get("EVERY_CALL", 10))  # one call of so many is tried
+EVERY = int(os.environ.get("EVERY_CALL", 40))  # one call of so many is tried
 
 
 def is_drawn(what):
@@ -61,7 +63,7 @@ def is_drawn(what):
     return zlib.crc32(what.encode()) % EVERY == 0
 
 
-LONGEST = 20  # seconds, after which a call does not end
+LONGEST = 120  # seconds, after which a call does not end
 
 
 def no_end(*_):
@@ -99,10 +101,7 @@ class Calls:
 
     def report(self, of):
         """Print the numbers; fail if a call ended in any other way."""
-        raw = len(self.wrong)
-        print(
-            f"\n{of}: {sum(self.endings.values())} calls, {dict(self.endings)}, {raw} of them raw"
-        )
+        print(f"\n{of}: {sum(self.endings.values())} calls, {dict(self.endings)}")
         assert not self.wrong, "\n".join(self.wrong)
 
 
@@ -386,6 +385,7 @@ TASKS = {
         },
     ),
 }
+QUICK = ("TokenClassifier", "TextEmbedder", "CausalLM")
 TRAINING = ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch")
 # Arguments of Keras's methods that ours hand on.
 HANDED_ON = {
@@ -432,6 +432,9 @@ def made(tokenizers):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_methods(name, made, values, same):
+    compiled = keras.backend.backend() == "jax"
+    if compiled and name not in QUICK and "EVERY_CALL" not in os.environ:
+        pytest.skip("JAX compiles five programs for each task: with EVERY_CALL they are all tried")
     task, row = made(name)
     calls = Calls()
     for method, right in calls_of(task, row):

@@ -200,7 +200,7 @@ class CarriedState(StateCarrier):
                 )
             if not len(leaf.shape) or None in leaf.shape[1:]:
                 raise ValueError(
-                    "Every leaf of a state must have a shape (B, ...) that is known behind B. "
+                    "Every leaf of `spec` must have a shape (B, ...) that is known behind B. "
                     f"Received: shape {tuple(leaf.shape)}."
                 )
         self._spec = _Spec(

@@ -1,10 +1,20 @@
 """Extractive question answering: the span of a context that answers a question."""
 
+import math
+
 import keras
 import numpy as np
 
 from keras_plm.backbones import Backbone
-from keras_plm.checks import check_arguments, check_integer, flag, integer, kind, number
+from keras_plm.checks import (
+    check_arguments,
+    check_integer,
+    check_number,
+    flag,
+    integer,
+    kind,
+    number,
+)
 from keras_plm.heads import BeamSpanHead, SpanHead
 from keras_plm.heads.span_head import NEVER
 from keras_plm.layers.float_policy import float_policy
@@ -168,6 +178,8 @@ class SpanExtractor(Task):
         """
         check_integer("n_best", n_best, 1)
         check_integer("max_answer_length", max_answer_length, 1)
+        if not (isinstance(null_threshold, float) and math.isinf(null_threshold)):  # all, or none
+            check_number("null_threshold", null_threshold, none=True)
         if self.preprocessor is None:
             raise ValueError(f"{type(self).__name__} has no preprocessor: it cannot read texts.")
         features, windows = self.preprocessor.windows((questions, contexts))
