@@ -74,7 +74,7 @@ class ReplayableDropout(keras.layers.Layer):
     """
 
     @check_arguments
-    def __init__(self, rate: number(0, 1), **kwargs):
+    def __init__(self, rate: number(), **kwargs):
         super().__init__(**kwargs)
         if not 0 <= rate <= 1:
             raise ValueError(f"`rate` must be between 0 and 1. Received: rate={rate}.")

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_plm.checks import check_choice, check_flag, check_integer, check_number
+from keras_plm.checks import check_choice, check_flag, check_number, is_integer
 from keras_plm.heads import AuxiliaryLMLoss, SummaryHead
 from keras_plm.layers import ChoicesToRows
 from keras_plm.layers.float_policy import float_policy
@@ -87,15 +87,18 @@ def summary_head(
     Raises:
         ValueError: if an argument is none of these.
     """
-    check_flag("summarise", summarise, none=True)
+    if summarise is not None and not isinstance(summarise, bool):
+        raise ValueError(
+            f"`summarise` must be True, False or None. Received: summarise={summarise!r:.200}."
+        )
     check_flag("logits_bias", logits_bias)
     pooled = "pooler" in backbone.reads and pooling is None
     summarise = not pooled if summarise is None else summarise
-    check_integer("summary_dim", summary_dim, 1, none=True)
-    if summary_dim is not None and not summarise:
+    whole = is_integer(summary_dim) and 1 <= summary_dim < 2**31
+    if summary_dim is not None and not (summarise and whole):
         raise ValueError(
             "`summary_dim` must be None, or an integer of at least 1 where there is a dense layer "
-            f"before the logits. Received: summary_dim={summary_dim}, summarise={summarise}."
+            f"before the logits. Received: summary_dim={summary_dim!r:.100}, summarise={summarise}."
         )
     return SummaryHead(
         num_classes,
