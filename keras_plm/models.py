@@ -26,6 +26,7 @@ from dataclasses import replace
 
 from keras_plm import families
 from keras_plm.backbones import TransformerBackbone, XLNetBackbone
+from keras_plm.checks import check_arguments, check_integer, flag, kind
 from keras_plm.objectives import (
     CausalModeling,
     Corruption,
@@ -42,6 +43,7 @@ from keras_plm.objectives import (
     SpanSelection,
 )
 from keras_plm.tasks import Pretrainer, TextPreprocessor
+from keras_plm.tokenizers import Tokenizer
 
 # Base and large are those of BERT (arXiv:1810.04805, section 3), and of all others here. A narrow
 # model needs larger initial weights than the released 0.02, about 1 / sqrt(width): else it stays
@@ -63,7 +65,10 @@ SIZES = {
 LENGTHS = {"tiny": 128, "small": 256, "base": 512, "large": 512}
 
 
-def xlnet(tokenizer, size="base", sequence_length=None, bidirectional=False, **overrides):
+@check_arguments
+def xlnet(
+    tokenizer: kind(Tokenizer), size="base", sequence_length=None, bidirectional=False, **overrides
+):
     """XLNet: a two-stream Transformer-XL trained by permutation language modelling.
 
     Half of a row is the reuse half; a sixth of the row is predicted. The original's tokenizer is a
@@ -87,7 +92,10 @@ def xlnet(tokenizer, size="base", sequence_length=None, bidirectional=False, **o
     return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length))
 
 
-def bert(tokenizer, size="base", sequence_length=None, static_passes=0, **overrides):
+@check_arguments
+def bert(
+    tokenizer: kind(Tokenizer), size="base", sequence_length=None, static_passes=0, **overrides
+):
     """BERT: masked tokens and the next sentence, over pairs of texts.
 
     As released: exactly 15 % of the tokens of a row are chosen, and of these 10 % become any
@@ -114,7 +122,10 @@ def bert(tokenizer, size="base", sequence_length=None, static_passes=0, **overri
     return _pretrainer(families.BERT, tokenizer, objective, size, overrides)
 
 
-def bert_wwm(tokenizer, size="base", sequence_length=None, static_passes=0, **overrides):
+@check_arguments
+def bert_wwm(
+    tokenizer: kind(Tokenizer), size="base", sequence_length=None, static_passes=0, **overrides
+):
     """BERT with whole-word masking: the pieces of a word are chosen together.
 
     What becomes of a chosen piece is still drawn for each by itself. Words are those of the
@@ -138,7 +149,8 @@ def bert_wwm(tokenizer, size="base", sequence_length=None, static_passes=0, **ov
     return _pretrainer(families.BERT, tokenizer, objective, size, overrides)
 
 
-def roberta(tokenizer, size="base", sequence_length=None, **overrides):
+@check_arguments
+def roberta(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overrides):
     """RoBERTa: masked tokens alone, masked anew in every pass, in rows of full sentences.
 
     15 % of the tokens of a row are chosen on average, and random ones are never special. There is
@@ -157,7 +169,8 @@ def roberta(tokenizer, size="base", sequence_length=None, **overrides):
     )
 
 
-def spanbert(tokenizer, size="base", sequence_length=None, **overrides):
+@check_arguments
+def spanbert(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overrides):
     """SpanBERT: masked spans, predicted from their own rows and from the tokens around them.
 
     Rows are of one document. A span is masked, replaced or kept as a whole; random tokens are as
@@ -177,7 +190,15 @@ def spanbert(tokenizer, size="base", sequence_length=None, **overrides):
     return _pretrainer(families.SPANBERT, tokenizer, objective, size, overrides, pooler=False)
 
 
-def ernie1(tokenizer, size="base", sequence_length=None, spans=True, dialogue=False, **overrides):
+@check_arguments
+def ernie1(
+    tokenizer: kind(Tokenizer),
+    size="base",
+    sequence_length=None,
+    spans: flag() = True,
+    dialogue: flag() = False,
+    **overrides,
+):
     """ERNIE 1.0 (Baidu): batches with masked tokens and batches with masked phrases, by turns.
 
     Every token or unit is chosen by itself, with a chance of 15 %; random ones are any entry of
@@ -205,8 +226,9 @@ def ernie1(tokenizer, size="base", sequence_length=None, spans=True, dialogue=Fa
     return _pretrainer(families.ERNIE1, tokenizer, objective, size, overrides)
 
 
+@check_arguments
 def gpt1(
-    tokenizer,
+    tokenizer: kind(Tokenizer),
     size="base",
     sequence_length=None,
     documents_apart=False,
@@ -229,8 +251,9 @@ def gpt1(
     return _pretrainer(families.GPT1, tokenizer, objective, size, overrides)
 
 
+@check_arguments
 def gpt2(
-    tokenizer,
+    tokenizer: kind(Tokenizer),
     size="base",
     sequence_length=None,
     documents_apart=False,
@@ -253,8 +276,9 @@ def gpt2(
     return _pretrainer(families.GPT2, tokenizer, objective, size, overrides, **delta)
 
 
+@check_arguments
 def gpt3(
-    tokenizer,
+    tokenizer: kind(Tokenizer),
     size="base",
     sequence_length=None,
     documents_apart=False,
@@ -277,7 +301,8 @@ def gpt3(
     return _pretrainer(families.GPT3, tokenizer, objective, size, overrides, **delta)
 
 
-def unilm(tokenizer, size="base", sequence_length=None, **overrides):
+@check_arguments
+def unilm(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overrides):
     """UniLM: one model trained by four patterns of visibility, in turns.
 
     A third of the batches is bidirectional, with BERT's next sentence; in a third the first text
@@ -306,7 +331,10 @@ def unilm(tokenizer, size="base", sequence_length=None, **overrides):
     return _pretrainer(families.UNILM, tokenizer, objective, size, overrides)
 
 
-def xlm(tokenizer, size="base", sequence_length=None, objective="mlm", **overrides):
+@check_arguments
+def xlm(
+    tokenizer: kind(Tokenizer), size="base", sequence_length=None, objective="mlm", **overrides
+):
     """XLM: one model of many languages, trained on each of them and on translations.
 
     Rows are running text of one language, of which 15 % of the tokens are chosen, each by itself,
@@ -341,7 +369,8 @@ def xlm(tokenizer, size="base", sequence_length=None, objective="mlm", **overrid
     return _pretrainer(families.XLM, tokenizer, chosen, size, overrides, **delta)
 
 
-def mpnet(tokenizer, size="base", sequence_length=None, **overrides):
+@check_arguments
+def mpnet(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overrides):
     """MPNet: masked tokens in a random order; each sees those before it, and where the rest is.
 
     15 % of the tokens are chosen, by whole words; the copies of the targets come on top of the
@@ -360,10 +389,10 @@ def mpnet(tokenizer, size="base", sequence_length=None, **overrides):
 
 def _length(size, sequence_length, published=None):
     """The length of the rows of a size, which must be known; base and large may have their own."""
-    if size not in SIZES:
-        raise ValueError(f"`size` must be one of {sorted(SIZES)}. Received: size={size!r}.")
+    if not isinstance(size, str) or size not in SIZES:
+        raise ValueError(f"`size` must be one of {sorted(SIZES)}. Received: size={size!r:.200}.")
     if sequence_length is not None:
-        return sequence_length
+        return check_integer("sequence_length", sequence_length, 1)
     return published if published and size in ("base", "large") else LENGTHS[size]
 
 
@@ -400,7 +429,7 @@ def _check_two_segments(tokenizer):
 
 def _check_xlm_objective(objective):
     """Refuse what is none of XLM's objectives."""
-    if objective not in ("mlm", "clm", "mlm_tlm"):
+    if not isinstance(objective, str) or objective not in ("mlm", "clm", "mlm_tlm"):
         raise ValueError(
             "`objective` must be 'mlm', 'clm' or 'mlm_tlm'. "
             f"Received: objective={objective!r:.100}."

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 import keras_plm
-from keras_plm import backbones, heads, layers, metrics, objectives, preprocessing, tasks
+from keras_plm import backbones, heads, layers, metrics, models, objectives, preprocessing, tasks
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -464,4 +464,28 @@ def test_methods(name, made, values, same):
             except AssertionError as error:
                 calls.wrong.append(f"{what} was refused, and changed the model: {error}")
                 before = values(task)
+    calls.report(name)
+
+
+# === The catalogue ===
+
+SYSTEMS = {
+    name: one
+    for name, one in inspect.getmembers(models, inspect.isfunction)
+    if one.__module__ == models.__name__ and name[0] != "_"
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_system(name, tokenizers):
+    layout = {"xlnet": "xlnet", "roberta": "roberta", "xlm": "xlm"}.get(name, "bert")
+    layout = "gpt" if name.startswith("gpt") else layout
+    sizes = dict(num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16, sequence_length=32)
+    right = {"tokenizer": tokenizers[layout], "size": "tiny", **sizes}
+    calls = Calls()
+    for argument in (*inspect.signature(SYSTEMS[name]).parameters, "dropout"):
+        for fault, value in POOL.items():
+            what = f"{name}({argument}={fault})"
+            if argument != "overrides" and is_drawn(what):
+                calls.try_one(what, lambda: SYSTEMS[name](**{**right, argument: value}))
     calls.report(name)

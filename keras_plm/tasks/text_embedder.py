@@ -160,11 +160,11 @@ class TextEmbedder(Task):
         """Refuse to be evaluated: there are no labels."""
         raise NotImplementedError("TextEmbedder has no labels to be evaluated on: use `embed`.")
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(self, x, y=None, sample_weight=None, **kw):
         """Refuse to be trained; see `fit`."""
         self.fit()
 
-    def test_on_batch(self, *args, **kwargs):
+    def test_on_batch(self, x, y=None, sample_weight=None, **kw):
         """Refuse to be evaluated: there are no labels."""
         self.evaluate()
 
