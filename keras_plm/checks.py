@@ -2,7 +2,8 @@
 
 `num_classes` must be an integer of at least 2. Received: num_classes=1.
 
-Settings declare theirs with the field: `sequence_length: integer(least=1) = 512`.
+Settings declare theirs with the field, `sequence_length: integer(least=1) = 512`; functions with
+the argument, if `check_arguments` stands before them.
 """
 
 import difflib
@@ -10,6 +11,7 @@ import functools
 import inspect
 import math
 import numbers
+import sys
 from typing import Annotated
 
 import numpy as np
@@ -36,9 +38,10 @@ def check_integer(name, value, least=None, most=None, none=False, why=""):
     """
     if none and value is None:
         return None
-    low = least is None or is_integer(value) and value >= least
-    high = most is None or is_integer(value) and value <= most
-    if not is_integer(value) or not low or not high:
+    whole = is_integer(value) and abs(int(value)) < 2**63
+    low = least is None or whole and value >= least
+    high = most is None or whole and value <= most
+    if not whole or not low or not high:
         _refuse(name, value, f"an integer{_bounds(least, most)}", none, why)
     return int(value)
 
@@ -51,8 +54,9 @@ def check_number(name, value, least=None, most=None, above=None, none=False, why
     """
     if none and value is None:
         return None
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    good = real and math.isfinite(value)
+    real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    whole = isinstance(value, int)  # of any size
+    good = real and (abs(value) <= sys.float_info.max if whole else math.isfinite(value))
     good = good and not (above is not None and value <= above)
     if not good or least is not None and value < least or most is not None and value > most:
         bounds = _bounds(least, most)
@@ -64,9 +68,11 @@ def check_number(name, value, least=None, most=None, above=None, none=False, why
 
 def check_flag(name, value, none=False, why=""):
     """Return True or False, or refuse what is neither; arguments as those of `check_integer`."""
-    if not isinstance(value, bool) and not (none and value is None):
+    if none and value is None:
+        return None
+    if not isinstance(value, (bool, np.bool_)):
         _refuse(name, value, "True or False", none, why)
-    return value
+    return bool(value)
 
 
 def check_choice(name, value, known, none=False, why=""):
@@ -79,9 +85,104 @@ def check_choice(name, value, known, none=False, why=""):
     Raises:
         ValueError: naming the argument, what it must be, what it is, and the nearest value.
     """
-    if not (none and value is None) and not any(value is one or value == one for one in known):
-        _refuse(name, value, f"one of {list(known)}", none, why, did_you_mean(value, known))
+    if not (none and value is None) and not any(_is_same(value, one) for one in known):
+        _refuse(name, value, f"one of {list(known)}", none, why, hint=did_you_mean(value, known))
     return value
+
+
+def check_text(name, value, none=False, why=""):
+    """Return a string that is not empty, or refuse it; arguments as those of `check_integer`."""
+    if not (none and value is None) and not (isinstance(value, str) and value):
+        _refuse(name, value, "a string", none, why)
+    return value
+
+
+def check_texts(name, value, none=False, why=""):
+    """Return strings as a list, or refuse what is none; arguments as those of `check_integer`."""
+    if none and value is None:
+        return None
+    several = hasattr(value, "__iter__") and not isinstance(value, (str, bytes, dict))
+    texts = list(value) if several and np.ndim(value) == 1 else [None]
+    if not all(isinstance(text, str) for text in texts):
+        _refuse(name, value, "a list of strings", none, why)
+    return texts
+
+
+def check_integers(name, value, least=None):
+    """Return whole numbers as a tuple, or refuse them; arguments as those of `check_integer`."""
+    several = isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) == 1
+    if not several or not all(is_integer(one) and (least is None or one >= least) for one in value):
+        _refuse(name, value, f"a tuple of integers{_bounds(least, None)}", False, "")
+    return tuple(map(int, value))
+
+
+def check_rectangular(what, value):
+    """Return what a user gave as an array, or refuse rows of several lengths.
+
+    Args:
+        what: str. What it is, for the message, such as "Labels".
+        value: array, or list of numbers or lists.
+
+    Raises:
+        ValueError: naming what it is.
+    """
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{what} must be a rectangular array, of rows of one length. Received: {value!r:.200}."
+        ) from error
+
+
+def check_kind(name, value, kind, none=False, why=""):
+    """Return a value of a class, or refuse it.
+
+    Args:
+        kind: the class, or a tuple of classes.
+        name, value, none, why: as those of `check_integer`.
+
+    Raises:
+        TypeError: naming the argument, what it must be, and what it is.
+    """
+    if not isinstance(value, kind) and not (none and value is None):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        what = f"of the class {' or '.join(one.__name__ for one in kinds)}"
+        _refuse(name, value, what, none, why, TypeError)
+    return value
+
+
+def check_arguments(function):
+    """Check the arguments of a function by what their annotations declare, as fields of `Settings`.
+
+    `def __init__(self, num_heads: integer(1), dropout: number(0, 1) = 0.0)` takes no other ones. A
+    default is not checked.
+
+    Args:
+        function: function, such as a constructor, of which some arguments are declared.
+
+    Returns:
+        The same function, with checks before it.
+    """
+    signature = inspect.signature(function)
+    guards = [
+        (name, guard)
+        for name, argument in signature.parameters.items()
+        for guard in getattr(argument.annotation, "__metadata__", ())
+    ]
+
+    @functools.wraps(function)
+    def checked(*args, **kwargs):
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # Python says which is missing or unknown
+        for name, guard in guards:
+            if name in given.arguments:
+                given.arguments[name] = guard(name, given.arguments[name])
+        return function(*given.args, **given.kwargs)
+
+    checked.__signature__ = signature  # Keras reads it, and does not look behind a wrapper
+    return checked
 
 
 def check_names(what, given, known, kind="arguments"):
@@ -151,14 +252,37 @@ def number(least=None, most=None, above=None, none=False):
     return Annotated[float | None if none else float, guard]
 
 
-def flag():
+def flag(none=False):
     """Declare a field of `Settings` that is True or False; see `check_flag`."""
-    return Annotated[bool, check_flag]
+    guard = functools.partial(check_flag, none=none) if none else check_flag
+    return Annotated[bool | None if none else bool, guard]
 
 
-def choice(known):
+def choice(known, none=False):
     """Declare a field of `Settings` that is one of some values; see `check_choice`."""
-    return Annotated[str, functools.partial(check_choice, known=known)]
+    guard = functools.partial(check_choice, known=known, none=none)
+    return Annotated[str | None if none else str, guard]
+
+
+def text(none=False):
+    """Declare an argument that is a string, and not empty; see `check_text`."""
+    return Annotated[str | None if none else str, functools.partial(check_text, none=none)]
+
+
+def texts(none=False):
+    """Declare an argument that is a list of strings; see `check_texts`."""
+    return Annotated[list | None if none else list, functools.partial(check_texts, none=none)]
+
+
+def integers(least=None):
+    """Declare a field of `Settings` that is a tuple of whole numbers; see `check_integers`."""
+    return Annotated[tuple, functools.partial(check_integers, least=least)]
+
+
+def kind(cls, none=False):
+    """Declare an argument that is an instance of a class; see `check_kind`."""
+    guard = functools.partial(check_kind, kind=cls, none=none)
+    return Annotated[cls | None if none else cls, guard]
 
 
 def _bounds(least, most):
@@ -170,10 +294,15 @@ def _bounds(least, most):
     return "" if most is None else f" of at most {most}"
 
 
-def _refuse(name, value, what, none, why, hint=""):
+def _is_same(value, known):
+    """Whether a value is one of the known ones: arrays, which compare by element, are none."""
+    return value is known or isinstance(value, type(known)) and value == known
+
+
+def _refuse(name, value, what, none, why, error=ValueError, hint=""):
     """Raise the error of every guard."""
     what = f"{what}, or None" if none else what
-    raise ValueError(f"`{name}` must be {what}{why}. Received: {name}={value!r:.200}.{hint}")
+    raise error(f"`{name}` must be {what}{why}. Received: {name}={value!r:.200}.{hint}")
 
 
 def check_arrays(what, batch, shapes):

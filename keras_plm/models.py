@@ -29,7 +29,7 @@ from dataclasses import replace
 from keras_plm import families
 from keras_plm.backbones import TransformerBackbone, XLNetBackbone
 from keras_plm.backbones.preset_directory import arguments_of
-from keras_plm.checks import check_choice, check_names
+from keras_plm.checks import check_arguments, check_choice, check_integer, check_names, flag, kind
 from keras_plm.objectives import (
     CausalModeling,
     Corruption,
@@ -46,6 +46,7 @@ from keras_plm.objectives import (
     SpanSelection,
 )
 from keras_plm.tasks import Pretrainer, TextPreprocessor
+from keras_plm.tokenizers import Tokenizer
 
 # Base and large are those of BERT (arXiv:1810.04805, section 3), and of all others here. A narrow
 # model needs larger initial weights than the released 0.02, about 1 / sqrt(width): else it stays
@@ -85,7 +86,10 @@ def _takes(backbone_class):
 
 
 @_takes(XLNetBackbone)
-def xlnet(tokenizer, size="base", sequence_length=None, bidirectional=False, **overrides):
+@check_arguments
+def xlnet(
+    tokenizer: kind(Tokenizer), size="base", sequence_length=None, bidirectional=False, **overrides
+):
     """XLNet: a two-stream Transformer-XL trained by permutation language modelling.
 
     Half of a row is the reuse half; a sixth of the row is predicted. The original's tokenizer is a
@@ -104,7 +108,10 @@ def xlnet(tokenizer, size="base", sequence_length=None, bidirectional=False, **o
 
 
 @_takes(TransformerBackbone)
-def bert(tokenizer, size="base", sequence_length=None, static_passes=0, **overrides):
+@check_arguments
+def bert(
+    tokenizer: kind(Tokenizer), size="base", sequence_length=None, static_passes=0, **overrides
+):
     """BERT: masked tokens and the next sentence, over pairs of texts.
 
     As released: exactly 15 % of the tokens of a row are chosen, and of these 10 % become any
@@ -132,7 +139,10 @@ def bert(tokenizer, size="base", sequence_length=None, static_passes=0, **overri
 
 
 @_takes(TransformerBackbone)
-def bert_wwm(tokenizer, size="base", sequence_length=None, static_passes=0, **overrides):
+@check_arguments
+def bert_wwm(
+    tokenizer: kind(Tokenizer), size="base", sequence_length=None, static_passes=0, **overrides
+):
     """BERT with whole-word masking: the pieces of a word are chosen together.
 
     What becomes of a chosen piece is still drawn for each by itself. Words are those of the
@@ -157,7 +167,8 @@ def bert_wwm(tokenizer, size="base", sequence_length=None, static_passes=0, **ov
 
 
 @_takes(TransformerBackbone)
-def roberta(tokenizer, size="base", sequence_length=None, **overrides):
+@check_arguments
+def roberta(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overrides):
     """RoBERTa: masked tokens alone, masked anew in every pass, in rows of full sentences.
 
     15 % of the tokens of a row are chosen on average, and random ones are never special. There is
@@ -177,7 +188,8 @@ def roberta(tokenizer, size="base", sequence_length=None, **overrides):
 
 
 @_takes(TransformerBackbone)
-def spanbert(tokenizer, size="base", sequence_length=None, **overrides):
+@check_arguments
+def spanbert(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overrides):
     """SpanBERT: masked spans, predicted from their own rows and from the tokens around them.
 
     Rows are of one document. A span is masked, replaced or kept as a whole; random tokens are as
@@ -198,7 +210,15 @@ def spanbert(tokenizer, size="base", sequence_length=None, **overrides):
 
 
 @_takes(TransformerBackbone)
-def ernie1(tokenizer, size="base", sequence_length=None, spans=True, dialogue=False, **overrides):
+@check_arguments
+def ernie1(
+    tokenizer: kind(Tokenizer),
+    size="base",
+    sequence_length=None,
+    spans: flag() = True,
+    dialogue: flag() = False,
+    **overrides,
+):
     """ERNIE 1.0 (Baidu): batches with masked tokens and batches with masked phrases, by turns.
 
     Every token or unit is chosen by itself, with a chance of 15 %; random ones are any entry of
@@ -227,8 +247,9 @@ def ernie1(tokenizer, size="base", sequence_length=None, spans=True, dialogue=Fa
 
 
 @_takes(TransformerBackbone)
+@check_arguments
 def gpt1(
-    tokenizer,
+    tokenizer: kind(Tokenizer),
     size="base",
     sequence_length=None,
     documents_apart=False,
@@ -252,8 +273,9 @@ def gpt1(
 
 
 @_takes(TransformerBackbone)
+@check_arguments
 def gpt2(
-    tokenizer,
+    tokenizer: kind(Tokenizer),
     size="base",
     sequence_length=None,
     documents_apart=False,
@@ -277,8 +299,9 @@ def gpt2(
 
 
 @_takes(TransformerBackbone)
+@check_arguments
 def gpt3(
-    tokenizer,
+    tokenizer: kind(Tokenizer),
     size="base",
     sequence_length=None,
     documents_apart=False,
@@ -302,7 +325,8 @@ def gpt3(
 
 
 @_takes(TransformerBackbone)
-def unilm(tokenizer, size="base", sequence_length=None, **overrides):
+@check_arguments
+def unilm(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overrides):
     """UniLM: one model trained by four patterns of visibility, in turns.
 
     A third of the batches is bidirectional, with BERT's next sentence; in a third the first text
@@ -332,7 +356,10 @@ def unilm(tokenizer, size="base", sequence_length=None, **overrides):
 
 
 @_takes(TransformerBackbone)
-def xlm(tokenizer, size="base", sequence_length=None, objective="mlm", **overrides):
+@check_arguments
+def xlm(
+    tokenizer: kind(Tokenizer), size="base", sequence_length=None, objective="mlm", **overrides
+):
     """XLM: one model of many languages, trained on each of them and on translations.
 
     Rows are running text of one language, of which 15 % of the tokens are chosen, each by itself,
@@ -368,7 +395,8 @@ def xlm(tokenizer, size="base", sequence_length=None, objective="mlm", **overrid
 
 
 @_takes(TransformerBackbone)
-def mpnet(tokenizer, size="base", sequence_length=None, **overrides):
+@check_arguments
+def mpnet(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overrides):
     """MPNet: masked tokens in a random order; each sees those before it, and where the rest is.
 
     15 % of the tokens are chosen, by whole words; the copies of the targets come on top of the
@@ -389,7 +417,7 @@ def _length(size, sequence_length, published=None):
     """The length of the rows of a size, which must be known; base and large may have their own."""
     check_choice("size", size, sorted(SIZES))
     if sequence_length is not None:
-        return sequence_length
+        return check_integer("sequence_length", sequence_length, 1)
     return published if published and size in ("base", "large") else LENGTHS[size]
 
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from keras_plm import models, objectives, presets
+from keras_plm import data, models, objectives, presets
 from keras_plm.checks import (
     check_choice,
     check_flag,
@@ -99,7 +99,7 @@ def test_arguments_are_those_with_a_name():
         (lambda: TextPreprocessor(None, sequence_lenght=8), "sequence_length"),
         (lambda: models.bert(None, sequence_lenght=8), "sequence_length"),
         (lambda: models.ernie1(None, dialog=True), "dialogue"),
-        (lambda: models.xlnet(None, "bse"), "base"),
+        (lambda: models.xlnet(object.__new__(data.SentencePieceTokenizer), "bse"), "base"),
         (lambda: train_tokenizer(["a"], model="wordpeice"), "wordpiece"),
         (lambda: presets.find_preset("bert_base_en_uncasd"), "bert_base_en_uncased"),
         (lambda: get_activation("gelu_tan"), "gelu_tanh"),

@@ -1,7 +1,6 @@
 """What every backbone has: one forward pass, `encode`, and presets that load safely."""
 
 import collections
-import numbers
 import os
 import types
 
@@ -12,7 +11,7 @@ from keras_plm import files
 from keras_plm.backbones import preset_directory, weights_file
 from keras_plm.backbones.decoder import RecomputingDecoder
 from keras_plm.backbones.quantization import check_saveable
-from keras_plm.checks import check_names
+from keras_plm.checks import check_names, is_integer
 from keras_plm.layers.float_policy import float_policy
 
 
@@ -259,14 +258,16 @@ def make_initializer(kind, deviation):
     Raises:
         ValueError: if there is no such kind.
     """
-    if kind == "normal":
-        return keras.initializers.RandomNormal(stddev=deviation)
-    if kind == "truncated_normal":
-        return keras.initializers.TruncatedNormal(stddev=deviation)
-    raise ValueError(
-        "`initializer` must be 'normal' or 'truncated_normal'. "
-        f"Received: initializer={kind!r:.100}."
-    )
+    known = {
+        "normal": keras.initializers.RandomNormal,
+        "truncated_normal": keras.initializers.TruncatedNormal,
+    }
+    if not isinstance(kind, str) or kind not in known:
+        raise ValueError(
+            "`initializer` must be 'normal' or 'truncated_normal'. "
+            f"Received: initializer={kind!r:.100}."
+        )
+    return known[kind](stddev=deviation)
 
 
 def grouped_weights(backbone, blocks, above=()):
@@ -299,9 +300,9 @@ def check_sizes(**sizes):
     wrong = [
         f"{name}={size!r}"
         for name, size in sizes.items()
-        if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1
+        if not is_integer(size) or not 1 <= size < 2**31
     ]
     if wrong:
         raise ValueError(
-            f"{sorted(sizes)} must be integers of at least 1. Received: {', '.join(wrong)}."
+            f"{sorted(sizes)} must be integers of at least 1. Received: {', '.join(wrong):.200}."
         )

@@ -1,7 +1,5 @@
 """The one Transformer of the BERT and GPT families: a dozen flags, no system's name."""
 
-import numbers
-
 import keras
 from keras import ops
 
@@ -13,7 +11,7 @@ from keras_plm.backbones.backbone import (
     make_initializer,
 )
 from keras_plm.backbones.transformer_decoding import TransformerDecoder
-from keras_plm.checks import constructor_arguments
+from keras_plm.checks import check_arguments, constructor_arguments, flag, is_integer, number
 from keras_plm.layers import AttentionMaps, RelativePositionBias, TransformerBlock, TwoStream
 from keras_plm.ops import content_visibility, gather_rows, query_visibility, summary_row
 
@@ -109,6 +107,7 @@ class TransformerBackbone(Backbone):
     `init_bert_weights` of facebookresearch/SpanBERT and microsoft/unilm.
     """
 
+    @check_arguments
     def __init__(
         self,
         vocabulary_size,
@@ -118,25 +117,25 @@ class TransformerBackbone(Backbone):
         intermediate_dim,
         max_sequence_length,
         head_dim=None,
-        dropout=0.1,
-        attention_dropout=0.1,
+        dropout: number(0, 1) = 0.1,
+        attention_dropout: number(0, 1) = 0.1,
         activation="gelu",
-        normalize_first=False,
-        embedding_norm=True,
-        layer_norm_epsilon=1e-12,
+        normalize_first: flag() = False,
+        embedding_norm: flag() = True,
+        layer_norm_epsilon: number(0) = 1e-12,
         num_segments=2,
         num_languages=0,
         num_tasks=0,
-        positions_from_padding=False,
-        causal=False,
+        positions_from_padding: flag() = False,
+        causal: flag() = False,
         relative_position_buckets=0,
-        pooler=False,
+        pooler: flag() = False,
         window=None,
         initializer="truncated_normal",
-        initializer_range=0.02,
-        position_initializer_range=None,
-        scaled_residuals=False,
-        remat=False,
+        initializer_range: number(0) = 0.02,
+        position_initializer_range: number(0, none=True) = None,
+        scaled_residuals: flag() = False,
+        remat: flag() = False,
         dtype=None,
         **kwargs,
     ):
@@ -155,9 +154,9 @@ class TransformerBackbone(Backbone):
             "num_tasks": num_tasks,
             "relative_position_buckets": relative_position_buckets,
         }
-        if any(not isinstance(count, numbers.Integral) or count < 0 for count in counts.values()):
+        if any(not is_integer(count) or not 0 <= count < 2**31 for count in counts.values()):
             raise ValueError(
-                f"{sorted(counts)} must be integers of at least 0. Received: {counts}."
+                f"{sorted(counts)} must be integers of at least 0. Received: {counts!r:.300}."
             )
         if head_dim is None and hidden_dim % num_heads:
             raise ValueError(
@@ -371,17 +370,17 @@ class TransformerBackbone(Backbone):
                 query_own = [{**options, "bias": bias} for options in query_own]
 
         hidden_states, maps = [content], []
-        for number, block in enumerate(self.blocks):
+        for index, block in enumerate(self.blocks):
             if query is not None:
-                content, query = TwoStream(block, name=f"two_stream_{number}")(
-                    content, query, content_own=own[number], query_own=query_own[number]
+                content, query = TwoStream(block, name=f"two_stream_{index}")(
+                    content, query, content_own=own[index], query_own=query_own[index]
                 )
             elif attention_maps:
-                wrapper = AttentionMaps(block, name=f"attention_maps_{number}")
-                content, weights = wrapper(content, **own[number])
+                wrapper = AttentionMaps(block, name=f"attention_maps_{index}")
+                content, weights = wrapper(content, **own[index])
                 maps.append(weights)
             else:
-                content = block(content, **own[number])
+                content = block(content, **own[index])
             hidden_states.append(content)
         if self.final_norm is not None:
             content = hidden_states[-1] = self.final_norm(content)
@@ -493,12 +492,11 @@ def _checked_windows(window):
     """The cycle of windows."""
     windows = window if isinstance(window, (list, tuple)) else [window]
     for one in windows:
-        integer = isinstance(one, numbers.Integral) and not isinstance(one, bool)
-        if one is not None and (not integer or one < 1):
+        if one is not None and (not is_integer(one) or not 1 <= one < 2**31):
             raise ValueError(
                 "`window` must be None, an integer of at least 1, or a list of such. "
-                f"Received: window={window!r}."
+                f"Received: window={window!r:.200}."
             )
     if not windows:
-        raise ValueError("`window` must not be an empty list.")
+        raise ValueError(f"`window` must not be an empty list. Received: window={window!r}.")
     return list(windows)

@@ -11,6 +11,7 @@ from keras_plm.backbones.backbone import (
     make_initializer,
 )
 from keras_plm.backbones.xlnet_decoding import XLNetDecoder
+from keras_plm.checks import check_arguments, flag, integer, number
 from keras_plm.layers import (
     AttentionBiases,
     QueryRows,
@@ -101,6 +102,7 @@ class XLNetBackbone(Backbone):
 
     initializer = "normal"
 
+    @check_arguments
     def __init__(
         self,
         vocabulary_size,
@@ -108,20 +110,20 @@ class XLNetBackbone(Backbone):
         num_heads,
         hidden_dim,
         intermediate_dim,
-        dropout=0.1,
-        attention_dropout=0.1,
-        activation_dropout=None,
-        position_dropout=None,
+        dropout: number(0, 1) = 0.1,
+        attention_dropout: number(0, 1) = 0.1,
+        activation_dropout: number(0, 1, none=True) = None,
+        position_dropout: number(0, 1, none=True) = None,
         activation="gelu_tanh",
-        causal=False,
-        same_length=False,
-        tied_biases=False,
+        causal: flag() = False,
+        same_length: flag() = False,
+        tied_biases: flag() = False,
         clamp_length=None,
-        memory_length=0,
-        reuse_length=0,
-        layer_norm_epsilon=1e-12,
-        initializer_range=0.02,
-        remat=False,
+        memory_length: integer() = 0,
+        reuse_length: integer() = 0,
+        layer_norm_epsilon: number(0) = 1e-12,
+        initializer_range: number(0) = 0.02,
+        remat: flag() = False,
         dtype=None,
         **kwargs,
     ):

@@ -4,6 +4,8 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_plm.checks import check_arguments, integer, number
+
 NOTHING = -1e9  # the score of a beam that there is not; an allowed token's is far above
 
 
@@ -54,13 +56,15 @@ class BeamSearch(keras_hub.samplers.Sampler):
     arXiv:1706.03762, section 6.1; GPT-3, arXiv:2005.14165, section 2.4.
     """
 
-    def __init__(self, num_beams=4, length_penalty=0.6, num_results=1, temperature=1.0):
+    @check_arguments
+    def __init__(
+        self,
+        num_beams: integer(1) = 4,
+        length_penalty: number() = 0.6,
+        num_results: integer(1) = 1,
+        temperature: number() = 1.0,
+    ):
         super().__init__(temperature=temperature)
-        for name, value in {"num_beams": num_beams, "num_results": num_results}.items():
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(
-                    f"`{name}` must be an integer of at least 1. Received: {name}={value!r}."
-                )
         if num_results > num_beams:
             raise ValueError(
                 "`num_results` must be at most `num_beams`. "

@@ -22,12 +22,14 @@ def find_sampler(sampler):
         ValueError: if there is no such sampler, or it needs more than logits.
     """
     names = ("beam", "greedy", "random", "top_k", "top_p")
-    found = keras_hub.samplers.get(sampler) if sampler in names else sampler
+    found = sampler
+    if isinstance(sampler, str) and sampler in names:
+        found = keras_hub.samplers.get(sampler)
     too_much = (keras_hub.samplers.ContrastiveSampler, keras_hub.samplers.SpeculativeSampler)
     if not isinstance(found, keras_hub.samplers.Sampler) or isinstance(found, too_much):
         raise ValueError(
             f"`sampler` must be one of {names} or a `keras_hub.samplers.Sampler` that works on "
-            f"logits alone. Received: {sampler!r}.{did_you_mean(sampler, names)}"
+            f"logits alone. Received: {sampler!r:.200}.{did_you_mean(sampler, names)}"
         )
     return found
 

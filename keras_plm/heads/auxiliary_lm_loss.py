@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, kind, number
 from keras_plm.heads.masked_lm_head import MaskedLMHead
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.layers.sequence_layer import SequenceLayer
@@ -50,7 +51,10 @@ class AuxiliaryLMLoss(SequenceLayer):
     released `train.py` (`lm_losses`).
     """
 
-    def __init__(self, token_embedding, weight=0.5, **kwargs):
+    @check_arguments
+    def __init__(
+        self, token_embedding: kind(keras.layers.Embedding), weight: number(0) = 0.5, **kwargs
+    ):
         kwargs.setdefault("dtype", float_policy(token_embedding.dtype_policy))
         super().__init__(**kwargs)
         self.token_embedding = token_embedding

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, integer, number
 from keras_plm.heads.end_logits import EndLogits
 from keras_plm.heads.head import (
     Head,
@@ -12,6 +13,7 @@ from keras_plm.heads.head import (
     yes_no_accuracy,
 )
 from keras_plm.heads.span_head import masked_logits, with_mask
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import gather_rows, summary_row
 
@@ -44,7 +46,14 @@ class AnswerClass(keras.layers.Layer):
     Source: the released `function_builder.py` of XLNet (`get_qa_outputs`, "answer_class").
     """
 
-    def __init__(self, hidden_dim, dropout=0.1, kernel_initializer="glorot_uniform", **kwargs):
+    @check_arguments
+    def __init__(
+        self,
+        hidden_dim: integer(1),
+        dropout: number(0, 1) = 0.1,
+        kernel_initializer: initializer() = "glorot_uniform",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.hidden_dim = hidden_dim
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -142,14 +151,15 @@ class BeamSpanHead(SequenceLayer, Head):
     loss_weights = {name: 0.5 for name in targets}
     masked_outputs = (False,)  # they are over positions: a position is a class
 
+    @check_arguments
     def __init__(
         self,
-        hidden_dim,
-        start_top=5,
-        end_top=5,
-        dropout=0.1,
-        layer_norm_epsilon=1e-12,
-        kernel_initializer="glorot_uniform",
+        hidden_dim: integer(1),
+        start_top: integer(1) = 5,
+        end_top: integer(1) = 5,
+        dropout: number(0, 1) = 0.1,
+        layer_norm_epsilon: number(0) = 1e-12,
+        kernel_initializer: initializer() = "glorot_uniform",
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -3,7 +3,9 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, integer, number
 from keras_plm.heads.span_head import masked_logits
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 
 
@@ -39,8 +41,13 @@ class EndLogits(SequenceLayer):
 
     masked_outputs = (False,)  # they are over positions: a position is a class
 
+    @check_arguments
     def __init__(
-        self, hidden_dim, layer_norm_epsilon=1e-12, kernel_initializer="glorot_uniform", **kwargs
+        self,
+        hidden_dim: integer(1),
+        layer_norm_epsilon: number(0) = 1e-12,
+        kernel_initializer: initializer() = "glorot_uniform",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.hidden_dim = hidden_dim

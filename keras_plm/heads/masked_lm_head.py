@@ -4,9 +4,11 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_plm.checks import check_arguments, flag, kind, number, text
 from keras_plm.heads.head import Head, Targets, class_accuracy
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.float_policy import float_policy
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 
 
@@ -61,14 +63,15 @@ class MaskedLMHead(SequenceLayer, Head):
     (`get_masked_lm_output`); without the transform XLNet, arXiv:1906.08237, equation 4.
     """
 
+    @check_arguments
     def __init__(
         self,
-        token_embedding,
-        transform=False,
-        activation="gelu",
-        layer_norm_epsilon=1e-12,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
+        token_embedding: kind(keras.layers.Embedding),
+        transform: flag() = False,
+        activation: text(none=True) = "gelu",
+        layer_norm_epsilon: number(0) = 1e-12,
+        use_bias: flag() = True,
+        kernel_initializer: initializer() = "glorot_uniform",
         **kwargs,
     ):
         kwargs.setdefault("dtype", float_policy(token_embedding.dtype_policy))
@@ -78,11 +81,12 @@ class MaskedLMHead(SequenceLayer, Head):
         self.layer_norm_epsilon = layer_norm_epsilon
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        activate = None if activation is None and not transform else get_activation(activation)
         self.transform = self.transform_norm = None
         if transform:
             self.transform = keras.layers.Dense(
                 token_embedding.output_dim,
-                activation=get_activation(activation),
+                activation=activate,
                 kernel_initializer=self.kernel_initializer.clone(),
                 dtype=self.dtype_policy,
                 name="transform",

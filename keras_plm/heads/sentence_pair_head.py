@@ -2,7 +2,9 @@
 
 import keras
 
+from keras_plm.checks import check_arguments, integer
 from keras_plm.heads.head import Head, Targets
+from keras_plm.layers.initializer import initializer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -37,7 +39,13 @@ class SentencePairHead(Head):
     (`get_next_sentence_output`).
     """
 
-    def __init__(self, kernel_initializer="glorot_uniform", num_classes=2, **kwargs):
+    @check_arguments
+    def __init__(
+        self,
+        kernel_initializer: initializer() = "glorot_uniform",
+        num_classes: integer(1) = 2,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.kernel_initializer = keras.initializers.get(kernel_initializer)

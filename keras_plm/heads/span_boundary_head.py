@@ -3,10 +3,12 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, integer, kind, number
 from keras_plm.heads.head import Head, Targets
 from keras_plm.heads.masked_lm_head import MaskedLMHead, token_metrics
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.float_policy import float_policy
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import gather_rows
 
@@ -58,14 +60,15 @@ class SpanBoundaryHead(SequenceLayer, Head):
     Source: SpanBERT, arXiv:1907.10529, section 3.2; the widths: the released code.
     """
 
+    @check_arguments
     def __init__(
         self,
-        token_embedding,
-        max_length=20,
-        position_dim=200,
+        token_embedding: kind(keras.layers.Embedding),
+        max_length: integer(1) = 20,
+        position_dim: integer(1) = 200,
         activation="gelu",
-        layer_norm_epsilon=1e-12,
-        kernel_initializer="glorot_uniform",
+        layer_norm_epsilon: number(0) = 1e-12,
+        kernel_initializer: initializer() = "glorot_uniform",
         **kwargs,
     ):
         kwargs.setdefault("dtype", float_policy(token_embedding.dtype_policy))

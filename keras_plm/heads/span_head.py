@@ -3,7 +3,9 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments
 from keras_plm.heads.head import Head, Targets, class_accuracy, class_loss
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 
 NEVER = -1e30  # the logit of a position that cannot be the answer
@@ -42,7 +44,8 @@ class SpanHead(SequenceLayer, Head):
     loss_weights = {"start": 0.5, "end": 0.5}
     masked_outputs = (False,)  # they are over positions: a position is a class
 
-    def __init__(self, kernel_initializer="glorot_uniform", **kwargs):
+    @check_arguments
+    def __init__(self, kernel_initializer: initializer() = "glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.logits = keras.layers.Dense(

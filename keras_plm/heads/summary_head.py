@@ -2,9 +2,10 @@
 
 import keras
 
-from keras_plm.checks import check_choice
+from keras_plm.checks import check_arguments, check_choice, choice, flag, integer, number, text
 from keras_plm.heads.head import Head, Targets, class_accuracy, class_loss, yes_no_accuracy
 from keras_plm.layers.activation import get_activation
+from keras_plm.layers.initializer import initializer
 from keras_plm.metrics import PearsonCorrelation, SpearmanCorrelation
 
 # What the logits are, and what their labels are.
@@ -56,16 +57,17 @@ class SummaryHead(Head):
     activations and no bias: transformers' `XLNetSequenceSummary`, `GPT2ForSequenceClassification`.
     """
 
+    @check_arguments
     def __init__(
         self,
-        num_classes,
-        hidden_dim,
-        dropout=0.1,
-        summarise=True,
-        kernel_initializer="glorot_uniform",
-        activation=None,
-        use_bias=True,
-        labels="class",
+        num_classes: integer(1),
+        hidden_dim: integer(1),
+        dropout: number(0, 1) = 0.1,
+        summarise: flag() = True,
+        kernel_initializer: initializer() = "glorot_uniform",
+        activation: text(none=True) = None,
+        use_bias: flag() = True,
+        labels: choice(LABELS) = "class",
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -2,7 +2,9 @@
 
 import keras
 
+from keras_plm.checks import check_arguments, integer, number, texts
 from keras_plm.heads.head import Head, Targets, class_accuracy
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.metrics import EntityF1
 from keras_plm.metrics.entity_f1 import is_bio
@@ -37,15 +39,21 @@ class TokenHead(SequenceLayer, Head):
     Source: BERT, arXiv:1810.04805, section 5.3.
     """
 
+    @check_arguments
     def __init__(
         self,
-        num_classes,
-        dropout=0.0,
-        kernel_initializer="glorot_uniform",
-        class_names=None,
+        num_classes: integer(1),
+        dropout: number(0, 1) = 0.0,
+        kernel_initializer: initializer() = "glorot_uniform",
+        class_names: texts(none=True) = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if class_names is not None and len(class_names) != num_classes:
+            raise ValueError(
+                "`class_names` must be one for each class. "
+                f"Received: num_classes={num_classes}, class_names={class_names!r:.200}."
+            )
         self.num_classes = num_classes
         self.class_names = class_names
         self.kernel_initializer = keras.initializers.get(kernel_initializer)

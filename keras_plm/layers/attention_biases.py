@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, flag, integer
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 
 
@@ -41,7 +43,15 @@ class AttentionBiases(SequenceLayer):
     2.5 (b).
     """
 
-    def __init__(self, num_heads, key_dim, segments=True, initializer="glorot_uniform", **kwargs):
+    @check_arguments
+    def __init__(
+        self,
+        num_heads: integer(1),
+        key_dim: integer(1),
+        segments: flag() = True,
+        initializer: initializer() = "glorot_uniform",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.key_dim = key_dim

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_plm.checks import check_arguments, kind
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import hide_masked
 
@@ -39,7 +40,8 @@ class AttentionMaps(SequenceLayer):
 
     masked_outputs = (True, False)
 
-    def __init__(self, block, **kwargs):
+    @check_arguments
+    def __init__(self, block: kind(keras.layers.Layer), **kwargs):
         kwargs.setdefault("dtype", block.dtype_policy)
         super().__init__(**kwargs)
         self.block = block

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, kind
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops.keras_internals import in_symbolic_scope
 
@@ -193,9 +194,14 @@ class CarriedState(StateCarrier):
     def __init__(self, spec, **kwargs):
         super().__init__(**kwargs)
         for leaf in keras.tree.flatten(spec):
+            if not hasattr(leaf, "shape") or str(getattr(leaf, "dtype", "object")) == "object":
+                raise TypeError(
+                    "`spec` must be a nest of tensors, `keras.KerasTensor` (B, ...). "
+                    f"Received: spec={spec!r:.200}."
+                )
             if not len(leaf.shape) or None in leaf.shape[1:]:
                 raise ValueError(
-                    "Every leaf of a state must have a shape (B, ...) that is known behind B. "
+                    "Every leaf of `spec` must have a shape (B, ...) that is known behind B. "
                     f"Received: shape {tuple(leaf.shape)}."
                 )
         self._spec = _Spec(
@@ -262,7 +268,8 @@ class UpdateCarriedState(StateUpdate):
         `inputs`.
     """
 
-    def __init__(self, carried, **kwargs):
+    @check_arguments
+    def __init__(self, carried: kind(CarriedState), **kwargs):
         super().__init__(**kwargs)
         self.carried = carried
 

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, integer, number
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import attend, attention_weights, hide_masked
@@ -46,13 +48,14 @@ class ProjectedAttention(SequenceLayer):
     Source: Vaswani et al., arXiv:1706.03762, section 3.2.2.
     """
 
+    @check_arguments
     def __init__(
         self,
-        num_heads,
-        key_dim,
-        dropout=0.0,
-        kernel_initializer="glorot_uniform",
-        output_initializer=None,
+        num_heads: integer(1),
+        key_dim: integer(1),
+        dropout: number(0, 1) = 0.0,
+        kernel_initializer: initializer() = "glorot_uniform",
+        output_initializer: initializer(none=True) = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, kind
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.layers.sequence_layer import SequenceLayer
+from keras_plm.layers.token_and_query_embedding import TokenAndQueryEmbedding
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -21,7 +23,8 @@ class QueryRows(SequenceLayer):
         Tensor of shape (B, P, D).
     """
 
-    def __init__(self, embedding, **kwargs):
+    @check_arguments
+    def __init__(self, embedding: kind(TokenAndQueryEmbedding), **kwargs):
         kwargs.setdefault("dtype", float_policy(embedding.dtype_policy))
         super().__init__(**kwargs)
         self.embedding = embedding

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, integer
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import relative_buckets
 
@@ -42,12 +44,13 @@ class RelativePositionBias(SequenceLayer):
 
     masked_outputs = (False,)
 
+    @check_arguments
     def __init__(
         self,
-        num_buckets,
-        num_heads,
-        max_distance=128,
-        embeddings_initializer="uniform",
+        num_buckets: integer(),
+        num_heads: integer(1),
+        max_distance: integer(1) = 128,
+        embeddings_initializer: initializer() = "uniform",
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, flag, integer, number
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import position_basis, sinusoid_frequencies
 
@@ -59,13 +60,14 @@ class RelativePositionEncoding(SequenceLayer):
 
     masked_outputs = (False, False, False)
 
+    @check_arguments
     def __init__(
         self,
-        hidden_dim,
-        causal=False,
-        clamp_length=None,
-        factorise=True,
-        dropout=0.0,
+        hidden_dim: integer(1),
+        causal: flag() = False,
+        clamp_length: integer(none=True) = None,
+        factorise: flag() = True,
+        dropout: number(0, 1) = 0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, flag, integer
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 
 
@@ -45,8 +47,14 @@ class RelativeSegmentEncoding(SequenceLayer):
 
     masked_outputs = (False,)
 
+    @check_arguments
     def __init__(
-        self, num_heads, key_dim, use_bias=True, kernel_initializer="glorot_uniform", **kwargs
+        self,
+        num_heads: integer(1),
+        key_dim: integer(1),
+        use_bias: flag() = True,
+        kernel_initializer: initializer() = "glorot_uniform",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_heads = num_heads

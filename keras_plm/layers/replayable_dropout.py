@@ -4,6 +4,7 @@ import contextlib
 
 import keras
 
+from keras_plm.checks import check_arguments, number
 from keras_plm.layers.sequence_layer import SequenceLayer
 
 
@@ -73,7 +74,8 @@ class ReplayableDropout(SequenceLayer):
     Source: Dropout, Srivastava et al. 2014.
     """
 
-    def __init__(self, rate, **kwargs):
+    @check_arguments
+    def __init__(self, rate: number(), **kwargs):
         super().__init__(**kwargs)
         if not 0 <= rate <= 1:
             raise ValueError(f"`rate` must be between 0 and 1. Received: rate={rate}.")

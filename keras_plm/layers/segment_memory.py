@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_plm.checks import check_arguments, integer, kind
 from keras_plm.layers.carried_state import StateCarrier, StateUpdate
 
 
@@ -42,7 +43,10 @@ class SegmentMemory(StateCarrier):
     Source: Transformer-XL, arXiv:1901.02860, section 3.2.
     """
 
-    def __init__(self, num_layers, memory_length, hidden_dim, **kwargs):
+    @check_arguments
+    def __init__(
+        self, num_layers: integer(1), memory_length: integer(1), hidden_dim: integer(1), **kwargs
+    ):
         super().__init__(**kwargs)
         self.num_layers = num_layers
         self.memory_length = memory_length
@@ -80,7 +84,8 @@ class UpdateSegmentMemory(StateUpdate):
         `inputs`.
     """
 
-    def __init__(self, memory, **kwargs):
+    @check_arguments
+    def __init__(self, memory: kind(SegmentMemory), **kwargs):
         super().__init__(**kwargs)
         self.memory = memory
 

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_plm.checks import check_arguments, integer
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 
 
@@ -39,7 +41,14 @@ class TokenAndQueryEmbedding(SequenceLayer):
     Source: XLNet, arXiv:1906.08237, section 2.3 (w).
     """
 
-    def __init__(self, vocabulary_size, hidden_dim, embeddings_initializer="uniform", **kwargs):
+    @check_arguments
+    def __init__(
+        self,
+        vocabulary_size: integer(1),
+        hidden_dim: integer(1),
+        embeddings_initializer: initializer() = "uniform",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim

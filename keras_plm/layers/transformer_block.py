@@ -3,7 +3,9 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, flag, integer, number
 from keras_plm.layers.activation import get_activation
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.projected_attention import ProjectedAttention
 from keras_plm.layers.replayable_dropout import ReplayableDropout, rematerialise
 from keras_plm.layers.sequence_layer import SequenceLayer
@@ -55,19 +57,20 @@ class TransformerBlock(SequenceLayer):
     2019), section 2.3.
     """
 
+    @check_arguments
     def __init__(
         self,
-        num_heads,
-        key_dim,
-        intermediate_dim,
-        dropout=0.0,
-        attention_dropout=0.0,
+        num_heads: integer(1),
+        key_dim: integer(1),
+        intermediate_dim: integer(1),
+        dropout: number(0, 1) = 0.0,
+        attention_dropout: number(0, 1) = 0.0,
         activation="gelu",
-        normalize_first=False,
-        layer_norm_epsilon=1e-12,
-        remat=False,
-        kernel_initializer="glorot_uniform",
-        output_initializer=None,
+        normalize_first: flag() = False,
+        layer_norm_epsilon: number(0) = 1e-12,
+        remat: flag() = False,
+        kernel_initializer: initializer() = "glorot_uniform",
+        output_initializer: initializer(none=True) = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

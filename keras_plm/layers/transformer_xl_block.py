@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, flag, integer, kind, number
 from keras_plm.layers.activation import get_activation
+from keras_plm.layers.attention_biases import AttentionBiases
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.replayable_dropout import ReplayableDropout, rematerialise
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.layers.two_stream_attention import TwoStreamAttention
@@ -57,20 +60,21 @@ class TransformerXLBlock(SequenceLayer):
     Source: XLNet, arXiv:1906.08237, appendix A.2; Transformer-XL, arXiv:1901.02860, section 3.3.
     """
 
+    @check_arguments
     def __init__(
         self,
-        num_heads,
-        key_dim,
-        intermediate_dim,
-        segments=True,
-        dropout=0.0,
-        attention_dropout=0.0,
-        activation_dropout=0.0,
+        num_heads: integer(1),
+        key_dim: integer(1),
+        intermediate_dim: integer(1),
+        segments: flag() = True,
+        dropout: number(0, 1) = 0.0,
+        attention_dropout: number(0, 1) = 0.0,
+        activation_dropout: number(0, 1) = 0.0,
         activation="gelu_tanh",
-        layer_norm_epsilon=1e-12,
-        biases=None,
-        remat=False,
-        kernel_initializer="glorot_uniform",
+        layer_norm_epsilon: number(0) = 1e-12,
+        biases: kind(AttentionBiases, none=True) = None,
+        remat: flag() = False,
+        kernel_initializer: initializer() = "glorot_uniform",
         **kwargs,
     ):
         super().__init__(**kwargs)

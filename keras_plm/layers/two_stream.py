@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_plm.checks import check_arguments, kind
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import hide_masked, mask_of_keys
 from keras_plm.ops.keras_internals import set_keras_mask
@@ -52,7 +53,8 @@ class TwoStream(SequenceLayer):
 
     masked_outputs = (True, False)  # and the query rows' own mask, see `call`
 
-    def __init__(self, block, **kwargs):
+    @check_arguments
+    def __init__(self, block: kind(keras.layers.Layer), **kwargs):
         kwargs.setdefault("dtype", block.dtype_policy)
         super().__init__(**kwargs)
         self.block = block

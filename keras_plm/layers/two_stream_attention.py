@@ -5,7 +5,9 @@ from collections import namedtuple
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, flag, integer, kind, number
 from keras_plm.layers.attention_biases import AttentionBiases
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.relative_segment_encoding import RelativeSegmentEncoding
 from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.sequence_layer import SequenceLayer
@@ -93,14 +95,15 @@ class TwoStreamAttention(SequenceLayer):
     arXiv:1901.02860, section 3.3.
     """
 
+    @check_arguments
     def __init__(
         self,
-        num_heads,
-        key_dim,
-        segments=True,
-        dropout=0.0,
-        biases=None,
-        kernel_initializer="glorot_uniform",
+        num_heads: integer(1),
+        key_dim: integer(1),
+        segments: flag() = True,
+        dropout: number(0, 1) = 0.0,
+        biases: kind(AttentionBiases, none=True) = None,
+        kernel_initializer: initializer() = "glorot_uniform",
         **kwargs,
     ):
         super().__init__(**kwargs)

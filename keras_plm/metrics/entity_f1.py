@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_plm.checks import check_arguments, flag, texts
 from keras_plm.metrics.class_ids import predicted_class_ids
 
 
@@ -35,9 +36,11 @@ class EntityF1(keras.metrics.Metric):
     Source: Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 shared task, section 2.4.
     """
 
-    def __init__(self, class_names, from_logits=True, name="entity_f1", dtype=None):
+    @check_arguments
+    def __init__(
+        self, class_names: texts(), from_logits: flag() = True, name="entity_f1", dtype=None
+    ):
         super().__init__(name=name, dtype=dtype)
-        class_names = list(class_names)
         if not is_bio(class_names):
             raise ValueError(
                 "`class_names` must be tags that all differ, 'O', 'B-type' or 'I-type'. "

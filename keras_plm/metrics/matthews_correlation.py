@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, flag, integer
 from keras_plm.metrics.class_ids import predicted_class_ids
 
 
@@ -29,12 +30,11 @@ class MatthewsCorrelation(keras.metrics.Metric):
     coefficient, 2004; of two classes, as CoLA uses it, Matthews 1975.
     """
 
-    def __init__(self, num_classes, from_logits=True, name="matthews", dtype=None):
+    @check_arguments
+    def __init__(
+        self, num_classes: integer(2), from_logits: flag() = True, name="matthews", dtype=None
+    ):
         super().__init__(name=name, dtype=dtype)
-        if not isinstance(num_classes, int) or num_classes < 2:
-            raise ValueError(
-                f"`num_classes` must be an integer of at least 2. Received: {num_classes!r}."
-            )
         self.num_classes = num_classes
         self.from_logits = from_logits
         self.confusion = self.add_variable(

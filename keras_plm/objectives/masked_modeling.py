@@ -22,7 +22,7 @@ from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
-from keras_plm.checks import check_arrays, check_vocabulary, flag, integer, number
+from keras_plm.checks import check_arrays, check_vocabulary, flag, integer, is_integer, number
 from keras_plm.objectives.corruption import Corruption
 from keras_plm.objectives.languages import (
     check_languages,
@@ -99,7 +99,7 @@ class MaskedModeling(Objective):
         """Makes a sum where older code sets `span_boundary`."""
         values, place = list(values), SPAN_BOUNDARY
         longest = values[place] if len(values) > place else settings.pop("span_boundary", 0)
-        if longest == 0 and not isinstance(longest, bool):
+        if is_integer(longest) and longest == 0:
             return super().__new__(cls, *values, **settings)
         values[place : place + 1] = [0] * (len(values) > place)
         return ObjectiveSum((cls(*values, **settings), SpanBoundary(longest)))

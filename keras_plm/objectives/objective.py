@@ -164,7 +164,7 @@ def check_rows(rows):
     Raises:
         ValueError: naming it.
     """
-    if not isinstance(rows, str) and not callable(rows):
+    if not isinstance(rows, str) and (isinstance(rows, type) or not callable(rows)):
         raise ValueError(
             'rows must name a row builder, such as "full_sentences", or be a plan of your own, see '
             f"keras_plm.data.row_plan. Received: rows={rows!r}"

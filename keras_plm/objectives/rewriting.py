@@ -19,7 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from keras_plm.checks import integer
+from keras_plm.checks import integer, integers, kind
 from keras_plm.objectives.corruption import Corruption
 from keras_plm.objectives.settings import Settings
 
@@ -160,7 +160,7 @@ class InfilledInput(Rewriting):
     Source: BART, arXiv:1910.13461, section 2.2, without its empty spans.
     """
 
-    mask_token_id: int
+    mask_token_id: integer(0)
 
     def longest(self, length, most):
         """Never longer than the row."""
@@ -184,9 +184,9 @@ class CorruptedInput(Rewriting):
     Source: MASS, arXiv:1905.02450, section 3.1; the released `masked_language_pair_dataset.py`.
     """
 
-    mask_token_id: int
-    corrupt: Corruption = field(default_factory=Corruption)
-    special_token_ids: tuple = ()
+    mask_token_id: integer(0)
+    corrupt: kind(Corruption) = field(default_factory=Corruption)
+    special_token_ids: integers(0) = ()
 
     features: ClassVar[tuple] = ("visible",)
 

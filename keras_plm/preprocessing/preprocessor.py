@@ -8,7 +8,16 @@ import keras_hub
 import numpy as np
 
 from keras_plm import files, presets
-from keras_plm.checks import check_integer, check_names, constructor_arguments, did_you_mean
+from keras_plm.checks import (
+    check_arguments,
+    check_names,
+    constructor_arguments,
+    did_you_mean,
+    flag,
+    integer,
+    kind,
+    text,
+)
 from keras_plm.files import write_json
 from keras_plm.tokenizers.text_columns import refuse_empty, text_list
 from keras_plm.tokenizers.tokenizer import Tokenizer
@@ -41,18 +50,23 @@ class Preprocessor(keras_hub.models.Preprocessor):
     Source: XLNet, arXiv:1906.08237, section 2.5; BERT, arXiv:1810.04805, section 3.
     """
 
+    @check_arguments
     def __init__(
-        self, tokenizer=None, sequence_length=128, language=None, pre_split=False, **kwargs
+        self,
+        tokenizer: kind(Tokenizer, none=True) = None,
+        sequence_length: integer(4) = 128,
+        language: text(none=True) = None,
+        pre_split: flag() = False,
+        **kwargs,
     ):
         cls, common = type(self), ("dtype", "name", "trainable")
         check_names(cls.__name__, kwargs, {*constructor_arguments(cls), *common})
         super().__init__(**kwargs)
         self.built = True  # on JAX Keras runs a model with an unbuilt layer eagerly before a batch
-        sequence_length = check_integer("sequence_length", sequence_length, 4)
         self.tokenizer = tokenizer
-        self.sequence_length = int(sequence_length)
+        self.sequence_length = sequence_length
         self.language = language
-        self.pre_split = bool(pre_split)
+        self.pre_split = pre_split
         # Whether a warning was given for the data that a task reads now; None: it reads nothing,
         # and every call may warn.
         self.has_warned = None

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_plm.checks import check_rectangular
 from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tokenizers.text_columns import column_items
 
@@ -107,14 +108,15 @@ class WordPreprocessor(Preprocessor):
             )
         rows = []
         for row, (text, own) in enumerate(zip(texts, values)):
-            own = np.asarray(own)
+            own = check_rectangular(f"The {what}s of text {row}", own)
             if own.shape != (len(text),):
                 raise ValueError(
                     f"There must be one {what} per word. Received: {what}s of shape {own.shape} "
                     f"for the {len(text)} words of text {row}."
                 )
             rows.append(own)
-        dtype = np.result_type(*{own.dtype for own in rows})
+        types = {own.dtype for own in rows}
+        dtype = np.result_type(*types) if all(one.kind in "biuf" for one in types) else object
         array = np.zeros((len(texts), self.sequence_length), dtype)
         there = np.zeros(array.shape, bool)
         for row, (own, places) in enumerate(zip(rows, positions)):

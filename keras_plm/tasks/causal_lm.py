@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from keras_plm.checks import check_integer
+from keras_plm.backbones import Backbone
+from keras_plm.checks import check_arguments, check_integer, flag, integer, kind, text
 from keras_plm.data.rows.planned_rows import SEPARATORS
 from keras_plm.generation.choice_scoring import ChoiceScoring, encoded_choices
 from keras_plm.generation.decoding import (
@@ -14,6 +15,7 @@ from keras_plm.generation.decoding import (
 from keras_plm.generation.progress import with_progress
 from keras_plm.generation.sampling import beams, single_results, until_stop
 from keras_plm.generation.text_ids import text_scores
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
 from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.training.length_batches import Shapes, plan
@@ -83,13 +85,14 @@ class CausalLM(WritingTask, TargetTask):
 
     document_ends = SEPARATORS
 
+    @check_arguments
     def __init__(
         self,
-        backbone,
-        preprocessor=None,
-        transform=False,
-        head_activation=None,
-        use_bias=False,
+        backbone: kind(Backbone),
+        preprocessor: kind(Preprocessor, none=True) = None,
+        transform: flag() = False,
+        head_activation: text(none=True) = None,
+        use_bias: flag() = False,
         **kwargs,
     ):
         if "queries" in backbone.reads:
@@ -131,6 +134,7 @@ class CausalLM(WritingTask, TargetTask):
 
     # === Texts ===
 
+    @check_arguments
     def generate(
         self,
         prompts,
@@ -139,10 +143,10 @@ class CausalLM(WritingTask, TargetTask):
         stop_token_ids="auto",
         prefix=None,
         forbidden_token_ids="auto",
-        strip_prompt=False,
-        return_scores=False,
-        batch_size=8,
-        seed=None,
+        strip_prompt: flag() = False,
+        return_scores: flag() = False,
+        batch_size: integer(1) = 8,
+        seed: integer(none=True) = None,
         verbose="auto",
     ):
         """Continue texts. XLA compiles once for each number of rows and `max_length`.
@@ -210,7 +214,8 @@ class CausalLM(WritingTask, TargetTask):
         scores = [[float(next(found).sum()) for _ in beams(one)] for one in written]
         return results, single_results(scores, written)
 
-    def score(self, texts, prompts=None, prefix=None, batch_size=8, verbose="auto"):
+    @check_arguments
+    def score(self, texts, prompts=None, prefix=None, batch_size: integer(1) = 8, verbose="auto"):
         """The log-likelihood of every token of texts, in one pass.
 
         Every token is predicted from `prefix`, prompt and the tokens before it.
@@ -235,6 +240,7 @@ class CausalLM(WritingTask, TargetTask):
         pairs = [(context + first, row) for first, row in zip(known, rows)]
         return text_scores(rows, self._score(pairs, batch_size, verbose))
 
+    @check_arguments
     def choose(
         self,
         prompts,
@@ -242,7 +248,7 @@ class CausalLM(WritingTask, TargetTask):
         normalize="none",
         unconditional_prompt="Answer:",
         prefix=None,
-        batch_size=8,
+        batch_size: integer(1) = 8,
         verbose="auto",
     ):
         """Find which of several choices is the likeliest behind each prompt.
@@ -280,7 +286,7 @@ class CausalLM(WritingTask, TargetTask):
         choices = encoded_choices(text, choices, len(known))
         context = text.context(prefix)
         unconditional = None
-        if normalize == "unconditional":
+        if isinstance(normalize, str) and normalize == "unconditional":
             what = "`unconditional_prompt`"
             unconditional = context + text.encode([unconditional_prompt], what=what)[0][0]
         constants = constant_features(self.backbone, self.preprocessor)

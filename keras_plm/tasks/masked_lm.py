@@ -6,9 +6,11 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_plm.checks import check_integer
+from keras_plm.backbones import Backbone
+from keras_plm.checks import check_arguments, check_integer, flag, kind, text
 from keras_plm.generation.progress import with_progress
 from keras_plm.preprocessing.masked_text import each_token_masked, log_softmax, rows_with_masks
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.target_task import TargetTask, target_head
 from keras_plm.tasks.task import weights_kept
 from keras_plm.tasks.task_graph import text_inputs
@@ -73,13 +75,14 @@ class MaskedLM(TargetTask):
 
     methods_for_texts = "`fill_mask` and `score`"
 
+    @check_arguments
     def __init__(
         self,
-        backbone,
-        preprocessor=None,
-        transform=True,
-        head_activation=None,
-        use_bias=True,
+        backbone: kind(Backbone),
+        preprocessor: kind(Preprocessor, none=True) = None,
+        transform: flag() = True,
+        head_activation: text(none=True) = None,
+        use_bias: flag() = True,
         **kwargs,
     ):
         if "queries" in backbone.reads:

@@ -2,8 +2,11 @@
 
 import keras
 
+from keras_plm.backbones import Backbone
+from keras_plm.checks import check_arguments, kind, number, text
 from keras_plm.layers import RowsToChoices
 from keras_plm.preprocessing.choice_preprocessor import ChoicePreprocessor
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
@@ -71,15 +74,16 @@ class MultipleChoice(Task):
     preprocessor_class = ChoicePreprocessor
     learning_rate = 2e-5  # XLNet, table 8, RACE
 
+    @check_arguments
     def __init__(
         self,
-        backbone,
-        preprocessor=None,
-        dropout=0.1,
+        backbone: kind(Backbone),
+        preprocessor: kind(Preprocessor, none=True) = None,
+        dropout: number(0, 1) = 0.1,
         auxiliary_lm=0.0,
         summarise=None,
         pooling=None,
-        summary_activation=None,
+        summary_activation: text(none=True) = None,
         logits_bias=True,
         summary_dim=None,
         **kwargs,

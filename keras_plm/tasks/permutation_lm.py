@@ -7,13 +7,14 @@ import numpy as np
 
 from keras_plm import features as contract
 from keras_plm.backbones import Backbone
-from keras_plm.checks import check_integer
+from keras_plm.checks import check_arguments, check_integer, flag, integer, kind
 from keras_plm.generation.canvas import BLANK, lay_out_batches, permutations
 from keras_plm.generation.decoding import Slots
 from keras_plm.generation.progress import with_progress
 from keras_plm.generation.sampling import beams, single_results
 from keras_plm.generation.text_ids import text_scores
 from keras_plm.heads import MaskedLMHead
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.training.length_batches import longest_first
 from keras_plm.tasks.writing_task import WritingTask, check_prompts
@@ -76,7 +77,10 @@ class PermutationLM(WritingTask, Task):
     weights_may_be_missing = True
     learning_rate = 2e-5
 
-    def __init__(self, backbone, preprocessor=None, **kwargs):
+    @check_arguments
+    def __init__(
+        self, backbone: kind(Backbone), preprocessor: kind(Preprocessor, none=True) = None, **kwargs
+    ):
         if not isinstance(backbone, Backbone) or "queries" not in backbone.reads:
             raise TypeError(
                 "PermutationLM needs a backbone with query rows, an XLNetBackbone. "
@@ -115,6 +119,7 @@ class PermutationLM(WritingTask, Task):
 
     # === Filling in ===
 
+    @check_arguments
     def infill(
         self,
         texts,
@@ -124,9 +129,9 @@ class PermutationLM(WritingTask, Task):
         blank="<mask>",
         prefix=None,
         forbidden_token_ids="auto",
-        return_scores=False,
-        batch_size=8,
-        seed=None,
+        return_scores: flag() = False,
+        batch_size: integer(1) = 8,
+        seed: integer(none=True) = None,
         verbose="auto",
     ):
         """Fill the blanks of texts, each with one piece of the vocabulary.
@@ -179,6 +184,7 @@ class PermutationLM(WritingTask, Task):
         results = single_results(results, written)
         return (results, self._step_scores(batches, written, mode)) if return_scores else results
 
+    @check_arguments
     def generate(
         self,
         prompts,
@@ -188,9 +194,9 @@ class PermutationLM(WritingTask, Task):
         stop_token_ids="auto",
         prefix=None,
         forbidden_token_ids="auto",
-        strip_prompt=False,
-        batch_size=8,
-        seed=None,
+        strip_prompt: flag() = False,
+        batch_size: integer(1) = 8,
+        seed: integer(none=True) = None,
         verbose="auto",
     ):
         """Continue texts from left to right: blanks behind the prompt, filled in that order.
@@ -230,13 +236,14 @@ class PermutationLM(WritingTask, Task):
 
     # === Scoring ===
 
+    @check_arguments
     def score(
         self,
         texts,
         prompts=None,
         order="left_to_right",
         prefix=None,
-        batch_size=8,
+        batch_size: integer(1) = 8,
         verbose="auto",
     ):
         """The log-likelihood of every token of texts under an order, in one pass.

@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 
-from keras_plm.checks import check_integer
+from keras_plm.backbones import Backbone
+from keras_plm.checks import check_arguments, check_integer, flag, integer, kind, text
 from keras_plm.generation.decoding import Slots, batches_of
 from keras_plm.objectives.prefix_modeling import SEGMENTS
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
 from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.writing_task import WritingTask
@@ -58,15 +60,16 @@ class PrefixLM(WritingTask, TargetTask):
     Source: UniLM, arXiv:1905.03197, sections 2.2 and 2.5.
     """
 
+    @check_arguments
     def __init__(
         self,
-        backbone,
-        preprocessor=None,
-        from_masks=True,
-        pattern_segments=True,
-        transform=True,
-        head_activation=None,
-        use_bias=True,
+        backbone: kind(Backbone),
+        preprocessor: kind(Preprocessor, none=True) = None,
+        from_masks: flag() = True,
+        pattern_segments: flag() = True,
+        transform: flag() = True,
+        head_activation: text(none=True) = None,
+        use_bias: flag() = True,
         **kwargs,
     ):
         if "queries" in backbone.reads:
@@ -117,14 +120,15 @@ class PrefixLM(WritingTask, TargetTask):
             "use_bias": self.use_bias,
         }
 
+    @check_arguments
     def generate(
         self,
         sources,
         max_length,
         sampler="greedy",
         forbidden_token_ids="auto",
-        batch_size=8,
-        seed=None,
+        batch_size: integer(1) = 8,
+        seed: integer(none=True) = None,
         verbose="auto",
     ):
         """Write a text for each source. XLA compiles once for each number of rows and lengths.

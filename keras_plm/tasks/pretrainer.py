@@ -6,10 +6,13 @@ import types
 import keras
 
 from keras_plm import features as contract
+from keras_plm.backbones import Backbone
+from keras_plm.checks import check_arguments, kind
 from keras_plm.data.examples import Examples
 from keras_plm.layers import CarriedState, UpdateCarriedState
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.objectives import Objective
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.training import prepared_data
 from keras_plm.tasks.training.replicas import num_replicas, scope_of
@@ -56,7 +59,14 @@ class Pretrainer(Task):
     learning_rate = 1e-4
     fixes_shapes = True
 
-    def __init__(self, backbone, objective, preprocessor=None, **kwargs):
+    @check_arguments
+    def __init__(
+        self,
+        backbone: kind(Backbone),
+        objective: kind(Objective),
+        preprocessor: kind(Preprocessor, none=True) = None,
+        **kwargs,
+    ):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor

@@ -1,13 +1,25 @@
 """Extractive question answering: the span of a context that answers a question."""
 
+import math
+
 import keras
 import numpy as np
 
-from keras_plm.checks import check_integer
+from keras_plm.backbones import Backbone
+from keras_plm.checks import (
+    check_arguments,
+    check_integer,
+    check_number,
+    flag,
+    integer,
+    kind,
+    number,
+)
 from keras_plm.heads import BeamSpanHead, SpanHead
 from keras_plm.heads.span_head import NEVER
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import summary_row
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.preprocessing.span_preprocessor import SpanPreprocessor
 from keras_plm.tasks.span_decoding import decode_answers
 from keras_plm.tasks.task import Task
@@ -72,14 +84,15 @@ class SpanExtractor(Task):
     outputs_of_tokens = labels_are_positions = True
     output_of_padding = NEVER
 
+    @check_arguments
     def __init__(
         self,
-        backbone,
-        preprocessor=None,
-        beam=False,
-        start_top=5,
-        end_top=5,
-        dropout=0.1,
+        backbone: kind(Backbone),
+        preprocessor: kind(Preprocessor, none=True) = None,
+        beam: flag() = False,
+        start_top: integer(1) = 5,
+        end_top: integer(1) = 5,
+        dropout: number(0, 1) = 0.1,
         **kwargs,
     ):
         start_top = check_integer("start_top", start_top, 1)
@@ -165,6 +178,8 @@ class SpanExtractor(Task):
         """
         check_integer("n_best", n_best, 1)
         check_integer("max_answer_length", max_answer_length, 1)
+        if not (isinstance(null_threshold, float) and math.isinf(null_threshold)):  # all, or none
+            check_number("null_threshold", null_threshold, none=True)
         if self.preprocessor is None:
             raise ValueError(f"{type(self).__name__} has no preprocessor: it cannot read texts.")
         features, windows = self.preprocessor.windows((questions, contexts))

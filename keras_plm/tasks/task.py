@@ -580,7 +580,7 @@ class Task(keras_hub.models.Task):
                 size = kw.pop("validation_batch_size", None) or batch_size
                 validation_data = self._sorted_batches(parts, size)
         shuffled = isinstance(x, dict) and kw.get("shuffle", True) is True
-        if length_buckets not in (None, "auto") and not shuffled:
+        if length_buckets is not None and not _is_auto(length_buckets) and not shuffled:
             raise ValueError(
                 "`length_buckets` needs lists or arrays, which are shuffled. "
                 f"Received: {type(x).__name__}, shuffle={kw.get('shuffle', True)!r}."
@@ -589,7 +589,7 @@ class Task(keras_hub.models.Task):
             kw.setdefault("shuffle", False)  # Keras cannot, and would warn
         elif shuffled:
             arrays, batch_size = (x, y, sample_weight), batch_size or 32
-            if length_buckets == "auto":
+            if _is_auto(length_buckets):
                 length_buckets = self._length_buckets(x, batch_size, **kw)
             x = ShuffledBatches(
                 arrays,

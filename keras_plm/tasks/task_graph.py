@@ -1,13 +1,10 @@
 """The parts that the graphs of tasks share: what comes in, and what stands for a whole text."""
 
-import math
-import numbers
-
 import keras
 import numpy as np
 from keras import ops
 
-from keras_plm.checks import check_choice, check_flag, is_integer
+from keras_plm.checks import check_choice, check_flag, check_number, is_integer
 from keras_plm.heads import AuxiliaryLMLoss, SummaryHead
 from keras_plm.layers import ChoicesToRows
 from keras_plm.layers.float_policy import float_policy
@@ -92,16 +89,16 @@ def summary_head(
     """
     if summarise is not None and not isinstance(summarise, bool):
         raise ValueError(
-            f"`summarise` must be True, False or None. Received: summarise={summarise!r}."
+            f"`summarise` must be True, False or None. Received: summarise={summarise!r:.200}."
         )
     check_flag("logits_bias", logits_bias)
     pooled = "pooler" in backbone.reads and pooling is None
     summarise = not pooled if summarise is None else summarise
-    whole = is_integer(summary_dim)
-    if summary_dim is not None and (not summarise or not whole or summary_dim < 1):
+    whole = is_integer(summary_dim) and 1 <= summary_dim < 2**31
+    if summary_dim is not None and not (summarise and whole):
         raise ValueError(
             "`summary_dim` must be None, or an integer of at least 1 where there is a dense layer "
-            f"before the logits. Received: summary_dim={summary_dim!r}, summarise={summarise}."
+            f"before the logits. Received: summary_dim={summary_dim!r:.100}, summarise={summarise}."
         )
     return SummaryHead(
         num_classes,
@@ -133,11 +130,7 @@ def with_auxiliary_loss(summary, weight, backbone, encoded, features):
     Raises:
         ValueError: if the weight is negative or no number, or the backbone is not causal.
     """
-    number = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
-    if not number or not math.isfinite(weight) or weight < 0:
-        raise ValueError(
-            f"`auxiliary_lm` must be a number of at least 0. Received: auxiliary_lm={weight!r}."
-        )
+    check_number("auxiliary_lm", weight, 0)
     if not weight:
         return summary
     if "causal" not in backbone.reads:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_plm.checks import check_flag, check_integer
+from keras_plm.backbones import Backbone
+from keras_plm.checks import check_arguments, check_flag, check_integer, flag, kind, number, text
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
@@ -104,20 +106,21 @@ class TextClassifier(Task):
     (Radford et al. 2018), sections 3.2 and 3.3, and the released `train.py`.
     """
 
+    @check_arguments
     def __init__(
         self,
-        backbone,
+        backbone: kind(Backbone),
         num_classes,
-        preprocessor=None,
-        dropout=0.1,
+        preprocessor: kind(Preprocessor, none=True) = None,
+        dropout: number(0, 1) = 0.1,
         auxiliary_lm=0.0,
         summarise=None,
-        both_orders=False,
+        both_orders: flag() = False,
         pooling=None,
-        summary_activation=None,
+        summary_activation: text(none=True) = None,
         logits_bias=True,
         class_names=None,
-        multi_label=False,
+        multi_label: flag() = False,
         **kwargs,
     ):
         num_classes = check_integer("num_classes", num_classes, 2)

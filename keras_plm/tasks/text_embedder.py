@@ -6,8 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_plm.checks import check_choice, is_integer
+from keras_plm.backbones import Backbone
+from keras_plm.checks import check_arguments, choice, flag, integer, is_integer, kind
 from keras_plm.ops import summary_row
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
 
@@ -54,9 +56,16 @@ class TextEmbedder(Task):
     arXiv:1908.10084, section 3 (poolings).
     """
 
-    def __init__(self, backbone, preprocessor=None, layers=-1, pooling="mean", **kwargs):
+    @check_arguments
+    def __init__(
+        self,
+        backbone: kind(Backbone),
+        preprocessor: kind(Preprocessor, none=True) = None,
+        layers=-1,
+        pooling: choice(POOLINGS) = "mean",
+        **kwargs,
+    ):
         places = _checked_layers(layers, backbone.num_layers)
-        check_choice("pooling", pooling, POOLINGS)
 
         # === Layers ===
         self.backbone = backbone
@@ -77,8 +86,15 @@ class TextEmbedder(Task):
         self.outputs_of_tokens = pooling == "none"
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
+    @check_arguments
     def embed(
-        self, texts, layers=None, pooling=None, batch_size=32, normalize=False, verbose="auto"
+        self,
+        texts,
+        layers=None,
+        pooling: choice(POOLINGS, none=True) = None,
+        batch_size: integer(1) = 32,
+        normalize: flag() = False,
+        verbose="auto",
     ):
         """Turn texts into vectors.
 
@@ -146,6 +162,14 @@ class TextEmbedder(Task):
         """Refuse to be evaluated: there are no labels."""
         raise NotImplementedError("TextEmbedder has no labels to be evaluated on: use `embed`.")
 
+    def train_on_batch(self, x, y=None, sample_weight=None, **kw):
+        """Refuse to be trained; see `fit`."""
+        self.fit()
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kw):
+        """Refuse to be evaluated: there are no labels."""
+        self.evaluate()
+
     def settings(self):
         return {"layers": self.hidden_layers, "pooling": self.pooling}
 
@@ -157,7 +181,7 @@ def _checked_layers(layers, num_layers):
     if not given or not integers or any(not -num_layers - 1 <= n <= num_layers for n in given):
         raise ValueError(
             f"`layers` must be one or several integers in [{-num_layers - 1}, {num_layers}]: 0 is "
-            f"the embeddings, {num_layers} or -1 the output. Received: layers={layers!r}."
+            f"the embeddings, {num_layers} or -1 the output. Received: layers={layers!r:.200}."
         )
     return [int(number) % (num_layers + 1) for number in given]
 

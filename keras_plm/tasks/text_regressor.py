@@ -3,6 +3,9 @@
 import keras
 import numpy as np
 
+from keras_plm.backbones import Backbone
+from keras_plm.checks import check_arguments, flag, kind, number, text
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
@@ -71,16 +74,17 @@ class TextRegressor(Task):
     (`is_regression`); GPT-1 (Radford et al. 2018), sections 3.2 and 3.3 (similarity).
     """
 
+    @check_arguments
     def __init__(
         self,
-        backbone,
-        preprocessor=None,
-        dropout=0.1,
+        backbone: kind(Backbone),
+        preprocessor: kind(Preprocessor, none=True) = None,
+        dropout: number(0, 1) = 0.1,
         auxiliary_lm=0.0,
         summarise=None,
-        both_orders=False,
+        both_orders: flag() = False,
         pooling=None,
-        summary_activation=None,
+        summary_activation: text(none=True) = None,
         logits_bias=True,
         **kwargs,
     ):

@@ -3,13 +3,16 @@
 import keras
 import numpy as np
 
-from keras_plm.checks import check_integer
+from keras_plm.backbones import Backbone
+from keras_plm.checks import check_arguments, check_integer, kind, number
 from keras_plm.heads import TokenHead
 from keras_plm.layers.float_policy import float_policy
+from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.training.class_names import check_class_names
+from keras_plm.tasks.training.label_checks import check_weights_of_labels
 from keras_plm.tokenizers.text_columns import column_items
 
 
@@ -63,8 +66,15 @@ class TokenClassifier(Task):
     labels_are_weighted = True
     preprocessor_class = WordPreprocessor
 
+    @check_arguments
     def __init__(
-        self, backbone, num_classes, preprocessor=None, class_names=None, dropout=0.1, **kwargs
+        self,
+        backbone: kind(Backbone),
+        num_classes,
+        preprocessor: kind(Preprocessor, none=True) = None,
+        class_names=None,
+        dropout: number(0, 1) = 0.1,
+        **kwargs,
     ):
         num_classes = check_integer("num_classes", num_classes, 2)
         class_names = check_class_names(class_names, num_classes)
@@ -143,9 +153,15 @@ class TokenClassifier(Task):
         y, there = self.preprocessor.at_words(x, positions, y, "label")  # (N, T)
         weight = there.astype("float32")
         if sample_weight is not None:
-            if np.ndim(sample_weight[0]) == 0:
-                sample_weight = [[one] * len(text) for one, text in zip(sample_weight, x)]
+            what = "weights, one per text or a list of them per text"
+            sample_weight = column_items(sample_weight, "`sample_weight`", what)
+            if len(sample_weight) == len(x):
+                sample_weight = [
+                    one if isinstance(one, (list, tuple)) or np.ndim(one) else [one] * len(text)
+                    for one, text in zip(sample_weight, x)
+                ]
             given, _ = self.preprocessor.at_words(x, positions, sample_weight, "weight")
+            check_weights_of_labels(given, weight.shape)
             weight = weight * given
         return features, y, weight
 

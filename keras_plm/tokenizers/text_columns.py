@@ -58,9 +58,9 @@ def column_items(values, what="`x`", of="texts"):
     for to_list in ("to_pylist", "tolist", "to_list"):  # Arrow; numpy and pandas; Polars
         if hasattr(values, to_list):
             return list(getattr(values, to_list)())
-    if hasattr(values, "__iter__"):
+    if hasattr(values, "__iter__") and not isinstance(values, type):
         return list(values)
-    if hasattr(values, "__len__") and hasattr(values, "__getitem__"):
+    if hasattr(type(values), "__len__") and hasattr(type(values), "__getitem__"):
         return [values[number] for number in range(len(values))]
     raise TypeError(f"{what} must be a list of {of}. Received: {values!r:.80}.")
 
@@ -84,7 +84,7 @@ def text_list(texts, what="`x`", allow_empty=False):
     try:
         texts = [text.decode("utf-8") if isinstance(text, bytes) else text for text in texts]
     except UnicodeDecodeError as error:
-        raise ValueError(f"Texts of bytes must be UTF-8: {error}.") from error
+        raise ValueError(f"Texts of bytes must be UTF-8. Received: {error}.") from error
     if not texts:
         raise ValueError(f"{what} holds no texts. Received: an empty list.")
     for row, text in enumerate(texts):

@@ -20,7 +20,8 @@ def check_class_names(class_names, num_classes):
     """
     if class_names is None:
         return None
-    names = [class_names] if isinstance(class_names, str) else list(class_names)
+    several = hasattr(class_names, "__iter__") and not isinstance(class_names, (str, type))
+    names = list(class_names) if several else [class_names]
     text = all(isinstance(name, str) for name in names)
     if not text or not len(set(names)) == len(names) == num_classes:
         raise ValueError(

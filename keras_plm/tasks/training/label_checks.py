@@ -7,7 +7,7 @@ it: numbers of classes, a share for each class, a yes or no for each class, or n
 import keras
 import numpy as np
 
-from keras_plm.checks import did_you_mean
+from keras_plm.checks import check_rectangular, did_you_mean
 
 IDS, SHARES, YES_NO, NUMBERS = "ids", "shares", "yes_no", "numbers"
 _LOSSES = {
@@ -45,7 +45,7 @@ def check_weights(sample_weight, count, rows="text"):
     """
     if sample_weight is None:
         return
-    weight = np.asarray(sample_weight)
+    weight = check_rectangular("`sample_weight`", sample_weight)
     if weight.shape not in ((count,), (count, 1)) or not numbers(weight) or weight.min() < 0:
         raise ValueError(
             f"There must be a weight of at least 0 per {rows}. "
@@ -149,7 +149,7 @@ def check_labelled(x, y, sample_weight, outputs, by_output, weighted, weights_ma
         if not weighted:
             continue
         if sample_weight[name] is not None:
-            shape = np.shape(y[name])[: len(targets.axes)]
+            shape = check_rectangular("Labels", y[name]).shape[: len(targets.axes)]
             check_weights_of_labels(sample_weight[name], shape, what)
             counts = counts or np.any(sample_weight[name])
         elif weights_may_be_missing:
@@ -179,7 +179,7 @@ def check_labels(y, kind, targets, sizes, what=""):
     Raises:
         ValueError: naming what is wrong.
     """
-    y = np.asarray(y)
+    y = check_rectangular("Labels", y)
     shape = tuple(sizes.get(letter, -1) for letter in targets.axes)
     num_classes = sizes.get(targets.num_classes, targets.num_classes)
     several = kind in (SHARES, YES_NO) and num_classes not in (None, 1)
@@ -272,7 +272,7 @@ def check_weights_of_labels(weight, shape, what=""):
     Raises:
         ValueError: naming what is wrong.
     """
-    weight = np.asarray(weight)
+    weight = check_rectangular(f"The weights{what}", weight)
     if weight.shape != tuple(shape):
         raise ValueError(
             f"There must be a weight for each label{what}, of shape {tuple(shape)}. "
@@ -314,7 +314,7 @@ def check_positions(y, names, answer_mask):
             f"The labels of features must be a dict of {sorted(names)}. "
             f"Received: {sorted(y) if isinstance(y, dict) else type(y).__name__}."
         )
-    y = {name: np.asarray(value) for name, value in y.items()}
+    y = {name: check_rectangular(f"Labels {name!r}", value) for name, value in y.items()}
     for name, value in y.items():
         if value.shape != (count,):
             raise ValueError(

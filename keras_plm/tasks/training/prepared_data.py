@@ -8,7 +8,7 @@ import grain
 import keras
 import numpy as np
 
-from keras_plm.checks import check_integer
+from keras_plm.checks import check_integer, check_number, check_rectangular
 from keras_plm.tasks.training.ready_datasets import (
     ReadyPyDataset,
     has_strings,
@@ -56,9 +56,9 @@ def prepare(task, x, y=None, sample_weight=None, labelled=True):
         return batches, y, sample_weight
     if is_tf_dataset(x) and has_strings(x):
         return ready_tf_dataset(x, _maker(task, labelled)), y, sample_weight
-    given = isinstance(x, (dict, list, tuple, str, bytes, Set)) or not hasattr(x, "__iter__")
+    given = isinstance(x, (dict, list, tuple, str, bytes, Set, type)) or not hasattr(x, "__iter__")
     if given or hasattr(x, "shape") or is_column(x):
-        batch = task.preprocess_samples(x, y, sample_weight)
+        batch = task.preprocess_samples(_features(x), y, sample_weight)
         x, *labels = keras.utils.unpack_x_y_sample_weight(batch)
         x = np.asarray(x) if isinstance(x, (list, tuple)) else x
         y, sample_weight = map(_as_array, labels)
@@ -86,6 +86,11 @@ def prepare_validation(task, data, mapped):
     if data is None:
         return None
     if isinstance(data, (tuple, list)):
+        if not 1 <= len(data) <= 3:
+            raise ValueError(
+                "`validation_data` must be (x, y) or (x, y, sample_weight), or a dataset. "
+                f"Received: {type(data).__name__} of {len(data)} items."
+            )
         parts = keras.utils.unpack_x_y_sample_weight(tuple(data))
         return keras.utils.pack_x_y_sample_weight(*prepare(task, *parts))
     data = prepare(task, data)[0]
@@ -136,6 +141,10 @@ def check_numbers(**arguments):
     """
     for name in ("batch_size", "validation_batch_size"):
         check_integer(name, arguments.get(name), 1, none=True)
+    for name in ("epochs", "initial_epoch"):
+        check_integer(name, arguments.get(name, 1), 0)
+    share = arguments.get("validation_split")
+    check_number("validation_split", 0 if share is None else share, 0, 1)
     for name in ("steps_per_epoch", "validation_steps", "steps"):
         steps = arguments.get(name)
         if isinstance(steps, float) and steps.is_integer():  # which Keras counts to
@@ -259,10 +268,26 @@ def _first(batches):
     raise ValueError("There is no data. Received: a dataset or generator without any batch.")
 
 
+def _features(x):
+    """Features with arrays in the place of lists that are rectangular; all else as it is."""
+    if not isinstance(x, dict):
+        return x
+    lists = {name: value for name, value in x.items() if isinstance(value, (list, tuple))}
+    return {**x, **{name: np.asarray(v) for name, v in lists.items() if _is_rectangular(v)}}
+
+
+def _is_rectangular(value):
+    """Whether lists have one length."""
+    try:
+        return np.ndim(value) > 0
+    except ValueError:
+        return False
+
+
 def _as_array(value):
     """Labels or weights as an array, whatever column they are; features and None as they are."""
     if isinstance(value, (list, tuple)):
-        return np.asarray(value)
+        return check_rectangular("Labels and weights", value)
     if value is None or isinstance(value, dict) or hasattr(value, "shape"):
         return value
     return np.asarray(column_items(value, "Labels and weights", "numbers"))

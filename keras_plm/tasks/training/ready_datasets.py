@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_plm.checks import check_rectangular
 from keras_plm.tasks.training.label_checks import NUMBERS, SHARES, YES_NO
 
 PREFETCHED = 4  # batches
@@ -144,7 +145,7 @@ def _decoded(value):
     try:
         return value.decode("utf-8") if isinstance(value, bytes) else value
     except UnicodeDecodeError as error:
-        raise ValueError(f"Texts of bytes must be UTF-8: {error}.") from error
+        raise ValueError(f"Texts of bytes must be UTF-8. Received: {error}.") from error
 
 
 def of_one_type(array, kinds=()):
@@ -175,4 +176,6 @@ def array_of_list(value, kinds=()):
     Returns:
         Array, or `value`.
     """
-    return of_one_type(np.asarray(value), kinds) if isinstance(value, (list, tuple)) else value
+    if not isinstance(value, (list, tuple)):
+        return value
+    return of_one_type(check_rectangular("Labels and weights", value), kinds)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_plm.checks import check_rectangular
 from keras_plm.tasks.training.length_batches import cut_batch, row_lengths
 from keras_plm.tasks.training.prepared_data import unless_none
 
@@ -54,7 +55,7 @@ class ShuffledBatches(keras.utils.PyDataset):
 
     def _sort_rows(self, length_buckets, cut_left):
         """Find the bucket of each row."""
-        buckets = np.asarray(length_buckets)
+        buckets = check_rectangular("`length_buckets`", length_buckets)
         if buckets.ndim != 1 or buckets.dtype.kind != "i" or not buckets.size or buckets.min() < 1:
             raise ValueError(
                 "`length_buckets` must be a list of positive integers. "
