@@ -1,8 +1,8 @@
 """The papers' methods of use: schedules, callbacks, optimizer and model wrappers, prompts."""
 
-from keras_plm.tasks.training.adam_weight_decay import AdamWeightDecay
-from keras_plm.tasks.training.grouped_optimizer import GroupedOptimizer
-from keras_plm.tasks.training.optimizers import (
+from keras_plm.tasks.optimizers.adam_weight_decay import AdamWeightDecay
+from keras_plm.tasks.optimizers.grouped_optimizer import GroupedOptimizer
+from keras_plm.tasks.optimizers.paper_optimizers import (
     bert_optimizer,
     gpt1_optimizer,
     gpt2_optimizer,

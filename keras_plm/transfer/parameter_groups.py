@@ -5,7 +5,7 @@ import re
 import keras
 
 from keras_plm.checks import check_number
-from keras_plm.tasks.training.grouped_optimizer import GroupedOptimizer
+from keras_plm.tasks.optimizers.grouped_optimizer import GroupedOptimizer
 
 
 def parameter_groups(model, groups=None):

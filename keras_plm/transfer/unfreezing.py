@@ -3,7 +3,7 @@
 import keras
 
 from keras_plm.checks import check_integer
-from keras_plm.tasks.training.grouped_optimizer import GroupedOptimizer
+from keras_plm.tasks.optimizers.grouped_optimizer import GroupedOptimizer
 
 
 class SequentialUnfreezing(keras.callbacks.Callback):

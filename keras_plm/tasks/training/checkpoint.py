@@ -7,8 +7,8 @@ import numpy as np
 
 from keras_plm import files
 from keras_plm.layers.carried_state import StateCarrier
+from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.training.checkpoint_files import read_checkpoint, write_checkpoint
-from keras_plm.tasks.training.decay_exclusions import inner_optimizers
 from keras_plm.tasks.training.replicas import scope_of
 from keras_plm.tasks.training.training_fingerprint import (
     CLASS_KEYS,

@@ -14,7 +14,7 @@ import keras
 from keras import ops
 
 from keras_plm.ops.keras_internals import compute_output_spec
-from keras_plm.tasks.training.decay_exclusions import inner_optimizers
+from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.training.replicas import under_strategy
 
 SKIPPED = "skipped_batches"

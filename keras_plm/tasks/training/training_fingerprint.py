@@ -8,7 +8,7 @@ import keras
 import keras_hub
 
 import keras_plm
-from keras_plm.tasks.training.decay_exclusions import weight_decay_exclusions
+from keras_plm.tasks.optimizers.decay_exclusions import weight_decay_exclusions
 
 CLASS_KEYS = ("class", "class_name")
 # Optimizers as they were compiled: callbacks, and checkpoints, change the rate of the live ones.

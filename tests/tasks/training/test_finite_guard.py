@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_plm.tasks import TextClassifier
-from keras_plm.tasks.training.decay_exclusions import inner_optimizers
+from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.training.finite_guard import FiniteGuard, StopAfterSkips
 
 BACKEND = keras.backend.backend()

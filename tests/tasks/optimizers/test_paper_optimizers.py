@@ -11,8 +11,8 @@ from keras import ops
 
 from keras_plm import models, transfer
 from keras_plm.checkpoints.families import bert_weights, xlnet_weights
+from keras_plm.tasks.optimizers.paper_optimizers import default_optimizer
 from keras_plm.tasks.training.checkpoint import Checkpoint, resume
-from keras_plm.tasks.training.optimizers import default_optimizer
 
 STEPS = 20
 # Our name of a variable, its shape, and what released code would call it.

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_plm.tasks.training.adam_weight_decay import AdamWeightDecay
+from keras_plm.tasks.optimizers.adam_weight_decay import AdamWeightDecay
 
 # Every argument of its own, none at its default.
 OTHERS = dict(

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_plm import transfer
-from keras_plm.tasks.training.decay_exclusions import (
+from keras_plm.tasks.optimizers.decay_exclusions import (
     exclude_from_weight_decay,
     inner_optimizers,
     weight_decay_exclusions,

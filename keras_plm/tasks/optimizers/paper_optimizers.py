@@ -13,7 +13,7 @@ more, and what nobody has said:
 | GPT-3 | .9, .95 | 1e-8 | .1 | not published | not published | 1 |
 """
 
-from keras_plm.tasks.training.adam_weight_decay import AdamWeightDecay
+from keras_plm.tasks.optimizers.adam_weight_decay import AdamWeightDecay
 
 
 def bert_optimizer(learning_rate, weight_decay=0.01, bias_correction=False, **options):

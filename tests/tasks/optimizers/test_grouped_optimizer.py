@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_plm.tasks import Checkpoint, TextClassifier, resume
-from keras_plm.tasks.training.grouped_optimizer import GroupedOptimizer
+from keras_plm.tasks.optimizers.grouped_optimizer import GroupedOptimizer
 from keras_plm.transfer import AdamWeightDecay, discriminative_rates, parameter_groups
 
 BACKEND = keras.backend.backend()

@@ -1,0 +1,1 @@
+"""What trains the weights: optimizers of the papers, and of groups of variables."""
