@@ -177,19 +177,25 @@ pytestmark = [
 ]
 
 
+def assert_near(found, name, expected_name):
+    """Compare, and print for docs/reliability.md how far apart they are."""
+    received, expected = np.array(found[name]), np.array(found[expected_name])
+    scale = max(1, np.abs(expected).max())
+    print(f"\n{name}: {np.abs(received - expected).max() / scale:.1e} of max(1, largest)")
+    np.testing.assert_allclose(received, expected, atol=1e-5 * scale)
+
+
 @pytest.mark.parametrize("kind", ["one", "two"])
 @pytest.mark.parametrize(
     "what", ["lists", "lists loss", "validation", "evaluate", "predict", "pretraining"]
 )
 def test_replicas_equal_one_device(found, kind, what):
-    expected, received = (np.array(found[f"{one} {what}"]) for one in ("none", kind))
-    np.testing.assert_allclose(received, expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    assert_near(found, f"{kind} {what}", f"none {what}")
 
 
 @pytest.mark.parametrize("way", ["features", "tf.data", "PyDataset", "generator"])
 def test_any_kind_of_data(found, way):
-    expected, received = np.array(found["none lists"]), np.array(found[f"two {way}"])
-    np.testing.assert_allclose(received, expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    assert_near(found, f"two {way}", "none lists")
 
 
 def test_gradients_are_clipped_together(found):
@@ -198,6 +204,5 @@ def test_gradients_are_clipped_together(found):
 
 
 def test_a_memory(found):
-    expected, received = np.array(found["none memory"]), np.array(found["one memory"])
-    np.testing.assert_allclose(received, expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    assert_near(found, "one memory", "none memory")
     assert "a strategy of 2 replicas" in found["two memory"]
