@@ -15,8 +15,9 @@ last token that its document predicts, and the first that the next document sees
 "barked" is predicted from the row of "dogs", which sees <eod> and itself. Without
 `documents_apart` there is neither `order` nor `until`: that row sees the, cat and sat as well.
 
-Of `rows="stream"`, which go on from batch to batch, the last token has a target as well: the first
-of the next batch's row. `fresh` says which rows begin, for backbones that carry a state.
+Of `rows="stream"` and "sentence_stream", which go on from batch to batch, the last token has a
+target as well: the first of the next batch's row. `fresh` says which rows begin, for backbones that
+carry a state.
 """
 
 from dataclasses import dataclass
@@ -63,7 +64,9 @@ class CausalModeling(Objective):
     Args:
         sequence_length: T, tokens per row; P = T - 1 of them are predicted, of "stream" rows P = T.
         rows: the row builder or a user's own plan, of single texts if `documents_apart`; "stream"
-            for a backbone that carries a state, which then goes on through the ends of documents.
+            for a backbone that carries a state, which then goes on through the ends of documents;
+            "sentence_stream": the same with a separator behind every sentence, which are lines in
+            a corpus of `split_sentences=None` (Transformer-XL).
         documents_apart: whether tokens see none of another document in their row. A recurrent
             backbone, which takes no `order`, needs False.
         output_bias: whether each token of the vocabulary has a bias (XLM), or not (GPT).

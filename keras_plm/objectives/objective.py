@@ -10,6 +10,8 @@ import numpy as np
 from keras_plm.features import FOR_HEADS
 from keras_plm.objectives.settings import Settings
 
+CONTIGUOUS = ("stream", "sentence_stream")  # rows that go on from batch to batch
+
 
 @dataclass(frozen=True)
 class Objective(Settings, ABC):
@@ -126,8 +128,8 @@ class Objective(Settings, ABC):
 
     @property
     def contiguous(self):
-        """Whether a row continues that of the batch before, unless it is `fresh`: "stream" rows."""
-        return self.rows == "stream"
+        """Whether a row continues that of the batch before, unless it is `fresh`."""
+        return self.rows in CONTIGUOUS
 
     @property
     def row_settings(self):
