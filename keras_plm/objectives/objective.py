@@ -32,6 +32,7 @@ class Objective(Settings, ABC):
             same batches come again (k is BERT's `dupe_factor`).
         reuse_length: int. How many leading tokens of a row go before the next batch's row, where
             rows go on and overlap (XLNet); 0: all.
+        characters: bool. Whether `character_ids` are among the arrays of a batch.
         samples_per_row: int. How many tokens drawn from the corpus each row needs in
             `sampled_ids`.
     """
@@ -44,6 +45,7 @@ class Objective(Settings, ABC):
     rows = None
     static_passes = 0
     reuse_length = 0
+    characters = False
     samples_per_row = 0
 
     def __init_subclass__(cls, **settings):

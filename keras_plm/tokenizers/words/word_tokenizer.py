@@ -8,24 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_plm.checks import check_choice, check_integer
+from keras_plm.checks import check_choice, check_flag, check_integer
 from keras_plm.files import file_inside
 from keras_plm.tokenizers.row_layout import layout_by_name
 from keras_plm.tokenizers.tokenizer import Tokenizer
 from keras_plm.tokenizers.vocabulary_files import read_words
+from keras_plm.tokenizers.words.character_ids import UnknownWord, character_ids
 from keras_plm.tokenizers.words.word_rules import FASTAI_WORDS, WORD_RULES
 
 VOCABULARY_FILE = "vocab.txt"
-# By layout: the rule, and the special tokens in the order of their ids.
+# By layout: the rule; the special tokens in the order of their ids; whether characters are read.
 TRAINED = {
     # Dai et al. (2019), `vocabulary.py`: a line ends with <eos>.
-    "transformer_xl": ("split", {"eos": "<eos>", "unk": "<unk>"}),
+    "transformer_xl": ("split", {"eos": "<eos>", "unk": "<unk>"}, False),
     # Peters et al. (2018), the vocabularies of the released code, in their spelling.
-    "elmo": ("split", {"bos": "<S>", "eos": "</S>", "unk": "<UNK>"}),
+    "elmo": ("split", {"bos": "<S>", "eos": "</S>", "unk": "<UNK>"}, True),
     # Howard and Ruder (2018), fastai 2: what begins a document separates documents, too.
     "ulmfit": (
         "fastai",
         {"unk": "xxunk", "pad": "xxpad", "bos": "xxbos", "eod": "xxbos", "eos": "xxeos"},
+        False,
     ),
 }
 
@@ -46,10 +48,13 @@ class WordTokenizer(Tokenizer):
             `keras_plm.tokenizers.words.word_rules`.
         lowercase: bool. Whether words are lowered; "fastai" does it in any case, and takes False.
         layout: str. The name of the `RowLayout` of the model's rows.
+        characters: bool. Whether a model reads the bytes of the words beside their ids, as ELMo
+            does, also of words that are not in the vocabulary: their ids are `UnknownWord`, and
+            corpora and preprocessors have the feature `character_ids`.
 
     Attributes:
         words: the same list.
-        settings: dict of `special_tokens`, `rule` and `lowercase`.
+        settings: dict of `special_tokens`, `rule`, `lowercase` and `characters`.
         fingerprint: SHA-256 of all arguments, as hexadecimal digits.
 
     Raises:
@@ -63,7 +68,13 @@ class WordTokenizer(Tokenizer):
     """
 
     def __init__(
-        self, words, special_tokens, rule="split", lowercase=False, layout="transformer_xl"
+        self,
+        words,
+        special_tokens,
+        rule="split",
+        lowercase=False,
+        layout="transformer_xl",
+        characters=False,
     ):
         self.words = _checked_words(words)
         check_choice("rule", rule, tuple(WORD_RULES))
@@ -79,12 +90,14 @@ class WordTokenizer(Tokenizer):
         self._ids = {word: index for word, index in ids.items() if index not in special}
         self._silent = special - {self.special_token_ids["unk"]}  # `decode` leaves them out
         self._lowercase = lowercase
+        self.characters = check_flag("characters", characters)
         self.vocabulary_size = len(self.words)
         self.layout = layout_by_name(layout)
         self.settings = {
             "special_tokens": dict(special_tokens),
             "rule": rule,
             "lowercase": lowercase,
+            "characters": characters,
         }
         text = json.dumps([self.words, self.settings, layout], sort_keys=True)
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
@@ -113,10 +126,10 @@ class WordTokenizer(Tokenizer):
         check_integer("vocabulary_size", vocabulary_size, 1)
         check_integer("min_count", min_count, 1)
         check_choice("layout", layout, tuple(TRAINED))
-        rule, special_tokens = TRAINED[layout]
+        rule, special_tokens, characters = TRAINED[layout]
         first = list(dict.fromkeys(special_tokens.values()))
         first += FASTAI_WORDS if rule == "fastai" else ()
-        words = cls([*first], special_tokens, rule, lowercase, layout)._words_of
+        words = cls(first, special_tokens, rule, lowercase, layout)._words_of
         counts = collections.Counter()
         for text in texts:
             counts.update(words(text))
@@ -131,7 +144,7 @@ class WordTokenizer(Tokenizer):
                 f"vocabulary_size={vocabulary_size}, min_count={min_count}, and {len(found)} words"
             )
         found = [*first, *found[: vocabulary_size - len(first)]]
-        return cls(found, special_tokens, rule, lowercase, layout)
+        return cls(found, special_tokens, rule, lowercase, layout, characters)
 
     @classmethod
     def from_vocabulary(cls, path, special_tokens=None, lowercase=False, layout="transformer_xl"):
@@ -152,15 +165,17 @@ class WordTokenizer(Tokenizer):
             ValueError: if a line is empty or has white space in it, or there is no unknown word.
         """
         check_choice("layout", layout, tuple(TRAINED))
-        rule, known = TRAINED[layout]
+        rule, known, characters = TRAINED[layout]
         words = read_words(Path(path))
         if special_tokens is None:
             there = set(words)
             special_tokens = {name: word for name, word in known.items() if word in there}
-        return cls(words, special_tokens, rule, lowercase, layout)
+        return cls(words, special_tokens, rule, lowercase, layout, characters)
 
     def __reduce__(self):
-        return WordTokenizer, (self.words, *self.settings.values(), self.layout.name)
+        special_tokens, rule, lowercase, characters = self.settings.values()
+        rest = lowercase, self.layout.name, characters
+        return WordTokenizer, (self.words, special_tokens, rule, *rest)
 
     @functools.cached_property
     def word_starts(self):
@@ -174,23 +189,33 @@ class WordTokenizer(Tokenizer):
     def encode_with_offsets(self, text, num_threads=1):
         rows, offsets = [], []
         for one in self._checked_texts(text):
-            words, bounds = self.words_with_bounds(one)
+            words, bounds = self._rule.words_with_bounds(one)
+            words = [word.lower() for word in words] if self._lowercase else words
             rows.append(self._ids_of(words))
-            offsets.append(bounds)
+            offsets.append(_trimmed(one, bounds))
         return (rows[0], offsets[0]) if isinstance(text, str) else (rows, offsets)
 
-    def words_with_bounds(self, text):
-        """Return the words of a text, known or not, and the characters of each.
+    def character_ids(self, ids):
+        """Return the bytes of words, see `keras_plm.tokenizers.words.character_ids`.
+
+        The special tokens "bos" and "eos" are the marks of a sentence, and "pad" is 0 throughout.
 
         Args:
-            text: str.
+            ids: list of T ids; of an `UnknownWord` the word that it stands for is read.
 
         Returns:
-            list of T str, and (T, 2) int32, see `encode_with_offsets`.
+            (T, 50) int32.
+
+        Raises:
+            ValueError: if an id is outside the vocabulary.
         """
-        words, bounds = self._rule.words_with_bounds(text)
-        words = [word.lower() for word in words] if self._lowercase else words
-        return words, _trimmed(text, bounds)
+        for_each = zip(ids, self.pieces(ids))
+        words = [one.word if isinstance(one, UnknownWord) else word for one, word in for_each]
+        result = character_ids(words, None)
+        numbers = np.array(ids, "int64")
+        for name, row in zip(("bos", "eos", "pad"), _special_rows()):
+            result[numbers == self.special_token_ids.get(name, -1)] = row
+        return result
 
     def decode(self, ids):
         ids = [index for index in self._checked_ids(ids) if index not in self._silent]
@@ -205,6 +230,9 @@ class WordTokenizer(Tokenizer):
 
     def _ids_of(self, words):
         unknown = self.special_token_ids["unk"]
+        if self.characters:
+            found = [(self._ids.get(word, -1), word) for word in words]
+            return [UnknownWord(unknown, word) if one < 0 else one for one, word in found]
         return [self._ids.get(word, unknown) for word in words]
 
     # === Files ===
@@ -215,10 +243,10 @@ class WordTokenizer(Tokenizer):
 
     @classmethod
     def _from_files(cls, directory, settings, layout):
-        if settings.keys() != {"special_tokens", "rule", "lowercase"}:
+        if settings.keys() != {"special_tokens", "rule", "lowercase", "characters"}:
             raise ValueError(
-                "A tokenizer of words must have the settings special_tokens, rule and lowercase. "
-                f"Received: {settings!r:.200}"
+                "A tokenizer of words must have the settings special_tokens, rule, lowercase and "
+                f"characters. Received: {settings!r:.200}"
             )
         return cls(read_words(file_inside(directory, VOCABULARY_FILE)), **settings, layout=layout)
 
@@ -259,6 +287,12 @@ def _special_ids(special_tokens, ids):
             f"its {len(ids)} words"
         )
     return {name: ids[word] for name, word in special_tokens.items()}
+
+
+def _special_rows():
+    """The bytes of begin and end of a sentence, and of padding."""
+    begin, end = character_ids(["<S>", "</S>"])
+    return begin, end, np.zeros_like(begin)
 
 
 def _trimmed(text, bounds):
