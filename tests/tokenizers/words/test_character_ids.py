@@ -100,6 +100,19 @@ def test_rows_have_the_words_of_the_text(corpus, rows, text):
     assert x["character_ids"].dtype == "int32"
 
 
+def test_padding_has_none(tmp_path):
+    """Of a tokenizer without padding rows are filled with the end of a sentence, which has some."""
+    tokenizer = data.train_tokenizer(data.Texts(["a b"]), 9, model="word", layout="elmo")
+    corpus = data.Corpus.build(data.Texts(["a b c", "b a"]), tokenizer, tmp_path / "corpus")
+    objective = CausalModeling(5, rows="doc_sentences", documents_apart=False, characters=True)
+    x, _, _ = data.examples(corpus, objective, 2, training=False).batch_at(0)
+    assert x["padding_mask"].tolist() == [[True] * 5, [True] * 4 + [False]]
+    assert x["character_ids"][1, 3].tolist() == SENTENCE_END
+    assert not x["character_ids"][1, 4].any() and x["character_ids"][0].all()
+    features = TextPreprocessor(tokenizer, 4)(["a"])
+    assert not features["character_ids"][0, 3].any()
+
+
 def test_corpora_without_characters(corpus, tokenizer, tmp_path):
     plain = WordTokenizer(tokenizer.words, tokenizer.special_tokens, layout="elmo")
     other = data.Corpus.build(data.Texts(["the dog " * 9]), plain, tmp_path / "corpus")
