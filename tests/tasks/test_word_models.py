@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_plm import data, families
+from keras_plm import data, families, presets
 from keras_plm.objectives import CausalModeling
 from keras_plm.tasks import CausalLM, Pretrainer, TextClassifier, TextPreprocessor
 from keras_plm.tokenizers import WordTokenizer
@@ -28,6 +28,9 @@ def test_a_language_model_writes_words(make_transformer, tokenizer, quick, tmp_p
     words = (tmp_path / "preset" / "vocab.txt").read_text("utf-8").splitlines()
     assert words == tokenizer.words
     again = CausalLM.from_preset(tmp_path / "preset")
+    with pytest.raises(ValueError, match="no tokenizer of this kind.*WordTokenizer"):
+        presets.export_huggingface(model, tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
     assert type(again.preprocessor.tokenizer) is WordTokenizer
     assert again.preprocessor.tokenizer == tokenizer
     again.compile(**quick)

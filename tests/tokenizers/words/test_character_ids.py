@@ -8,7 +8,7 @@ import pytest
 
 from keras_plm import data
 from keras_plm.objectives import CausalModeling
-from keras_plm.preprocessing import TextPreprocessor
+from keras_plm.preprocessing import TextPreprocessor, WordPreprocessor
 from keras_plm.tokenizers import WordTokenizer
 from keras_plm.tokenizers.words.character_ids import UnknownWord, character_ids
 
@@ -72,11 +72,21 @@ def corpus(tokenizer, tmp_path_factory):
     return data.Corpus.build(texts, tokenizer, directory, split_sentences=None)
 
 
-def test_a_corpus_keeps_unknown_words(corpus, tokenizer):
+def test_a_corpus_keeps_unknown_words(corpus, tokenizer, tmp_path):
     assert corpus.token_ids.tolist() == [4, 2, 5, 4, 2, 2, 4]
     assert corpus.unknown_words.tolist() == [0, 1, 0, 0, 2, 1, 0]
     assert corpus.word_characters.shape == (8, 50) and corpus.word_characters.dtype == "uint16"
     assert corpus.word_characters[[0, 5, 6]].tolist() == [SENTENCE_BEGIN, CAT, DOG]
+    other = data.Corpus.build(
+        data.Texts(["the dog cat\nthe bird", "dog the"]),
+        tokenizer,
+        tmp_path / "corpus",
+        split_sentences=None,
+        split_words=str.split,
+        find_spans=lambda sentence: [(0, 3)],
+    )
+    assert other.span_marks.tolist() == [1, 0, 0, 1, 0, 1, 0]
+    np.testing.assert_array_equal(other.unknown_words, corpus.unknown_words)
     again = pickle.loads(pickle.dumps(corpus))
     np.testing.assert_array_equal(again.word_characters, corpus.word_characters)
 
@@ -158,3 +168,5 @@ def test_preprocessors_read_any_word(tokenizer):
     expected = [SENTENCE_BEGIN, DOG, CAT, SENTENCE_END, [0] * 50, [0] * 50]
     assert first.tolist() == expected and second[2].tolist() == SENTENCE_END
     assert not second[3:].any()
+    words, _ = WordPreprocessor(tokenizer, 6).features_and_words([["dog", "cat"]])
+    assert words["character_ids"][0].tolist() == expected
