@@ -671,6 +671,7 @@ SETTINGS = {
     "CorruptedInput": objectives.CorruptedInput(4, objectives.ALL_MASK, (0, 1)),
     "SpanTarget": objectives.SpanTarget(),
     "SpanBoundary": objectives.SpanBoundary(7),
+    "CausalModeling of characters": objectives.CausalModeling(8, characters=True),
 }
 OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
     "CausalModeling": (
