@@ -1,4 +1,4 @@
-"""pickled_vocabulary.py: what pickles of every protocol hold, and pickles that mean harm."""
+"""pickled_vocabulary.py, pickle_values.py: pickles of every protocol, and those that mean harm."""
 
 import collections
 import datetime
@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from keras_plm.checkpoints import convert_pickled_vocabulary, pickled_vocabulary
+from keras_plm.checkpoints import convert_pickled_vocabulary, pickle_values, pickled_vocabulary
 from keras_plm.checkpoints.pickled_vocabulary import read_pickled_vocabulary
 
 WORDS = ["<eos>", "<unk>", "the", "naïve", "猫", "a", "\U0001f600", "long" * 100]
@@ -217,7 +217,7 @@ def test_deep_lists(read):
 
 def test_what_takes_long_is_counted(read, monkeypatch):
     """Lists without end; dicts that are made of the same list again and again."""
-    monkeypatch.setattr(pickled_vocabulary, "MOST_STEPS", 20_000)
+    monkeypatch.setattr(pickle_values, "MOST_STEPS", 20_000)
     with pytest.raises(ValueError, match="refused: it takes more than 20,000 steps"):
         read(b"]" * 2_001)
     assert read(pickle.dumps(WORDS * 1_000)) == WORDS * 1_000
