@@ -3,7 +3,8 @@
 Letters, used in every shape comment, docstring and einsum of the package: B batch, T query
 positions, N positions of a source text, S key positions (S = M + T), M memory, P predictions per
 example, R rows that read (T content rows or P query rows), C columns of a relative position table,
-D model width, H heads, K head width, F feed-forward width, V vocabulary, L layers.
+W bytes of a word with its marks, D model width, H heads, K head width, F feed-forward width, V
+vocabulary, L layers.
 
 Beside these arrays `encode` takes, and hands on, a nest: `state`, what is carried from batch to
 batch, as `Backbone.state_spec` of the backbone says. It never comes from data code.
@@ -33,6 +34,7 @@ class Feature:
 
 FEATURES = {
     "token_ids": Feature("int32", "BT", "vocabulary ids, possibly corrupted"),
+    "character_ids": Feature("int32", "BTW", "bytes and marks of each word, 1 to 261; padding 0"),
     "padding_mask": Feature("bool", "BT", "True = a real token"),
     "segment_ids": Feature("int32", "BT", "0, 1, 2; if relative, only equality matters"),
     "position_ids": Feature("int32", "BT", "where positions are not 0 .. T-1"),
@@ -54,6 +56,9 @@ FEATURES = {
     "fresh": Feature("bool", "B", "does not continue the previous batch's row: its state is zero"),
     "memory": Feature("float32", "BLMD", "inputs of each block for the M tokens before"),
 }
+
+WORD_LENGTH = 50  # W: what ELMo has of each word
+NUM_CHARACTERS = 262  # the numbers of `character_ids`
 
 # Features that heads read beside what the backbone gives; no backbone takes them.
 FOR_HEADS = ("left_positions", "right_positions", "span_offsets")
@@ -143,6 +148,10 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
         raise ValueError(
             f"The model has positions for {longest} tokens. Received: rows of {lengths['T']}. "
             "Shorten them."
+        )
+    if "character_ids" in x:
+        _check_range(
+            "character_ids", np.asarray(x["character_ids"]), NUM_CHARACTERS, "bytes, marks"
         )
     for name in ("segment_ids", "order", "until"):
         if name in x:

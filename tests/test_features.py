@@ -10,6 +10,7 @@ def batch(**changes):
     """A good batch of every feature, with some replaced (None: left out)."""
     features = {
         "token_ids": np.array([[1, 2, 3, 4], [5, 6, 7, 9]], "int32"),
+        "character_ids": np.full((BATCH, LENGTH, 5), 261, "int32"),
         "padding_mask": np.ones((BATCH, LENGTH), bool),
         "segment_ids": np.array([[0, 0, 1, 2]] * BATCH, "int32"),
         "position_ids": np.array([[2, 3, 4, 1]] * BATCH, "int32"),
@@ -53,6 +54,10 @@ def test_lists_pass_as_arrays():
 
 IDS = np.ones((BATCH, LENGTH), "int32")
 BAD = {
+    "characters": (
+        dict(character_ids=np.full((BATCH, LENGTH, 5), 262, "int32")),
+        r"'character_ids'.*\[0, 262\).*262",
+    ),
     "ids are floats": (dict(token_ids=IDS.astype("float32")), "'token_ids'.*int32.*float32"),
     "ids are text": (dict(token_ids=np.array([["a"]])), "'token_ids'.*int32"),
     "ids are objects": (dict(token_ids=np.array([[None]])), "'token_ids'.*int32.*object"),

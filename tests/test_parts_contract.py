@@ -671,6 +671,7 @@ SETTINGS = {
     "CorruptedInput": objectives.CorruptedInput(4, objectives.ALL_MASK, (0, 1)),
     "SpanTarget": objectives.SpanTarget(),
     "SpanBoundary": objectives.SpanBoundary(7),
+    "CausalModeling of characters": objectives.CausalModeling(8, characters=True),
 }
 OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
     "CausalModeling": (
@@ -714,6 +715,13 @@ OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
         "bert",
         lambda tokenizer: objectives.Mixture(
             (masked(tokenizer, rows="packed", segments=True), pairs(tokenizer)), (1, 2.5)
+        ),
+    ),
+    "Mixture of stages": (
+        "bert",
+        lambda tokenizer: objectives.Mixture(
+            (masked(tokenizer, rows="packed", segments=True), pairs(tokenizer)),
+            stages=((2, 0), (1, 3)),
         ),
     ),
     "ObjectiveSum": ("bert", pairs),

@@ -64,6 +64,7 @@ CHANGED = {
     "backbones.TransformerBackbone": {"from_preset"},
     "backbones.XLNetBackbone": {"from_preset"},
     "presets.ReleasedCheckpoint": {"backbone_weights"},
+    "objectives.CausalModeling": {"__init__"},  # characters=False
     "objectives.Mixture": {"__init__"},  # weights=None, stages=None
     # New arguments, at the end.
     "data.Corpus": {"build", "build_pairs"},

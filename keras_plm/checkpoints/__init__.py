@@ -1,10 +1,12 @@
 """Other people's files by our names, in both directions. Numpy only."""
 
 from keras_plm.checkpoints.export import export_huggingface
+from keras_plm.checkpoints.pickled_vocabulary import convert_pickled_vocabulary
 from keras_plm.checkpoints.released_checkpoint import ReleasedCheckpoint, open_checkpoint
 
 __all__ = [
     "ReleasedCheckpoint",
+    "convert_pickled_vocabulary",
     "export_huggingface",
     "open_checkpoint",
 ]

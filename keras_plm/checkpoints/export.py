@@ -29,7 +29,8 @@ def export_huggingface(model, directory):
 
     Raises:
         ValueError: if transformers has no such model, if the model has weights that it would not
-            know (LoRA, quantization), or if the directory holds something else.
+            know (LoRA, quantization) or a tokenizer of words, or if the directory holds something
+            else.
     """
     backbone = getattr(model, "backbone", model)
     heads = getattr(model, "heads", {}) if backbone is not model else {}

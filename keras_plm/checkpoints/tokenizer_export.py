@@ -16,6 +16,9 @@ def export_tokenizer(system, tokenizer, max_sequence_length, directory, segments
         max_sequence_length: int or None. The longest row of the model.
         directory: the directory.
         segments: bool. Whether the model takes the segments of the tokens.
+
+    Raises:
+        ValueError: if `transformers` has no such tokenizer, as of words.
     """
     names, settings = system.tokenizer.names, getattr(tokenizer, "settings", {})
     config = {names[name]: value for name, value in settings.items() if name in names}
@@ -25,6 +28,11 @@ def export_tokenizer(system, tokenizer, max_sequence_length, directory, segments
         config["tokenizer_class"] = f"{system.name}Tokenizer"
         files.write_json(os.path.join(directory, TOKENIZER_CONFIG), config)
         return
+    if not hasattr(tokenizer, "model"):
+        raise ValueError(
+            "Transformers has no tokenizer of this kind: export the backbone alone, and save the "
+            f"tokenizer by `save`. Received: {type(tokenizer).__name__}"
+        )
     special = dict(tokenizer.special_tokens)
     config |= {f"{role}_token": token for role, token in special.items()}
     config["padding_side"] = "left" if tokenizer.layout.pad_left else "right"

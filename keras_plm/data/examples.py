@@ -172,7 +172,7 @@ class _Batches:
 
     def __getitem__(self, step):
         step = self._first_like(step)
-        batch = self.builder(step, self.rows)
+        batch = self._rows(step)
         if self.sampler is not None:
             shape = (self.builder.batch_size, self.objective.samples_per_row)
             uniform = np.random.default_rng((self.seed, 3, step)).random(shape)
@@ -184,7 +184,14 @@ class _Batches:
 
     def rows_at(self, step):
         """What the objective takes of batch `step`, but for tokens drawn from the corpus."""
-        return self.builder(self._first_like(step), self.rows)
+        return self._rows(self._first_like(step))
+
+    def _rows(self, step):
+        """The rows of a batch, with the characters of their words if the objective takes them."""
+        batch = self.builder(step, self.rows)
+        if getattr(self.objective, "characters", False):
+            batch["character_ids"] = character_ids_of_rows(self.corpus, batch)
+        return batch
 
     def _first_like(self, step):
         """The first batch that is the same as batch `step`."""
@@ -222,6 +229,32 @@ def _check_shard(shard, batch_size):
             f"Received: batch_size={batch_size}, shard={shard!r}"
         )
     return index, count
+
+
+def character_ids_of_rows(corpus, batch):
+    """The bytes of the words of rows, of those out of the vocabulary as well.
+
+    Args:
+        corpus: a `Corpus`.
+        batch: dict of token_ids (B, T) int32, padding_mask (B, T) bool, unknown_words (B, T) int32.
+
+    Returns:
+        (B, T, 50) int32, see `keras_plm.tokenizers.words.character_ids`.
+
+    Raises:
+        ValueError: if the corpus has no characters.
+    """
+    table = getattr(corpus, "word_characters", None)
+    if table is None:
+        raise ValueError(
+            "The objective takes the characters of words: build the corpus with a WordTokenizer of "
+            'characters=True, as train_tokenizer(..., model="word", layout="elmo") makes it. '
+            f"Received: {corpus!r:.200}"
+        )
+    unknown = batch["unknown_words"]
+    word = np.where(unknown > 0, corpus.vocabulary_size - 1 + unknown, batch["token_ids"])  # (B, T)
+    characters = np.asarray(table)[word].astype("int32")  # (B, T, W)
+    return characters * batch["padding_mask"][:, :, None]
 
 
 class TokenSampler:

@@ -15,6 +15,7 @@ from keras_plm.data.corpus.text_sources import num_bytes, text_sources
 from keras_plm.data.progress import VERBOSE, with_progress
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.tokenizers.subword_training import train_byte_level, train_wordpiece
+from keras_plm.tokenizers.words.word_tokenizer import WordTokenizer
 
 CONTROL_PIECES = ["<cls>", "<sep>", "<pad>", "<mask>", "<eod>"]  # ids 3 to 7
 USER_DEFINED_PIECES = ["<eop>", ".", "(", ")", '"', "-", "–", "£", "€"]  # ids 8 to 16
@@ -22,6 +23,7 @@ LAYOUTS_OF_MODELS = {  # which layouts can be trained; the first is the model's 
     "sentencepiece": ("xlnet",),
     "wordpiece": ("bert",),
     "bpe": ("roberta", "gpt", "xlm"),
+    "word": ("transformer_xl", "elmo", "ulmfit"),
 }
 SPOOLED_BYTES = 1 << 24  # of lines, that are held in memory; more go to a temporary file
 TRAINING_THREADS = 16  # a part of the result, whatever the machine has: EM adds up by thread
@@ -38,6 +40,7 @@ def train_tokenizer(
     layout=None,
     languages=None,
     verbose="auto",
+    min_count=None,
 ):
     """Trains a tokenizer from text files, or texts in memory.
 
@@ -49,25 +52,29 @@ def train_tokenizer(
             read once, and kept in a temporary file meanwhile.
         vocabulary_size: number of pieces, the special ones included.
         text_field: key of the text in JSON, or name of its column in a table.
-        character_coverage: share of the characters that get a piece of their own; "bpe" has all.
+        character_coverage: share of the characters that get a piece of their own; "bpe" has all,
+            "word" none.
         max_bytes: of larger text only every second, fourth, eighth, ... line is learned from.
         model: "sentencepiece": unigrams with XLNet's special pieces and rows; "wordpiece": with
-            BERT's; "bpe": byte-level pairs with RoBERTa's.
+            BERT's; "bpe": byte-level pairs with RoBERTa's; "word": words between white space with
+            Transformer-XL's.
         lowercase: bool. Whether the tokenizer lower-cases texts, these and later ones. WordPiece
             drops accents then, as BERT does.
         layout: str or None. The `RowLayout` of the rows, and with it the special tokens; None: the
             model's own, as said above. Of "bpe" also "gpt": GPT-2's, where one special token,
             `<|endoftext|>`, separates documents and nothing stands around a text; and "xlm":
-            XLM's, where `</s>` begins, ends and separates texts.
+            XLM's, where `</s>` begins, ends and separates texts. Of "word" also "elmo": `<S>` and
+            `</S>` around a text; and "ulmfit": words by the rules of fastai, behind `xxbos`.
         languages: list of str, for the layout "xlm": the names of the languages that a model is
             told, which get the ids 0, 1, ... in this order. None: there are none. How much text of
             each there is, is left to `paths`; XLM levels it first (section 3.1).
         verbose: whether progress is said: 0: no; 1: in a line while text is read, and in a
             terminal by the bars of `tokenizers`; 2: when it was read; "auto": 1 in a terminal,
             else 0.
+        min_count: int or None. Of "word": how often a word must occur; None: once (fastai: 3).
 
     Returns:
-        A `SentencePieceTokenizer` or a `SubwordTokenizer`.
+        A `SentencePieceTokenizer`, a `SubwordTokenizer` or a `WordTokenizer`.
 
     Raises:
         FileNotFoundError: if a path does not exist.
@@ -78,7 +85,8 @@ def train_tokenizer(
     Source: XLNet (Yang et al., 2019), section 3.1, and the options of its released README; BERT
     (Devlin et al., 2019), section 3; RoBERTa (Liu et al., 2019), section 4.4; GPT-2 (Radford et
     al., 2019), section 2.2; XLM (Conneau and Lample, 2019), section 3.1, whose pairs are of
-    characters.
+    characters; ELMo (Peters et al., 2018); Transformer-XL (Dai et al., 2019); ULMFiT (Howard and
+    Ruder, 2018).
     """
     if not isinstance(vocabulary_size, int) or vocabulary_size < 1:
         raise ValueError(
@@ -88,6 +96,10 @@ def train_tokenizer(
         raise ValueError(f"lowercase must be True or False. Received: lowercase={lowercase!r}")
     layout = _layout_of(model, layout)
     languages = _language_ids(languages, layout)
+    if min_count is not None and model != "word":
+        raise ValueError(
+            f'min_count is for model="word". Received: min_count={min_count!r}, model={model!r}'
+        )
     check_integer("max_bytes", max_bytes, 1)
     check_choice("verbose", verbose, VERBOSE)
     bars = verbose in ("auto", 1) and sys.stdout.isatty()
@@ -102,6 +114,9 @@ def train_tokenizer(
         elif model == "wordpiece":
             settings = vocabulary_size, lowercase, character_coverage, bars
             tokenizer = train_wordpiece(lines, *settings)
+        elif model == "word":
+            settings = vocabulary_size, 1 if min_count is None else min_count, lowercase, layout
+            tokenizer = WordTokenizer.train(lines(), *settings)
         else:
             tokenizer = train_byte_level(lines, vocabulary_size, lowercase, layout, languages, bars)
     if tokenizer.vocabulary_size < vocabulary_size:
@@ -116,7 +131,7 @@ def _layout_of(model, layout):
     """The name of the layout that a model is trained with."""
     if not isinstance(model, str) or model not in LAYOUTS_OF_MODELS:
         raise ValueError(
-            f"model must be 'sentencepiece', 'wordpiece' or 'bpe'. Received: model={model!r:.100}."
+            f"model must be one of {list(LAYOUTS_OF_MODELS)}. Received: model={model!r:.100}."
             f"{did_you_mean(model, LAYOUTS_OF_MODELS)}"
         )
     layouts = LAYOUTS_OF_MODELS[model]

@@ -15,8 +15,9 @@ last token that its document predicts, and the first that the next document sees
 "barked" is predicted from the row of "dogs", which sees <eod> and itself. Without
 `documents_apart` there is neither `order` nor `until`: that row sees the, cat and sat as well.
 
-Of `rows="stream"`, which go on from batch to batch, the last token has a target as well: the first
-of the next batch's row. `fresh` says which rows begin, for backbones that carry a state.
+Of `rows="stream"` and "sentence_stream", which go on from batch to batch, the last token has a
+target as well: the first of the next batch's row. `fresh` says which rows begin, for backbones that
+carry a state.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_plm.checks import check_arrays, flag, integer, number
+from keras_plm.features import WORD_LENGTH
 from keras_plm.objectives.languages import (
     check_languages,
     language_row_settings,
@@ -63,11 +65,14 @@ class CausalModeling(Objective):
     Args:
         sequence_length: T, tokens per row; P = T - 1 of them are predicted, of "stream" rows P = T.
         rows: the row builder or a user's own plan, of single texts if `documents_apart`; "stream"
-            for a backbone that carries a state, which then goes on through the ends of documents.
+            for a backbone that carries a state, which then goes on through the ends of documents;
+            "sentence_stream": the same with a separator behind every sentence, which are lines in
+            a corpus of `split_sentences=None` (Transformer-XL).
         documents_apart: whether tokens see none of another document in their row. A recurrent
             backbone, which takes no `order`, needs False.
         output_bias: whether each token of the vocabulary has a bias (XLM), or not (GPT).
         languages: whether `language_ids` is a feature.
+        characters: whether `character_ids` is a feature, see `keras_plm.features`.
         language_exponent: how the rows of "language_stream" draw languages, see there; None
             leaves it to them.
 
@@ -84,6 +89,7 @@ class CausalModeling(Objective):
     output_bias: flag() = False
     languages: flag() = False
     language_exponent: number(0, 1, none=True) = None
+    characters: flag() = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -100,6 +106,7 @@ class CausalModeling(Objective):
         names = ("token_ids", "padding_mask", "target_positions")
         names += ("order", "until") if self.documents_apart else ()
         names += ("fresh",) if self.contiguous else ()
+        names += ("character_ids",) if self.characters else ()
         return names + (("language_ids",) if self.languages else ())
 
     @property
@@ -141,13 +148,15 @@ class CausalModeling(Objective):
 
         Args:
             batch: dict of token_ids (B, T) int32; padding_mask (B, T) bool; functional (B, T)
-                bool if `documents_apart`; language_ids (B, T) int32 if `languages`; of "stream"
-                rows next_token_ids (B,) int32 and fresh (B,) bool.
+                bool if `documents_apart`; language_ids (B, T) int32 if `languages`; character_ids
+                (B, T, 50) int32 if `characters`; of rows that go on next_token_ids (B,) int32 and
+                fresh (B,) bool.
             rng: not used.
 
         Returns:
             x: dict of token_ids, padding_mask (B, T), target_positions (B, P), which is 0 to
-                P - 1, and, by the settings, order, until, language_ids (B, T), fresh (B,).
+                P - 1, and, by the settings, order, until, language_ids (B, T), character_ids (B,
+                T, 50), fresh (B,).
             y: {"tokens": (B, P) int32}, the token behind each position, 0 where that is padding.
             sample_weight: {"tokens": (B, P) float32}, 0 where one of the two is padding.
 
@@ -158,6 +167,8 @@ class CausalModeling(Objective):
         names += ["functional"] if self.documents_apart else []
         shapes = {name: (self.sequence_length,) for name in names}
         shapes |= {"next_token_ids": (), "fresh": ()} if self.contiguous else {}
+        if self.characters:
+            shapes["character_ids"] = (self.sequence_length, WORD_LENGTH)
         check_arrays("CausalModeling", batch, shapes)
         if self.languages:
             check_languages("CausalModeling", batch, self.sequence_length)
@@ -181,5 +192,7 @@ class CausalModeling(Objective):
             x["language_ids"] = batch["language_ids"]
         if self.contiguous:
             x["fresh"] = batch["fresh"]
+        if self.characters:
+            x["character_ids"] = batch["character_ids"]
         y = np.where(counts, following, 0).astype("int32")
         return x, {"tokens": y}, {"tokens": counts.astype("float32")}

@@ -77,6 +77,11 @@ class JointObjective(Objective):
         return {name: one for part in self.objectives for name, one in part.head_settings.items()}
 
     @property
+    def characters(self):
+        """Whether a part takes `character_ids`."""
+        return any(objective.characters for objective in self.objectives)
+
+    @property
     def samples_per_row(self):
         """The most that any of them needs."""
         return max(objective.samples_per_row for objective in self.objectives)

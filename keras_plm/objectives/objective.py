@@ -10,6 +10,8 @@ import numpy as np
 from keras_plm.features import FOR_HEADS
 from keras_plm.objectives.settings import Settings
 
+CONTIGUOUS = ("stream", "sentence_stream")  # rows that go on from batch to batch
+
 
 @dataclass(frozen=True)
 class Objective(Settings, ABC):
@@ -30,6 +32,7 @@ class Objective(Settings, ABC):
             same batches come again (k is BERT's `dupe_factor`).
         reuse_length: int. How many leading tokens of a row go before the next batch's row, where
             rows go on and overlap (XLNet); 0: all.
+        characters: bool. Whether `character_ids` are among the arrays of a batch.
         samples_per_row: int. How many tokens drawn from the corpus each row needs in
             `sampled_ids`.
     """
@@ -42,6 +45,7 @@ class Objective(Settings, ABC):
     rows = None
     static_passes = 0
     reuse_length = 0
+    characters = False
     samples_per_row = 0
 
     def __init_subclass__(cls, **settings):
@@ -126,8 +130,8 @@ class Objective(Settings, ABC):
 
     @property
     def contiguous(self):
-        """Whether a row continues that of the batch before, unless it is `fresh`: "stream" rows."""
-        return self.rows == "stream"
+        """Whether a row continues that of the batch before, unless it is `fresh`."""
+        return self.rows in CONTIGUOUS
 
     @property
     def row_settings(self):

@@ -7,6 +7,7 @@ import keras
 import keras_hub
 import numpy as np
 
+from keras_plm import features as contract
 from keras_plm import files, presets
 from keras_plm.checks import (
     check_arguments,
@@ -185,7 +186,8 @@ class Preprocessor(keras_hub.models.Preprocessor):
 
         Returns:
             dict of `token_ids` (N, T) int32, `segment_ids` (N, T) int32, `padding_mask` (N, T)
-            bool, and `language_ids` (N, T) int32 if the tokenizer has languages.
+            bool, `language_ids` (N, T) int32 if the tokenizer has languages, and `character_ids`
+            (N, T, 50) int32 if it is of words that are read by their characters.
 
         Raises:
             ValueError: if the tokenizer has several languages and none was given.
@@ -194,12 +196,16 @@ class Preprocessor(keras_hub.models.Preprocessor):
         token_ids = np.full(shape, self.tokenizer.pad_token_id, "int32")  # (N, T)
         segment_ids = np.zeros(shape, "int32")
         padding_mask = np.zeros(shape, "bool")
+        spelled = getattr(self.tokenizer, "characters", False)
+        character_ids = np.zeros((*shape, contract.WORD_LENGTH) if spelled else 0, "int32")
         for row, (ids, segments) in enumerate(rows):
             first = self.first_position(ids, shape[1])
             place = slice(first, first + len(ids))
             token_ids[row, place] = ids
             segment_ids[row, place] = segments
             padding_mask[row, place] = True
+            if spelled:
+                character_ids[row, place] = self.tokenizer.character_ids(ids)
         features = {
             "token_ids": token_ids,
             "segment_ids": segment_ids,
@@ -207,6 +213,8 @@ class Preprocessor(keras_hub.models.Preprocessor):
         }
         if self.tokenizer.languages:
             features["language_ids"] = np.full(shape, self._language_id(), "int32")
+        if spelled:
+            features["character_ids"] = character_ids
         return features
 
     def first_position(self, ids, sequence_length=None):

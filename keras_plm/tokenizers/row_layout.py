@@ -86,6 +86,12 @@ LAYOUTS = {
         RowLayout("gpt"),
         # <s> A $ B <e>: Radford et al. (2018), section 3.3 and figure 1; the released `train.py`.
         RowLayout("gpt1_transfer", ("start",), ("delimiter",), ("classify",)),
+        # A <eos> B <eos>: Transformer-XL (Dai et al. 2019), `add_eos` of the released code.
+        RowLayout("transformer_xl", (), ("eos",), ("eos",)),
+        # <S> A </S> <S> B </S>: ELMo (Peters et al. 2018), `encode` of the released bilm-tf.
+        RowLayout("elmo", ("bos",), ("eos", "bos"), ("eos",)),
+        # xxbos A xxbos B: ULMFiT (Howard and Ruder 2018), as fastai 2 begins its texts.
+        RowLayout("ulmfit", ("bos",), ("bos",)),
     )
 }
 

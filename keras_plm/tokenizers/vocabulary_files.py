@@ -34,6 +34,21 @@ def read_piece_list(path):
     return vocabulary
 
 
+def read_words(path):
+    """Reads a `vocab.txt` as the list of its lines, in which a word may occur twice.
+
+    Args:
+        path: `pathlib.Path` of the file.
+
+    Returns:
+        list of str.
+
+    Raises:
+        ValueError: if the file is too large or not UTF-8.
+    """
+    return _lines(path)
+
+
 def read_piece_ids(path):
     """Reads a `vocab.json` or `encoder.json`: an object of pieces and their ids.
 

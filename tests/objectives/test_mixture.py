@@ -118,7 +118,7 @@ def test_heads_once_each():
 
 
 SPANS = replace(MASKED, select=SpanSelection())
-LONG, SHORT = (ObjectiveSum((SPANS, SpanBoundary(length))) for length in (20, 10))
+LONG, SHORT = (ObjectiveSum((SPANS, SpanBoundary(length))) for length in (30, 10))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ LONG, SHORT = (ObjectiveSum((SPANS, SpanBoundary(length))) for length in (20, 10
         ((MASKED, replace(MASKED, segments=False)), (1, 1), "must make the same features"),
         ((MASKED, replace(MASKED, num_predict=4)), (1, 1), r"targets of the head 'tokens'.*\(3,\)"),
         ((MASKED, replace(MASKED, static_passes=2)), (1, 1), r"static_passes. Received: \[0, 2\]"),
-        ((LONG, SHORT), (1, 1), r"share the head 'span_boundary'.*max_length=20.*max_length=10"),
+        ((LONG, SHORT), (1, 1), r"share the head 'span_boundary'.*max_length=30.*max_length=10"),
         ((LONG, SPANS), (1, 1), "must make the same features"),
         ((SPANS, SpanBoundary()), (1, 1), r"A plug-in stands in an ObjectiveSum.*SpanBoundary\("),
     ],

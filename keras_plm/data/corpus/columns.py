@@ -55,6 +55,8 @@ COLUMNS = {
         torn=lambda marks, behind: (behind == 2) & (marks == 0),
         rule="must be 0, 1 at the begin of a span, or 2 behind 1 or 2",
     ),
+    # 0, or the number of a word that the vocabulary has not, from 1; see `Corpus.word_characters`.
+    "unknown_words": Column("int32", 2**31 - 1),
     "sentence_languages": Column("int32", per="sentence"),
 }
 

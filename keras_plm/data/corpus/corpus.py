@@ -32,6 +32,9 @@ class Corpus:
         span_marks: (N,) uint8: 0 outside of all given spans, 1 for the first token of a span, 2
             for its others; None if none were asked for. So with all columns, see `columns.py`.
         sentence_languages: (number of sentences,) int32, ids of languages; None if none were named.
+        word_characters: (V + U, 50) uint16, the characters of each word of the vocabulary, then of
+            each of the U others, which the column `unknown_words` numbers from 1; None but of a
+            `WordTokenizer` of `characters=True`.
         sentence_offsets: (number of sentences + 1,) int64, from 0 to N.
         document_offsets: (number of documents + 1,) int64, a subset of `sentence_offsets`.
         documents: (num_documents,) int64, the indices of the documents that this corpus or part
@@ -54,6 +57,7 @@ class Corpus:
         self.token_ids = arrays["token_ids"]
         for name in COLUMNS:  # word_starts, span_marks, sentence_languages
             setattr(self, name, arrays.get(name))
+        self.word_characters = arrays.get("word_characters")
         self.sentence_offsets = arrays["sentence_offsets"]
         self.document_offsets = arrays["document_offsets"]
         if documents is None:

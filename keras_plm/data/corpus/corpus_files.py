@@ -11,8 +11,10 @@ import numpy as np
 from keras_plm.data.corpus.columns import COLUMNS, check_column
 from keras_plm.data.corpus.corpus_parts import batches_of
 from keras_plm.data.corpus.word_bounds import given_bounds, given_numbers
+from keras_plm.features import NUM_CHARACTERS, WORD_LENGTH
 from keras_plm.files import check_config, digest, file_inside, load_array, read_json, reading
 from keras_plm.tokenizers.row_layout import layout_by_name
+from keras_plm.tokenizers.words.character_ids import UnknownWord
 
 logger = logging.getLogger("keras_plm")
 FORMAT = 2
@@ -22,6 +24,7 @@ ARRAYS = {
     "sentence_offsets": ("int64",),
     "document_offsets": ("int64",),
 }
+TABLES = {"word_characters": ("uint16",)}  # a row for each word
 COUNTS = ("num_tokens", "num_sentences", "num_documents")
 LARGEST_UNKNOWN_SHARE = 0.01  # of the tokens, that nothing is said about
 CHUNK = 1 << 24  # elements of an array that are looked at at once
@@ -63,6 +66,8 @@ def write_corpus(
         "languages": languages,
         "columns": sorted(annotate or ()),
     }
+    characters = getattr(tokenizer, "characters", False)
+    info["columns"] += ["unknown_words"] if characters else []
     encode = _Encoder(tokenizer, num_workers, split_words, find_spans, annotate)
     dtypes = {name: one[0] for name, one in _arrays(info).items()}
     if tokenizer.vocabulary_size > 65_536:
@@ -74,6 +79,8 @@ def write_corpus(
         )
     _say_unknown(encode.num_unknown, counts["num_tokens"], tokenizer)
     info.update(counts)
+    if characters:
+        info["num_spelled_words"] = encode.write_characters(directory)
     info["sha256"] = {
         name: digest({name: load_array(directory / f"{name}.npy")}) for name in _arrays(info)
     }
@@ -100,7 +107,7 @@ def read_corpus(directory):
     with reading(f"{directory}/{MARKER}"):
         _check_info(info, directory)
     arrays = {
-        name: load_array(file_inside(directory, f"{name}.npy"), dtype, ndim=1)
+        name: load_array(file_inside(directory, f"{name}.npy"), dtype, 1 + (name in TABLES))
         for name, dtype in _arrays(info).items()
     }
     _check_arrays(info, arrays, directory)
@@ -162,6 +169,7 @@ class _Encoder:
         self.split_words, self.find_spans = split_words, find_spans
         self.annotate = annotate or {}
         self.num_unknown = 0  # of the tokens so far
+        self.unknown_words = {}  # the number of each, from 1
 
     def __call__(self, sentences):
         """Lengths of the sentences, ids, and a dict of the columns."""
@@ -175,13 +183,31 @@ class _Encoder:
         self.num_unknown += int(np.count_nonzero(ids == unknown))
         starts = self.tokenizer.starts_words(ids)
         starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True  # a sentence starts a word
+        columns = {"word_starts": starts}
+        if getattr(self.tokenizer, "characters", False):
+            numbers = map(self._unknown_number, itertools.chain.from_iterable(rows))
+            columns["unknown_words"] = np.fromiter(numbers, "int32", len(ids))
         if offsets is None:
-            return lengths, ids, {"word_starts": starts}
+            return lengths, ids, columns
         given = given_bounds(sentences, offsets, starts, self.split_words, self.find_spans)
-        columns = dict(zip(("word_starts", "span_marks"), given))
+        columns.update(zip(("word_starts", "span_marks"), given))
         for name, function in self.annotate.items():
             columns[name] = given_numbers(sentences, offsets, name, function, COLUMNS[name])
         return lengths, ids, columns
+
+    def _unknown_number(self, index):
+        """The number of an unknown word, 0 for others."""
+        if not isinstance(index, UnknownWord):
+            return 0
+        return self.unknown_words.setdefault(index.word, len(self.unknown_words) + 1)
+
+    def write_characters(self, directory):
+        """Write the bytes of the words of the vocabulary, then of others; return how many."""
+        known = range(self.tokenizer.vocabulary_size)
+        others = (UnknownWord(self.tokenizer.unk_token_id, word) for word in self.unknown_words)
+        table = self.tokenizer.character_ids([*known, *others])
+        np.save(directory / "word_characters.npy", table.astype("uint16"))
+        return len(table)
 
 
 def _write_arrays(directory, batches, encode, dtypes):
@@ -240,7 +266,8 @@ def _arrays(info):
         for name, column in COLUMNS.items()
         if not column.optional or own.get(name)
     }
-    return {**ARRAYS, **columns}
+    tables = TABLES if info.get("num_spelled_words") is not None else {}
+    return {**ARRAYS, **columns, **tables}
 
 
 def _check_places(lengths, places):
@@ -260,7 +287,7 @@ def _check_info(info, directory):
             f"{directory} must have corpus format {FORMAT}: build it again with this version. "
             f"Received: format={info.get('format')!r}"
         )
-    check_config(info, limits=dict.fromkeys(COUNTS, 2**48))
+    check_config(info, limits=dict.fromkeys((*COUNTS, "num_spelled_words"), 2**48))
     needed = (*COUNTS, "vocabulary_size")
     counts = [info.get(name) for name in needed]
     special = info.get("special_token_ids")
@@ -287,6 +314,12 @@ def _check_info(info, directory):
             f"{directory} has columns that are not in keras_plm.data.corpus.columns.COLUMNS: add "
             f"them before it is opened. Received: {unknown}"
         )
+    spelled = info.get("num_spelled_words")
+    if spelled is not None and (type(spelled) is not int or spelled < info["vocabulary_size"]):
+        raise ValueError(
+            f"{directory}/corpus.json: num_spelled_words must be null, or the words of the "
+            f"vocabulary and more. Received: {spelled!r:.100}"
+        )
     languages = info.get("languages")
     ids = [] if languages is None else languages.values() if type(languages) is dict else [None]
     if any(type(index) is not int or index < 0 for index in ids):
@@ -310,8 +343,9 @@ def _check_arrays(info, arrays, directory):
         "sentence_offsets": info["num_sentences"] + 1,
         "document_offsets": info["num_documents"] + 1,
     }
-    per = {name: COLUMNS[name].per for name in arrays.keys() - ARRAYS.keys()}
+    per = {name: COLUMNS[name].per for name in arrays.keys() & COLUMNS.keys()}
     expected |= {name: info[f"num_{one}s"] for name, one in per.items()}
+    expected |= {name: info["num_spelled_words"] for name in arrays.keys() & TABLES.keys()}
     if sizes != expected:
         raise ValueError(f"{directory} is damaged: expected sizes {expected}. Received: {sizes}")
     tokens, sentences, documents = (
@@ -333,10 +367,30 @@ def _check_arrays(info, arrays, directory):
                 f"{directory} is damaged: its token ids must be within "
                 f"[0, {info['vocabulary_size']}). Received: {chunk.min()} to {chunk.max()}"
             )
+    _check_characters(info, arrays, directory)
     languages = list((info.get("languages") or {}).values())
     for name in per:
         for chunk in _chunks(arrays[name], overlap=1):
             check_column(name, chunk, languages, directory)
+
+
+def _check_characters(info, arrays, directory):
+    """Refuses bytes of words that are none, and words without them."""
+    table, numbers = (arrays.get(name) for name in ("word_characters", "unknown_words"))
+    if table is None:
+        return
+    width = table.shape[1:]
+    if width != (WORD_LENGTH,) or any(one.max() >= NUM_CHARACTERS for one in _chunks(table)):
+        raise ValueError(
+            f"{directory} is damaged: word_characters must be rows of {WORD_LENGTH} numbers below "
+            f"{NUM_CHARACTERS}. Received: rows of {width}"
+        )
+    others = len(table) - info["vocabulary_size"]
+    if numbers is None or any(one.max(initial=0) > others for one in _chunks(numbers)):
+        raise ValueError(
+            f"{directory} is damaged: unknown_words must be numbers of the {others} last rows of "
+            "word_characters"
+        )
 
 
 def _chunks(array, overlap=0):

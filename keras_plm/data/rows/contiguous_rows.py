@@ -9,11 +9,16 @@ separates documents, in batches of 2 rows of T = 2:
     batch 1                     a b                d e
     next_token_ids              a, then |          d, then e
 
+With `sentence_ends`, the rows "sentence_stream", the separator stands behind every sentence, as
+Transformer-XL's `<eos>` ends every line: `a a a | b | c | d d | e e |` of documents `a b`, `c d e`.
+
 A row has no special tokens but those between documents. What follows its last token is known as
 well, so that every token of a pass but the first of each row can be predicted, from its own row and
 the state. Source: Merity et al., arXiv:1708.02182, section 5; Transformer-XL, arXiv:1901.02860,
 section 3.2.
 """
+
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -31,6 +36,7 @@ class ContiguousRows:
     Args:
         request: `RowRequest`; its seed is that of the document order, new in every pass.
         sequence_length: T, tokens per row.
+        sentence_ends: whether sentences are separated as documents are.
 
     Raises:
         ValueError: the corpus is too small for one batch, or lacks special tokens.
@@ -38,11 +44,12 @@ class ContiguousRows:
     Example: see the module.
     """
 
-    def __init__(self, request, sequence_length):
+    def __init__(self, request, sequence_length, sentence_ends=False):
         corpus, batch_size = request.corpus, request.batch_size
         check_separator(corpus)
         self.request, self.batch_size = request, batch_size
         self.sequence_length = sequence_length
+        self._sentence_ends = sentence_ends
         self._streams = LastPasses(self._make_stream)
         num_tokens = self._stream(0).num_tokens
         self.row_length = num_tokens // batch_size
@@ -51,7 +58,7 @@ class ContiguousRows:
             needed = batch_size * (sequence_length + 1)
             raise ValueError(
                 f"The corpus is too small for one batch: its {len(corpus.documents)} documents "
-                f"have {num_tokens} tokens with one separator each, and {batch_size} rows of "
+                f"have {num_tokens} tokens with their separators, and {batch_size} rows of "
                 f"{sequence_length} and the token behind need {needed}. "
                 "Lower batch_size or the objective's sequence_length, or give more text. Received: "
                 f"batch_size={batch_size}, sequence_length={sequence_length}"
@@ -95,5 +102,18 @@ class ContiguousRows:
         return self._streams(number if self.request.training else 0)
 
     def _make_stream(self, number):
-        corpus = self.request.corpus
-        return DocumentStream(corpus, document_order(self.request, number), separator_id(corpus))
+        corpus, documents = self.request.corpus, document_order(self.request, number)
+        separator = separator_id(corpus)
+        if self._sentence_ends:
+            corpus, documents = _by_sentence(corpus, documents)
+        return DocumentStream(corpus, documents, separator)
+
+
+def _by_sentence(corpus, documents):
+    """The same corpus with every sentence a document, and the numbers of those of documents."""
+    bounds = np.searchsorted(corpus.sentence_offsets, corpus.document_offsets)
+    begins, lengths = bounds[documents], bounds[documents + 1] - bounds[documents]
+    first = np.cumsum(lengths) - lengths
+    sentences = np.arange(lengths.sum()) + np.repeat(begins - first, lengths)
+    parts = {**vars(corpus), "document_offsets": corpus.sentence_offsets}
+    return SimpleNamespace(**parts), sentences

@@ -1,5 +1,7 @@
 """Which rows an objective takes: plans by their names, and builders of another kind."""
 
+import functools
+
 from keras_plm.checks import did_you_mean
 from keras_plm.data.rows.contiguous_rows import ContiguousRows
 from keras_plm.data.rows.dialogue_rows import dialogue
@@ -58,6 +60,7 @@ def mixture_rows(request, parts, weights=None, stages=None):
 ROW_BUILDERS = {
     "mixture": mixture_rows,
     "segment_pair": SegmentPairRows,
+    "sentence_stream": functools.partial(ContiguousRows, sentence_ends=True),
     "stream": ContiguousRows,
 }
 READ_BOTH_WAYS = ("mixture", "segment_pair")

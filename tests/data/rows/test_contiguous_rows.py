@@ -88,3 +88,15 @@ def test_what_is_refused():
     assert make(a_corpus(), 4).steps_per_pass == 1
     with pytest.raises(ValueError, match="between them"):
         make(a_corpus(special_token_ids={"pad": 1}), 2)
+
+
+def test_sentences_that_are_separated():
+    """The example of the module, of the documents 1 and 0: c | d d | e e | a a a | b |."""
+    corpus = a_corpus(documents=np.array([1, 0]))
+    rows = ContiguousRows(RowRequest(corpus, 1, 0, False), 6, sentence_ends=True)
+    assert rows.row_length == 14 and rows.steps_per_pass == 2
+    assert rows(0)["token_ids"].tolist() == [[C, EOD, D, D, EOD, E]]
+    assert rows(1)["token_ids"].tolist() == [[E, EOD, A, A, A, EOD]]
+    assert rows(1)["next_token_ids"].tolist() == [B]
+    assert rows(0)["functional"].tolist() == [[False, True, False, False, True, False]]
+    assert rows(0)["span_marks"].tolist() == [[0, 0, 1, 2, 0, 0]]

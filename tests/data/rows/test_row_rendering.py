@@ -23,7 +23,7 @@ def small_corpus(layout="bert", span_marks=None):
         documents=np.arange(2),
         vocabulary_size=16,
         special_token_ids=dict(
-            cls=CLS, sep=SEP, pad=PAD, eod=EOD, start=0, delimiter=1, classify=2
+            cls=CLS, sep=SEP, pad=PAD, eod=EOD, start=0, delimiter=1, classify=2, bos=8, eos=9
         ),
         layout=layout,
     )

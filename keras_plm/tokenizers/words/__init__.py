@@ -1,0 +1,1 @@
+"""Tokenizers whose units are words: rules that find them, a vocabulary, and their characters."""
