@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from keras_plm.checks import check_choice, check_flag, check_integer
-from keras_plm.files import file_inside
 from keras_plm.tokenizers.row_layout import layout_by_name
 from keras_plm.tokenizers.tokenizer import Tokenizer
 from keras_plm.tokenizers.vocabulary_files import read_words
@@ -237,18 +236,20 @@ class WordTokenizer(Tokenizer):
 
     # === Files ===
 
-    def _save_vocabulary(self, directory):
+    vocabulary_file = VOCABULARY_FILE
+
+    def _save_vocabulary(self, path):
         text = "".join(f"{word}\n" for word in self.words)
-        (directory / VOCABULARY_FILE).write_text(text, encoding="utf-8", newline="\n")
+        path.write_text(text, encoding="utf-8", newline="\n")
 
     @classmethod
-    def _from_files(cls, directory, settings, layout):
+    def _from_file(cls, path, settings, layout):
         if settings.keys() != {"special_tokens", "rule", "lowercase", "characters"}:
             raise ValueError(
                 "A tokenizer of words must have the settings special_tokens, rule, lowercase and "
                 f"characters. Received: {settings!r:.200}"
             )
-        return cls(read_words(file_inside(directory, VOCABULARY_FILE)), **settings, layout=layout)
+        return cls(read_words(path), **settings, layout=layout)
 
 
 def _checked_words(words):
