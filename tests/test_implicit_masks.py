@@ -291,6 +291,7 @@ ELSEWHERE = {
     "RowsToChoices": "takes a number of each choice",
     "CarriedState": "takes `fresh`, (B,)",
     "SegmentMemory": "takes `fresh`, (B,)",
+    "LastStates": "a memory has no mask",
     "AnswerClass": "takes vectors, (B, D)",
     "SentencePairHead": "takes vectors, (B, D)",
     "SummaryHead": "takes vectors, (B, D)",

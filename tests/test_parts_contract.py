@@ -289,6 +289,7 @@ LAYERS = {
         ),
         {"query": PER_HEAD, "same": SAME},
     ),
+    "LastStates": Row(lambda **o: layers.LastStates(3, **o), ROWS),
     "ReplayableDropout": Row(lambda **o: layers.ReplayableDropout(0.3, **o), ROWS),
     "RowsToChoices": Row(
         layers.RowsToChoices,
@@ -314,6 +315,11 @@ LAYERS = {
         lambda **o: xl_block(segments=False, **o),
         ROWS,
         lambda layer, given: layer(given["rows"], distances(given["rows"])),
+    ),
+    "TransformerXLBlock of norms first": Row(
+        lambda **o: xl_block(normalize_first=True, **o),
+        {**ROWS, "sees": SEES, "same": SAME},
+        with_segments,
     ),
     "TransformerXLBlock with given biases": Row(
         lambda **o: xl_block(layers.AttentionBiases(HEADS, KEY, **o), **o),

@@ -94,7 +94,9 @@ CHANGED = {
     "layers.AttentionMaps": {"call"},
     "layers.ProjectedAttention": {"call"},
     "layers.TransformerBlock": {"call"},
-    "layers.TransformerXLBlock": {"call"},
+    "layers.TransformerXLBlock": {"call", "__init__"},  # normalize_first=False
+    "layers.RelativePositionEncoding": {"call", "compute_output_spec"},  # memory=None
+    "ops.content_visibility": {"signature"},  # memory_mask=None
     "tasks.resume": {"signature"},  # may_differ=()
     "presets.open_checkpoint": {"signature"},  # config=None
 }

@@ -143,6 +143,18 @@ class Backbone(keras_hub.models.Backbone):
         """
         return {}
 
+    def evaluation_state_spec(self, batch_size=None):
+        """Say what is carried in evaluation, where lengths may differ (a longer memory).
+
+        Args:
+            batch_size: int or None. B.
+
+        Returns:
+            Nest of the structure of `state_spec`; the same, where a backbone does not say more.
+            Where it does, one graph must serve both: `encode` takes lengths from the state.
+        """
+        return self.state_spec(batch_size)
+
     def decoder(self):
         """Make what reads a text a few tokens at a time, as a task that writes does.
 

@@ -4,6 +4,7 @@ from keras_plm.layers.attention_biases import AttentionBiases
 from keras_plm.layers.attention_maps import AttentionMaps
 from keras_plm.layers.carried_state import CarriedState, UpdateCarriedState
 from keras_plm.layers.choices import ChoicesToRows, RowsToChoices
+from keras_plm.layers.last_states import LastStates
 from keras_plm.layers.projected_attention import ProjectedAttention
 from keras_plm.layers.query_rows import QueryRows
 from keras_plm.layers.relative_position_bias import RelativePositionBias
@@ -22,6 +23,7 @@ __all__ = [
     "AttentionMaps",
     "CarriedState",
     "ChoicesToRows",
+    "LastStates",
     "ProjectedAttention",
     "QueryRows",
     "RelativePositionBias",
