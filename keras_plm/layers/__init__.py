@@ -1,5 +1,6 @@
 """Reusable Keras layers."""
 
+from keras_plm.layers.adaptive_embedding import AdaptiveEmbedding
 from keras_plm.layers.attention_biases import AttentionBiases
 from keras_plm.layers.attention_maps import AttentionMaps
 from keras_plm.layers.carried_state import CarriedState, UpdateCarriedState
@@ -19,6 +20,7 @@ from keras_plm.layers.two_stream import TwoStream
 from keras_plm.layers.two_stream_attention import TwoStreamAttention
 
 __all__ = [
+    "AdaptiveEmbedding",
     "AttentionBiases",
     "AttentionMaps",
     "CarriedState",
