@@ -11,8 +11,16 @@ from keras_plm.backbones.backbone import (
     make_initializer,
 )
 from keras_plm.backbones.transformer_xl_decoding import TransformerXLDecoder
-from keras_plm.checks import check_flag, check_integer, constructor_arguments
+from keras_plm.checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    constructor_arguments,
+)
+from keras_plm.heads import AdaptiveSoftmaxHead
+from keras_plm.heads.adaptive_softmax_head import TIED_PROJECTIONS
 from keras_plm.layers import (
+    AdaptiveEmbedding,
     AttentionBiases,
     LastStates,
     RelativePositionEncoding,
@@ -42,6 +50,15 @@ class TransformerXLBackbone(Backbone):
         hidden_dim: int. The width D, even.
         intermediate_dim: int. The feed-forward width F.
         head_dim: int or None. The width K of a head; None: D / H.
+        cutoffs: list of int. The first ids of the clusters of the vocabulary behind the first, by
+            frequency, for an adaptive embedding and softmax; []: a plain one.
+        div_val: int. By how much the vectors of each cluster are shorter than those before.
+        embedding_dim: int or None. The width of the embedding of the first cluster; None: D.
+        project_same_width: bool. Whether, with `div_val` above 1, vectors that have the width D
+            are projected as well (not for One Billion Word).
+        tie_weights: bool. Whether a head over the vocabulary has the embedding's tables.
+        tie_projections: str. Which of the embedding's projections such a head has: "all",
+            "all_but_first" or "none"; see `AdaptiveSoftmaxHead`.
         dropout: float. Dropout rate of embeddings, positions, sublayers and output.
         attention_dropout: float. Dropout rate of the attention weights.
         activation: str. "relu", or another name that Keras knows.
@@ -67,7 +84,8 @@ class TransformerXLBackbone(Backbone):
 
     Raises:
         ValueError: if a size or a length is no integer or too small, `hidden_dim` is odd, or not a
-            multiple of `num_heads` without a `head_dim`, or `same_length` has no memory.
+            multiple of `num_heads` without a `head_dim`, `same_length` has no memory, or `cutoffs`
+            do not ascend within the vocabulary.
 
     Example:
     ```python
@@ -103,6 +121,12 @@ class TransformerXLBackbone(Backbone):
         hidden_dim,
         intermediate_dim,
         head_dim=None,
+        cutoffs=(),
+        div_val=1,
+        embedding_dim=None,
+        project_same_width=True,
+        tie_weights=True,
+        tie_projections="all_but_first",
         dropout=0.1,
         attention_dropout=0.0,
         activation="relu",
@@ -134,6 +158,8 @@ class TransformerXLBackbone(Backbone):
                 f"given. Received: hidden_dim={hidden_dim}, num_heads={num_heads}."
             )
         flags = {
+            "project_same_width": project_same_width,
+            "tie_weights": tie_weights,
             "normalize_first": normalize_first,
             "tied_biases": tied_biases,
             "start_from_zeros": start_from_zeros,
@@ -152,14 +178,28 @@ class TransformerXLBackbone(Backbone):
             "evaluation_memory_length", evaluation_memory_length, least, most, none=True, why=why
         )
         check_integer("clamp_length", clamp_length, 1, none=True)
+        check_choice("tie_projections", tie_projections, TIED_PROJECTIONS)
+        clusters = {
+            "embedding_dim": embedding_dim,
+            "cutoffs": cutoffs,
+            "div_val": div_val,
+            "project_same_width": project_same_width,
+        }
 
         def drawn():
             return make_initializer(self.initializer, initializer_range)
 
         # === Layers ===
-        self.token_embedding = keras.layers.ReversibleEmbedding(
+        self.is_adaptive = bool(cutoffs) or embedding_dim not in (None, hidden_dim)
+        self.is_adaptive = self.is_adaptive or not tie_weights
+        kind, options = keras.layers.ReversibleEmbedding, {}
+        if self.is_adaptive:
+            kind = AdaptiveEmbedding
+            options = {**clusters, "projection_initializer": drawn()}
+        self.token_embedding = kind(
             vocabulary_size,
             hidden_dim,
+            **options,
             embeddings_initializer=drawn(),
             dtype=dtype,
             name="token_embedding",
@@ -223,6 +263,10 @@ class TransformerXLBackbone(Backbone):
 
         # === Config ===
         self.head_dim = head_dim
+        self.cutoffs = list(cutoffs)
+        self.div_val = div_val
+        self.embedding_dim = embedding_dim
+        self.tie_projections = tie_projections
         self.dropout = dropout
         self.attention_dropout = attention_dropout
         self.activation = activation
@@ -285,8 +329,33 @@ class TransformerXLBackbone(Backbone):
         Returns:
             Tensor of shape (B, T, D).
         """
-        content = self.token_embedding(token_ids) * self.hidden_dim**0.5
+        content = self.token_embedding(token_ids)
+        if not self.is_adaptive:
+            content = content * self.hidden_dim**0.5
         return self.embedding_dropout(content, training=training)
+
+    def lm_head(self, cutoffs=(), **options):
+        """Make the head over the vocabulary; an adaptive embedding brings its clusters.
+
+        Args:
+            cutoffs, options: as in `Backbone.lm_head`; an adaptive embedding takes none of them
+                but `use_bias`: an adaptive softmax always has biases.
+        """
+        if not self.is_adaptive:
+            return super().lm_head(cutoffs, **options)
+        if (cutoffs and list(cutoffs) != self.cutoffs) or options.get("transform"):
+            raise ValueError(
+                "The softmax over an adaptive embedding has its clusters, and no transform. "
+                f"Received: cutoffs={cutoffs} and transform={options.get('transform', False)}, the "
+                f"embedding has {self.cutoffs}."
+            )
+        return AdaptiveSoftmaxHead(
+            self.token_embedding,
+            tie_weights=self.tie_weights,
+            tie_projections=self.tie_projections,
+            kernel_initializer=self.kernel_initializer(),
+            name="tokens",
+        )
 
     def start_memories(self, state, content):
         """Give every layer its memory: of a state, or the one that a text begins with.

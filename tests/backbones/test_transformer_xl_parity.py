@@ -19,10 +19,10 @@ from keras import ops
 
 from keras_plm.backbones import TransformerXLBackbone
 from keras_plm.generation.sampling import log_likelihood
-from keras_plm.heads import MaskedLMHead
 
 JAX = keras.backend.backend() == "jax"
-CASES = [(name, start) for name in ("plain", "div1") for start in ("zero", "empty")]
+FIXTURES = ("plain", "div1", "div2", "div4_untied", "div1_projected")
+CASES = [(name, start) for name in FIXTURES for start in ("zero", "empty")]
 SEGMENTS = 3
 
 
@@ -40,6 +40,14 @@ LAYER = r"transformer.layers.\1."
 # (the end of our weight's path, transformers' name, from theirs to ours)
 NAMES = [
     (r"token_embedding/embeddings", "transformer.word_emb.emb_layers.0.weight", np.asarray),
+    (r"token_embedding/table_(\d)/.*", r"transformer.word_emb.emb_layers.\1.weight", np.asarray),
+    (r"token_embedding/projection_(\d)/.*", r"transformer.word_emb.emb_projs.\1", np.transpose),
+    (r"tokens/bias", "crit.out_layers.0.bias", np.asarray),
+    (r"tokens/bias_(\d)", r"crit.out_layers.\1.bias", np.asarray),
+    (r"tokens/table_(\d)", r"crit.out_layers.\1.weight", np.asarray),
+    (r"tokens/projection_(\d)", r"crit.out_projs.\1", np.transpose),
+    (r"tokens/cluster_kernel", "crit.cluster_weight", np.asarray),
+    (r"tokens/cluster_bias", "crit.cluster_bias", np.asarray),
     (r"block_(\d+)/attention/query/kernel", LAYER + "dec_attn.qkv_net.weight", third(0)),
     (r"block_(\d+)/attention/key/kernel", LAYER + "dec_attn.qkv_net.weight", third(1)),
     (r"block_(\d+)/attention/value/kernel", LAYER + "dec_attn.qkv_net.weight", third(2)),
@@ -49,6 +57,8 @@ NAMES = [
         LAYER + "dec_attn.o_net.weight",
         lambda kernel: kernel.reshape(len(kernel), 4, -1),
     ),
+    (r"attention_biases/content_bias", "transformer.layers.0.dec_attn.r_w_bias", np.asarray),
+    (r"attention_biases/position_bias", "transformer.layers.0.dec_attn.r_r_bias", np.asarray),
     (r"block_(\d+)/.*/content_bias", LAYER + "dec_attn.r_w_bias", np.asarray),
     (r"block_(\d+)/.*/position_bias", LAYER + "dec_attn.r_r_bias", np.asarray),
     (r"block_(\d+)/attention_norm/gamma", LAYER + "dec_attn.layer_norm.weight", np.asarray),
@@ -80,7 +90,7 @@ def theirs(path, arrays, prefix):
 
 @functools.cache
 def made(name, start):
-    """The backbone of a case, and its compiled `encode`."""
+    """The backbone of a case, its head, and its compiled `encode`."""
     arrays, meta = reference(name)
     backbone = TransformerXLBackbone(
         meta["vocab_size"],
@@ -89,6 +99,11 @@ def made(name, start):
         meta["d_model"],
         meta["d_inner"],
         head_dim=meta["d_head"],
+        cutoffs=meta["cutoffs"],
+        div_val=meta["div_val"],
+        embedding_dim=meta["d_embed"],
+        tie_weights=meta["tie_word_embeddings"],
+        tie_projections="all_but_first" if meta["tie_word_embeddings"] else "none",
         normalize_first=meta["pre_lnorm"],
         tied_biases=not meta["untie_r"],
         memory_length=meta["mem_len"],
@@ -98,9 +113,16 @@ def made(name, start):
         clamp_length=meta["clamp_len"] if meta["clamp_len"] > 0 else None,
         layer_norm_epsilon=meta["layer_norm_epsilon"],
     )
-    for weight in backbone.weights:
+    head = backbone.lm_head()
+    head.build((None, None, meta["d_model"]))
+    for weight in all_weights(backbone, head):
         weight.assign(theirs(weight.path, arrays, "w/"))
-    return backbone, compiled(backbone.encode)
+    return backbone, head, compiled(backbone.encode)
+
+
+def all_weights(backbone, head):
+    """Every weight once: they share some."""
+    return list({id(weight): weight for weight in (*backbone.weights, *head.weights)}.values())
 
 
 def compiled(function):
@@ -135,7 +157,7 @@ def runs(cases, both_ways):
 @runs(CASES, ("plain", "empty"))
 def test_three_segments(name, start, jit):
     arrays, meta = reference(name)
-    backbone, encode = made(name, start)
+    backbone, head, encode = made(name, start)
     state = {}
     for segment in range(SEGMENTS):
         features = {"token_ids": ops.convert_to_tensor(arrays[f"token_ids_{segment}"], "int32")}
@@ -153,16 +175,29 @@ def test_three_segments(name, start, jit):
                 real = ops.convert_to_numpy(encoded["state"]["real"])
                 np.testing.assert_array_equal(real, np.arange(meta["mem_len"]) >= [[missing]] * 3)
         state = {"state": encoded["state"]}
+        logits = head.logits(encoded["sequence_output"])
+        expected = arrays[f"{start}/log_probs_{segment}"]
+        assert_equal(ops.log_softmax(logits), expected, f"log_probs_{segment}")
+        targets = ops.convert_to_tensor(arrays[f"targets_{segment}"], "int32")
+        assert_equal(-log_likelihood(logits, targets), arrays[f"{start}/nll_{segment}"], "nll")
 
 
-@pytest.mark.parametrize("start", ["zero", "empty"])
-def test_losses_without_clusters(start):
-    arrays, _ = reference("plain")
-    backbone, encode = made("plain", start)
-    head = MaskedLMHead(backbone.token_embedding, name="head")
-    head.build((None, None, backbone.hidden_dim))
-    head.bias.assign(arrays["w/crit.out_layers.0.bias"])
-    ids = ops.convert_to_tensor(arrays["token_ids_0"], "int32")
-    rows = encode({"token_ids": ids})["sequence_output"]
-    targets = ops.convert_to_tensor(arrays["targets_0"], "int32")
-    assert_equal(-log_likelihood(head(rows), targets), arrays[f"{start}/nll_0"], "nll")
+@pytest.mark.parametrize("jit", [JAX, pytest.param(not JAX, marks=pytest.mark.slow)])
+def test_loss_and_gradients_behind_a_memory(jit, value_and_gradients):
+    arrays, _ = reference("div2")
+    backbone, head, _ = made("div2", "zero")
+    first, then, targets = (
+        ops.convert_to_tensor(arrays[name], "int32")
+        for name in ("token_ids_0", "token_ids_1", "targets_1")
+    )
+
+    def loss_of():
+        state = backbone.encode({"token_ids": first})["state"]
+        rows = backbone.encode({"token_ids": then, "state": state})["sequence_output"]
+        return ops.mean(head.losses_of(head(rows), targets))
+
+    loss, gradients = value_and_gradients(loss_of, all_weights(backbone, head), jit)
+    assert_equal(loss, arrays["grad_loss"], "loss")
+    assert len(gradients) == len(all_weights(backbone, head))
+    for path, gradient in gradients.items():
+        assert_equal(gradient, theirs(path, arrays, "grad/"), f"gradient of {path}")
