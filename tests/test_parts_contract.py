@@ -238,7 +238,20 @@ def state_of_two(**options):
     return layers.CarriedState(spec, **options)
 
 
+def adaptive(**options):
+    return layers.AdaptiveEmbedding(
+        *(VOCABULARY, WIDTH, 4, (3, 7), 2, False),
+        embeddings_initializer=large(),
+        projection_initializer=large(),
+        **options,
+    )
+
+
 LAYERS = {
+    "AdaptiveEmbedding": Row(adaptive, TOKENS),
+    "AdaptiveEmbedding of one table": Row(
+        lambda **o: layers.AdaptiveEmbedding(VOCABULARY, WIDTH, cutoffs=(3, 7), **o), TOKENS
+    ),
     "AttentionBiases": Row(
         lambda **o: layers.AttentionBiases(HEADS, KEY, initializer=large(), **o),
         {"query": PER_HEAD},
@@ -363,6 +376,16 @@ LAYERS = {
     ),
 }
 HEADS_OF_MODELS = {
+    "AdaptiveSoftmaxHead": Row(
+        lambda **o: heads.AdaptiveSoftmaxHead(
+            table(**o), (3, 7), False, "none", 3, kernel_initializer=large()
+        ),
+        TOKENS,
+        with_tokens,
+    ),
+    "AdaptiveSoftmaxHead of adaptive embeddings": Row(
+        lambda **o: heads.AdaptiveSoftmaxHead(adaptive(**o), num_chunks=2), TOKENS, with_tokens
+    ),
     "AnswerClass": Row(
         lambda **o: heads.AnswerClass(WIDTH, 0.3, large(), **o),
         {**POOLED, "summary": normal(BATCH, WIDTH)},
@@ -681,7 +704,7 @@ SETTINGS = {
 OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
     "CausalModeling": (
         "xlm",
-        lambda _: objectives.CausalModeling(32, "language_stream", False, True, True, 0.7),
+        lambda _: objectives.CausalModeling(32, "language_stream", False, True, True, 0.7, (9, 99)),
     ),
     "MaskedModeling": (
         "bert",

@@ -13,6 +13,7 @@ from keras_plm.backbones import preset_directory
 from keras_plm.backbones.decoder import RecomputingDecoder
 from keras_plm.backbones.quantization import check_saveable
 from keras_plm.checks import check_arguments
+from keras_plm.heads import AdaptiveSoftmaxHead, MaskedLMHead
 from keras_plm.layers.float_policy import float_policy
 
 
@@ -102,6 +103,27 @@ class Backbone(keras_hub.models.Backbone):
         reads |= {"pooler"} if self.pooler else set()
         reads |= {"state"} if self.state_spec() else set()
         return frozenset(reads)
+
+    def lm_head(self, cutoffs=(), **options):
+        """Make the head over the vocabulary, named "tokens", that this backbone's tokens need.
+
+        Args:
+            cutoffs: tuple of int. The first ids of the clusters of an adaptive softmax behind the
+                first; (): every token has a logit.
+            options: arguments of `MaskedLMHead`, which an adaptive softmax does not have.
+
+        Returns:
+            `Head`: `MaskedLMHead`, or `AdaptiveSoftmaxHead`.
+
+        Raises:
+            ValueError: if the cutoffs do not ascend within the vocabulary.
+        """
+        if cutoffs:
+            initializer = self.kernel_initializer()
+            return AdaptiveSoftmaxHead(
+                self.token_embedding, cutoffs, kernel_initializer=initializer, name="tokens"
+            )
+        return MaskedLMHead(self.token_embedding, name="tokens", **options)
 
     def layer_groups(self):
         """Group the weights from bottom to top: embeddings, first block, ..., last block.

@@ -278,12 +278,14 @@ class AdaptiveSoftmaxLoss(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         losses = self.head.losses_of(y_pred, y_true)  # (B, P)
-        mask = getattr(y_pred, "_keras_mask", None)
-        if mask is not None:
-            mask = ops.cast(mask, losses.dtype)
-            sample_weight = mask if sample_weight is None else mask * sample_weight
-        self.head.perplexity.update_state(losses, sample_weight)
-        return super().__call__(y_true, losses, sample_weight)
+        weights = ops.ones_like(losses)
+        for given in (sample_weight, getattr(y_pred, "_keras_mask", None)):
+            if given is not None:
+                given = ops.cast(given, losses.dtype)
+                weights *= given if len(given.shape) == 2 else ops.reshape(given, (-1, 1))
+        flat = (ops.reshape(one, (-1,)) for one in (losses, weights))
+        self.head.perplexity.update_state(*flat)
+        return super().__call__(y_true, losses, weights)
 
     def call(self, y_true, losses):
         return losses

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_plm.checks import check_flag, check_integer
+from keras_plm.checks import check_ascending, check_flag, check_integer
 from keras_plm.layers.sequence_layer import SequenceLayer
 
 
@@ -153,17 +153,8 @@ def check_cutoffs(cutoffs, vocabulary_size):
     Raises:
         ValueError: if they are no integers, do not ascend, or leave [1, V).
     """
-    if not isinstance(cutoffs, (list, tuple)):
-        raise ValueError(
-            "`cutoffs` must be a list of the first ids of clusters, such as (20000, 40000). "
-            f"Received: cutoffs={cutoffs!r:.200}."
-        )
-    why = f" in ascending `cutoffs`: each cluster of the {vocabulary_size} ids has tokens"
-    found, last = [], 0
-    for cutoff in cutoffs:
-        last = check_integer("cutoff", cutoff, last + 1, vocabulary_size - 1, why=why)
-        found.append(last)
-    return tuple(found)
+    why = ", the first ids of clusters behind the first, each of which has tokens"
+    return check_ascending("cutoffs", cutoffs, most=vocabulary_size - 1, why=why)
 
 
 def table_of(embedding):

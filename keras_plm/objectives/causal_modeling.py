@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.checks import check_arrays, flag, integer, number
+from keras_plm.checks import ascending, check_arrays, flag, integer, number
 from keras_plm.objectives.languages import (
     check_languages,
     language_row_settings,
@@ -70,6 +70,9 @@ class CausalModeling(Objective):
         languages: whether `language_ids` is a feature.
         language_exponent: how the rows of "language_stream" draw languages, see there; None
             leaves it to them.
+        cutoffs: the first ids of the clusters of an adaptive softmax behind the first, for a large
+            vocabulary whose ids are by frequency: training computes the rare ones where they are
+            targets alone. (): the softmax that the backbone has by itself.
 
     Raises:
         ValueError: a setting is out of range.
@@ -84,6 +87,7 @@ class CausalModeling(Objective):
     output_bias: flag() = False
     languages: flag() = False
     language_exponent: number(0, 1, none=True) = None
+    cutoffs: ascending() = ()
 
     def __post_init__(self):
         super().__post_init__()
@@ -131,10 +135,7 @@ class CausalModeling(Objective):
                 "sees one to its right. Make it with causal=True, or set documents_apart=True. "
                 f"Received: {type(backbone).__name__} with causal=False"
             )
-        from keras_plm.heads import MaskedLMHead
-
-        embedding = backbone.token_embedding
-        return {"tokens": MaskedLMHead(embedding, use_bias=self.output_bias, name="tokens")}
+        return {"tokens": backbone.lm_head(self.cutoffs, use_bias=self.output_bias)}
 
     def __call__(self, batch, rng):
         """Lists the targets of each row.

@@ -39,6 +39,8 @@ class CausalLM(WritingTask, TargetTask):
             embeddings (not in GPT).
         head_activation: str or None. The activation of the transform; None: the backbone's.
         use_bias: bool. Whether each token of the vocabulary has a bias (XLM, not GPT).
+        cutoffs: tuple of int. The first ids of the clusters of an adaptive softmax behind the
+            first, as the objective had them; (): the softmax that the backbone has by itself.
 
     Call arguments:
         inputs: dict of the features that the backbone takes of texts, such as `token_ids` and
@@ -90,6 +92,7 @@ class CausalLM(WritingTask, TargetTask):
         transform=False,
         head_activation=None,
         use_bias=False,
+        cutoffs=(),
         **kwargs,
     ):
         if "queries" in backbone.reads:
@@ -108,7 +111,7 @@ class CausalLM(WritingTask, TargetTask):
         self.forget_programs()
         self.backbone = backbone
         self.preprocessor = preprocessor
-        head = target_head(backbone, transform, head_activation, use_bias)
+        head = target_head(backbone, transform, head_activation, use_bias, cutoffs)
         self.heads = {"tokens": head}
 
         # === Functional model ===
@@ -121,13 +124,20 @@ class CausalLM(WritingTask, TargetTask):
         self.transform = bool(transform)
         self.head_activation = head_activation
         self.use_bias = bool(use_bias)
+        self.cutoffs = tuple(cutoffs)
 
     def settings(self):
         return {
             "transform": self.transform,
             "head_activation": self.head_activation,
             "use_bias": self.use_bias,
+            "cutoffs": list(self.cutoffs),
         }
+
+    @classmethod
+    def settings_of_heads(cls, heads):
+        cutoffs = heads.get("tokens", {}).get("cutoffs")
+        return super().settings_of_heads(heads) | ({"cutoffs": cutoffs} if cutoffs else {})
 
     # === Texts ===
 
