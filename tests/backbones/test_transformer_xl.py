@@ -266,6 +266,9 @@ def test_it_reads_from_left_to_right_and_with_a_memory_a_state():
         ({"memory_length": 4, "evaluation_memory_length": 0}, "`evaluation_memory_length`"),
         ({"clamp_length": 0}, "`clamp_length` must be.*at least 1"),
         ({"start_from_zeros": 1}, "`start_from_zeros` must be True or False"),
+        ({"cutoffs": [20, 10]}, "`cutoffs` must be.*ascending"),
+        ({"cutoffs": [20, VOCABULARY]}, "`cutoffs` must be.*59"),
+        ({"tie_projections": "some"}, "`tie_projections` must be"),
     ],
 )
 def test_arguments_that_are_refused(options, message):
@@ -289,6 +292,15 @@ def test_states_that_are_refused(shape, real, message):
     state |= {} if real is None else {"real": np.zeros(real, "bool")}
     with pytest.raises(ValueError, match=message):
         made(memory_length=4).encode({"token_ids": IDS, "state": state})
+
+
+def test_a_head_of_other_clusters_is_refused():
+    backbone = made(cutoffs=(10, 30), div_val=2)
+    assert backbone.lm_head((10, 30), transform=False).cutoffs == (10, 30)
+    with pytest.raises(ValueError, match=r"cutoffs=\(10, 20\).*embedding has \[10, 30\]"):
+        backbone.lm_head((10, 20))
+    with pytest.raises(ValueError, match="no transform.*transform=True"):
+        backbone.lm_head(transform=True)
 
 
 def test_an_order_is_refused():
