@@ -50,7 +50,7 @@ TASKS = (
     "TokenClassifier",
 )
 VERBOSE = {  # methods that show Keras's bar
-    "CausalLM": {"choose", "generate", "score"},
+    "CausalLM": {"__init__", "choose", "generate", "score"},  # cutoffs=()
     "MaskedLM": {"fill_mask", "score"},
     "PermutationLM": {"generate", "infill", "score"},
     "PrefixLM": {"generate"},
@@ -68,6 +68,7 @@ CHANGED = {
     # New arguments, at the end.
     "data.Corpus": {"build", "build_pairs"},
     "data.train_tokenizer": {"signature"},
+    "objectives.CausalModeling": {"__init__"},
     "heads.SentencePairHead": {"__init__"},
     "heads.SummaryHead": {"__init__"},
     "heads.TokenHead": {"__init__"},
