@@ -154,6 +154,7 @@ class CausalLM(WritingTask, TargetTask):
         batch_size=8,
         seed=None,
         verbose="auto",
+        state=None,
     ):
         """Continue texts. XLA compiles once for each number of rows and `max_length`.
 
@@ -176,6 +177,9 @@ class CausalLM(WritingTask, TargetTask):
             batch_size: int. How many prompts are continued at once.
             seed: int or None. Of the sampler; None: as it comes.
             verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
+            state: nest of arrays (N, ...), as `encode` of a backbone with a memory hands it on:
+                what stands before each prompt, and before nothing else unless `prefix` says so.
+                None: nothing.
 
         Returns:
             list of N str, or of lists of int where ids were given; of lists of these, best first,
@@ -186,12 +190,14 @@ class CausalLM(WritingTask, TargetTask):
         Raises:
             TypeError: if `prompts` are neither texts nor ids.
             ValueError: if there are no prompts, one is empty or leaves no room, there are not
-                positions enough, or a name is unknown.
+                positions enough, a name is unknown, or a state has another number of rows or is
+                none that the backbone takes.
         """
         prompts, as_text = self._text.encode(prompts, what="`prompts`")
         if not prompts:
             raise ValueError("`prompts` holds no prompts. Received: an empty list.")
-        before = self._text.context(prefix)
+        self._check_state(state, len(prompts), "prompts")
+        before = self._text.context([] if prefix is None and state is not None else prefix)
         max_length = self._max_length(max_length, len(before))
         for index, prompt in enumerate(prompts):
             if not prompt:
@@ -202,7 +208,7 @@ class CausalLM(WritingTask, TargetTask):
         check_prompts(prompts, max_length)
         stop_ids = self._text.stop_ids(stop_token_ids)
         rows = [before + prompt for prompt in prompts]
-        batches = self._slots(rows, len(before) + max_length, batch_size)
+        batches = self._slots(rows, len(before) + max_length, batch_size, state)
         number = len(prompts)
         written = self._write(
             batches, number, sampler, seed, forbidden_token_ids, stop_ids, verbose
@@ -216,11 +222,12 @@ class CausalLM(WritingTask, TargetTask):
             for prompt, one in zip(prompts, written)
             for ids in beams(one)
         ]
-        found = iter(self._score(pairs, batch_size, verbose=0))
+        of_prompt = [number for number, one in enumerate(written) for _ in beams(one)]
+        found = iter(self._score(pairs, batch_size, 0, _rows_of_state(state, of_prompt)))
         scores = [[float(next(found).sum()) for _ in beams(one)] for one in written]
         return results, single_results(scores, written)
 
-    def score(self, texts, prompts=None, prefix=None, batch_size=8, verbose="auto"):
+    def score(self, texts, prompts=None, prefix=None, batch_size=8, verbose="auto", state=None):
         """The log-likelihood of every token of texts, in one pass.
 
         Every token is predicted from `prefix`, prompt and the tokens before it.
@@ -231,6 +238,7 @@ class CausalLM(WritingTask, TargetTask):
             prefix: as in `generate`.
             batch_size: int. How many texts are scored at once.
             verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
+            state: as in `generate`; what stands before each prompt.
 
         Returns:
             list of N `TextScore`.
@@ -238,12 +246,13 @@ class CausalLM(WritingTask, TargetTask):
         Raises:
             TypeError: if `texts` are neither texts nor ids.
             ValueError: if there are no texts, one has no tokens, is too long, or there is nothing
-                that its first token can be predicted from.
+                that its first token can be predicted from; for a state as `generate`.
         """
         rows, known = self._text.encode_behind(texts, prompts)
-        context = self._text.context(prefix)
+        self._check_state(state, len(rows), "texts")
+        context = self._text.context([] if prefix is None and state is not None else prefix)
         pairs = [(context + first, row) for first, row in zip(known, rows)]
-        return text_scores(rows, self._score(pairs, batch_size, verbose))
+        return text_scores(rows, self._score(pairs, batch_size, verbose, state))
 
     def choose(
         self,
@@ -315,18 +324,37 @@ class CausalLM(WritingTask, TargetTask):
         )
         return check_integer("max_length", max_length, 2, room, why=why)
 
-    def _slots(self, rows, length, batch_size):
+    def _check_state(self, state, number, what):
+        """Refuse a state that the backbone does not take, or of another number of rows."""
+        if state is None:
+            return
+        if "state" not in self.backbone.reads:
+            raise ValueError(
+                "This backbone has no state: texts cannot go on from one. "
+                f"Received: a state, and {type(self.backbone).__name__} without a memory."
+            )
+        counts = sorted({leaf.shape[0] for leaf in keras.tree.flatten(state)})
+        if counts != [number]:
+            raise ValueError(
+                f"The state must have a row for each of the {what}. "
+                f"Received: {number} {what}, and a state of {counts} rows."
+            )
+
+    def _slots(self, rows, length, batch_size, state):
         """Yield batches of texts whose places are slots, from the end of what each begins with."""
         constants = constant_features(self.backbone, self.preprocessor)
-        for batch, count in batches_of(rows, batch_size):
+        for numbered, count in batches_of(list(enumerate(rows)), batch_size):
+            numbers, batch = zip(*numbered)
             token_ids, used = rows_of(batch, length)
             features = {"token_ids": token_ids}
+            if state is not None:
+                features["state"] = _rows_of_state(state, numbers)
             for name, constant in constants.items():
                 features[name] = np.full_like(token_ids, constant)
             texts = np.where(used, -1, token_ids).astype("int32")
             yield Slots(features, texts, used, min(map(len, batch))), count
 
-    def _score(self, pairs, batch_size, verbose):
+    def _score(self, pairs, batch_size, verbose, state=None):
         """The log-likelihoods (n,) of the second of each pair of lists of ids behind the first."""
         longest = self.backbone.max_sequence_length or max(len(a) + len(b) for a, b in pairs)
         for index, (known, row) in enumerate(pairs):
@@ -348,17 +376,26 @@ class CausalLM(WritingTask, TargetTask):
         for numbers, length in with_progress(
             batches, len(pairs), verbose, count=lambda batch: len(batch[0])
         ):
-            batch = [pairs[number] for number in np.resize(numbers, shapes.rows(len(numbers)))]
+            whole = np.resize(numbers, shapes.rows(len(numbers)))
+            batch = [pairs[number] for number in whole]
             token_ids, behind = rows_of([known + row for known, row in batch], length)
             features = {"token_ids": token_ids, "padding_mask": ~behind}
             for name, constant in constants.items():
                 features[name] = np.full_like(token_ids, constant)
+            if state is not None:
+                features["state"] = _rows_of_state(state, whole)
             places = np.tile(np.arange(length - 1, dtype="int32"), (len(batch), 1))
             features["target_positions"] = places  # each the token to its right
             values = self._programs.score(features, token_ids[:, 1:])  # (B, T - 1)
             for number, (known, row), own in zip(numbers, batch, values):
                 scores[number] = own[len(known) - 1 : len(known) + len(row) - 1]
         return scores
+
+
+def _rows_of_state(state, numbers):
+    """The rows of a state with some numbers, or None if there is none."""
+    take = lambda leaf: keras.ops.convert_to_numpy(leaf)[np.asarray(numbers)]  # noqa: E731
+    return None if state is None else keras.tree.map_structure(take, state)
 
 
 def _with_stop(ids, stop_ids):

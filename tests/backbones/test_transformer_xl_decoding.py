@@ -100,8 +100,9 @@ def writer():
     return model
 
 
-def log_probs(ids):
-    rows = writer().backbone.encode({"token_ids": np.array([ids], "int32")})["sequence_output"]
+def log_probs(ids, **state):
+    features = {"token_ids": np.array([ids], "int32"), **state}
+    rows = writer().backbone.encode(features)["sequence_output"]
     logits = ops.convert_to_numpy(writer().heads["tokens"](rows)).astype("float64")[0]
     return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
 
@@ -114,6 +115,7 @@ def test_greedy_is_the_loop_that_reads_everything_again():
         assert text == expected
 
 
+@pytest.mark.slow
 def test_scores_choices_and_beams():
     model = writer()
     (one, _) = model.score([[3, 4, 5], [6]], prompts=[[1, 2], [9, 8, 7]])
@@ -126,3 +128,39 @@ def test_scores_choices_and_beams():
     totals = [score.total for score in model.score([t[2:] for t in texts], [[1, 2]] * 3)]
     assert len(texts) == 3 and (np.diff(scores) < 1e-5).all()
     np.testing.assert_allclose(scores, totals, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_prompts_go_on_from_a_state():
+    """Each from its own row, also where the last batch is filled up; scores and beams too."""
+    model, backbone = writer(), writer().backbone
+    state = backbone.encode({"token_ids": IDS[:, :5]})["state"]
+    best = BeamSearch(num_beams=2, length_penalty=0.0, num_results=2)
+    options = dict(batch_size=2, state=state, verbose=0)
+    written, totals = model.generate(PROMPTS, 7, best, return_scores=True, **options)
+    greedy = model.generate(PROMPTS, 7, "greedy", **options)
+    scores = model.score([text[1:] for text in greedy], [text[:1] for text in greedy], **options)
+    for number, (prompt, text) in enumerate(zip(PROMPTS, greedy)):
+        own = {"state": {name: value[number : number + 1] for name, value in state.items()}}
+        expected = list(prompt)
+        while len(expected) < 7:
+            expected.append(int(log_probs(expected, **own)[-1].argmax()))
+        assert text == expected
+        found = log_probs(text, **own)[np.arange(6), text[1:]]
+        np.testing.assert_allclose(scores[number].tokens, found, atol=1e-5)
+        for one, total in zip(written[number], totals[number]):
+            behind = np.arange(len(prompt) - 1, 6)
+            found = log_probs(one, **own)[behind, np.array(one)[behind + 1]]
+            np.testing.assert_allclose(total, found.sum(), atol=1e-5)
+    assert greedy != model.generate(PROMPTS, 7, "greedy", batch_size=2, verbose=0)
+
+
+def test_states_that_prompts_cannot_go_on_from():
+    model = writer()
+    state = model.backbone.encode({"token_ids": IDS[:2, :5]})["state"]
+    with pytest.raises(ValueError, match=r"3 prompts, and a state of \[2\] rows"):
+        model.generate(PROMPTS, 7, state=state)
+    with pytest.raises(ValueError, match=r"1 texts, and a state of \[2\] rows"):
+        model.score([[1]], [[2]], state=state)
+    with pytest.raises(ValueError, match="has no state.*without a memory"):
+        CausalLM(made()).score([[1]], [[2]], state=state)
