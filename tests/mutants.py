@@ -65,6 +65,56 @@ class Mutant(NamedTuple):
 SURVIVORS = {}
 
 MUTANTS = (
+    # === the memory of Transformer-XL ===
+    Mutant(
+        "same_length_never_counts_the_token_itself",
+        "backbones/transformer_xl.py",
+        "return length + 1 - self.same_length_with_itself",
+        "return length + 1",
+        ("backbones/test_transformer_xl.py",),
+    ),
+    Mutant(
+        "the_window_is_that_of_training",
+        "backbones/transformer_xl.py",
+        'length = ops.sum(ops.cast(ops.ones_like(memory_mask[0]), "int32"))',
+        "pass",
+        ("backbones/test_transformer_xl.py",),
+    ),
+    Mutant(
+        "padding_in_the_memory_is_seen",
+        "backbones/transformer_xl.py",
+        "                real = padding_mask\n",
+        "                real = None\n",
+        ("backbones/test_transformer_xl.py",),
+    ),
+    Mutant(
+        "a_memory_is_cut_to_that_of_training",
+        "layers/last_states.py",
+        "length = ops.shape(memory)[1]  # M",
+        "length = self.length",
+        ("layers/test_last_states.py",),
+    ),
+    Mutant(
+        "the_memory_is_not_normalised_with_norms_first",
+        "layers/transformer_xl_block.py",
+        "content, memory = self._before_attention(content), self._before_attention(memory)",
+        "content = self._before_attention(content)",
+        ("backbones/test_transformer_xl_parity.py",),
+    ),
+    Mutant(
+        "padding_in_front_is_no_memory_of_zeros",
+        "backbones/transformer_xl_decoding.py",
+        "(keys_at >= before - length)",
+        "(keys_at >= before)",
+        ("backbones/test_transformer_xl_decoding.py",),
+    ),
+    Mutant(
+        "a_row_of_a_batch_goes_on_from_the_state_of_another",
+        "tasks/causal_lm.py",
+        'features["state"] = _rows_of_state(state, numbers)',
+        'features["state"] = _rows_of_state(state, range(len(numbers)))',
+        ("backbones/test_transformer_xl_decoding.py",),
+    ),
     # === what heads are trained on ===
     Mutant(
         "weights_of_classes_replace_those_of_examples",
