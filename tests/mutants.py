@@ -65,6 +65,91 @@ class Mutant(NamedTuple):
 SURVIVORS = {}
 
 MUTANTS = (
+    # === a vocabulary in clusters ===
+    Mutant(
+        "clusters_columns_descend",
+        "ops/adaptive_softmax.py",
+        "columns = ops.where(cluster == 0, targets, first - 1 + cluster)",
+        "columns = ops.where(cluster == 0, targets, first + len(tails) - cluster)",
+        ("heads/test_adaptive_softmax_head.py",),
+    ),
+    Mutant(
+        "tails_of_rows_that_were_sorted",
+        "ops/adaptive_softmax.py",
+        "ops.take(ops.concatenate(found), ops.argsort(order))",
+        "ops.concatenate(found)[: count]",
+        ("heads/test_adaptive_softmax_head.py",),
+    ),
+    Mutant(
+        "every_chunk_computes_every_tail",
+        "ops/adaptive_softmax.py",
+        "ops.cond(ops.any(here), in_tail",
+        "ops.cond(ops.any(which >= 0), in_tail",
+        ("ops/test_adaptive_softmax.py",),
+    ),
+    Mutant(
+        "rows_are_not_sorted_by_cluster",
+        "ops/adaptive_softmax.py",
+        "order = ops.argsort(cluster)",
+        "order = ops.argsort(ops.zeros_like(cluster))",
+        ("ops/test_adaptive_softmax.py",),
+    ),
+    Mutant(
+        "the_first_projection_is_tied",
+        "heads/adaptive_softmax_head.py",
+        'tied == "all_but_first" and number > 0',
+        'tied == "all_but_first"',
+        ("heads/test_adaptive_softmax_head.py",),
+    ),
+    Mutant(
+        "perplexity_counts_padding",
+        "heads/adaptive_softmax_head.py",
+        "for one in (losses, weights))",
+        "for one in (losses, ops.ones_like(losses)))",
+        ("heads/test_adaptive_softmax_head.py",),
+    ),
+    Mutant(
+        "adaptive_softmax_in_half_precision",
+        "ops/adaptive_softmax.py",
+        'logits + ops.cast(self.bias, "float32")',
+        "ops.cast(logits, self.bias.dtype) + self.bias",
+        ("heads/test_adaptive_softmax_head.py",),
+    ),
+    Mutant(
+        "adaptive_embeddings_are_not_scaled",
+        "layers/adaptive_embedding.py",
+        "return states * self.output_dim**0.5",
+        "return states",
+        ("layers/test_adaptive_embedding.py",),
+    ),
+    Mutant(
+        "a_same_width_is_always_projected",
+        "layers/adaptive_embedding.py",
+        "self.div_val > 1 and self.project_same_width",
+        "self.div_val > 1",
+        ("layers/test_adaptive_embedding.py",),
+    ),
+    Mutant(
+        "clusters_of_the_original_torch_code_stay_reversed",
+        "checkpoints/families/adaptive_weights.py",
+        "found[name] = found[name][::-1]",
+        "found[name] = found[name]",
+        ("checkpoints/test_adaptive_weights.py",),
+    ),
+    Mutant(
+        "keras_saves_the_losses_of_heads",
+        "heads/head.py",
+        'if name != "loss"]',
+        "if name]",
+        ("tasks/test_adaptive_softmax.py",),
+    ),
+    Mutant(
+        "a_preset_forgets_the_clusters",
+        "tasks/causal_lm.py",
+        '({"cutoffs": cutoffs} if cutoffs else {})',
+        "{}",
+        ("tasks/test_adaptive_softmax.py",),
+    ),
     # === what heads are trained on ===
     Mutant(
         "weights_of_classes_replace_those_of_examples",
