@@ -107,18 +107,19 @@ def _losses_in_tails(rows, within, which, tails):
         here = which == number
 
         def in_tail(tail=tail, here=here):
-            indices = ops.where(here, within, 0)
-            given = [part for part in tail if part is not None]
-            return ops.where(here, _losses_in_tail(rows, indices, *given), 0.0)
+            return ops.where(here, _losses_in_tail(rows, ops.where(here, within, 0), tail), 0.0)
 
         losses = losses + ops.cond(ops.any(here), in_tail, lambda: ops.zeros_like(losses))
     return losses
 
 
-@keras.remat
-def _losses_in_tail(rows, indices, table, bias, *projection):
-    """The cross-entropy within one tail."""
-    return _cross_entropy(Cluster(table, bias, *projection).logits(rows), indices)
+def _losses_in_tail(rows, indices, tail):
+    """The cross-entropy within one tail, of which nothing is kept for the backward pass."""
+
+    def losses(rows, *tail):  # TensorFlow warns of integers among the arguments
+        return _cross_entropy(Cluster(*tail).logits(rows), indices)
+
+    return keras.remat(losses)(rows, *(part for part in tail if part is not None))
 
 
 def _cross_entropy(logits, indices):
