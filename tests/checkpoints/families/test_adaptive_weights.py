@@ -8,7 +8,7 @@ import pytest
 
 from keras_plm.checkpoints.families.adaptive_weights import adaptive_weights
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 ENDS = (0, 16, 32, 54)
 
 
