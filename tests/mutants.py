@@ -184,7 +184,7 @@ MUTANTS = (
         "checkpoints/families/adaptive_weights.py",
         "found[name] = found[name][::-1]",
         "found[name] = found[name]",
-        ("checkpoints/test_adaptive_weights.py",),
+        ("checkpoints/families/test_adaptive_weights.py",),
     ),
     Mutant(
         "keras_saves_the_losses_of_heads",
