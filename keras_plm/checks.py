@@ -185,6 +185,25 @@ def check_arguments(function):
     return checked
 
 
+def check_ascending(name, values, least=1, most=None, why=""):
+    """Return ascending whole numbers as a tuple of int, or refuse them.
+
+    Args:
+        name: str. The argument.
+        values: list or tuple; it may be empty.
+        least, most, why: as those of `check_integer`, of each number.
+
+    Raises:
+        ValueError: naming the argument, what it must be, and what it is.
+    """
+    good = isinstance(values, (list, tuple)) and all(map(is_integer, values))
+    good = good and all(one < two for one, two in zip(values, values[1:]))
+    good = good and not (values and (values[0] < least or most is not None and values[-1] > most))
+    if not good:
+        _refuse(name, values, f"a list of ascending integers{_bounds(least, most)}", False, why)
+    return tuple(map(int, values))
+
+
 def check_names(what, given, known, kind="arguments"):
     """Refuse names that nothing takes, such as those with a typing error.
 
@@ -256,6 +275,11 @@ def flag(none=False):
     """Declare a field of `Settings` that is True or False; see `check_flag`."""
     guard = functools.partial(check_flag, none=none) if none else check_flag
     return Annotated[bool | None if none else bool, guard]
+
+
+def ascending(least=1):
+    """Declare a field of `Settings` that lists ascending whole numbers; see `check_ascending`."""
+    return Annotated[tuple, functools.partial(check_ascending, least=least)]
 
 
 def choice(known, none=False):

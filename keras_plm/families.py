@@ -1,8 +1,9 @@
 """The families of published Transformers: what each is, and which sizes it was published in.
 
 One literal per family says all of it: `flags`, what its models compute; `initial_weights`, how they
-begin; `sizes`, by name. All are arguments of `TransformerBackbone`; what is not said has its
-default. The catalogue and the checkpoints read the flags here, and so does `TRANSFORMER_SIZES`.
+begin; `sizes`, by name. All are arguments of `TransformerBackbone`, of `TRANSFORMER_XL` those of
+`TransformerXLBackbone`; what is not said has its default. The catalogue and the checkpoints read
+the flags here, and so does `TRANSFORMER_SIZES`.
 """
 
 
@@ -184,6 +185,64 @@ GPT3 = {
         "gpt3_6.7b": _size(32, 4096, 32, 50257, 2048),
         "gpt3_13b": _size(40, 5140, 40, 50257, 2048, head_dim=128),
         "gpt3_175b": _size(96, 12288, 96, 50257, 2048),
+    },
+}
+
+
+def _size_with_memory(num_layers, hidden_dim, num_heads, head_dim, intermediate_dim, **others):
+    """The numbers of one Transformer-XL."""
+    return {
+        "num_layers": num_layers,
+        "hidden_dim": hidden_dim,
+        "num_heads": num_heads,
+        "head_dim": head_dim,
+        "intermediate_dim": intermediate_dim,
+        **others,
+    }
+
+
+def _memories(training, evaluation):
+    """How long a memory is."""
+    return {"memory_length": training, "evaluation_memory_length": evaluation}
+
+
+_WIKITEXT_103 = {"vocabulary_size": 267735, "cutoffs": [20000, 40000, 200000]}
+_ONE_BILLION_WORD = {"vocabulary_size": 793471, "cutoffs": [60000, 100000, 640000], "div_val": 4}
+
+# Dai et al. 2019, section 4.1, and the scripts of kimiyoung/transformer-xl, PyTorch. The weights
+# that were released are those of its TensorFlow code, of the large sizes: they have position biases
+# in every layer (`tied_biases=False`), for One Billion Word no projection of equal widths and
+# projections of their own in the softmax, and texts start from zeros. (WikiText-103 large has
+# 285,170,506 weights, heads included, the released one 285,205,322; the paper's 257 million is
+# neither.) In evaluation all tokens see as many (`same_length`), and distances are clipped.
+TRANSFORMER_XL = {
+    "flags": {},
+    "initial_weights": {},
+    "sizes": {
+        "transformer_xl_wt103_standard": _size_with_memory(
+            *(16, 410, 10, 41, 2100), **_WIKITEXT_103, **_memories(150, 640)
+        ),
+        "transformer_xl_wt103_large": _size_with_memory(
+            *(18, 1024, 16, 64, 4096), **_WIKITEXT_103, div_val=4, **_memories(384, 1600)
+        ),
+        "transformer_xl_enwik8_standard": _size_with_memory(
+            *(12, 512, 8, 64, 2048), vocabulary_size=204, **_memories(512, 2100)
+        ),
+        "transformer_xl_enwik8_large": _size_with_memory(
+            *(24, 1024, 8, 128, 3072), vocabulary_size=204, **_memories(768, 3800)
+        ),
+        "transformer_xl_text8_standard": _size_with_memory(
+            *(12, 512, 8, 64, 2048), vocabulary_size=27, **_memories(512, 2100)
+        ),
+        "transformer_xl_text8_large": _size_with_memory(
+            *(24, 1024, 8, 128, 3072), vocabulary_size=27, **_memories(768, 3800)
+        ),
+        "transformer_xl_lm1b_standard": _size_with_memory(
+            *(18, 1024, 8, 128, 4096), **_ONE_BILLION_WORD, **_memories(32, 128)
+        ),
+        "transformer_xl_lm1b_large": _size_with_memory(
+            *(24, 1280, 16, 80, 8192), **_ONE_BILLION_WORD, **_memories(32, 128)
+        ),
     },
 }
 

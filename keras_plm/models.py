@@ -27,7 +27,7 @@ import inspect
 from dataclasses import replace
 
 from keras_plm import families
-from keras_plm.backbones import TransformerBackbone, XLNetBackbone
+from keras_plm.backbones import TransformerBackbone, TransformerXLBackbone, XLNetBackbone
 from keras_plm.backbones.preset_directory import arguments_of
 from keras_plm.checks import check_arguments, check_choice, check_integer, check_names, flag, kind
 from keras_plm.objectives import (
@@ -104,6 +104,28 @@ def xlnet(
     objective = PermutationModeling(length, bidirectional=bidirectional)
     arguments = {**SIZES[size], "reuse_length": objective.reuse_length, **overrides}
     backbone = XLNetBackbone(tokenizer.vocabulary_size, **arguments)
+    return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length))
+
+
+@_takes(TransformerXLBackbone)
+def transformer_xl(tokenizer, size="base", sequence_length=None, **overrides):
+    """Transformer-XL: every token of a text predicted from those before, and from a memory.
+
+    The rows of a batch go on where those of the batch before ended, through the ends of documents,
+    and see the states of as many tokens before them as a row has. Positions are relative. As in
+    the PyTorch code a text begins with no memory, and all layers share the position biases.
+
+    The original reads words, or characters. For words by frequency give `cutoffs` and `div_val`:
+    then embedding and softmax are adaptive. The published sizes are in `families.TRANSFORMER_XL`;
+    base and large are those of BERT, with its widths.
+
+    Source: Transformer-XL, arXiv:1901.02860, sections 3.2, 3.3 and 4.1; kimiyoung/transformer-xl.
+    """
+    length = _length(size, sequence_length)
+    objective = CausalModeling(length, rows="stream", documents_apart=False, output_bias=True)
+    family = families.TRANSFORMER_XL
+    arguments = {**family["flags"], **SIZES[size], "memory_length": length, **overrides}
+    backbone = TransformerXLBackbone(tokenizer.vocabulary_size, **arguments)
     return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length))
 
 

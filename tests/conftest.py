@@ -130,6 +130,39 @@ def gradient(jitted):
     return gradient
 
 
+@pytest.fixture
+def value_and_gradients(jitted):
+    """A function of nothing and its gradient by every weight, as numpy arrays by path."""
+    import keras
+    import numpy as np
+
+    def value_and_gradients(function, weights, jit):
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            def both():
+                with tf.GradientTape() as tape:  # watches what is trainable, as Keras's step does
+                    value = function()
+                return value, tape.gradient(value, [weight.value for weight in weights])
+
+            value, gradients = (jitted(both) if jit else both)()
+            gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        else:
+            import jax
+
+            def stateless(values):
+                with keras.StatelessScope(state_mapping=list(zip(weights, values))):
+                    return function()
+
+            start = [weight.value for weight in weights]
+            both = jax.value_and_grad(stateless)
+            value, gradients = (jitted(both) if jit else both)(start)
+        named = zip(weights, gradients)
+        return np.asarray(value), {weight.path: np.asarray(gradient) for weight, gradient in named}
+
+    return value_and_gradients
+
+
 # === Tokenizers and corpora of one small book ===
 
 

@@ -73,6 +73,14 @@ def system(build, layout, own_step=False, **options):
 
 SYSTEMS = {
     "xlnet": system(models.xlnet, "xlnet", own_step=True, bidirectional=True, memory_length=6),
+    "transformer_xl": system(
+        *(models.transformer_xl, "gpt"),
+        own_step=True,
+        memory_length=6,
+        same_length=True,
+        normalize_first=True,
+        tied_biases=False,
+    ),
     "bert": system(models.bert, "bert", own_step=True),
     "bert_wwm": system(models.bert_wwm, "bert", static_passes=2),
     "roberta": system(models.roberta, "roberta", own_step=True),

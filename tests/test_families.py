@@ -1,7 +1,11 @@
 import inspect
+import math
 
 import pytest
 
+from keras_plm import families
+from keras_plm.backbones import TransformerXLBackbone
+from keras_plm.backbones.deferred_weights import DeferredWeights
 from keras_plm.families import (
     DEFAULTS,
     FAMILIES,
@@ -50,6 +54,20 @@ ROUNDED = {
     "gpt3_6.7b": 6.7e9,
     "gpt3_13b": 13.0e9,
     "gpt3_175b": 175.0e9,
+}
+# Those of Transformer-XL with their heads; the large one with position biases in every layer, as it
+# was released, has 17 times 2 * 1024 more.
+WITH_HEADS = {
+    "transformer_xl_wt103_standard": 151_107_538,
+    "transformer_xl_wt103_large": 285_170_506,
+    "transformer_xl_enwik8_standard": 41_055_436,
+}
+# As the paper's tables 2 to 4 give them. Of the smaller model for One Billion Word they say .46
+# billion; by the script it has .36.
+ROUNDED_WITH_HEADS = {
+    "transformer_xl_enwik8_large": 3e8,  # 277 million
+    "transformer_xl_text8_large": 3e8,
+    "transformer_xl_lm1b_large": 8e8,
 }
 TINY = dict(
     vocabulary_size=13,
@@ -169,3 +187,22 @@ def test_the_24_small_ones_are_there():
 def test_a_wrong_config_is_refused():
     with pytest.raises(ValueError, match="Missing: \\['hidden_dim'\\].*unknown: \\['width'\\]"):
         num_parameters({**{k: v for k, v in TINY.items() if k != "hidden_dim"}, "width": 6})
+
+
+@pytest.mark.parametrize("tied_biases", [True, False])
+@pytest.mark.parametrize("name", [*WITH_HEADS, *ROUNDED_WITH_HEADS])
+def test_sizes_of_transformer_xl(name, tied_biases):
+    """Built with shapes alone; what is counted are the weights of backbone and head."""
+    config = {**families.TRANSFORMER_XL["flags"], **families.TRANSFORMER_XL["sizes"][name]}
+    with DeferredWeights().building():
+        backbone = TransformerXLBackbone(**config, tied_biases=tied_biases)
+        head = backbone.lm_head()
+        head.build((None, None, backbone.hidden_dim))
+    weights = {id(weight): weight for weight in (*backbone.weights, *head.weights)}
+    found = sum(math.prod(weight.shape) for weight in weights.values())
+    of_a_layer = 2 * config["num_heads"] * config["head_dim"]
+    found -= of_a_layer * (config["num_layers"] - 1) * (not tied_biases)
+    if name in WITH_HEADS:
+        assert found == WITH_HEADS[name]
+    else:
+        assert float(f"{found:.1g}") == ROUNDED_WITH_HEADS[name]

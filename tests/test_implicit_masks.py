@@ -265,6 +265,16 @@ SEQUENCES = {
         lambda layer, given: layer(given["content"], given["query"]),
         (SLOTS_OVER_TOKENS,),
     ),
+    "AdaptiveEmbedding": Row(
+        lambda: layers.AdaptiveEmbedding(VOCABULARY, WIDTH, cutoffs=(2,), div_val=2),
+        lambda layer, given: layer(MaskZero()(given["ids"])),
+        (TOKENS,),
+    ),
+    "AdaptiveSoftmaxHead": Row(
+        lambda: heads.AdaptiveSoftmaxHead(layers.AdaptiveEmbedding(VOCABULARY, WIDTH)),
+        alone,
+        (TOKENS,),
+    ),
     "MaskedLMHead": Row(
         lambda: heads.MaskedLMHead(keras.layers.ReversibleEmbedding(VOCABULARY, WIDTH)),
         alone,
@@ -291,6 +301,7 @@ ELSEWHERE = {
     "RowsToChoices": "takes a number of each choice",
     "CarriedState": "takes `fresh`, (B,)",
     "SegmentMemory": "takes `fresh`, (B,)",
+    "LastStates": "a memory has no mask",
     "AnswerClass": "takes vectors, (B, D)",
     "SentencePairHead": "takes vectors, (B, D)",
     "SummaryHead": "takes vectors, (B, D)",

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import keras
+import numpy as np
 import pytest
 
 from keras_plm import data, models
@@ -19,6 +20,7 @@ from keras_plm.objectives import (
     SpanSelection,
 )
 from keras_plm.presets import TRANSFORMER_SIZES
+from keras_plm.tasks import CausalLM, Pretrainer
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -38,6 +40,7 @@ SYSTEMS = {
     "unilm": (models.unilm, "bert"),
     "mpnet": (models.mpnet, "bert"),
     "xlm": (models.xlm, "xlm"),
+    "transformer_xl": (models.transformer_xl, "gpt"),
 }
 
 
@@ -213,6 +216,37 @@ def test_unilm(wordpiece, tokenizers):
     for layout in ("roberta", "gpt"):
         with pytest.raises(ValueError, match=f"second text.*layout='{layout}'"):
             small(models.unilm, tokenizers[layout])
+
+
+def test_transformer_xl(tokenizers, corpora, tmp_path, quick):
+    """A memory as long as a row; words in clusters; the preset writes, with a longer memory too."""
+    tokenizer = tokenizers["gpt"]
+    plain = small(models.transformer_xl, tokenizer)
+    assert plain.objective == CausalModeling(
+        32, rows="stream", documents_apart=False, output_bias=True
+    )
+    assert plain.backbone.memory_length == 32 and plain.heads["tokens"].use_bias
+    clusters = dict(cutoffs=[40, 120], div_val=2, evaluation_memory_length=48, dropout=0.0)
+    model = small(models.transformer_xl, tokenizer, **clusters)
+    model.compile(keras.optimizers.Adam(0.01), **quick)
+    examples, held_out = (
+        data.examples(corpora["gpt"], model.objective, 4, training=training)
+        for training in (True, False)
+    )
+    model.fit(examples, steps_per_epoch=2, verbose=0)
+    loss, perplexity = model.evaluate(held_out, steps=2, verbose=0)
+    assert perplexity == pytest.approx(np.exp(loss), rel=1e-4)
+    assert model.state.evaluation_state["memory"].shape == (4, 1, 48, 16)
+    model.save_to_preset(str(tmp_path))
+    again = Pretrainer.from_preset(str(tmp_path), evaluation_memory_length=9)
+    spec = again.backbone.evaluation_state_spec(4)
+    assert spec["memory"].shape == (4, 1, 9, 16)
+    writer = CausalLM.from_preset(str(tmp_path))
+    (text,) = writer.generate([[5, 6, 7]], 6, "greedy", prefix=[], verbose=0)
+    ids = np.array([text[:5]], "int32")
+    rows = model.backbone.encode({"token_ids": ids})["sequence_output"]
+    logits = np.array(model.heads["tokens"].logits(rows))[0, -1]
+    assert text[5] == logits.argmax()
 
 
 def test_xlm(tokenizers, corpora, wordpiece):

@@ -238,7 +238,20 @@ def state_of_two(**options):
     return layers.CarriedState(spec, **options)
 
 
+def adaptive(**options):
+    return layers.AdaptiveEmbedding(
+        *(VOCABULARY, WIDTH, 4, (3, 7), 2, False),
+        embeddings_initializer=large(),
+        projection_initializer=large(),
+        **options,
+    )
+
+
 LAYERS = {
+    "AdaptiveEmbedding": Row(adaptive, TOKENS),
+    "AdaptiveEmbedding of one table": Row(
+        lambda **o: layers.AdaptiveEmbedding(VOCABULARY, WIDTH, cutoffs=(3, 7), **o), TOKENS
+    ),
     "AttentionBiases": Row(
         lambda **o: layers.AttentionBiases(HEADS, KEY, initializer=large(), **o),
         {"query": PER_HEAD},
@@ -289,6 +302,7 @@ LAYERS = {
         ),
         {"query": PER_HEAD, "same": SAME},
     ),
+    "LastStates": Row(lambda **o: layers.LastStates(3, **o), ROWS),
     "ReplayableDropout": Row(lambda **o: layers.ReplayableDropout(0.3, **o), ROWS),
     "RowsToChoices": Row(
         layers.RowsToChoices,
@@ -314,6 +328,11 @@ LAYERS = {
         lambda **o: xl_block(segments=False, **o),
         ROWS,
         lambda layer, given: layer(given["rows"], distances(given["rows"])),
+    ),
+    "TransformerXLBlock of norms first": Row(
+        lambda **o: xl_block(normalize_first=True, **o),
+        {**ROWS, "sees": SEES, "same": SAME},
+        with_segments,
     ),
     "TransformerXLBlock with given biases": Row(
         lambda **o: xl_block(layers.AttentionBiases(HEADS, KEY, **o), **o),
@@ -357,6 +376,16 @@ LAYERS = {
     ),
 }
 HEADS_OF_MODELS = {
+    "AdaptiveSoftmaxHead": Row(
+        lambda **o: heads.AdaptiveSoftmaxHead(
+            table(**o), (3, 7), False, "none", 3, kernel_initializer=large()
+        ),
+        TOKENS,
+        with_tokens,
+    ),
+    "AdaptiveSoftmaxHead of adaptive embeddings": Row(
+        lambda **o: heads.AdaptiveSoftmaxHead(adaptive(**o), num_chunks=2), TOKENS, with_tokens
+    ),
     "AnswerClass": Row(
         lambda **o: heads.AnswerClass(WIDTH, 0.3, large(), **o),
         {**POOLED, "summary": normal(BATCH, WIDTH)},
@@ -676,7 +705,7 @@ SETTINGS = {
 OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
     "CausalModeling": (
         "xlm",
-        lambda _: objectives.CausalModeling(32, "language_stream", False, True, True, 0.7),
+        lambda _: objectives.CausalModeling(32, "language_stream", False, True, True, 0.7, (9, 99)),
     ),
     "MaskedModeling": (
         "bert",

@@ -50,7 +50,7 @@ TASKS = (
     "TokenClassifier",
 )
 VERBOSE = {  # methods that show Keras's bar
-    "CausalLM": {"choose", "generate", "score"},
+    "CausalLM": {"__init__", "choose", "generate", "score"},  # cutoffs=()
     "MaskedLM": {"fill_mask", "score"},
     "PermutationLM": {"generate", "infill", "score"},
     "PrefixLM": {"generate"},
@@ -64,11 +64,11 @@ CHANGED = {
     "backbones.TransformerBackbone": {"from_preset"},
     "backbones.XLNetBackbone": {"from_preset"},
     "presets.ReleasedCheckpoint": {"backbone_weights"},
-    "objectives.CausalModeling": {"__init__"},  # characters=False
     "objectives.Mixture": {"__init__"},  # weights=None, stages=None
     # New arguments, at the end.
     "data.Corpus": {"build", "build_pairs"},
     "data.train_tokenizer": {"signature"},
+    "objectives.CausalModeling": {"__init__"},  # characters=False, cutoffs=()
     "heads.SentencePairHead": {"__init__"},
     "heads.SummaryHead": {"__init__"},
     "heads.TokenHead": {"__init__"},
@@ -95,7 +95,9 @@ CHANGED = {
     "layers.AttentionMaps": {"call"},
     "layers.ProjectedAttention": {"call"},
     "layers.TransformerBlock": {"call"},
-    "layers.TransformerXLBlock": {"call"},
+    "layers.TransformerXLBlock": {"call", "__init__"},  # normalize_first=False
+    "layers.RelativePositionEncoding": {"call", "compute_output_spec"},  # memory=None
+    "ops.content_visibility": {"signature"},  # memory_mask=None
     "tasks.resume": {"signature"},  # may_differ=()
     "presets.open_checkpoint": {"signature"},  # config=None
 }

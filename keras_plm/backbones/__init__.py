@@ -4,6 +4,7 @@ from keras_plm.backbones.backbone import Backbone
 from keras_plm.backbones.decoder import Decoder, RecomputingDecoder
 from keras_plm.backbones.keras_hub_conversion import from_keras_hub
 from keras_plm.backbones.transformer import TransformerBackbone
+from keras_plm.backbones.transformer_xl import TransformerXLBackbone
 from keras_plm.backbones.xlnet import XLNetBackbone
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Decoder",
     "RecomputingDecoder",
     "TransformerBackbone",
+    "TransformerXLBackbone",
     "XLNetBackbone",
     "from_keras_hub",
 ]

@@ -12,6 +12,7 @@ from keras_plm.backbones import preset_directory, weights_file
 from keras_plm.backbones.decoder import RecomputingDecoder
 from keras_plm.backbones.quantization import check_saveable
 from keras_plm.checks import check_names, is_integer
+from keras_plm.heads import AdaptiveSoftmaxHead, MaskedLMHead
 from keras_plm.layers.float_policy import float_policy
 
 
@@ -102,6 +103,27 @@ class Backbone(keras_hub.models.Backbone):
         reads |= {"state"} if self.state_spec() else set()
         return frozenset(reads)
 
+    def lm_head(self, cutoffs=(), **options):
+        """Make the head over the vocabulary, named "tokens", that this backbone's tokens need.
+
+        Args:
+            cutoffs: tuple of int. The first ids of the clusters of an adaptive softmax behind the
+                first; (): every token has a logit.
+            options: arguments of `MaskedLMHead`, which an adaptive softmax does not have.
+
+        Returns:
+            `Head`: `MaskedLMHead`, or `AdaptiveSoftmaxHead`.
+
+        Raises:
+            ValueError: if the cutoffs do not ascend within the vocabulary.
+        """
+        if cutoffs:
+            initializer = self.kernel_initializer()
+            return AdaptiveSoftmaxHead(
+                self.token_embedding, cutoffs, kernel_initializer=initializer, name="tokens"
+            )
+        return MaskedLMHead(self.token_embedding, name="tokens", **options)
+
     def layer_groups(self):
         """Group the weights from bottom to top: embeddings, first block, ..., last block.
 
@@ -141,6 +163,18 @@ class Backbone(keras_hub.models.Backbone):
             {}: nothing is carried. All zeros is the state of a text that begins.
         """
         return {}
+
+    def evaluation_state_spec(self, batch_size=None):
+        """Say what is carried in evaluation, where lengths may differ (a longer memory).
+
+        Args:
+            batch_size: int or None. B.
+
+        Returns:
+            Nest of the structure of `state_spec`; the same, where a backbone does not say more.
+            Where it does, one graph must serve both: `encode` takes lengths from the state.
+        """
+        return self.state_spec(batch_size)
 
     def decoder(self):
         """Make what reads a text a few tokens at a time, as a task that writes does.

@@ -186,7 +186,7 @@ class ChoiceScoring:
         features["padding_mask"] = ops.pad(padding_mask, room, constant_values=True)
         constants, cache = decoder.start(features)
         last, cache = decoder.step(constants, cache, token_ids[:, -1:], length - 1)  # (B, 1, D)
-        likelihoods = ops.log_softmax(head(last)[:, 0])  # (B, V)
+        likelihoods = ops.log_softmax(head.logits(last)[:, 0])  # (B, V)
         scores = ops.take_along_axis(likelihoods, choice_ids[:, :, 0], axis=1)  # (B, C)
         scores = scores[..., None]
         if width == 1:

@@ -219,7 +219,7 @@ class Programs:
             )
             used = cache["used"]
             logits = allowed.restrict(
-                head(states[:, -1:])[:, 0],
+                head.logits(states[:, -1:])[:, 0],
                 ops.where(used, texts, -1),
                 ops.take(used, index, axis=1),
             )

@@ -89,7 +89,7 @@ def log_likelihood_of_rows(head, rows, ids):
     """The log-likelihood of the tokens that rows predict, with few logits at once.
 
     Args:
-        head: layer that gives the logits (B, n, V) of rows (B, n, D).
+        head: `Head` whose `logits` are (B, n, V) of rows (B, n, D).
         rows: float tensor of shape (B, P, D); P is known.
         ids: int tensor of shape (B, P).
 
@@ -99,7 +99,7 @@ def log_likelihood_of_rows(head, rows, ids):
     scores = []
     for first in range(0, rows.shape[1], ROWS_OF_LOGITS):
         some = slice(first, first + ROWS_OF_LOGITS)
-        scores.append(log_likelihood(head(rows[:, some]), ids[:, some]))
+        scores.append(log_likelihood(head.logits(rows[:, some]), ids[:, some]))
     return ops.concatenate(scores, axis=1)
 
 

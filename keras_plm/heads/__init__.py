@@ -1,5 +1,6 @@
 """Heads: token states to logits, and how these are trained. A head's name is its key in `y`."""
 
+from keras_plm.heads.adaptive_softmax_head import AdaptiveSoftmaxHead
 from keras_plm.heads.auxiliary_lm_loss import AuxiliaryLMLoss
 from keras_plm.heads.beam_span_head import AnswerClass, BeamSpanHead
 from keras_plm.heads.end_logits import EndLogits
@@ -12,6 +13,7 @@ from keras_plm.heads.summary_head import SummaryHead
 from keras_plm.heads.token_head import TokenHead
 
 __all__ = [
+    "AdaptiveSoftmaxHead",
     "AnswerClass",
     "AuxiliaryLMLoss",
     "BeamSpanHead",

@@ -66,6 +66,10 @@ class Head(keras.layers.Layer):
             return keras.losses.BinaryCrossentropy(from_logits=True, reduction=reduction)
         return class_loss(reduction)
 
+    def __dir__(self):
+        """Without `loss`: Keras saves what it finds, and each new loss may hold the head."""
+        return [name for name in super().__dir__() if name != "loss"]
+
     def new_metrics(self):
         """New metrics of what `read` returns: a list, or a dict of lists by output."""
         num_classes = Targets(*self.targets).num_classes

@@ -1,9 +1,11 @@
 """Reusable Keras layers."""
 
+from keras_plm.layers.adaptive_embedding import AdaptiveEmbedding
 from keras_plm.layers.attention_biases import AttentionBiases
 from keras_plm.layers.attention_maps import AttentionMaps
 from keras_plm.layers.carried_state import CarriedState, UpdateCarriedState
 from keras_plm.layers.choices import ChoicesToRows, RowsToChoices
+from keras_plm.layers.last_states import LastStates
 from keras_plm.layers.projected_attention import ProjectedAttention
 from keras_plm.layers.query_rows import QueryRows
 from keras_plm.layers.relative_position_bias import RelativePositionBias
@@ -18,10 +20,12 @@ from keras_plm.layers.two_stream import TwoStream
 from keras_plm.layers.two_stream_attention import TwoStreamAttention
 
 __all__ = [
+    "AdaptiveEmbedding",
     "AttentionBiases",
     "AttentionMaps",
     "CarriedState",
     "ChoicesToRows",
+    "LastStates",
     "ProjectedAttention",
     "QueryRows",
     "RelativePositionBias",

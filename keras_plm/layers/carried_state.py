@@ -24,6 +24,10 @@ class StateCarrier(keras.layers.Layer):
         """Return the nest of `keras.KerasTensor` (B, ...) that a state is; B is not looked at."""
         raise NotImplementedError(f"{type(self).__name__} has no `leaf_specs`.")
 
+    def evaluation_leaf_specs(self):
+        """Return those of the state of evaluation, whose leaves may have other lengths."""
+        return self.leaf_specs()
+
     def leaf_names(self):
         """Return the names of the leaves, in the order of `keras.tree.flatten`."""
         return _leaf_names(self.leaf_specs())
@@ -72,6 +76,7 @@ class StateCarrier(keras.layers.Layer):
                     "`forget()` to start with another one."
                 )
             return False
+        specs = self.leaf_specs() if training else self.evaluation_leaf_specs()
         self._tracker.unlock()  # state that is made after build, as Keras's own LoRA does
         variables = tuple(
             self.add_weight(
@@ -81,7 +86,7 @@ class StateCarrier(keras.layers.Layer):
                 dtype=spec.dtype,
                 trainable=False,
             )
-            for name, spec in zip(self.leaf_names(), keras.tree.flatten(self.leaf_specs()))
+            for name, spec in zip(self.leaf_names(), keras.tree.flatten(specs))
         )
         setattr(self, f"_{purpose}_variables", variables)
         self._tracker.lock()
@@ -159,6 +164,8 @@ class CarriedState(StateCarrier):
     Args:
         spec: nest of what has a `shape` (B, ...) and a `dtype`, such as `keras.KerasTensor`, as
             `Backbone.state_spec` gives it. Each leaf keeps the dtype that is said here.
+        evaluation_spec: nest of the same structure, for the state of evaluation, whose leaves may
+            have other lengths (a longer memory); None: as `spec`.
 
     Call arguments:
         fresh: bool tensor of shape (B,). True = this row does not continue the previous batch's
@@ -168,8 +175,8 @@ class CarriedState(StateCarrier):
         Nest of tensors (B, ...) as `spec`, no gradient flows into them.
 
     Raises:
-        ValueError: if a leaf has no known shape behind B; if the batch has another size than the
-            state, or there is no state yet.
+        ValueError: if a leaf has no known shape behind B, or the two specs differ in structure; if
+            the batch has another size than the state, or there is no state yet.
 
     Example:
     ```python
@@ -191,37 +198,35 @@ class CarriedState(StateCarrier):
     arXiv:1708.02182, section 5 (the hidden state of the batch before, cut from its gradient).
     """
 
-    def __init__(self, spec, **kwargs):
+    def __init__(self, spec, evaluation_spec=None, **kwargs):
         super().__init__(**kwargs)
-        for leaf in keras.tree.flatten(spec):
-            if not hasattr(leaf, "shape") or str(getattr(leaf, "dtype", "object")) == "object":
-                raise TypeError(
-                    "`spec` must be a nest of tensors, `keras.KerasTensor` (B, ...). "
-                    f"Received: spec={spec!r:.200}."
-                )
-            if not len(leaf.shape) or None in leaf.shape[1:]:
-                raise ValueError(
-                    "Every leaf of `spec` must have a shape (B, ...) that is known behind B. "
-                    f"Received: shape {tuple(leaf.shape)}."
-                )
-        self._spec = _Spec(
-            keras.tree.map_structure(
-                lambda leaf: keras.KerasTensor((None, *leaf.shape[1:]), leaf.dtype), spec
+        evaluation_spec = spec if evaluation_spec is None else evaluation_spec
+        self._spec, self._evaluation_spec = _Spec(spec), _Spec(evaluation_spec)
+        if _leaf_names(spec) != _leaf_names(evaluation_spec):
+            raise ValueError(
+                "`spec` and `evaluation_spec` must have the same leaves. "
+                f"Received: {_leaf_names(spec)} and {_leaf_names(evaluation_spec)}."
             )
-        )
 
     def leaf_specs(self):
         """Return the nest of `keras.KerasTensor` (None, ...) that a state is."""
         return self._spec.nest
 
+    def evaluation_leaf_specs(self):
+        """Return those of the state of evaluation, whose leaves may have other lengths."""
+        return self._evaluation_spec.nest
+
     def get_config(self):
-        spec = keras.saving.serialize_keras_object(self._spec.nest)
-        return {**super().get_config(), "spec": spec}
+        specs = {"spec": self._spec.nest, "evaluation_spec": self._evaluation_spec.nest}
+        specs = {name: keras.saving.serialize_keras_object(one) for name, one in specs.items()}
+        return {**super().get_config(), **specs}
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        return cls(keras.saving.deserialize_keras_object(config.pop("spec")), **config)
+        for name in {"spec", "evaluation_spec"} & set(config):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
 
 
 class StateUpdate(SequenceLayer):
@@ -296,7 +301,20 @@ def _leaf_names(nest):
 
 
 class _Spec:
-    """Holds a nest where Keras neither tracks nor wraps it."""
+    """Holds the shapes (None, ...) of a nest where Keras neither tracks nor wraps them."""
 
     def __init__(self, nest):
-        self.nest = nest
+        for leaf in keras.tree.flatten(nest):
+            if not hasattr(leaf, "shape") or str(getattr(leaf, "dtype", "object")) == "object":
+                raise TypeError(
+                    "`spec` must be a nest of tensors, `keras.KerasTensor` (B, ...). "
+                    f"Received: spec={nest!r:.200}."
+                )
+            if not len(leaf.shape) or None in leaf.shape[1:]:
+                raise ValueError(
+                    "Every leaf of `spec` must have a shape (B, ...) that is known behind B. "
+                    f"Received: shape {tuple(leaf.shape)}."
+                )
+        self.nest = keras.tree.map_structure(
+            lambda leaf: keras.KerasTensor((None, *leaf.shape[1:]), leaf.dtype), nest
+        )

@@ -32,6 +32,8 @@ class RelativePositionEncoding(SequenceLayer):
     Call arguments:
         inputs: tensor of shape (B, T, D). Only its length T counts.
         memory_length: int. The M keys in front of the segment.
+        memory: tensor of shape (B, M, ...) or None. Only its length M counts, in place of
+            `memory_length`.
         both_directions: bool. Whether rows that were read right to left (the feature `backward`)
             need the encoding of the negated distances as well.
 
@@ -86,7 +88,9 @@ class RelativePositionEncoding(SequenceLayer):
     def build(self, inputs_shape):
         pass
 
-    def call(self, inputs, memory_length=0, both_directions=False, training=None):
+    def call(self, inputs, memory_length=0, both_directions=False, training=None, memory=None):
+        if memory is not None:
+            memory_length = ops.shape(memory)[1]
         dropped = training and self.dropout.rate > 0
         if inputs.shape[1] is None or dropped or not self._may_factorise():
             table = self._sinusoids(ops.shape(inputs)[1], memory_length)  # (C, D)
@@ -121,7 +125,9 @@ class RelativePositionEncoding(SequenceLayer):
         angle = distance[:, None] * frequency  # (C, D/2)
         return ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
 
-    def compute_output_spec(self, inputs, memory_length=0, both_directions=False, training=None):
+    def compute_output_spec(
+        self, inputs, memory_length=0, both_directions=False, training=None, memory=None
+    ):
         directions = 2 if both_directions else 1
         table = keras.KerasTensor((directions, None, self.hidden_dim), dtype=self.compute_dtype)
         rows, keys = (keras.KerasTensor((None, None), dtype=self.compute_dtype) for _ in range(2))

@@ -1,4 +1,4 @@
-"""The post-norm block of Transformer-XL and XLNet."""
+"""The block of Transformer-XL and XLNet: norms after the sublayers, or before them."""
 
 import keras
 from keras import ops
@@ -15,7 +15,7 @@ from keras_plm.ops import hide_masked, mask_of_keys
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class TransformerXLBlock(SequenceLayer):
-    """Relative attention and a feed-forward network, each followed by residual and norm.
+    """Relative attention and a feed-forward network, each with a residual connection and a norm.
 
     The block projects keys and values once, from the content rows, and lets any rows read them.
     Called, it is a block over content rows; `TwoStream(block)` reads for query rows as well,
@@ -30,6 +30,8 @@ class TransformerXLBlock(SequenceLayer):
         attention_dropout: float. Dropout rate of the attention weights.
         activation_dropout: float. Dropout rate after the feed-forward activation.
         activation: str. "gelu_tanh", "gelu" (erf) or another name that Keras knows.
+        normalize_first: bool. Whether the norm comes before each sublayer, also of the memory
+            (Transformer-XL's `pre_lnorm`), or after its residual.
         layer_norm_epsilon: float.
         biases: `AttentionBiases` that other blocks share, or None: a set of its own.
         remat: bool. Whether training computes the block again in the backward pass instead of
@@ -75,11 +77,13 @@ class TransformerXLBlock(SequenceLayer):
         biases: kind(AttentionBiases, none=True) = None,
         remat: flag() = False,
         kernel_initializer: initializer() = "glorot_uniform",
+        normalize_first: flag() = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.intermediate_dim = intermediate_dim
         self.remat = remat
+        self.normalize_first = normalize_first
         self.activation = activation
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         policy = self.dtype_policy
@@ -126,7 +130,20 @@ class TransformerXLBlock(SequenceLayer):
 
     def project(self, content, position_encoding, memory=None, backward=None):
         """Project what rows read; see `TwoStreamAttention.project`."""
+        content, memory = self._before_attention(content), self._before_attention(memory)
         return self.attention.project(content, position_encoding, memory, backward)
+
+    def project_tokens(self, content):
+        """Project keys and values of some more tokens, without positions.
+
+        Args:
+            content: tensor of shape (B, R, D).
+
+        Returns:
+            Pair of tensors of shape (B, R, H, K).
+        """
+        content = self._before_attention(content)
+        return self.attention.key(content), self.attention.value(content)
 
     def read(
         self, rows, projection, visible=None, same_segment=None, positions=None, training=None
@@ -136,15 +153,26 @@ class TransformerXLBlock(SequenceLayer):
         Returns:
             Tensor of the shape of `rows`, (B, R, D).
         """
-        attended = self.attention.read(rows, projection, visible, same_segment, positions, training)
-        attended = self.attention_dropout(attended, training=training)
-        rows = self.attention_norm(rows + attended)  # (B, R, D)
+        asking = self._before_attention(rows)
+        attended = self.attention.read(
+            asking, projection, visible, same_segment, positions, training
+        )
+        rows = rows + self.attention_dropout(attended, training=training)  # (B, R, D)
+        if not self.normalize_first:
+            rows = self.attention_norm(rows)
+        flat = self.feedforward_norm(rows) if self.normalize_first else rows
         # In one axis: TensorFlow's graphs fuse bias and GELU into products of matrices alone.
-        flat = ops.reshape(rows, (-1, rows.shape[-1]))  # (B R, D)
+        flat = ops.reshape(flat, (-1, rows.shape[-1]))  # (B R, D)
         flat = self.activation_dropout(self.intermediate(flat), training=training)  # (B R, F)
         hidden = ops.reshape(self.feedforward_output(flat), ops.shape(rows))
-        hidden = self.feedforward_dropout(hidden, training=training)
-        return self.feedforward_norm(rows + hidden)  # (B, R, D)
+        rows = rows + self.feedforward_dropout(hidden, training=training)
+        return rows if self.normalize_first else self.feedforward_norm(rows)  # (B, R, D)
+
+    def _before_attention(self, content):
+        """What attention takes of content, rows or a memory that may be None."""
+        if content is None or not self.normalize_first:
+            return content
+        return self.attention_norm(content)
 
     def call(
         self,
@@ -202,6 +230,7 @@ class TransformerXLBlock(SequenceLayer):
             "layer_norm_epsilon": self.attention_norm.epsilon,
             "biases": self.attention.get_config()["biases"],
             "remat": self.remat,
+            "normalize_first": self.normalize_first,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 

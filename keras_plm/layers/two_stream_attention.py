@@ -173,14 +173,27 @@ class TwoStreamAttention(SequenceLayer):
         query_length = ops.shape(content)[1]  # T
         if memory is not None:
             content = ops.concatenate([memory, content], axis=1)  # (B, S, D)
+        positions = self.project_positions(position_encoding, query_length, backward)
+        key, value = self.key(content), self.value(content)  # (B, S, H, K)
+        return positions._replace(key=key, value=value)
+
+    def project_positions(self, position_encoding, query_length, backward=None):
+        """Project positions alone, which rows that are read one after the other share.
+
+        Args:
+            position_encoding, backward: as in the call.
+            query_length: int. The T tokens of the segment.
+
+        Returns:
+            `Projection` without key and value.
+        """
         table, row_features, key_features = position_encoding
         position = self.position(table)  # (1 or 2, C, H, K)
         if backward is None:
             position = position[0]  # (C, H, K)
         else:
             position = ops.take(position, ops.cast(backward, "int32"), axis=0)  # (B, C, H, K)
-        key, value = self.key(content), self.value(content)  # (B, S, H, K)
-        return Projection(key, value, position, row_features, key_features, query_length)
+        return Projection(None, None, position, row_features, key_features, query_length)
 
     def read(
         self, rows, projection, visible=None, same_segment=None, positions=None, training=None

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.checks import check_arrays, flag, integer, number
+from keras_plm.checks import ascending, check_arrays, flag, integer, number
 from keras_plm.features import WORD_LENGTH
 from keras_plm.objectives.languages import (
     check_languages,
@@ -75,6 +75,9 @@ class CausalModeling(Objective):
         characters: whether `character_ids` is a feature, see `keras_plm.features`.
         language_exponent: how the rows of "language_stream" draw languages, see there; None
             leaves it to them.
+        cutoffs: the first ids of the clusters of an adaptive softmax behind the first, for a large
+            vocabulary whose ids are by frequency: training computes the rare ones where they are
+            targets alone. (): the softmax that the backbone has by itself.
 
     Raises:
         ValueError: a setting is out of range.
@@ -90,6 +93,7 @@ class CausalModeling(Objective):
     languages: flag() = False
     language_exponent: number(0, 1, none=True) = None
     characters: flag() = False
+    cutoffs: ascending() = ()
 
     def __post_init__(self):
         super().__post_init__()
@@ -138,10 +142,7 @@ class CausalModeling(Objective):
                 "sees one to its right. Make it with causal=True, or set documents_apart=True. "
                 f"Received: {type(backbone).__name__} with causal=False"
             )
-        from keras_plm.heads import MaskedLMHead
-
-        embedding = backbone.token_embedding
-        return {"tokens": MaskedLMHead(embedding, use_bias=self.output_bias, name="tokens")}
+        return {"tokens": backbone.lm_head(self.cutoffs, use_bias=self.output_bias)}
 
     def __call__(self, batch, rng):
         """Lists the targets of each row.

@@ -1,5 +1,6 @@
 """Pure functions on tensors: visibility, relative positions, gathering."""
 
+from keras_plm.ops.adaptive_softmax import Cluster, clustered_log_probs, clustered_losses
 from keras_plm.ops.attention import attend, attention_weights
 from keras_plm.ops.factorised_position import (
     factorised_scores,
@@ -16,8 +17,11 @@ from keras_plm.ops.visibility import (
 )
 
 __all__ = [
+    "Cluster",
     "attend",
     "attention_weights",
+    "clustered_log_probs",
+    "clustered_losses",
     "content_visibility",
     "factorised_scores",
     "gather_rows",

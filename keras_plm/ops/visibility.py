@@ -18,7 +18,13 @@ from keras_plm.ops.rows import gather_rows
 
 
 def content_visibility(
-    order, padding_mask=None, memory_length=0, causal=False, window=None, until=None
+    order,
+    padding_mask=None,
+    memory_length=0,
+    causal=False,
+    window=None,
+    until=None,
+    memory_mask=None,
 ):
     """Which keys each content row sees.
 
@@ -30,6 +36,8 @@ def content_visibility(
         window: int or None. Whether it sees, besides, only itself and the window - 1 keys to its
             left (and what lies to its right, unless causal).
         until: int tensor of shape (B, T) or None: the step from which on a token is not seen.
+        memory_mask: bool tensor of shape (B, M) or None: which keys of memory are seen. It says M
+            as well, in place of `memory_length`.
 
     Returns:
         Bool tensor of shape (B, T, S), S = M + T.
@@ -37,7 +45,7 @@ def content_visibility(
     index = _index(order)  # (B, T)
     visible = _visible(order, index, order, index, padding_mask, causal, until)  # (B, T, T)
     itself = ops.equal(index[:, :, None], index[:, None, :])  # (B, T, T)
-    return _within(window, index, ops.logical_or(visible, itself), memory_length)
+    return _within(window, index, ops.logical_or(visible, itself), memory_length, memory_mask)
 
 
 def query_visibility(
@@ -123,13 +131,18 @@ def _visible(step, row_index, order, key_index, padding_mask, causal, until):
     return visible
 
 
-def _within(window, row_index, visible, memory_length):
+def _within(window, row_index, visible, memory_length, memory_mask=None):
     """Put M keys in front that every row sees, and hide what is not within its window."""
-    if memory_length:
-        memory = ops.repeat(ops.ones_like(visible[:, :, :1]), memory_length, axis=2)  # (B, R, M)
+    memory = memory_mask[:, None] if memory_mask is not None else None  # (B, 1, M)
+    if memory is None and memory_length:
+        memory = ops.repeat(ops.ones_like(visible[:, :1, :1]), memory_length, axis=2)
+    if memory is not None:
+        memory = ops.logical_and(ops.ones_like(visible[:, :, :1]), memory)  # (B, R, M)
         visible = ops.concatenate([memory, visible], axis=2)  # (B, R, S)
     if window is None:
         return visible
     key_index = ops.cumsum(ops.cast(ops.ones_like(visible[:1, :1]), "int32"), axis=2) - 1
-    distance = ops.cast(row_index, "int32")[:, :, None] + memory_length - key_index  # (B, R, S)
+    if memory is not None:  # counted here: the M of a batch need not be that of the graph
+        key_index = key_index - ops.sum(ops.cast(ops.ones_like(memory[:1, :1]), "int32"))
+    distance = ops.cast(row_index, "int32")[:, :, None] - key_index  # (B, R, S)
     return ops.logical_and(visible, ops.less(distance, window))

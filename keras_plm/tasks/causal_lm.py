@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_plm.backbones import Backbone
-from keras_plm.checks import check_arguments, check_integer, flag, integer, kind, text
+from keras_plm.checks import ascending, check_arguments, check_integer, flag, integer, kind, text
 from keras_plm.data.rows.planned_rows import SEPARATORS
 from keras_plm.generation.choice_scoring import ChoiceScoring, encoded_choices
 from keras_plm.generation.decoding import (
@@ -41,6 +41,8 @@ class CausalLM(WritingTask, TargetTask):
             embeddings (not in GPT).
         head_activation: str or None. The activation of the transform; None: the backbone's.
         use_bias: bool. Whether each token of the vocabulary has a bias (XLM, not GPT).
+        cutoffs: tuple of int. The first ids of the clusters of an adaptive softmax behind the
+            first, as the objective had them; (): the softmax that the backbone has by itself.
 
     Call arguments:
         inputs: dict of the features that the backbone takes of texts, such as `token_ids` and
@@ -93,6 +95,7 @@ class CausalLM(WritingTask, TargetTask):
         transform: flag() = False,
         head_activation: text(none=True) = None,
         use_bias: flag() = False,
+        cutoffs: ascending() = (),
         **kwargs,
     ):
         if "queries" in backbone.reads:
@@ -111,7 +114,7 @@ class CausalLM(WritingTask, TargetTask):
         self.forget_programs()
         self.backbone = backbone
         self.preprocessor = preprocessor
-        head = target_head(backbone, transform, head_activation, use_bias)
+        head = target_head(backbone, transform, head_activation, use_bias, cutoffs)
         self.heads = {"tokens": head}
 
         # === Functional model ===
@@ -124,13 +127,20 @@ class CausalLM(WritingTask, TargetTask):
         self.transform = bool(transform)
         self.head_activation = head_activation
         self.use_bias = bool(use_bias)
+        self.cutoffs = tuple(cutoffs)
 
     def settings(self):
         return {
             "transform": self.transform,
             "head_activation": self.head_activation,
             "use_bias": self.use_bias,
+            "cutoffs": list(self.cutoffs),
         }
+
+    @classmethod
+    def settings_of_heads(cls, heads):
+        cutoffs = heads.get("tokens", {}).get("cutoffs")
+        return super().settings_of_heads(heads) | ({"cutoffs": cutoffs} if cutoffs else {})
 
     # === Texts ===
 
@@ -148,6 +158,7 @@ class CausalLM(WritingTask, TargetTask):
         batch_size: integer(1) = 8,
         seed: integer(none=True) = None,
         verbose="auto",
+        state=None,
     ):
         """Continue texts. XLA compiles once for each number of rows and `max_length`.
 
@@ -170,6 +181,9 @@ class CausalLM(WritingTask, TargetTask):
             batch_size: int. How many prompts are continued at once.
             seed: int or None. Of the sampler; None: as it comes.
             verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
+            state: nest of arrays (N, ...), as `encode` of a backbone with a memory hands it on:
+                what stands before each prompt, and before nothing else unless `prefix` says so.
+                None: nothing.
 
         Returns:
             list of N str, or of lists of int where ids were given; of lists of these, best first,
@@ -180,12 +194,14 @@ class CausalLM(WritingTask, TargetTask):
         Raises:
             TypeError: if `prompts` are neither texts nor ids.
             ValueError: if there are no prompts, one is empty or leaves no room, there are not
-                positions enough, or a name is unknown.
+                positions enough, a name is unknown, or a state has another number of rows or is
+                none that the backbone takes.
         """
         prompts, as_text = self._text.encode(prompts, what="`prompts`")
         if not prompts:
             raise ValueError("`prompts` holds no prompts. Received: an empty list.")
-        before = self._text.context(prefix)
+        self._check_state(state, len(prompts), "prompts")
+        before = self._text.context([] if prefix is None and state is not None else prefix)
         max_length = self._max_length(max_length, len(before))
         for index, prompt in enumerate(prompts):
             if not prompt:
@@ -196,7 +212,7 @@ class CausalLM(WritingTask, TargetTask):
         check_prompts(prompts, max_length)
         stop_ids = self._text.stop_ids(stop_token_ids)
         rows = [before + prompt for prompt in prompts]
-        batches = self._slots(rows, len(before) + max_length, batch_size)
+        batches = self._slots(rows, len(before) + max_length, batch_size, state)
         number = len(prompts)
         written = self._write(
             batches, number, sampler, seed, forbidden_token_ids, stop_ids, verbose
@@ -210,12 +226,21 @@ class CausalLM(WritingTask, TargetTask):
             for prompt, one in zip(prompts, written)
             for ids in beams(one)
         ]
-        found = iter(self._score(pairs, batch_size, verbose=0))
+        of_prompt = [number for number, one in enumerate(written) for _ in beams(one)]
+        found = iter(self._score(pairs, batch_size, 0, _rows_of_state(state, of_prompt)))
         scores = [[float(next(found).sum()) for _ in beams(one)] for one in written]
         return results, single_results(scores, written)
 
     @check_arguments
-    def score(self, texts, prompts=None, prefix=None, batch_size: integer(1) = 8, verbose="auto"):
+    def score(
+        self,
+        texts,
+        prompts=None,
+        prefix=None,
+        batch_size: integer(1) = 8,
+        verbose="auto",
+        state=None,
+    ):
         """The log-likelihood of every token of texts, in one pass.
 
         Every token is predicted from `prefix`, prompt and the tokens before it.
@@ -226,6 +251,7 @@ class CausalLM(WritingTask, TargetTask):
             prefix: as in `generate`.
             batch_size: int. How many texts are scored at once.
             verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
+            state: as in `generate`; what stands before each prompt.
 
         Returns:
             list of N `TextScore`.
@@ -233,12 +259,13 @@ class CausalLM(WritingTask, TargetTask):
         Raises:
             TypeError: if `texts` are neither texts nor ids.
             ValueError: if there are no texts, one has no tokens, is too long, or there is nothing
-                that its first token can be predicted from.
+                that its first token can be predicted from; for a state as `generate`.
         """
         rows, known = self._text.encode_behind(texts, prompts)
-        context = self._text.context(prefix)
+        self._check_state(state, len(rows), "texts")
+        context = self._text.context([] if prefix is None and state is not None else prefix)
         pairs = [(context + first, row) for first, row in zip(known, rows)]
-        return text_scores(rows, self._score(pairs, batch_size, verbose))
+        return text_scores(rows, self._score(pairs, batch_size, verbose, state))
 
     @check_arguments
     def choose(
@@ -311,18 +338,37 @@ class CausalLM(WritingTask, TargetTask):
         )
         return check_integer("max_length", max_length, 2, room, why=why)
 
-    def _slots(self, rows, length, batch_size):
+    def _check_state(self, state, number, what):
+        """Refuse a state that the backbone does not take, or of another number of rows."""
+        if state is None:
+            return
+        if "state" not in self.backbone.reads:
+            raise ValueError(
+                "This backbone has no state: texts cannot go on from one. "
+                f"Received: a state, and {type(self.backbone).__name__} without a memory."
+            )
+        counts = sorted({leaf.shape[0] for leaf in keras.tree.flatten(state)})
+        if counts != [number]:
+            raise ValueError(
+                f"The state must have a row for each of the {what}. "
+                f"Received: {number} {what}, and a state of {counts} rows."
+            )
+
+    def _slots(self, rows, length, batch_size, state):
         """Yield batches of texts whose places are slots, from the end of what each begins with."""
         constants = constant_features(self.backbone, self.preprocessor)
-        for batch, count in batches_of(rows, batch_size):
+        for numbered, count in batches_of(list(enumerate(rows)), batch_size):
+            numbers, batch = zip(*numbered)
             token_ids, used = rows_of(batch, length)
             features = {"token_ids": token_ids}
+            if state is not None:
+                features["state"] = _rows_of_state(state, numbers)
             for name, constant in constants.items():
                 features[name] = np.full_like(token_ids, constant)
             texts = np.where(used, -1, token_ids).astype("int32")
             yield Slots(features, texts, used, min(map(len, batch))), count
 
-    def _score(self, pairs, batch_size, verbose):
+    def _score(self, pairs, batch_size, verbose, state=None):
         """The log-likelihoods (n,) of the second of each pair of lists of ids behind the first."""
         longest = self.backbone.max_sequence_length or max(len(a) + len(b) for a, b in pairs)
         for index, (known, row) in enumerate(pairs):
@@ -344,17 +390,26 @@ class CausalLM(WritingTask, TargetTask):
         for numbers, length in with_progress(
             batches, len(pairs), verbose, count=lambda batch: len(batch[0])
         ):
-            batch = [pairs[number] for number in np.resize(numbers, shapes.rows(len(numbers)))]
+            whole = np.resize(numbers, shapes.rows(len(numbers)))
+            batch = [pairs[number] for number in whole]
             token_ids, behind = rows_of([known + row for known, row in batch], length)
             features = {"token_ids": token_ids, "padding_mask": ~behind}
             for name, constant in constants.items():
                 features[name] = np.full_like(token_ids, constant)
+            if state is not None:
+                features["state"] = _rows_of_state(state, whole)
             places = np.tile(np.arange(length - 1, dtype="int32"), (len(batch), 1))
             features["target_positions"] = places  # each the token to its right
             values = self._programs.score(features, token_ids[:, 1:])  # (B, T - 1)
             for number, (known, row), own in zip(numbers, batch, values):
                 scores[number] = own[len(known) - 1 : len(known) + len(row) - 1]
         return scores
+
+
+def _rows_of_state(state, numbers):
+    """The rows of a state with some numbers, or None if there is none."""
+    take = lambda leaf: keras.ops.convert_to_numpy(leaf)[np.asarray(numbers)]  # noqa: E731
+    return None if state is None else keras.tree.map_structure(take, state)
 
 
 def _with_stop(ids, stop_ids):

@@ -89,7 +89,8 @@ class Pretrainer(Task):
                     f"Received: {backbone.reuse_length} and {reuse_length}."
                 )
             policy = float_policy(backbone.dtype_policy)
-            self.state = CarriedState(spec, dtype=policy, name="state")
+            of_evaluation = backbone.evaluation_state_spec()
+            self.state = CarriedState(spec, of_evaluation, dtype=policy, name="state")
 
         # === Functional model ===
         inputs = {name: _input(name) for name in objective.feature_names}

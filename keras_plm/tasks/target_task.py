@@ -2,7 +2,6 @@
 
 import keras
 
-from keras_plm.heads import MaskedLMHead
 from keras_plm.tasks.task import Task
 
 
@@ -32,26 +31,26 @@ class TargetTask(Task):
         return {ours: tokens[theirs] for ours, theirs in names.items() if theirs in tokens}
 
 
-def target_head(backbone, transform, activation, use_bias):
-    """A new head over the vocabulary.
+def target_head(backbone, transform, activation, use_bias, cutoffs=()):
+    """A new head over the vocabulary, as the backbone makes it.
 
     Args:
         backbone: a backbone of this package.
         transform: bool. Whether it transforms the rows first.
         activation: str or None. The activation of the transform; None: the backbone's.
         use_bias: bool. Whether each token of the vocabulary has a bias.
+        cutoffs: tuple of int. See `Backbone.lm_head`.
 
     Returns:
-        `MaskedLMHead` with the name "tokens".
+        `Head` with the name "tokens".
     """
-    return MaskedLMHead(
-        backbone.token_embedding,
+    return backbone.lm_head(
+        cutoffs,
         transform=transform,
         activation=activation or backbone.activation,
         layer_norm_epsilon=backbone.layer_norm_epsilon,
         use_bias=use_bias,
         kernel_initializer=backbone.kernel_initializer(),
-        name="tokens",
     )
 
 

@@ -15,7 +15,7 @@ from keras_plm.backbones.preset_directory import (
     said_with,
 )
 from keras_plm.checkpoints.conversion import check_arrays
-from keras_plm.checks import check_names, constructor_arguments
+from keras_plm.checks import check_names, constructor_arguments, is_integer
 from keras_plm.files import write_json
 from keras_plm.preprocessing.preprocessor import PREPROCESSOR_FILE, preprocessor_arguments
 from keras_plm.tasks.heads_file import (
@@ -280,7 +280,7 @@ def _quantize_heads(task, preset, made, quantized):
 
 
 def _plain_settings(head):
-    """What a head was made with, as far as it is numbers and words."""
+    """What a head was made with, as far as `_plain` says it."""
     return _plain({**head.get_config(), "name": None, "trainable": None, "dtype": None})
 
 
@@ -292,5 +292,11 @@ def _defaults(head):
 
 
 def _plain(settings):
-    """Of settings those that are numbers and words."""
-    return {n: value for n, value in settings.items() if isinstance(value, (bool, int, float, str))}
+    """Of settings those that are numbers, lists of whole numbers, and words."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if isinstance(value, (bool, int, float, str))
+        or isinstance(value, list)
+        and all(map(is_integer, value))
+    }

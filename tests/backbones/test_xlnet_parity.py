@@ -182,7 +182,7 @@ def test_three_segments_with_memory(case, jit):
 
 
 @with_and_without_jit(WITH_GRADIENTS)
-def test_loss_and_gradients(case, jit):
+def test_loss_and_gradients(case, jit, value_and_gradients):
     backbone, head, _ = model_of(case)
     features = {k: ops.convert_to_tensor(v) for k, v in features_of(case).items()}
     targets = REFERENCE[f"{case}/targets"]
@@ -199,29 +199,3 @@ def test_loss_and_gradients(case, jit):
     for path, gradient in gradients.items():
         assert_equal(gradient, reference_of(path, prefix), f"gradient of {path}")
     assert len(gradients) == sum(key.startswith(prefix) for key in REFERENCE)
-
-
-def value_and_gradients(function, weights, jit):
-    """A function of nothing and its gradient by every weight, as numpy arrays."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        def both():
-            with tf.GradientTape() as tape:  # watches what is trainable, as Keras's own step does
-                value = function()
-            return value, tape.gradient(value, [weight.value for weight in weights])
-
-        value, gradients = (compiled(both) if jit else both)()
-        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-    else:
-        import jax
-
-        def stateless(values):
-            with keras.StatelessScope(state_mapping=list(zip(weights, values))):
-                return function()
-
-        start = [weight.value for weight in weights]
-        both = jax.value_and_grad(stateless)
-        value, gradients = (compiled(both) if jit else both)(start)
-    named = zip(weights, gradients)
-    return np.asarray(value), {weight.path: np.asarray(gradient) for weight, gradient in named}

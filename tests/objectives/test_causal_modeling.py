@@ -102,18 +102,17 @@ def test_nothing_is_drawn_and_every_token_counts():
     assert objective.row_settings == {"sequence_length": 7} and objective.rows == "packed"
 
 
-def test_heads():
-    keras = pytest.importorskip("keras")
-    embedding = keras.layers.ReversibleEmbedding(10, 4)
-    backbone = SimpleNamespace(token_embedding=embedding, reads={"causal"})
+def test_heads(make_transformer):
+    backbone = make_transformer(10, causal=True)
     head = CausalModeling(7).heads(backbone)["tokens"]
     assert head.transform is None and not head.use_bias
     assert CausalModeling(7, output_bias=True).heads(backbone)["tokens"].use_bias
-    both_ways = SimpleNamespace(token_embedding=embedding, reads={"bidirectional"})
+    assert CausalModeling(7, cutoffs=(4, 6)).heads(backbone)["tokens"].cutoffs == (4, 6)
+    both_ways = make_transformer(10)
     assert CausalModeling(7).heads(both_ways)  # its rows have an order
     with pytest.raises(ValueError, match="causal=True, or set documents_apart=True"):
         CausalModeling(7, documents_apart=False).heads(both_ways)
-    queries = SimpleNamespace(token_embedding=embedding, reads={"causal", "queries"})
+    queries = SimpleNamespace(reads={"causal", "queries"})
     with pytest.raises(ValueError, match="queries.*use PermutationModeling"):
         CausalModeling(7, documents_apart=False).heads(queries)
 
@@ -129,6 +128,8 @@ def test_heads():
         (dict(sequence_length=True), "`sequence_length` must be"),
         (dict(rows=None), "rows must name a row builder.*None"),
         (dict(documents_apart=1), "`documents_apart` must be True or False.*1"),
+        (dict(cutoffs=(6, 4)), "`cutoffs` must be a list of ascending integers of at least 1"),
+        (dict(cutoffs=4), "`cutoffs` must be a list"),
         (dict(output_bias=None), "`output_bias` must be True or False"),
         (dict(languages="en"), "`languages` must be True or False.*'en'"),
     ],
