@@ -77,7 +77,7 @@ class AdaptiveSoftmaxHead(SequenceLayer, Head):
         cutoffs=None,
         tie_weights=True,
         tie_projections="all_but_first",
-        num_chunks=8,
+        num_chunks=4,
         kernel_initializer="glorot_uniform",
         **kwargs,
     ):
