@@ -108,7 +108,8 @@ def xlnet(
 
 
 @_takes(TransformerXLBackbone)
-def transformer_xl(tokenizer, size="base", sequence_length=None, **overrides):
+@check_arguments
+def transformer_xl(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overrides):
     """Transformer-XL: every token of a text predicted from those before, and from a memory.
 
     The rows of a batch go on where those of the batch before ended, through the ends of documents,

@@ -145,6 +145,8 @@ GOOD = {
     "max_sequence_length": lambda: 16,
     "num_buckets": lambda: 8,
     "rate": lambda: 0.5,
+    "output_dim": lambda: 8,
+    "length": lambda: 3,
     "class_names": lambda: ["O", "B-a", "I-a"],
     "token_embedding": lambda: keras.layers.ReversibleEmbedding(20, 8),
     "embedding": lambda: layers.TokenAndQueryEmbedding(20, 8),

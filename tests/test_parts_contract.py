@@ -705,7 +705,9 @@ SETTINGS = {
 OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
     "CausalModeling": (
         "xlm",
-        lambda _: objectives.CausalModeling(32, "language_stream", False, True, True, 0.7, (9, 99)),
+        lambda _: objectives.CausalModeling(
+            32, "language_stream", False, True, True, 0.7, cutoffs=(9, 99)
+        ),
     ),
     "MaskedModeling": (
         "bert",

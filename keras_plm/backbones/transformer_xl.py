@@ -12,10 +12,12 @@ from keras_plm.backbones.backbone import (
 )
 from keras_plm.backbones.transformer_xl_decoding import TransformerXLDecoder
 from keras_plm.checks import (
+    check_arguments,
     check_choice,
-    check_flag,
     check_integer,
     constructor_arguments,
+    flag,
+    number,
 )
 from keras_plm.heads import AdaptiveSoftmaxHead
 from keras_plm.heads.adaptive_softmax_head import TIED_PROJECTIONS
@@ -113,6 +115,7 @@ class TransformerXLBackbone(Backbone):
     initializer = "normal"
     causal = True
 
+    @check_arguments
     def __init__(
         self,
         vocabulary_size,
@@ -124,23 +127,23 @@ class TransformerXLBackbone(Backbone):
         cutoffs=(),
         div_val=1,
         embedding_dim=None,
-        project_same_width=True,
-        tie_weights=True,
+        project_same_width: flag() = True,
+        tie_weights: flag() = True,
         tie_projections="all_but_first",
-        dropout=0.1,
-        attention_dropout=0.0,
+        dropout: number(0, 1) = 0.1,
+        attention_dropout: number(0, 1) = 0.0,
         activation="relu",
-        normalize_first=False,
-        tied_biases=True,
+        normalize_first: flag() = False,
+        tied_biases: flag() = True,
         memory_length=0,
         evaluation_memory_length=None,
-        start_from_zeros=False,
-        same_length=False,
-        same_length_with_itself=False,
+        start_from_zeros: flag() = False,
+        same_length: flag() = False,
+        same_length_with_itself: flag() = False,
         clamp_length=None,
-        layer_norm_epsilon=1e-5,
-        initializer_range=0.02,
-        remat=False,
+        layer_norm_epsilon: number(0) = 1e-5,
+        initializer_range: number(0) = 0.02,
+        remat: flag() = False,
         dtype=None,
         **kwargs,
     ):
@@ -167,8 +170,6 @@ class TransformerXLBackbone(Backbone):
             "same_length_with_itself": same_length_with_itself,
             "remat": remat,
         }
-        for name, flag in flags.items():
-            check_flag(name, flag)
         why = ": every token sees as many tokens as the memory has" if same_length else ""
         check_integer("memory_length", memory_length, int(same_length), why=why)
         least = 1 if memory_length else 0

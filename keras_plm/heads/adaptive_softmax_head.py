@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_plm.checks import check_choice, check_flag, check_integer
+from keras_plm.checks import check_arguments, choice, flag, integer, kind
 from keras_plm.heads.head import Head, Targets
 from keras_plm.layers.adaptive_embedding import (
     AdaptiveEmbedding,
@@ -12,6 +12,7 @@ from keras_plm.layers.adaptive_embedding import (
     table_of,
 )
 from keras_plm.layers.float_policy import float_policy
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import Cluster, clustered_log_probs, clustered_losses
 
@@ -71,14 +72,15 @@ class AdaptiveSoftmaxHead(SequenceLayer, Head):
     4.1, and its released `model.py` (`mask_adaptive_logsoftmax`), whose order the clusters have.
     """
 
+    @check_arguments
     def __init__(
         self,
-        token_embedding,
+        token_embedding: kind(keras.layers.Layer),
         cutoffs=None,
-        tie_weights=True,
-        tie_projections="all_but_first",
-        num_chunks=4,
-        kernel_initializer="glorot_uniform",
+        tie_weights: flag() = True,
+        tie_projections: choice(TIED_PROJECTIONS) = "all_but_first",
+        num_chunks: integer(1) = 4,
+        kernel_initializer: initializer() = "glorot_uniform",
         **kwargs,
     ):
         kwargs.setdefault("dtype", float_policy(token_embedding.dtype_policy))
@@ -93,9 +95,9 @@ class AdaptiveSoftmaxHead(SequenceLayer, Head):
         if cutoffs is None:
             cutoffs = token_embedding.cutoffs if self._is_adaptive else ()
         self.cutoffs = check_cutoffs(cutoffs, self.vocabulary_size)
-        self.tie_weights = check_flag("tie_weights", tie_weights)
-        self.tie_projections = check_choice("tie_projections", tie_projections, TIED_PROJECTIONS)
-        self.num_chunks = check_integer("num_chunks", num_chunks, 1)
+        self.tie_weights = tie_weights
+        self.tie_projections = tie_projections
+        self.num_chunks = num_chunks
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.perplexity = Perplexity(name="perplexity")
 

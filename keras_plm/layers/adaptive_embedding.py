@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_plm.checks import check_ascending, check_flag, check_integer
+from keras_plm.checks import ascending, check_arguments, check_ascending, flag, integer
+from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 
 
@@ -52,26 +53,26 @@ class AdaptiveEmbedding(SequenceLayer):
     4.1, and its released `model.py` (`mask_adaptive_embedding_lookup`).
     """
 
+    @check_arguments
     def __init__(
         self,
-        vocabulary_size,
-        output_dim,
-        embedding_dim=None,
-        cutoffs=(),
-        div_val=1,
-        project_same_width=True,
-        embeddings_initializer="uniform",
-        projection_initializer="glorot_uniform",
+        vocabulary_size: integer(1),
+        output_dim: integer(1),
+        embedding_dim: integer(1, none=True) = None,
+        cutoffs: ascending() = (),
+        div_val: integer(1) = 1,
+        project_same_width: flag() = True,
+        embeddings_initializer: initializer() = "uniform",
+        projection_initializer: initializer() = "glorot_uniform",
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.vocabulary_size = check_integer("vocabulary_size", vocabulary_size, 1)
-        self.output_dim = check_integer("output_dim", output_dim, 1)
-        given = check_integer("embedding_dim", embedding_dim, 1, none=True)
-        self.embedding_dim = self.output_dim if given is None else given
+        self.vocabulary_size = vocabulary_size
+        self.output_dim = output_dim
+        self.embedding_dim = output_dim if embedding_dim is None else embedding_dim
         self.cutoffs = check_cutoffs(cutoffs, self.vocabulary_size)
-        self.div_val = check_integer("div_val", div_val, 1)
-        self.project_same_width = check_flag("project_same_width", project_same_width)
+        self.div_val = div_val
+        self.project_same_width = project_same_width
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
         self.projection_initializer = keras.initializers.get(projection_initializer)
         ends = (*(self.cutoffs if self.div_val > 1 else ()), self.vocabulary_size)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_plm.checks import check_arguments, integer
 from keras_plm.layers.sequence_layer import SequenceLayer
 
 
@@ -35,7 +36,8 @@ class LastStates(SequenceLayer):
 
     masked_outputs = (False,)
 
-    def __init__(self, length, **kwargs):
+    @check_arguments
+    def __init__(self, length: integer(0), **kwargs):
         super().__init__(**kwargs)
         self.length = length
 
@@ -47,7 +49,7 @@ class LastStates(SequenceLayer):
             memory = ops.zeros_like(ops.repeat(content[:, :1], self.length, axis=1))
         length = ops.shape(memory)[1]  # M
         whole = ops.concatenate([ops.cast(memory, content.dtype), content], axis=1)
-        return ops.stop_gradient(whole[:, -length:])
+        return ops.stop_gradient(whole[:, ops.shape(whole)[1] - length :])
 
     def compute_output_spec(self, content, memory=None, content_mask=None, memory_mask=None):
         length = self.length if memory is None else memory.shape[1]

@@ -206,9 +206,11 @@ def test_bad_input(model, call, arguments, error, message):
         getattr(model, call)(**arguments)
 
 
-def test_what_it_cannot_be_made_of(make_backbone):
-    with pytest.raises(TypeError, match="needs a backbone with query rows"):
+def test_what_it_cannot_be_made_of(make_backbone, make_transformer):
+    with pytest.raises(TypeError, match="`backbone` must be of the class Backbone"):
         PermutationLM(keras.Sequential())
+    with pytest.raises(TypeError, match="needs a backbone with query rows"):
+        PermutationLM(make_transformer(300))
     with pytest.raises(ValueError, match="same_length"):
         PermutationLM(make_backbone(causal=True, same_length=True))
     model = PermutationLM(make_backbone())

@@ -217,13 +217,12 @@ def test_memory_and_objective_must_fit(make_backbone, objective):
     Pretrainer(make_backbone(num_layers=1, memory_length=0, reuse_length=4), objective)
 
 
-def test_an_objective_that_never_says_fresh(make_backbone, objective):
-    class Forgetful:
+def test_an_objective_that_never_says_fresh(make_backbone):
+    class Forgetful(PermutationModeling):
         feature_names = ("token_ids", "order", "target_positions")
-        heads = objective.heads
 
     with pytest.raises(ValueError, match="`fresh`.*Forgetful.*memory_length=0"):
-        Pretrainer(make_backbone(memory_length=8, reuse_length=8), Forgetful())
+        Pretrainer(make_backbone(memory_length=8, reuse_length=8), Forgetful(16, 8))
 
 
 # === Loss and metrics ===

@@ -263,7 +263,7 @@ def test_weights_of_no_head_are_passed_over(finetuned, pretrained, tmp_path, cap
     whole = TextClassifier.from_preset(str(finetuned), strict=True)
     for ours, theirs in zip(found.heads["label"].get_weights(), whole.heads["label"].get_weights()):
         np.testing.assert_array_equal(ours, theirs)
-    (record,) = caplog.records
+    (record,) = [one for one in caplog.records if "has no digests" not in one.getMessage()]
     assert "heads.safetensors: 1 arrays that this model has not are passed over: more/kernel." in (
         record.getMessage()
     )
@@ -347,7 +347,11 @@ def test_edited_pretrainer(file, path, value, message, edited):
             None,
             "`num_classes` must be an integer.*Received: num_classes=None",
         ),
-        (["settings", "dropout"], 7.0, "between 0 and 1. Received: rate=7.0"),
+        (
+            ["settings", "dropout"],
+            7.0,
+            "a number from 0 to 1. Received: dropout=7.0",
+        ),
         (["settings", "more"], 1, r"TextClassifier has no settings \['more'\]"),
         (["settings", "backbone"], "x", r"TextClassifier has no settings \['backbone'\]"),
     ],

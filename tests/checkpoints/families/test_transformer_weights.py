@@ -33,7 +33,7 @@ EVERYTHING = dict(
     pooler=True,
     embedding_norm=True,
 )
-NOTHING = {name: 0 for name in EVERYTHING} | {"head_dim": 4}
+NOTHING = {name: type(value)() for name, value in EVERYTHING.items()} | {"head_dim": 4}
 
 
 @pytest.mark.parametrize("flags", [EVERYTHING, NOTHING], ids=["everything", "nothing"])
