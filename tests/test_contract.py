@@ -454,4 +454,4 @@ def test_xla_computes_the_same(made, tools, state_of, with_xla):
         ends.append((train(model, following), state_of(model)))
     (logs, state), (expected_logs, expected_state) = ends
     close(logs, expected_logs, rtol=1e-4, atol=1e-6)
-    close(state, expected_state, atol=1e-5)
+    close(state, expected_state, rtol=1e-5, atol=1e-5)
