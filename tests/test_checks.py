@@ -8,8 +8,11 @@ from keras_plm.checks import (
     check_choice,
     check_flag,
     check_integer,
+    check_integers,
     check_names,
     check_number,
+    check_text,
+    check_texts,
     constructor_arguments,
     did_you_mean,
     is_integer,
@@ -112,3 +115,24 @@ def test_a_typing_error_is_met_by_the_nearest_name(call, nearest):
         call()
     assert f"Did you mean '{nearest}'?" in str(error.value)
     assert "'self'" not in str(error.value) and "kwargs" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "message"),
+    [
+        (check_text, "", "`n` must be a string"),
+        (check_text, 3, "`n` must be a string"),
+        (check_texts, "ab", "`n` must be a list of strings"),
+        (check_texts, ["a", 1], "`n` must be a list of strings"),
+        (check_integers, [1, 2.5], "`n` must be a tuple of integers"),
+    ],
+)
+def test_words_and_lists_that_are_refused(check, value, message):
+    with pytest.raises(ValueError, match=message):
+        check("n", value)
+
+
+def test_words_and_lists():
+    assert check_text("n", "a") == "a" and check_text("n", None, none=True) is None
+    assert check_texts("n", ("a", "b")) == ["a", "b"] and check_texts("n", None, none=True) is None
+    assert check_integers("n", np.array([1, 2]), 1) == (1, 2)
