@@ -73,11 +73,6 @@ class SpanBoundaryHead(SequenceLayer, Head):
     ):
         kwargs.setdefault("dtype", float_policy(token_embedding.dtype_policy))
         super().__init__(**kwargs)
-        if max_length < 1 or position_dim < 1:
-            raise ValueError(
-                "`max_length` and `position_dim` must be at least 1. "
-                f"Received: max_length={max_length}, position_dim={position_dim}."
-            )
         self.token_embedding = token_embedding
         self.max_length = max_length
         self.position_dim = position_dim
