@@ -153,7 +153,8 @@ def test_long_contexts(beam, extractors):
     if beam:
         assert outputs["end_top_log_probs"].shape == (len(windows), 3, 2)
     found = model.answer(questions, contexts, n_best=2, batch_size=BATCH)
-    assert [len(one.n_best) for one in found] == [2, 2, 2]
+    numbers = [len(one.n_best) for one in found]  # equal texts of a beam are one answer
+    assert max(numbers) == 2 and min(numbers) >= (1 if beam else 2)
     for one, context in zip(found, contexts):
         assert one.text and context[one.start : one.end] == one.text
     weights = [1.0, 0.0, 2.0]
