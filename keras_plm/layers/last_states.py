@@ -28,7 +28,7 @@ class LastStates(SequenceLayer):
     from keras_plm.layers import LastStates
 
     memory = LastStates(3)(np.array([[1.0, 2.0]]))  # 0, 1, 2
-    assert LastStates(3)(np.array([[4.0]]), memory).numpy().tolist() == [[1.0, 2.0, 4.0]]
+    assert np.asarray(LastStates(3)(np.array([[4.0]]), memory)).tolist() == [[1.0, 2.0, 4.0]]
     ```
 
     Source: Transformer-XL, arXiv:1901.02860, section 3.2.
