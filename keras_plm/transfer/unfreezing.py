@@ -3,7 +3,9 @@
 import keras
 
 from keras_plm.checks import check_integer
+from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.optimizers.grouped_optimizer import GroupedOptimizer
+from keras_plm.tasks.training.replicas import build_optimizer
 
 
 class SequentialUnfreezing(keras.callbacks.Callback):
@@ -32,8 +34,7 @@ class SequentialUnfreezing(keras.callbacks.Callback):
 
     def set_model(self, model):
         super().set_model(model)
-        optimizer = model.optimizer
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # behind a loss scale
+        optimizer, *_ = inner_optimizers(model.optimizer)  # behind a loss scale
         if not isinstance(optimizer, GroupedOptimizer):
             raise ValueError(
                 f"{type(self).__name__} needs a model that was compiled with a "
@@ -43,8 +44,7 @@ class SequentialUnfreezing(keras.callbacks.Callback):
         self.optimizer = optimizer
 
     def on_train_begin(self, logs=None):
-        if not self.model.optimizer.built:
-            self.model.optimizer.build(self.model.trainable_variables)
+        build_optimizer(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
         gates = self.optimizer.gates

@@ -9,7 +9,7 @@ from keras_plm import files
 from keras_plm.layers.carried_state import StateCarrier
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.training.checkpoint_files import read_checkpoint, write_checkpoint
-from keras_plm.tasks.training.replicas import scope_of
+from keras_plm.tasks.training.replicas import build_optimizer, scope_of
 from keras_plm.tasks.training.training_fingerprint import (
     CLASS_KEYS,
     differences,
@@ -150,9 +150,7 @@ def resume(model, directory, may_differ=()):
     step, dtypes = description["step"], description.get("dtypes")
     allowed = _check_fingerprint(model, description.get("fingerprint"), may_differ, directory)
     rates = _rates(model) if any(map(_is_rate, allowed)) else []
-    if not model.optimizer.built:
-        with scope_of(model):
-            model.optimizer.build(model.trainable_variables)
+    build_optimizer(model)
     carried, sizes = _checked_carried(model, arrays, directory)
     variables = _named(_state(model))
     wrong = sorted(set(arrays) ^ set(variables)) + [

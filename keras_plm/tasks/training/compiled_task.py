@@ -25,7 +25,12 @@ from keras_plm.tasks.training.label_checks import (
     label_kind,
     with_class_axis,
 )
-from keras_plm.tasks.training.replicas import part_of_a_replica, scope_of, strategy_of
+from keras_plm.tasks.training.replicas import (
+    build_optimizer,
+    part_of_a_replica,
+    scope_of,
+    strategy_of,
+)
 from keras_plm.tasks.training.training_fingerprint import remember_optimizer
 
 
@@ -242,9 +247,7 @@ class CompiledTask(keras_hub.models.Task):
 
     def _build_optimizer(self):
         """Make the optimizer's variables: TensorFlow traces a step that makes some twice."""
-        if self.optimizer is not None and not self.optimizer.built:
-            with scope_of(self):
-                self.optimizer.build(self.trainable_variables)
+        build_optimizer(self)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Make metrics before the first step of replicas.

@@ -29,6 +29,18 @@ def scope_of(model):
     return contextlib.nullcontext() if strategy is None else strategy.scope()
 
 
+def build_optimizer(model):
+    """Make the variables of a model's optimizer, where there are none yet, as the model's were.
+
+    Args:
+        model: compiled Keras model, built.
+    """
+    optimizer = model.optimizer
+    if optimizer is not None and not optimizer.built:
+        with scope_of(model):
+            optimizer.build(model.trainable_variables)
+
+
 def num_replicas(model):
     """Return on how many replicas TensorFlow trains a model; 1 without a strategy.
 
