@@ -8,7 +8,7 @@ table. Sizes are those of enwik8 in the paper, made shallow and narrow: 4 layers
 heads, feed-forward 1024, V 204, T and M 512. `ours` is `Pretrainer` as it compiles itself. `naive`
 is the layer of naive_xlnet.py made causal: positions of both directions, tiled over the batch and
 projected in each of its rows, dense masks. `causal` is the same layer with what the code of
-Transformer-XL does better: positions of the past alone, projected once for the batch. An engine is a
+Transformer-XL does better: positions of the past alone, projected once for a batch. An engine is a
 process of its own with one compute thread, in turns (interleaved.py); figures are medians of CPU
 milliseconds, ratios those of medians with the 10th and 90th percentile over rounds. The last line
 is one JSON object.
