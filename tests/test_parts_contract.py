@@ -687,6 +687,11 @@ def pairs(tokenizer):
     return objectives.ObjectiveSum((masking, objectives.SentencePair(32, short_rate=0.2)))
 
 
+def noised(tokenizer, noise, **settings):
+    settings = {"sequence_length": 32, **settings}
+    return objectives.Denoising.for_tokenizer(tokenizer, noise, **settings)
+
+
 SETTINGS = {
     "Corruption": objectives.Corruption(0.6, 0.3, "span", "corpus"),
     "NgramSelection": objectives.NgramSelection(2, 0.3, (0.7, 0.3), "token"),
@@ -695,9 +700,18 @@ SETTINGS = {
     "SpanPartition": objectives.SpanPartition(0.2, 2.5),
     "SentinelInput": objectives.SentinelInput(290, 20),
     "SentinelTarget": objectives.SentinelTarget(290, 20),
-    "InfilledInput": objectives.InfilledInput(4),
+    "InfilledInput": objectives.InfilledInput(4, "token", False, 0.2),
+    "NoisyInput": objectives.NoisyInput(4, 0.3, 0.2),
+    "OneSpan": objectives.OneSpan(0.4, 0.1, 0.3, 8),
+    "PoissonSelection": objectives.PoissonSelection(0.4, 2),
+    "LocalShuffle": objectives.LocalShuffle(2),
+    "SentencePermutation": objectives.SentencePermutation((9, 17), 0.5),
+    "MASS": objectives.MASS(0.4, "summarization"),
+    "SpanCorruption": objectives.SpanCorruption(0.2, 2),
+    "TextInfilling": objectives.TextInfilling(0.2, None, 0, "token", 0.5, 0.5, ("!",)),
+    "WordNoise": objectives.WordNoise(2, 0.2, 0.3),
     "WholeTarget": objectives.WholeTarget(),
-    "CorruptedInput": objectives.CorruptedInput(4, objectives.ALL_MASK, (0, 1)),
+    "CorruptedInput": objectives.CorruptedInput(4, objectives.ALL_MASK, (0, 1), False),
     "SpanTarget": objectives.SpanTarget(),
     "SpanBoundary": objectives.SpanBoundary(7),
     "CausalModeling of characters": objectives.CausalModeling(8, characters=True),
@@ -793,6 +807,21 @@ OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
             SETTINGS["CorruptedInput"],
             SETTINGS["SpanTarget"],
             sequence_length=32,
+        ),
+    ),
+    "MASS": ("bert", lambda tokenizer: noised(tokenizer, objectives.MASS(0.4))),
+    "MASS of summaries": ("bert", lambda tokenizer: noised(tokenizer, SETTINGS["MASS"])),
+    "TextInfilling": (
+        "roberta",
+        lambda tokenizer: noised(
+            tokenizer, objectives.TextInfilling(permute=0.5, rotate=0.5), rows="doc_sentences"
+        ),
+    ),
+    "WordNoise": ("xlm", lambda tokenizer: noised(tokenizer, SETTINGS["WordNoise"])),
+    "Translation": (
+        "xlm",
+        lambda tokenizer: objectives.Translation.for_tokenizer(
+            tokenizer, source_length=9, target_length=12, swap=True, label_smoothing=0.1
         ),
     ),
     "Denoising of masks (BART)": (

@@ -154,7 +154,7 @@ def test_nothing_is_lost(make_text_rows):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        (dict(select=None), "select must be a Selection"),
+        (dict(select="all"), "select must be a Selection or None"),
         (dict(input=GivenSelection()), "input must be a Rewriting"),
         (dict(target="whole"), "target must be a Rewriting"),
         (dict(vocabulary_size=0), "`vocabulary_size` must be an integer of at least 1"),
