@@ -26,8 +26,9 @@ REPLACE = ("span", "token", "nothing")
 class InfilledInput(Rewriting):
     """What BART's encoder reads; the module's docstring shows one row.
 
-    Empty spans (`Selection.empty_spans`) become masks between the first and the last token of the
-    text, or beside these, all places alike; a row takes as many as it has room for.
+    Empty spans (`Selection.empty_spans`) become masks before, between or behind the tokens of the
+    text, all places alike; a row takes as many as it has room for. Where spans are deleted they are
+    nothing, of which the released code makes masks all the same.
 
     Args:
         mask_token_id: id of the mask.
@@ -74,7 +75,8 @@ class InfilledInput(Rewriting):
         keep = rows.real & (rows.units == 0)
         keep |= masks & (self.replace != "nothing")
         written = {"keep": keep, "token_ids": token_ids.astype("int32")}
-        if rows.empty_spans is None or not rows.empty_spans.any():
+        empty = rows.empty_spans
+        if empty is None or self.replace == "nothing" or not empty.any():
             return written
         return self._with_empty_spans(rows, written, parts)
 
