@@ -155,7 +155,7 @@ class Denoising(Objective):
 
     def heads(self, backbone):
         """Returns the language model's head, as the backbone makes it."""
-        return {"tokens": backbone.lm_head(use_bias=False)}
+        return {"tokens": backbone.lm_head()}
 
     def __call__(self, batch, rng):
         """Selects spans and writes both sides.

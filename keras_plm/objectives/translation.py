@@ -129,7 +129,7 @@ class Translation(Objective):
         """Returns the language model's head, as the backbone makes it, with its smoothed labels."""
         smoothing = {"label_smoothing": self.label_smoothing, "shared_by": self.shared_by}
         smoothing = smoothing if self.label_smoothing else {}
-        return {"tokens": backbone.lm_head(use_bias=False, **smoothing)}
+        return {"tokens": backbone.lm_head(**smoothing)}
 
     def __call__(self, batch, rng):
         """Parts the texts of each row.

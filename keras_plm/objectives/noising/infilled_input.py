@@ -8,7 +8,7 @@ words are selected, M is the mask; of its places in the row the empty span takes
 
     InfilledInput(M)            <s>  The  M  .  M  It  M  .  </s>
     replace="token"             <s>  The  M  M  .  M  It  M  .  </s>
-    replace="nothing"           <s>  The  .  M  It  .  </s>
+    replace="nothing"           <s>  The  .  It  .  </s>
 """
 
 from dataclasses import dataclass

@@ -101,7 +101,7 @@ def test_no_token_moves_more_than_the_distance(distance):
 
 
 def test_rotations_are_alike():
-    """Of n - 2 = 7 inner tokens 8 offsets, of which two turn nothing; half of the rows are turned."""
+    """7 inner tokens have 8 offsets, of which two turn nothing; half of the rows are turned."""
     inner = np.repeat(INNER, DRAWS, axis=0)
     uniform = np.random.default_rng(1).random((DRAWS, 2))
     order = rotation(inner, 0.5, uniform)

@@ -1,4 +1,4 @@
-"""InfilledInput: the literal example, empty spans and random tokens over 20,000 draws, bad input."""
+"""InfilledInput: the literal example; empty spans, random tokens over 20,000 draws; bad input."""
 
 from collections import Counter
 

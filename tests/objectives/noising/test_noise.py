@@ -1,4 +1,4 @@
-"""The noises of the papers: their worked examples, 20,000 draws, what hides, tokenizers, bad input."""
+"""The noises of the papers: worked examples, 20,000 draws, what hides, tokenizers, bad input."""
 
 from collections import Counter
 from types import SimpleNamespace
@@ -196,7 +196,7 @@ class _Given:
 
 
 def test_all_hidden_tokens_are_causal_modelling():
-    """MASS's claim (table 1): with k = m the encoder knows nothing, and a language model is left."""
+    """MASS's claim (table 1): with k = m the encoder knows nothing: a language model is left."""
     select, target = OneSpan(1.0), SpanTarget()
     reads = CorruptedInput(MASK, Corruption(1.0, 0.0))
     objective = Denoising(V, select, reads, target, sequence_length=8)
@@ -307,7 +307,7 @@ def test_the_example_of_bart():
 
 
 def test_what_bart_leaves_alone():
-    """The target is the text; frame, order of the rest and number of masked words are as they are."""
+    """The target is the text; frame and order of the rest stay, and so many words are hidden."""
     words = [START, *range(10, 50), END]
     objective = made(TextInfilling(0.3, 3.0, 0, permute=0), "roberta", sequence_length=42)
     examples, _ = examples_of(objective, rows(words, DRAWS // 10))
@@ -355,7 +355,7 @@ def test_nothing_is_the_identity():
 
 
 def test_word_noise():
-    """No token moves by more than 3; a tenth is dropped; the decoder reads </s> and then the text."""
+    """No token moves by more than 3; a tenth is dropped; the decoder reads </s>, then the text."""
     sentence = [END, *range(10, 30), END]
     objective = made(WordNoise(3, 0, 0), "xlm", sequence_length=22)
     examples, _ = examples_of(objective, rows(sentence, DRAWS))
