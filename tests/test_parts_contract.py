@@ -37,7 +37,7 @@ def classes_in(rows):
 
 
 def test_every_public_part_has_a_row():
-    abstract = {"Head", "Targets"}  # what heads are, and what they say
+    abstract = {"Head", "Targets", "SmoothedCrossEntropy"}  # what heads are, and what they say
     assert classes_in(PARTS) == (classes_of(heads) - abstract) | classes_of(layers)
     assert classes_in(METRICS) == classes_of(metrics)
     assert classes_in(OBJECTIVES) | classes_in(SETTINGS) == classes_of(objectives) - {"Hidden"}
@@ -408,7 +408,9 @@ HEADS_OF_MODELS = {
         lambda **o: heads.MaskedLMHead(table(**o)), TOKENS, with_tokens, float32=True
     ),
     "MaskedLMHead with transform": Row(
-        lambda **o: heads.MaskedLMHead(table(**o), True, "relu", 1e-5, False, large()),
+        lambda **o: heads.MaskedLMHead(
+            table(**o), True, "relu", 1e-5, False, large(), label_smoothing=0.1, shared_by="all"
+        ),
         TOKENS,
         with_tokens,
         float32=True,
@@ -809,19 +811,28 @@ OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
             sequence_length=32,
         ),
     ),
-    "MASS": ("bert", lambda tokenizer: noised(tokenizer, objectives.MASS(0.4))),
-    "MASS of summaries": ("bert", lambda tokenizer: noised(tokenizer, SETTINGS["MASS"])),
-    "TextInfilling": (
+    "Denoising by MASS": ("bert", lambda tokenizer: noised(tokenizer, objectives.MASS(0.4))),
+    "Denoising by MASS of summaries": (
+        "bert",
+        lambda tokenizer: noised(tokenizer, SETTINGS["MASS"]),
+    ),
+    "Denoising by TextInfilling": (
         "roberta",
         lambda tokenizer: noised(
             tokenizer, objectives.TextInfilling(permute=0.5, rotate=0.5), rows="doc_sentences"
         ),
     ),
-    "WordNoise": ("xlm", lambda tokenizer: noised(tokenizer, SETTINGS["WordNoise"])),
+    "Denoising by WordNoise": ("xlm", lambda tokenizer: noised(tokenizer, SETTINGS["WordNoise"])),
     "Translation": (
         "xlm",
         lambda tokenizer: objectives.Translation.for_tokenizer(
-            tokenizer, source_length=9, target_length=12, swap=True, label_smoothing=0.1
+            tokenizer,
+            end_token_id=5,
+            source_length=9,
+            target_length=12,
+            swap=True,
+            label_smoothing=0.1,
+            shared_by="all",
         ),
     ),
     "Denoising of masks (BART)": (

@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_plm.checks import check_arrays, check_vocabulary, choice, flag, integer, number
 from keras_plm.objectives.noising.noise import end_token_id
-from keras_plm.objectives.objective import Objective, check_rows
+from keras_plm.objectives.objective import Objective
 from keras_plm.objectives.source_and_target import FEATURES, decoder_arrays, moved_left
 
 SHARED_BY = ("others", "all")
@@ -41,8 +41,6 @@ class Translation(Objective):
         swap: whether the second text is the source.
         label_smoothing: share of each target that goes to other tokens, below 1; .1 in the paper.
         shared_by: who has it, see `keras_plm.heads.SmoothedCrossEntropy`.
-        rows: the row builder, of pairs apart; or a plan of a user's own, which takes first_length
-            and second_length.
 
     Raises:
         ValueError: a setting is out of range.
@@ -60,11 +58,11 @@ class Translation(Objective):
     swap: flag() = False
     label_smoothing: number(0, 1) = 0.0
     shared_by: choice(SHARED_BY) = "others"
-    rows: str = "source_target"
+
+    rows = "source_target"
 
     def __post_init__(self):
         super().__post_init__()
-        check_rows(self.rows)
         if self.label_smoothing >= 1:
             raise ValueError(
                 "label_smoothing must be below 1: the target itself has the rest. Received: "

@@ -169,7 +169,6 @@ def test_bad_batches(batch, message):
         (dict(label_smoothing=1), "label_smoothing must be below 1"),
         (dict(label_smoothing=-0.1), "`label_smoothing` must be a number from 0 to 1"),
         (dict(shared_by="none"), "`shared_by` must be one of"),
-        (dict(rows=None), "rows must name a row builder"),
     ],
 )
 def test_bad_settings(settings, message):
