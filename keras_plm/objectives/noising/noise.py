@@ -101,8 +101,10 @@ class SpanCorruption(Noise):
     needs them: the tokens `<extra_id_0>`, `<extra_id_1>`, ... with ids that count down, which
     `data.add_special_tokens(tokenizer, data.SENTINEL_TOKENS)` adds to a `SubwordTokenizer`.
 
-    To fill 512 tokens of the source at the default rates takes rows of 568, and gives targets of
-    114.
+    At the default rates rows of 568 tokens and their end fill 512 tokens of the source, and 114 of
+    the target: `sequence_length=569, source_length=512, target_length=114`. Without these lengths
+    the sides have room for all that may come. A special token within a row may cut a span in two,
+    which takes a sentinel more: rows of several documents need some room.
 
     Args:
         rate: share of the tokens that are hidden, in (0, 1].

@@ -263,6 +263,20 @@ def test_span_corruption_hides():
         assert sorted([*hidden, *(t for t in source if 10 <= t < 90)]) == text
 
 
+@pytest.mark.parametrize("raw, source, target", [(141, 128, 29), (568, 512, 114)])
+def test_rows_that_fill_both_sides(raw, source, target):
+    """T5's lengths: raw tokens and </s>; shorter rows fit as well."""
+    settings = dict(sequence_length=raw + 1, source_length=source, target_length=target)
+    objective = made(SpanCorruption(), "transformer_xl", **settings)
+    x, y, weight = objective(rows([*[10] * raw, END], 20), np.random.default_rng(0))
+    assert x["source_padding_mask"].all() and weight["tokens"].all()
+    for length in range(1, raw, 7):
+        short = rows([*[10] * length, END], 2, length=raw + 1)
+        x, y, weight = objective(short, np.random.default_rng(0))
+        assert x["source_padding_mask"].any(axis=1).all()
+        assert weight["tokens"].any(axis=1).all() == (length > 1)
+
+
 def test_more_spans_than_sentinels():
     tokenizer = a_tokenizer("transformer_xl")
     few = Denoising.for_tokenizer(tokenizer, SpanCorruption(0.5, 1), sequence_length=401)
