@@ -86,12 +86,13 @@ CHANGED = {
             "heads.AuxiliaryLMLoss",
             "heads.BeamSpanHead",
             "heads.EndLogits",
-            "heads.MaskedLMHead",
             "heads.SpanHead",
             "layers.TwoStream",
             "layers.TwoStreamAttention",
         )
     },
+    # label_smoothing=0.0, shared_by="others"
+    "heads.MaskedLMHead": {"__init__", "call", "compute_output_spec"},
     "layers.AttentionMaps": {"call"},
     "layers.ProjectedAttention": {"call"},
     "layers.TransformerBlock": {"call"},

@@ -4,8 +4,13 @@ import keras
 import keras_hub
 from keras import ops
 
-from keras_plm.checks import check_arguments, flag, kind, number, text
+from keras_plm.checks import check_arguments, choice, flag, kind, number, text
 from keras_plm.heads.head import Head, Targets, class_accuracy
+from keras_plm.heads.smoothed_cross_entropy import (
+    SHARED_BY,
+    SmoothedCrossEntropy,
+    check_smoothing,
+)
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.layers.initializer import initializer
@@ -37,6 +42,9 @@ class MaskedLMHead(SequenceLayer, Head):
         layer_norm_epsilon: float. Of the transform's layer norm.
         use_bias: bool. Whether each token of the vocabulary has a bias.
         kernel_initializer: initializer of the transform's kernel.
+        label_smoothing: float. The share of each target that goes to other tokens in the loss,
+            below 1; the perplexity is that of the targets themselves.
+        shared_by: str. Which other tokens, see `SmoothedCrossEntropy`.
 
     Call arguments:
         rows: tensor of shape (B, P, D).
@@ -46,7 +54,7 @@ class MaskedLMHead(SequenceLayer, Head):
         Tensor of shape (B, P, V), float32.
 
     Raises:
-        ValueError: if the activation is unknown.
+        ValueError: if the activation is unknown, or a setting is out of range.
 
     Example:
     ```python
@@ -72,6 +80,8 @@ class MaskedLMHead(SequenceLayer, Head):
         layer_norm_epsilon: number(0) = 1e-12,
         use_bias: flag() = True,
         kernel_initializer: initializer() = "glorot_uniform",
+        label_smoothing: number(0, 1) = 0.0,
+        shared_by: choice(SHARED_BY) = "others",
         **kwargs,
     ):
         kwargs.setdefault("dtype", float_policy(token_embedding.dtype_policy))
@@ -80,6 +90,9 @@ class MaskedLMHead(SequenceLayer, Head):
         self.activation = activation
         self.layer_norm_epsilon = layer_norm_epsilon
         self.use_bias = use_bias
+        check_smoothing(label_smoothing)
+        self.label_smoothing = label_smoothing
+        self.shared_by = shared_by
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         activate = None if activation is None and not transform else get_activation(activation)
         self.transform = self.transform_norm = None
@@ -111,6 +124,13 @@ class MaskedLMHead(SequenceLayer, Head):
     def targets(self):
         """One token of the vocabulary for each slot."""
         return Targets("BP", self.token_embedding.input_dim)
+
+    @property
+    def loss(self):
+        """A new cross-entropy over the vocabulary, of smoothed labels if there is a share."""
+        if not self.label_smoothing:
+            return super().loss
+        return SmoothedCrossEntropy(self.label_smoothing, self.shared_by)
 
     def new_metrics(self):
         """Accuracy and perplexity over the targets."""
@@ -160,6 +180,8 @@ class MaskedLMHead(SequenceLayer, Head):
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "label_smoothing": self.label_smoothing,
+            "shared_by": self.shared_by,
         }
 
     @classmethod
