@@ -105,11 +105,12 @@ class TokenizerFiles:
     """The files of a released tokenizer, and what is said about them.
 
     Args:
-        kind: "sentencepiece", "wordpiece", "byte_level_bpe", "bpe" (GPT-1) or "xlm_bpe".
+        kind: "sentencepiece", "wordpiece", "byte_level_bpe", "bpe" (GPT-1), "xlm_bpe" or "words".
         files: dict of a role to a path: "model" (a SentencePiece model), "vocabulary", "merges",
             "json" (a `tokenizer.json`, alone or beside the others).
         settings: dict of settings of the tokenizer; None where nothing says it.
-        layout: how its rows are laid out: "xlnet", "bert", "roberta", "xlm" or "gpt".
+        layout: how its rows are laid out: "xlnet", "bert", "roberta", "xlm", "gpt" or
+            "transformer_xl".
         special: dict of a role ("cls", "sep", "pad", "mask", "unk", "bos", "eos") to its token.
     """
 
@@ -132,9 +133,13 @@ class System:
         prefix: what a Hugging Face model with a head puts in front of the backbone's names.
         rows: function of the constructor arguments: the table of the backbone.
         sizes: function of the constructor arguments: dict of a letter to a size.
-        heads: dict of a head's name to its table, or to a tuple of tables of which one fits.
+        heads: dict of a head's name to its table, or to a tuple of tables of which one fits, or to
+            a function of the constructor arguments that gives them.
         tied: dict of a head's name to a dict of a Hugging Face name to the tensor that it must
-            equal, if it is there.
+            equal, if it is there; or to a function of the constructor arguments that gives it.
+        stand_ins: function of (Hugging Face config, names of the tensors of a file): dict of the
+            name of a tensor that the file lacks to that of the one which stands for it; None: a
+            copy that `tied` has stands for what it is tied to.
         read_hugging_face: function of (config, arrays): constructor arguments and notes.
         write_hugging_face: function of constructor arguments: the config and notes.
         read_head_settings: function of (config, shapes): arguments of tasks.
@@ -175,6 +180,7 @@ class System:
     tensorflow_config: str | None = None
     tensorflow_checkpoint: str | None = None
     read_tensorflow: Callable | None = None
+    stand_ins: Callable | None = None
     old_names: dict = field(default_factory=dict)
     ignored: str | None = None
     spare: tuple = ()
@@ -206,21 +212,48 @@ class System:
                 found[row.ours] = Stored(row, names, stored_shape, shape, 0)
         return found
 
-    def head_tables(self, head):
+    def head_tables(self, head, arguments):
         """The tables of a head: usually one, more where a head has several forms.
 
         Args:
             head: str. The head's name.
+            arguments: dict of constructor arguments of the backbone.
 
         Returns:
             list of tuples of `Row`.
         """
         tables = self.heads.get(head, ())
+        tables = tables(arguments) if callable(tables) else tables
         return [tables] if tables and isinstance(tables[0], Row) else list(tables)
 
-    def copies(self):
-        """dict of the name of a tensor to that of which it is a copy."""
-        return {copy: name for names in self.tied.values() for copy, name in names.items()}
+    def copies(self, arguments, heads=None):
+        """Which tensors of a file are copies of others.
+
+        Args:
+            arguments: dict of constructor arguments of the backbone.
+            heads: names of heads, or None: all.
+
+        Returns:
+            dict of the name of a tensor to that of which it is a copy.
+        """
+        tied = [names for head, names in self.tied.items() if heads is None or head in heads]
+        tied = [names(arguments) if callable(names) else names for names in tied]
+        return {copy: name for names in tied for copy, name in names.items()}
+
+    def missing(self, config, names):
+        """Which tensors that a file lacks others of it stand for.
+
+        Args:
+            config: dict, the Hugging Face config.
+            names: the names of its tensors.
+
+        Returns:
+            dict of the name of what is missing to that of the tensor which stands for it.
+        """
+        if self.stand_ins is not None:
+            return self.stand_ins(config, names)
+        copies = self.copies({}).items()
+        return {name: copy for copy, name in copies if copy in names and name not in names}
 
 
 def check_arrays(

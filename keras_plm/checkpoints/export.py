@@ -88,7 +88,7 @@ def _with_heads(system, config, model, backbone, heads):
             for weight in head.weights
             if id(weight) not in shared
         }
-        arrays |= _head_arrays(system, name, weights)
+        arrays |= _head_arrays(system, name, weights, backbone.get_config())
         config |= system.write_head_config(model, name, weights)
     return config, arrays
 
@@ -113,9 +113,9 @@ def _backbone_arrays(system, backbone, arguments):
     return arrays
 
 
-def _head_arrays(system, head, weights):
+def _head_arrays(system, head, weights, arguments):
     """The tensors of a head by their Hugging Face names."""
-    for table in system.head_tables(head):
+    for table in system.head_tables(head, arguments):
         rows = {row.ours: row for row in table}
         if rows.keys() == weights.keys() and all(row.hugging_face for row in table):
             arrays = {}

@@ -12,6 +12,7 @@ from keras_plm.checkpoints.families.bert import BERT, ERNIE
 from keras_plm.checkpoints.families.distilbert import DISTILBERT
 from keras_plm.checkpoints.families.gpt import GPT, GPT2
 from keras_plm.checkpoints.families.roberta import MPNET, ROBERTA
+from keras_plm.checkpoints.families.transformer_xl import TRANSFORMER_XL
 from keras_plm.checkpoints.families.xlm import XLM
 from keras_plm.checkpoints.families.xlnet import XLNET
 from keras_plm.checkpoints.keras_hub_checkpoint import open_keras_hub
@@ -19,7 +20,7 @@ from keras_plm.checkpoints.safetensors_arrays import SafetensorsArrays
 from keras_plm.checkpoints.tensorflow_arrays import TensorflowArrays
 
 # Of several systems with one backbone, the first that can say what a model is exports it.
-SYSTEMS = (XLNET, BERT, ERNIE, ROBERTA, MPNET, XLM, DISTILBERT, GPT, GPT2)
+SYSTEMS = (XLNET, BERT, ERNIE, ROBERTA, MPNET, XLM, DISTILBERT, GPT, GPT2, TRANSFORMER_XL)
 CONFIG = "config.json"
 # SpanBERT's and UniLM's configs, and others of their time, do not say that they are BERT's.
 BERT_KEYS = {"hidden_size", "num_attention_heads", "intermediate_size", "type_vocab_size"}
@@ -173,7 +174,7 @@ class ReleasedCheckpoint:
 
     def _head_names(self, head, shapes):
         """For each row of the head's table the name of its array; or why it has not this head."""
-        tables = self.system.head_tables(head)
+        tables = self.system.head_tables(head, self.arguments)
         if not tables:
             return f"no {self.system.name} has such a head there"
         found = [{row: self._find(getattr(row, self.form)) for row in table} for table in tables]
@@ -203,7 +204,7 @@ class ReleasedCheckpoint:
 
     def _check_tied(self, head):
         """Refuse a copy of a shared weight that is not equal to it."""
-        for copy, original in self.system.tied.get(head, {}).items():
+        for copy, original in self.system.copies(self.arguments, [head]).items():
             if not {copy, original} <= self.arrays.shapes.keys():
                 continue
             if not np.array_equal(self.arrays.read(copy), self.arrays.read(original)):
@@ -222,12 +223,12 @@ class ReleasedCheckpoint:
 
     def _is_spare(self, name):
         """Whether a model may do without what has that name."""
-        if name in self.system.copies():
+        if name in self.system.copies(self.arguments):
             return True
         patterns = (
             getattr(row, self.form)
             for head in self.system.heads
-            for table in self.system.head_tables(head)
+            for table in self.system.head_tables(head, self.arguments)
             for row in table
         )
         return any(pattern and _fits(pattern, name) for pattern in (*patterns, *self.system.spare))
@@ -281,7 +282,7 @@ def _open_hugging_face(directory, config):
         system.prefix,
         system.old_names,
         system.ignored,
-        system.copies(),
+        functools.partial(system.missing, config),
     )
     return ReleasedCheckpoint(directory, system, HUGGING_FACE, config, open_arrays)
 

@@ -22,8 +22,8 @@ class SafetensorsArrays:
             most have it not (a backbone alone), it is put in front of those.
         old_names: dict of the end of a name, as old files have it, to that of today.
         ignored: str or None. Pattern of the names, without the prefix, that are not read.
-        copies: dict of a name to that of which it is a copy. Where a file has the copy alone, it
-            stands for both.
+        missing: function of the names, with the prefix: dict of the name of one that is not there
+            to that of the one which stands for it; or None.
 
     Attributes:
         path: the file, or the index of the shards.
@@ -35,7 +35,7 @@ class SafetensorsArrays:
         ValueError: if a file is damaged, or leads out of the directory.
     """
 
-    def __init__(self, directory, prefix="", old_names=None, ignored=None, copies=None):
+    def __init__(self, directory, prefix="", old_names=None, ignored=None, missing=None):
         self.shapes, self.no_floats, self._files = {}, {}, {}
         self._ignored = re.compile(f"({re.escape(prefix)})?({ignored})") if ignored else None
         if files.has_entry(directory, FILE):
@@ -57,9 +57,9 @@ class SafetensorsArrays:
             if ours in self._stored:
                 raise ValueError(f"{self.path} has {self._stored[ours]!r} and {name!r}.")
             self._stored[ours] = name
-        for copy, original in (copies or {}).items():
-            if copy in self._stored and original not in self._stored:
-                self._stored[original] = self._stored[copy]
+        if missing is not None:
+            stand_ins = missing(self._stored.keys())
+            self._stored |= {name: self._stored[other] for name, other in stand_ins.items()}
         self.shapes = {ours: self.shapes[name] for ours, name in self._stored.items()}
         self.no_floats = {
             ours: self.no_floats[name]

@@ -202,3 +202,11 @@ GPT2 = TokenizerFormat(
     names={"add_prefix_space": "add_prefix_space"},
     special={"unk": "<|endoftext|>", "bos": "<|endoftext|>", "eos": "<|endoftext|>"},
 )
+TRANSFORMER_XL = TokenizerFormat(
+    kind="words",
+    layout="transformer_xl",
+    files=({"vocabulary": "vocab.txt"},),
+    settings={"lowercase": False},
+    names={"lowercase": "lower_case"},
+    special={"unk": "<unk>", "eos": "<eos>"},
+)

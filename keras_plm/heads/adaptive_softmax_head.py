@@ -15,6 +15,7 @@ from keras_plm.layers.float_policy import float_policy
 from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import Cluster, clustered_log_probs, clustered_losses
+from keras_plm.ops.keras_internals import get_keras_mask
 
 TIED_PROJECTIONS = ("all", "all_but_first", "none")
 
@@ -281,7 +282,7 @@ class AdaptiveSoftmaxLoss(keras.losses.Loss):
     def __call__(self, y_true, y_pred, sample_weight=None):
         losses = self.head.losses_of(y_pred, y_true)  # (B, P)
         weights = ops.ones_like(losses)
-        for given in (sample_weight, getattr(y_pred, "_keras_mask", None)):
+        for given in (sample_weight, get_keras_mask(y_pred)):
             if given is not None:
                 given = ops.cast(given, losses.dtype)
                 weights *= given if len(given.shape) == 2 else ops.reshape(given, (-1, 1))

@@ -6,6 +6,7 @@ A release of Keras may move them; what each is for says what to look for then.
 import keras
 from keras.src.backend import (
     compute_output_spec,  # shapes of results, without running
+    get_keras_mask,  # that mask, where a loss reads it as Keras's own losses do
     set_keras_mask,  # the implicit mask of a tensor that Keras's `compute_mask` knows nothing of
 )
 from keras.src.backend.common.global_state import (  # where variables without values are listed
@@ -18,6 +19,7 @@ from keras.src.saving.saving_lib import H5IOStore, _save_state  # names of array
 __all__ = [
     "UNINITIALIZED",
     "compute_output_spec",
+    "get_keras_mask",
     "get_global_attribute",
     "in_symbolic_scope",
     "initialize_variable",

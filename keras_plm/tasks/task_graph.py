@@ -128,7 +128,8 @@ def with_auxiliary_loss(summary, weight, backbone, encoded, features):
         Keras tensor of shape (B, D), equal to `summary`.
 
     Raises:
-        ValueError: if the weight is negative or no number, or the backbone is not causal.
+        ValueError: if the weight is negative or no number, or the backbone is not causal or
+            has an adaptive embedding.
     """
     check_number("auxiliary_lm", weight, 0)
     if not weight:
@@ -138,6 +139,12 @@ def with_auxiliary_loss(summary, weight, backbone, encoded, features):
             "`auxiliary_lm` needs a backbone with causal=True: one that reads in both directions "
             f"has seen what it would predict. Received: {type(backbone).__name__}, "
             f"auxiliary_lm={weight}. Leave it 0."
+        )
+    if not isinstance(backbone.token_embedding, keras.layers.Embedding):
+        raise ValueError(
+            "`auxiliary_lm` needs a backbone with one plain table of tokens, whose softmax is over "
+            "the whole vocabulary. Received: the token_embedding "
+            f"{type(backbone.token_embedding).__name__}, auxiliary_lm={weight}. Leave it 0."
         )
     layer = AuxiliaryLMLoss(backbone.token_embedding, float(weight), name="auxiliary_lm")
     rows = encoded["sequence_output"]

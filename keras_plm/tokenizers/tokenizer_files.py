@@ -9,10 +9,15 @@ from keras_plm import presets
 from keras_plm.files import file_inside, has_entry, read_json, reading
 from keras_plm.tokenizers import subword_models
 from keras_plm.tokenizers.tokenizers_json import sentencepiece_from_tokenizers_json
-from keras_plm.tokenizers.vocabulary_files import read_merges, read_piece_ids, read_piece_list
+from keras_plm.tokenizers.vocabulary_files import (
+    read_merges,
+    read_piece_ids,
+    read_piece_list,
+    read_words,
+)
 
 TOKENIZER_FILE = "tokenizer.json"
-OTHER_VOCABULARY = r"vocabulary-[0-9a-f]{12}\.(spm|json)"  # beside one of the plain name
+OTHER_VOCABULARY = r"vocab(ulary)?-[0-9a-f]{12}\.(spm|json|txt)"  # beside one of the plain name
 LARGEST_VOCABULARY_BYTES = 100_000_000
 
 
@@ -138,9 +143,14 @@ def arguments_of_files(found):
     """
     if found.kind == "sentencepiece":
         return "SentencePieceTokenizer", _sentencepiece_arguments(found)
+    if found.kind == "words" and "vocabulary" in found.files:
+        words = read_words(found.files["vocabulary"])
+        special = {name: word for name, word in found.special.items() if word in set(words)}
+        settings = {**found.settings, "special_tokens": special}
+        return "WordTokenizer", {"words": words, **settings, "layout": found.layout}
     if found.kind not in BUILDERS:
         raise ValueError(
-            f"A tokenizer must be of the kinds {['sentencepiece', *BUILDERS]}. "
+            f"A tokenizer must be of the kinds {['sentencepiece', 'words', *BUILDERS]}. "
             f"Received: kind={found.kind!r}"
         )
     settings = dict(found.settings)

@@ -12,6 +12,7 @@ from keras import ops
 from safetensors.numpy import load_file
 
 from keras_plm import presets, tasks
+from keras_plm.checkpoints.families.transformer_xl import TRANSFORMER_XL
 from keras_plm.checkpoints.released_checkpoint import SYSTEMS
 from keras_plm.objectives import (
     CausalModeling,
@@ -160,7 +161,9 @@ def to_numpy(tensor):
 
 
 def test_the_table_has_every_head_of_every_system_and_every_task():
-    for system in SYSTEMS:
+    for system in [
+        one for one in SYSTEMS if one is not TRANSFORMER_XL
+    ]:  # families/test_transformer_xl.py
         held = {HEADS[task] for holders in TABLE[system.model_type].values() for task in holders}
         assert held == system.heads.keys() - {"sentence_pair"}, system.name
     without_heads = {"Task", "TextEmbedder"}
@@ -365,7 +368,7 @@ def test_heads_that_start_new_are_named_with_the_reason(kind, make, caplog):
         if head not in system.heads:
             assert f"({head}: no {system.name} has such a head there)" in record.getMessage()
             continue
-        table = system.head_tables(head)[0]
+        table = system.head_tables(head, {})[0]
         reason = record.getMessage().split(f"({head}: the checkpoint has no ")[1]
         assert any(row.hugging_face in reason for row in table)
 

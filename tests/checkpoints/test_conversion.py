@@ -67,5 +67,5 @@ def test_shared_weights_are_stored_for_each_layer():
 
 
 def test_tables_of_heads():
-    assert XLNET.head_tables("nothing") == []
-    assert len(XLNET.head_tables("tokens")) == 1 and len(XLNET.head_tables("span")) == 2
+    assert XLNET.head_tables("nothing", {}) == []
+    assert len(XLNET.head_tables("tokens", {})) == 1 and len(XLNET.head_tables("span", {})) == 2

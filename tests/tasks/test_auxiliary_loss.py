@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_plm import families
-from keras_plm.backbones import XLNetBackbone
+from keras_plm.backbones import TransformerXLBackbone, XLNetBackbone
 from keras_plm.heads import AuxiliaryLMLoss
 from keras_plm.tasks import (
     CausalLM,
@@ -105,6 +105,9 @@ def test_wrong_weights_and_backbones(make_transformer, make):
     for backbone in (make_transformer(20), XLNetBackbone(20, 1, 2, 8, 16)):
         with pytest.raises(ValueError, match="needs a backbone with causal=True.*auxiliary_lm=0.5"):
             TextRegressor(backbone, auxiliary_lm=0.5)
+    adaptive = TransformerXLBackbone(20, 1, 2, 8, 16, cutoffs=[5, 10])
+    with pytest.raises(ValueError, match="one plain table.*AdaptiveEmbedding, auxiliary_lm=0.5"):
+        TextRegressor(adaptive, auxiliary_lm=0.5)
     with pytest.raises(ValueError, match="`summarise` must be True, False or None"):
         TextRegressor(make_transformer(20), summarise="no")
 

@@ -252,5 +252,5 @@ def test_the_tables_name_every_tensor_of_transformers(system, case, heads, trans
     stored = system.backbone_weights(arguments, HUGGING_FACE).values()
     backbone = {name: one.shape for one in stored for name in one.names}
     assert backbone == {name: shape for name, shape in shapes.items() if name in backbone}
-    rows = [row for head in heads for (table,) in [system.head_tables(head)] for row in table]
+    rows = [row for head in heads for (table,) in [system.head_tables(head, {})] for row in table]
     assert {row.hugging_face for row in rows} == shapes.keys() - backbone.keys()

@@ -30,7 +30,7 @@ def test_the_table_names_every_tensor_of_transformers(cases):
 
 def test_the_tables_name_every_tensor_of_the_heads(cases):
     names = {name for case in cases.values() for name in case["names"]}
-    tables = [table for head in HEADS for table in XLNET.head_tables(head)]
+    tables = [table for head in HEADS for table in XLNET.head_tables(head, {})]
     heads = {row.hugging_face for table in tables for row in table}
     bare = {name for name in names if name.startswith(("layer.", "word_embedding", "mask_emb"))}
     assert heads == {name for name in names - bare if not name.startswith("transformer.")}

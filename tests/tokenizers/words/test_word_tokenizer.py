@@ -183,3 +183,13 @@ def test_lines_end_in_a_stream(tokenizer, tmp_path):
         ["the", "cat", "the"],
         ["saw", "a", "cat"],
     ]
+
+
+def test_another_is_saved_where_one_was(tmp_path):
+    first = WordTokenizer(["<unk>", "a", "b"], {"unk": "<unk>"})
+    for words in (["<unk>", "a"], ["<unk>", "a", "c", "d"]):
+        first.save(tmp_path)
+        other = WordTokenizer(words, {"unk": "<unk>"})
+        other.save(tmp_path)
+        assert WordTokenizer.load(tmp_path) == other != first
+        assert len(list(tmp_path.iterdir())) == 2
