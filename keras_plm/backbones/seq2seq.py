@@ -313,11 +313,7 @@ class Seq2SeqBackbone(Backbone):
         Raises:
             ValueError: if there is no source, or if it is longer than `max_sequence_length`.
         """
-        if features.get("source_token_ids") is None:
-            raise ValueError(
-                f"{type(self).__name__} reads a source: give `source_token_ids` (B, N). "
-                f"Received: {sorted(features)}."
-            )
+        self._check_source(features)
         stack, token_ids = self.source_stack, features["source_token_ids"]  # (B, N)
         self._check_length(token_ids, "a source")
         positions, visible = _counted(token_ids), features.get("source_padding_mask")
@@ -348,10 +344,19 @@ class Seq2SeqBackbone(Backbone):
 
     def _check(self, features):
         """Refuse what cannot be computed."""
+        self._check_source(features)
         if "position_ids" not in features:  # else some share theirs
             self._check_length(features["token_ids"], "a text")
         if "until" in features and "order" not in features:
             raise ValueError("`until` needs `order`: it says from which step on a key is hidden.")
+
+    def _check_source(self, features):
+        """Refuse features without a source."""
+        if features.get("source_token_ids") is None:
+            raise ValueError(
+                f"{type(self).__name__} reads a source: give `source_token_ids` (B, N). "
+                f"Received: {sorted(features)}."
+            )
 
     def _check_length(self, token_ids, what):
         """Refuse what is longer than positions are."""
