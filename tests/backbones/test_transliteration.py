@@ -12,11 +12,12 @@ import pytest
 from keras import ops
 
 from keras_plm.backbones import Seq2SeqBackbone
+from keras_plm.generation.beam_search import BeamSearch
 
 FOLDER = pathlib.Path(__file__).parents[1] / "fixtures" / "transliteration"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text("utf-8"))
 NUMBER = len(EXPECTED)
-STOP, LONGEST = 2, 20
+STOP, LONGEST = 2, 12
 
 
 def padded(rows):
@@ -87,6 +88,13 @@ def source():
     return {"source_token_ids": ids, "source_padding_mask": real}
 
 
+def text_of(ids):
+    """The letters before the stop token."""
+    letters = (FOLDER / "target_vocabulary.txt").read_text("utf-8").split("\n")
+    ids = ids.tolist()
+    return "".join(letters[token] for token in ids[: ids.index(STOP)])
+
+
 def test_states_and_logits():
     """Of all names in one batch, which have three to seven letters."""
     backbone, head = made()
@@ -123,9 +131,39 @@ def test_greedy_writing_with_a_cache():
         scores += log_shares.max(-1) * open_rows
         open_rows &= ids[:, place + 1] != STOP
     assert not open_rows.any()
-    letters = (FOLDER / "target_vocabulary.txt").read_text("utf-8").split("\n")
     for row, one in zip(range(NUMBER), EXPECTED.values()):
-        written = ids[row, 1:].tolist()
-        written = written[: written.index(STOP)]
-        assert "".join(letters[token] for token in written) == one["greedy"]
+        assert text_of(ids[row, 1:]) == one["greedy"]
         assert scores[row] == pytest.approx(one["greedy_log_probability"], abs=2e-4)
+
+
+@pytest.mark.parametrize("num_beams", [2, 4])
+def test_beam_search_with_a_cache(num_beams):
+    """All names that CTranslate2 finds, with their log-probabilities."""
+    backbone, head = made()
+    decoder = backbone.decoder()
+    texts = np.full((NUMBER, LONGEST), -1, "int32")
+    texts[:, 0] = 1
+    features = {name: ops.convert_to_tensor(array) for name, array in source().items()}
+    features |= {"token_ids": ops.convert_to_tensor(np.maximum(texts, 0)), "known": 0}
+    constants, cache = decoder.start(features)
+
+    def step(filled, cache, index):
+        last = ops.take(filled, index - 1, axis=1)[:, None]
+        states, cache = decoder.step(constants, cache, ops.maximum(last, 0), index - 1)
+        return head.logits(states)[:, 0], states[:, 0], cache
+
+    search = BeamSearch(num_beams, length_penalty=0, num_results=num_beams)
+    written, scores = search(
+        step,
+        ops.convert_to_tensor(texts),
+        cache=cache,
+        index=1,
+        mask=np.arange(LONGEST) < np.ones((NUMBER, 1)),
+        stop_token_ids=[STOP],
+        model=backbone,
+    )
+    written, scores = map(ops.convert_to_numpy, (written, scores))
+    for row, one in zip(range(NUMBER), EXPECTED.values()):
+        theirs = one["beams"][f"beam {num_beams}, length_penalty 0"]
+        assert [text_of(text[1:]) for text in written[row]] == [text for text, _ in theirs]
+        np.testing.assert_allclose(scores[row], [score for _, score in theirs], atol=2e-4)
