@@ -2,8 +2,8 @@
 
 One literal per family says all of it: `flags`, what its models compute; `initial_weights`, how they
 begin; `sizes`, by name. All are arguments of `TransformerBackbone`, of `TRANSFORMER_XL` those of
-`TransformerXLBackbone`; what is not said has its default. The catalogue and the checkpoints read
-the flags here, and so does `TRANSFORMER_SIZES`.
+`TransformerXLBackbone`, of the encoder-decoders in `SEQ2SEQ_SIZES` those of `Seq2SeqBackbone`; what
+is not said has its default. The catalogue and the checkpoints read the flags here.
 """
 
 
@@ -244,6 +244,129 @@ TRANSFORMER_XL = {
             *(24, 1280, 16, 80, 8192), **_ONE_BILLION_WORD, **_memories(32, 128)
         ),
     },
+}
+
+# Vaswani et al. 2017, sections 3 and 5.4, table 3; the vocabulary of English and German. How
+# weights begin: as embeddings do in tensorflow/tensor2tensor, where kernels are uniform.
+TRANSFORMER = {
+    "flags": dict(positions="interleaved", activation="relu", scale_embeddings=True),
+    "initial_weights": dict(initializer="normal"),
+    "sizes": {
+        "transformer_base_en_de": _size(*(6, 512, 8, 37000, None), initializer_range=512**-0.5),
+        "transformer_big_en_de": _size(
+            *(6, 1024, 16, 37000, None), initializer_range=1024**-0.5, dropout=0.3
+        ),
+    },
+}
+
+# Tiedemann and Thottingal 2020; the released configurations, as huggingface/transformers computes
+# them. Marian itself has waves up to 10000 inclusive. Padding has the last id, and begins a text.
+MARIAN = {
+    "flags": dict(
+        activation="silu",
+        positions="halves",
+        layer_norm_epsilon=1e-5,
+        scale_embeddings=True,
+        output_bias=True,
+    ),
+    "initial_weights": dict(initializer="normal"),
+    "sizes": {"opus_mt_en_de": _size(6, 512, 8, 58101, 512, zero_token_id=58100)},
+}
+
+# Song et al. 2019, and MASS-summarization of microsoft/MASS. Its translation models differ: no
+# scaled embeddings, positions from row 0, an epsilon of 1e-12, a bias, and tables of languages.
+MASS = {
+    "flags": dict(
+        activation="gelu",
+        positions="learned",
+        position_offset=1,
+        embedding_norm=True,
+        layer_norm_epsilon=1e-5,
+        scale_embeddings=True,
+    ),
+    "initial_weights": dict(initializer="normal"),
+    "sizes": {
+        "mass_base_en_uncased": _size(6, 768, 12, 30522, 512),
+        "mass_middle_en_uncased": _size(6, 1024, 16, 30522, 512),
+    },
+}
+
+# Lewis et al. 2020, section 2.1; the released configurations.
+BART = {
+    "flags": dict(
+        activation="gelu",
+        positions="learned",
+        position_offset=2,
+        embedding_norm=True,
+        layer_norm_epsilon=1e-5,
+        scale_embeddings=False,
+    ),
+    "initial_weights": dict(initializer="normal"),
+    "sizes": {
+        "bart_base": _size(6, 768, 12, 50265, 1024),
+        "bart_large": _size(12, 1024, 16, 50265, 1024),
+    },
+}
+
+
+def _size_of_t5(num_layers, hidden_dim, num_heads, intermediate_dim, head_dim=64):
+    """The numbers of one T5, which takes texts of any length."""
+    size = _size(num_layers, hidden_dim, num_heads, 32128, None, head_dim=head_dim)
+    return {**size, "intermediate_dim": intermediate_dim}
+
+
+# Raffel et al. 2020, section 2.1 and 3.7; the released configurations.
+T5 = {
+    "flags": dict(
+        activation="relu",
+        positions="relative",
+        norm="rms",
+        normalize_first=True,
+        layer_norm_epsilon=1e-6,
+        use_bias=False,
+        scale_scores=False,
+        scale_embeddings=False,
+        scale_logits=True,
+    ),
+    "initial_weights": dict(initializer="fan_in"),
+    "sizes": {
+        "t5_small": _size_of_t5(6, 512, 8, 2048),
+        "t5_base": _size_of_t5(12, 768, 12, 3072),
+        "t5_large": _size_of_t5(24, 1024, 16, 4096),
+        "t5_3b": _size_of_t5(24, 1024, 32, 16384, 128),
+        "t5_11b": _size_of_t5(24, 1024, 128, 65536, 128),
+    },
+}
+
+# `released_checkpoints.md` of google-research/text-to-text-transfer-transformer.
+T5_1_1 = {
+    "flags": dict(
+        activation="gelu_tanh",
+        positions="relative",
+        norm="rms",
+        normalize_first=True,
+        layer_norm_epsilon=1e-6,
+        use_bias=False,
+        gated=True,
+        scale_scores=False,
+        scale_embeddings=False,
+        tie_weights=False,
+    ),
+    "initial_weights": dict(initializer="fan_in"),
+    "sizes": {
+        "t5_1_1_small": _size_of_t5(8, 512, 6, 1024),
+        "t5_1_1_base": _size_of_t5(12, 768, 12, 2048),
+        "t5_1_1_large": _size_of_t5(24, 1024, 16, 2816),
+        "t5_1_1_xl": _size_of_t5(24, 2048, 32, 5120),
+        "t5_1_1_xxl": _size_of_t5(24, 4096, 64, 10240),
+    },
+}
+
+# The arguments of `Seq2SeqBackbone` of every published model, by its name.
+SEQ2SEQ_SIZES = {
+    name: {**size, **family["flags"], **family["initial_weights"]}
+    for family in (TRANSFORMER, MARIAN, MASS, BART, T5, T5_1_1)
+    for name, size in family["sizes"].items()
 }
 
 FAMILIES = (

@@ -106,7 +106,8 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
         vocabulary_size: int or None. Bound of `token_ids`.
         batch_size: int or None. The batch size B that the batch must have.
         bounds: dict of str to int, or None. Bounds of other ids, which must lie below them, and
-            of "sequence_length", the T that the model can take if there are no `position_ids`.
+            of "sequence_length", the T that the model can take if there are no `position_ids`, and
+            of "source_length", N.
 
     Raises:
         ValueError: naming the feature, what was wrong, what was received and what to do.
@@ -130,25 +131,28 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
         except ValueError as error:
             raise ValueError(f"Feature {name!r} must be a rectangular array: {error}") from error
         _check_feature(name, value, lengths)
-    if "padding_mask" in x:
-        empty = np.flatnonzero(~np.asarray(x["padding_mask"]).any(axis=-1))
+    for name in ("padding_mask", "source_padding_mask"):
+        empty = np.flatnonzero(~np.asarray(x[name]).any(axis=-1)) if name in x else ()
         if len(empty):
             raise ValueError(
                 "Every row must have a real token, or there is nothing to read. Remove such rows. "
-                f"Received: a `padding_mask` of False alone in the rows {empty[:5].tolist()}."
+                f"Received: a `{name}` of False alone in the rows {empty[:5].tolist()}."
             )
+    bounds = dict(bounds or {})
     known = {"vocabulary_size": vocabulary_size, "sequence_length": lengths.get("T")}
     for name, bound in _BOUNDED.items():
-        if name in x and known[bound] is not None:
+        if name in x and name not in bounds and known[bound] is not None:
             _check_range(name, np.asarray(x[name]), known[bound], bound)
-    bounds = dict(bounds or {})
-    longest = bounds.pop("sequence_length", None)
     numbered = "position_ids" in x  # more tokens than positions: some share theirs
-    if longest is not None and not numbered and lengths.get("T", 0) > longest:
-        raise ValueError(
-            f"The model has positions for {longest} tokens. Received: rows of {lengths['T']}. "
-            "Shorten them."
-        )
+    sides = {"sequence_length": 0 if numbered else lengths.get("T", 0)}
+    sides["source_length"] = lengths.get("N", 0)
+    for name, length in sides.items():
+        longest = bounds.pop(name, None)
+        if longest is not None and length > longest:
+            raise ValueError(
+                f"The model has positions for {longest} tokens. Received: rows of {length}. "
+                "Shorten them."
+            )
     if "character_ids" in x:
         _check_range(
             "character_ids", np.asarray(x["character_ids"]), NUM_CHARACTERS, "bytes, marks"

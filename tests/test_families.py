@@ -206,3 +206,54 @@ def test_sizes_of_transformer_xl(name, tied_biases):
         assert found == WITH_HEADS[name]
     else:
         assert float(f"{found:.1g}") == ROUNDED_WITH_HEADS[name]
+
+
+# Heads included, but for biases: with `tie_weights` the output matrix is the token table. Those of
+# BART and T5 are what transformers counts; so is Marian's, without its tables of sinusoids, 2 times
+# 512 * 512, which are not trained (74,410,496 with them).
+ENCODER_DECODERS = {
+    "transformer_base_en_de": 63_082_496,
+    "transformer_big_en_de": 214_245_376,
+    "opus_mt_en_de": 73_886_208,
+    "mass_base_en_uncased": 123_469_824,
+    "mass_middle_en_uncased": 208_666_624,
+    "bart_base": 139_420_416,
+    "bart_large": 406_291_456,
+    "t5_small": 60_506_624,
+    "t5_base": 222_903_552,
+    "t5_large": 737_668_096,
+    "t5_3b": 2_851_598_336,
+    "t5_11b": 11_307_321_344,
+    "t5_1_1_small": 76_961_152,
+}
+
+
+@pytest.mark.parametrize("name", ENCODER_DECODERS)
+def test_sizes_of_encoder_decoders(name):
+    """Built with shapes alone."""
+    from keras_plm.backbones import Seq2SeqBackbone
+
+    with DeferredWeights().building():
+        backbone = Seq2SeqBackbone(**families.SEQ2SEQ_SIZES[name])
+    assert backbone.count_params() == ENCODER_DECODERS[name]
+
+
+def test_sizes_of_a_transformer_with_two_vocabularies():
+    """One that OpenNMT trained to write Arabic names in Latin letters: 182,731 weights."""
+    from keras_plm.backbones import Seq2SeqBackbone
+
+    sizes = dict(num_layers=6, num_heads=8, hidden_dim=32, intermediate_dim=128)
+    with DeferredWeights().building():
+        backbone = Seq2SeqBackbone(
+            43, **sizes, source_vocabulary_size=51, tie_weights=False, normalize_first=True
+        )
+    assert backbone.count_params() + 43 == 182_731  # with the bias of its head
+
+
+def test_all_sizes_are_arguments_of_an_encoder_decoder():
+    from keras_plm.backbones import Seq2SeqBackbone
+
+    known = set(inspect.signature(Seq2SeqBackbone.__init__).parameters)
+    for name, config in families.SEQ2SEQ_SIZES.items():
+        assert set(config) <= known, name
+    assert not set(families.SEQ2SEQ_SIZES) & set(TRANSFORMER_SIZES)

@@ -177,6 +177,21 @@ SEQUENCES = {
         kinds=(TOKENS,),
     ),
     **in_blocks(block, "TransformerBlock", kinds=(TOKENS,)),
+    "AttentionMaps of a source": Row(
+        lambda: layers.AttentionMaps(block(cross_attention=True)),
+        lambda layer, given: layer(given["content"], source=given["content"]),
+        (TOKENS, MAPS, MAPS),
+    ),
+    "TransformerBlock with a source": Row(
+        lambda: block(cross_attention=True),
+        lambda layer, given: layer(given["content"], causal=True, source=given["content"]),
+        (TOKENS,),
+    ),
+    "SinusoidalPositionEncoding": Row(
+        lambda: layers.SinusoidalPositionEncoding(WIDTH),
+        lambda layer, given: layer(MaskZero()(given["ids"])),
+        (TOKENS,),
+    ),
     "TransformerBlock norms first": Row(lambda: block(normalize_first=True), alone, (TOKENS,)),
     "TransformerBlock recomputed": Row(
         lambda: block(remat=True),

@@ -136,6 +136,7 @@ FRESH = np.array([True, False, True, False])
 BLOCK = dict(dropout=0.1, attention_dropout=0.2, layer_norm_epsilon=1e-6, remat=True)
 XL_BLOCK = dict(**BLOCK, activation_dropout=0.3, activation="gelu")
 STREAMS = {**ROWS, "query": SLOT_ROWS, "positions": TARGETS, "sees": SEES, "query_sees": QUERY_SEES}
+SOURCE_SEES = random.random((BATCH, LENGTH, SLOTS)) < 0.5
 SPANS = dict(**ROWS, answer_mask=REAL, start_positions=np.array([5, -1, 1, -1], "int32"))
 EDGES = {"left": TARGETS, "right": (TARGETS + 4) % VOCABULARY, "offsets": TARGETS}
 
@@ -215,6 +216,17 @@ def after_memory(layer, given):
     return layer(given["rows"], memory + 1.0)
 
 
+def with_a_source(layer, given):
+    source = {"source": given["source"], "source_visible": given["source_sees"]}
+    return layer(given["rows"], given["sees"], **source)
+
+
+def with_maps_of_a_source(layer, given):
+    """The block alone as well, for the same reason."""
+    source = {"source": given["source"]}
+    return layer.block(given["rows"], **source), layer(given["rows"], **source)
+
+
 def with_maps(layer, given):
     """The block alone and what it reads: the model holds it once."""
     visible = given["sees"]
@@ -264,6 +276,13 @@ LAYERS = {
     "AttentionMaps": Row(
         lambda **o: layers.AttentionMaps(block(**o)), {**ROWS, "sees": SEES}, with_maps
     ),
+    "AttentionMaps of a source": Row(
+        lambda **o: layers.AttentionMaps(
+            layers.TransformerBlock(HEADS, KEY, 16, cross_attention=True, **o)
+        ),
+        {**ROWS, "source": SLOT_ROWS},
+        with_maps_of_a_source,
+    ),
     "ChoicesToRows": Row(layers.ChoicesToRows, {"choices": normal(BATCH, 3, LENGTH)}),
     "ChoicesToRows of masks": Row(layers.ChoicesToRows, {"choices": np.stack([REAL] * 3, 1)}),
     "ProjectedAttention": Row(
@@ -272,6 +291,16 @@ LAYERS = {
         ),
         {**ROWS, "sees": SEES, "bias": BIAS},
         lambda layer, given: layer(given["rows"], given["sees"], bias=given["bias"]),
+    ),
+    "ProjectedAttention without biases": Row(
+        lambda **o: layers.ProjectedAttention(
+            *(HEADS, KEY),
+            use_bias=False,
+            scale_scores=False,
+            query_initializer=keras.initializers.RandomNormal(stddev=0.2),
+            **o,
+        ),
+        ROWS,
     ),
     "QueryRows": Row(
         lambda **o: layers.QueryRows(layers.TokenAndQueryEmbedding(VOCABULARY, WIDTH, **o)),
@@ -282,6 +311,10 @@ LAYERS = {
         lambda **o: layers.RelativePositionBias(
             *(8, HEADS, 16), embeddings_initializer=large(), **o
         ),
+        {"row_positions": TARGETS, "key_positions": KEYS},
+    ),
+    "RelativePositionBias in one direction": Row(
+        lambda **o: layers.RelativePositionBias(8, HEADS, bidirectional=False, **o),
         {"row_positions": TARGETS, "key_positions": KEYS},
     ),
     "RelativePositionEncoding": Row(
@@ -311,6 +344,10 @@ LAYERS = {
     "SegmentMemory": Row(
         lambda **o: layers.SegmentMemory(HEADS, KEY, WIDTH, **o), {"fresh": FRESH}, ready=resize
     ),
+    "SinusoidalPositionEncoding": Row(
+        lambda **o: layers.SinusoidalPositionEncoding(WIDTH, "halves_inclusive", 1, **o),
+        {"positions": KEYS},
+    ),
     "CarriedState": Row(state_of_two, {"fresh": FRESH}, ready=resize),
     "TokenAndQueryEmbedding": Row(
         lambda **o: layers.TokenAndQueryEmbedding(VOCABULARY, WIDTH, large(), **o), TOKENS
@@ -319,6 +356,24 @@ LAYERS = {
         block,
         {**ROWS, "sees": SEES, "bias": BIAS},
         lambda layer, given: layer(given["rows"], given["sees"], bias=given["bias"]),
+    ),
+    "TransformerBlock of a decoder": Row(
+        lambda **o: layers.TransformerBlock(
+            *(HEADS, KEY, 16),
+            **BLOCK,
+            activation_dropout=0.3,
+            kernel_initializer=large(),
+            query_initializer=large(),
+            norm="rms",
+            use_bias=False,
+            scale_scores=False,
+            gated=True,
+            cross_attention=True,
+            **o,
+        ),
+        {**ROWS, "sees": SEES, "source": SLOT_ROWS, "source_sees": SOURCE_SEES},
+        with_a_source,
+        near=0.06,
     ),
     "TransformerBlock of defaults": Row(
         lambda **o: layers.TransformerBlock(HEADS, KEY, 16, **o), ROWS
@@ -411,6 +466,12 @@ HEADS_OF_MODELS = {
         lambda **o: heads.MaskedLMHead(
             table(**o), True, "relu", 1e-5, False, large(), label_smoothing=0.1, shared_by="all"
         ),
+        TOKENS,
+        with_tokens,
+        float32=True,
+    ),
+    "MaskedLMHead with a token that is 0": Row(
+        lambda **o: heads.MaskedLMHead(table(**o), scale=0.5, zero_token_id=3),
         TOKENS,
         with_tokens,
         float32=True,

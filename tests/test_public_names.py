@@ -91,11 +91,16 @@ CHANGED = {
             "layers.TwoStreamAttention",
         )
     },
-    # label_smoothing=0.0, shared_by="others"
+    "layers.AttentionMaps": {"call", "compute_output_spec"},  # source=None
+    # label_smoothing=0.0, shared_by="others", scale=1.0, zero_token_id=None
     "heads.MaskedLMHead": {"__init__", "call", "compute_output_spec"},
-    "layers.AttentionMaps": {"call"},
-    "layers.ProjectedAttention": {"call"},
-    "layers.TransformerBlock": {"call"},
+    # use_bias, scale_scores, ...: what T5's differs in; a block may read a source.
+    "layers.ProjectedAttention": {"call", "__init__"},
+    "layers.RelativePositionBias": {"__init__"},  # bidirectional=True
+    "layers.TransformerBlock": {"call", "read", "__init__"},
+    "ops.attend": {"signature"},  # scale=None
+    "ops.attention_weights": {"signature"},
+    "ops.relative_buckets": {"signature"},  # bidirectional=True
     "layers.TransformerXLBlock": {"call", "__init__"},  # normalize_first=False
     "layers.RelativePositionEncoding": {"call", "compute_output_spec"},  # memory=None
     "ops.content_visibility": {"signature"},  # memory_mask=None

@@ -3,6 +3,7 @@
 from keras_plm.backbones.backbone import Backbone
 from keras_plm.backbones.decoder import Decoder, RecomputingDecoder
 from keras_plm.backbones.keras_hub_conversion import from_keras_hub
+from keras_plm.backbones.seq2seq import Seq2SeqBackbone
 from keras_plm.backbones.transformer import TransformerBackbone
 from keras_plm.backbones.transformer_xl import TransformerXLBackbone
 from keras_plm.backbones.xlnet import XLNetBackbone
@@ -11,6 +12,7 @@ __all__ = [
     "Backbone",
     "Decoder",
     "RecomputingDecoder",
+    "Seq2SeqBackbone",
     "TransformerBackbone",
     "TransformerXLBackbone",
     "XLNetBackbone",

@@ -96,12 +96,21 @@ def empty_cache(backbone, batch_size, length):
 
 
 def read_tokens(
-    backbone, cache, token_ids, first, constants=None, source_length=0, padding=None, training=False
+    backbone,
+    cache,
+    token_ids,
+    first,
+    constants=None,
+    source_length=0,
+    padding=None,
+    training=False,
+    source=None,
 ):
     """Read some more tokens of each text.
 
     Args:
-        backbone: `TransformerBackbone`. It reads causally, whatever its own pattern.
+        backbone: `TransformerBackbone`, or the decoder's stack of a `Seq2SeqBackbone`. It reads
+            causally, whatever its own pattern.
         cache: from `empty_cache` or the call before.
         token_ids: int tensor of shape (B, R), those at the places `first` to `first` + R - 1.
         first: int or int tensor. At most S - R.
@@ -112,6 +121,9 @@ def read_tokens(
         padding: int tensor of shape (B,) or None: how many of the first places of each text are
             padding. Positions are counted from there.
         training: bool.
+        source: pair of L pairs, what each block projected of another sequence (see
+            `TransformerBlock.project_source`), and a bool tensor (B, 1, N), which of it is
+            visible, or None; None: the blocks read none.
 
     Returns:
         Tuple of the rows (B, R, D), as `sequence_output` of `encode`, and the new cache.
@@ -133,19 +145,23 @@ def read_tokens(
     seen = ops.logical_or(behind >= 0, keys_at < source_length)
     if padding is not None:
         seen = ops.logical_and(seen, (keys_at[None] >= before)[:, None])  # (B, R, S)
-    updated = []
-    for block, window, (key, value) in zip(backbone.blocks, backbone.windows, cache):
+    updated, options = [], {"bias": bias, "training": training}
+    projections, options["source_visible"] = source or ([None] * len(cache), None)
+    layers = zip(backbone.blocks, backbone.windows, cache, projections)
+    for block, window, (key, value), projection in layers:
         visible = seen if window is None else ops.logical_and(seen, behind < window)
         written = zip((key, value), block.project(rows))
         key, value = (ops.slice_update(old, (0, first, 0, 0), new) for old, new in written)
         updated.append((key, value))
-        rows = block.read(rows, (key, value), visible, bias=bias, training=training)
+        rows = block.read(rows, (key, value), visible, source=projection, **options)
     if backbone.final_norm is not None:
         rows = backbone.final_norm(rows)
     return rows, tuple(updated)
 
 
-def read_prompt(backbone, cache, token_ids, count, constants=None, chunk=None, padding=None):
+def read_prompt(
+    backbone, cache, token_ids, count, constants=None, chunk=None, padding=None, source=None
+):
     """Read what all texts of a batch begin with, some tokens at once.
 
     Args:
@@ -155,7 +171,7 @@ def read_prompt(backbone, cache, token_ids, count, constants=None, chunk=None, p
         count: int or int tensor. How many tokens to read; some behind them may be read as well.
         constants: as in `read_tokens`, or int tensors of the shape of `token_ids`.
         chunk: int or None. How many tokens are read at once; None: `CHUNK`, or S if it is less.
-        padding: as in `read_tokens`.
+        padding, source: as in `read_tokens`.
 
     Returns:
         The new cache.
@@ -170,7 +186,8 @@ def read_prompt(backbone, cache, token_ids, count, constants=None, chunk=None, p
 
         own = {name: some(ids) for name, ids in (constants or {}).items()}
         tokens = some(token_ids)  # (B, <= CHUNK)
-        _, cache = read_tokens(backbone, cache, tokens, first, own, padding=padding)
+        options = {"padding": padding, "source": source}
+        _, cache = read_tokens(backbone, cache, tokens, first, own, **options)
         return first + chunk, cache
 
     begin = (ops.zeros((), "int32"), cache)

@@ -2,9 +2,10 @@
 
 import keras
 import keras_hub
+import numpy as np
 from keras import ops
 
-from keras_plm.checks import check_arguments, choice, flag, kind, number, text
+from keras_plm.checks import check_arguments, choice, flag, integer, kind, number, text
 from keras_plm.heads.head import Head, Targets, class_accuracy
 from keras_plm.heads.smoothed_cross_entropy import (
     SHARED_BY,
@@ -35,7 +36,7 @@ class MaskedLMHead(SequenceLayer, Head):
 
     Args:
         token_embedding: `keras.layers.ReversibleEmbedding` of shape (V, D), shared with the
-            backbone.
+            backbone; with `tie_weights=False` it has a matrix of its own for the way back.
         transform: bool. Whether the rows are transformed before the product.
         activation: str. The activation of the transform: "gelu" (erf), "gelu_tanh", or a name
             that Keras knows.
@@ -45,6 +46,9 @@ class MaskedLMHead(SequenceLayer, Head):
         label_smoothing: float. The share of each target that goes to other tokens in the loss,
             below 1; the perplexity is that of the targets themselves.
         shared_by: str. Which other tokens, see `SmoothedCrossEntropy`.
+        scale: float. What the rows are multiplied by before the product (T5 1.0: D^-0.5).
+        zero_token_id: int or None. The token whose embedding counts as 0 and is not trained
+            (Marian's padding), so that its logit is its bias; None: there is none.
 
     Call arguments:
         rows: tensor of shape (B, P, D).
@@ -82,6 +86,8 @@ class MaskedLMHead(SequenceLayer, Head):
         kernel_initializer: initializer() = "glorot_uniform",
         label_smoothing: number(0, 1) = 0.0,
         shared_by: choice(SHARED_BY) = "others",
+        scale: number(above=0) = 1.0,
+        zero_token_id: integer(0, none=True) = None,
         **kwargs,
     ):
         kwargs.setdefault("dtype", float_policy(token_embedding.dtype_policy))
@@ -93,6 +99,8 @@ class MaskedLMHead(SequenceLayer, Head):
         check_smoothing(label_smoothing)
         self.label_smoothing = label_smoothing
         self.shared_by = shared_by
+        self.scale = scale
+        self.zero_token_id = zero_token_id
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         activate = None if activation is None and not transform else get_activation(activation)
         self.transform = self.transform_norm = None
@@ -152,7 +160,12 @@ class MaskedLMHead(SequenceLayer, Head):
             rows = self.transform_norm(self.transform(rows))  # (B, P, D)
         if mask is not None:
             rows = ops.copy(rows)  # a copy has no mask: the table would warn of one
+        if self.scale != 1:
+            rows = rows * self.scale
         logits = ops.cast(self.token_embedding(rows, reverse=True), "float32")  # (B, P, V)
+        if self.zero_token_id is not None:
+            is_zero = np.arange(self.token_embedding.input_dim) == self.zero_token_id  # (V,)
+            logits = ops.where(is_zero, ops.zeros_like(logits), logits)
         return logits if self.bias is None else logits + ops.cast(self.bias, "float32")
 
     def read(self, encoded, features):
@@ -182,6 +195,8 @@ class MaskedLMHead(SequenceLayer, Head):
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "label_smoothing": self.label_smoothing,
             "shared_by": self.shared_by,
+            "scale": self.scale,
+            "zero_token_id": self.zero_token_id,
         }
 
     @classmethod

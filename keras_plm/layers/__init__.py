@@ -13,6 +13,7 @@ from keras_plm.layers.relative_position_encoding import RelativePositionEncoding
 from keras_plm.layers.relative_segment_encoding import RelativeSegmentEncoding
 from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.segment_memory import SegmentMemory, UpdateSegmentMemory
+from keras_plm.layers.sinusoidal_position_encoding import SinusoidalPositionEncoding
 from keras_plm.layers.token_and_query_embedding import TokenAndQueryEmbedding
 from keras_plm.layers.transformer_block import TransformerBlock
 from keras_plm.layers.transformer_xl_block import TransformerXLBlock
@@ -34,6 +35,7 @@ __all__ = [
     "ReplayableDropout",
     "RowsToChoices",
     "SegmentMemory",
+    "SinusoidalPositionEncoding",
     "TokenAndQueryEmbedding",
     "TransformerBlock",
     "TransformerXLBlock",

@@ -12,17 +12,18 @@ class AttentionMaps(SequenceLayer):
     """A block over content rows that returns its attention weights as well.
 
     A layer that two Functional graphs share must return the same number of tensors in each; the
-    block returns one, so this wrapper over the same weights returns the pair.
+    block returns one, so this wrapper over the same weights returns them all.
 
     Args:
         block: `TransformerBlock`.
 
     Call arguments:
-        content, visible, causal, bias, mask, content_mask: as in `TransformerBlock`.
+        content, visible, causal, bias, mask, content_mask, source, source_visible, source_mask: as
+            in `TransformerBlock`.
 
     Returns:
-        Pair of tensors: the block's output (B, T, D), and its weights before dropout,
-        (B, H, T, T), float32.
+        Tuple of tensors: the block's output (B, T, D), its weights before dropout, (B, H, T, T),
+        float32, and of a block with `cross_attention` those of the source, (B, H, T, N).
 
     Example:
     ```python
@@ -38,13 +39,17 @@ class AttentionMaps(SequenceLayer):
     Source: Vaswani et al., arXiv:1706.03762, appendix (attention visualizations).
     """
 
-    masked_outputs = (True, False)
-
     @check_arguments
     def __init__(self, block: kind(keras.layers.Layer), **kwargs):
         kwargs.setdefault("dtype", block.dtype_policy)
         super().__init__(**kwargs)
         self.block = block
+        self.masked_outputs = (True, False) + (False,) * self._reads_source
+
+    @property
+    def _reads_source(self):
+        """Whether the block has cross-attention."""
+        return getattr(self.block, "cross_attention", None) is not None
 
     def build(self, content_shape):
         if not self.block.built:
@@ -59,19 +64,27 @@ class AttentionMaps(SequenceLayer):
         training=None,
         mask=None,
         content_mask=None,
+        source=None,
+        source_visible=None,
+        source_mask=None,
     ):
+        options = {"weights": True, "training": training}
+        if self._reads_source or source is not None:
+            self.block.check_source(source)
+            options["source"] = self.block.project_source(source)
+            options["source_visible"] = hide_masked(source_visible, source_mask)
         visible = hide_masked(visible, mask, content_mask)
-        projection = self.block.project(content)
         return self.block.read(
-            content, projection, visible, causal, bias, weights=True, training=training
+            content, self.block.project(content), visible, causal, bias, **options
         )
 
-    def compute_output_spec(self, content, *args, **kwargs):
+    def compute_output_spec(self, content, *args, source=None, **kwargs):
         batch, length, _ = content.shape
-        maps = (batch, self.block.attention.num_heads, length, length)
+        keys = [length] if source is None else [length, source.shape[1]]
+        maps = [(batch, self.block.attention.num_heads, length, number) for number in keys]
         return (
             keras.KerasTensor(content.shape, dtype=self.compute_dtype),
-            keras.KerasTensor(maps, dtype="float32"),
+            *(keras.KerasTensor(shape, dtype="float32") for shape in maps),
         )
 
     def get_config(self):

@@ -4,6 +4,7 @@ import functools
 from typing import Annotated
 
 import keras
+from keras import ops
 
 
 def check_initializer(name, value, none=False):
@@ -37,3 +38,34 @@ def check_initializer(name, value, none=False):
 def initializer(none=False):
     """Declare an argument that is an initializer; see `keras_plm.checks.check_arguments`."""
     return Annotated[object, functools.partial(check_initializer, none=none)]
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class ZeroRow(keras.initializers.Initializer):
+    """Draws a table as another initializer does, but for one row, which is 0.
+
+    Args:
+        initializer: initializer of the other rows.
+        row: int.
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_plm.layers.initializer import ZeroRow
+
+    table = ZeroRow("ones", row=1)((3, 2))
+    assert np.asarray(table).tolist() == [[1, 1], [0, 0], [1, 1]]
+    ```
+    """
+
+    def __init__(self, initializer, row):
+        self.initializer = check_initializer("initializer", initializer)
+        self.row = row
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        table = self.initializer(shape, dtype=dtype, **kwargs)
+        is_zero = ops.arange(shape[0])[:, None] == self.row  # (V, 1)
+        return ops.where(is_zero, ops.zeros_like(table), table)
+
+    def get_config(self):
+        return {"initializer": keras.initializers.serialize(self.initializer), "row": self.row}

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_plm.checks import check_arguments, integer, number
+from keras_plm.checks import check_arguments, flag, integer, number
 from keras_plm.layers.initializer import initializer
 from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.sequence_layer import SequenceLayer
@@ -22,6 +22,10 @@ class ProjectedAttention(SequenceLayer):
         dropout: float. Dropout rate of the attention weights.
         kernel_initializer: initializer of the four projections; their biases start at 0.
         output_initializer: initializer of the last of them; None: as the others.
+        use_bias: bool. Whether the projections have biases (not in T5).
+        scale_scores: bool. Whether scores are divided by the root of K (not in T5, whose initial
+            queries are smaller in its place).
+        query_initializer: initializer of the projection of the rows; None: as the others.
 
     Call arguments:
         content: tensor of shape (B, T, D).
@@ -56,6 +60,9 @@ class ProjectedAttention(SequenceLayer):
         dropout: number(0, 1) = 0.0,
         kernel_initializer: initializer() = "glorot_uniform",
         output_initializer: initializer(none=True) = None,
+        use_bias: flag() = True,
+        scale_scores: flag() = True,
+        query_initializer: initializer(none=True) = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -63,13 +70,18 @@ class ProjectedAttention(SequenceLayer):
         self.key_dim = key_dim
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.output_initializer = keras.initializers.get(output_initializer)
+        self.use_bias = use_bias
+        self.scale_scores = scale_scores
+        self.query_initializer = keras.initializers.get(query_initializer)
         self.dropout = ReplayableDropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, content_shape):
         hidden_dim = content_shape[-1]
         for name in ("query", "key", "value"):
             heads = (None, self.num_heads, self.key_dim)
-            projection = self._dense("btd,dhk->bthk", heads, self.kernel_initializer, name)
+            first = self.query_initializer if name == "query" else None
+            first = first or self.kernel_initializer
+            projection = self._dense("btd,dhk->bthk", heads, first, name)
             projection.build((None, None, hidden_dim))
             setattr(self, name, projection)
         last = self.output_initializer or self.kernel_initializer
@@ -79,11 +91,12 @@ class ProjectedAttention(SequenceLayer):
         self.attention_output.build((None, None, self.num_heads, self.key_dim))
 
     def _dense(self, equation, output_shape, initializer, name):
-        """A projection with a bias over all axes that it makes."""
+        """A projection, with a bias over all axes that it makes."""
+        axes = "hk" if len(output_shape) == 3 else "d"
         projection = keras.layers.EinsumDense(
             equation,
             output_shape=output_shape,
-            bias_axes="hk" if len(output_shape) == 3 else "d",
+            bias_axes=axes if self.use_bias else None,
             kernel_initializer=initializer.clone(),
             dtype=self.dtype_policy,
             name=name,
@@ -120,9 +133,10 @@ class ProjectedAttention(SequenceLayer):
         """
         key, value = projection  # (B, S, H, K)
         query = self.query(rows)  # (B, R, H, K)
+        scale = None if self.scale_scores else 1.0
         if not weights and not (training and self.dropout.rate > 0):
-            return self.attention_output(attend(query, key, value, visible, causal, bias))
-        shares = attention_weights(query, key, visible, causal, bias)  # (B, H, R, S)
+            return self.attention_output(attend(query, key, value, visible, causal, bias, scale))
+        shares = attention_weights(query, key, visible, causal, bias, scale)  # (B, H, R, S)
         dropped = self.dropout(ops.cast(shares, value.dtype), training=training)
         values = ops.einsum("bhrs,bshk->brhk", dropped, value)  # (B, R, H, K)
         output = self.attention_output(values)
@@ -152,4 +166,7 @@ class ProjectedAttention(SequenceLayer):
             "dropout": self.dropout.rate,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "output_initializer": keras.initializers.serialize(self.output_initializer),
+            "use_bias": self.use_bias,
+            "scale_scores": self.scale_scores,
+            "query_initializer": keras.initializers.serialize(self.query_initializer),
         }

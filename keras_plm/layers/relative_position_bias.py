@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_plm.checks import check_arguments, integer
+from keras_plm.checks import check_arguments, flag, integer
 from keras_plm.layers.initializer import initializer
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import relative_buckets
@@ -18,6 +18,8 @@ class RelativePositionBias(SequenceLayer):
         num_heads: int. The heads H.
         max_distance: int. The distance in tokens from which on all share a bucket.
         embeddings_initializer: initializer of the table.
+        bidirectional: bool. Whether keys after a row have buckets of their own (an encoder), or
+            share that of the row itself, since they are not seen (a decoder).
 
     Call arguments:
         row_positions: int tensor of shape (B, R) or (1, R).
@@ -51,6 +53,7 @@ class RelativePositionBias(SequenceLayer):
         num_heads: integer(1),
         max_distance: integer(1) = 128,
         embeddings_initializer: initializer() = "uniform",
+        bidirectional: flag() = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -62,6 +65,7 @@ class RelativePositionBias(SequenceLayer):
         self.num_heads = num_heads
         self.max_distance = max_distance
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+        self.bidirectional = bidirectional
 
     def build(self, row_positions_shape=None, key_positions_shape=None):
         self.embeddings = self.add_weight(
@@ -72,7 +76,7 @@ class RelativePositionBias(SequenceLayer):
 
     def call(self, row_positions, key_positions):
         buckets = relative_buckets(
-            row_positions, key_positions, self.num_buckets, self.max_distance
+            row_positions, key_positions, self.num_buckets, self.max_distance, self.bidirectional
         )  # (B, R, S)
         table = ops.transpose(ops.convert_to_tensor(self.embeddings))  # (H, buckets)
         bias = ops.take(ops.cast(table, self.compute_dtype), buckets, axis=1)  # (H, B, R, S)
@@ -90,4 +94,5 @@ class RelativePositionBias(SequenceLayer):
             "num_heads": self.num_heads,
             "max_distance": self.max_distance,
             "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
+            "bidirectional": self.bidirectional,
         }

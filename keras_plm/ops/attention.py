@@ -3,7 +3,7 @@
 from keras import ops
 
 
-def attend(query, key, value, visible=None, causal=False, bias=None):
+def attend(query, key, value, visible=None, causal=False, bias=None, scale=None):
     """Let rows read keys and values.
 
     A row that sees no key gets 0; `ops.dot_product_attention` alone gives it the mean of all
@@ -16,6 +16,7 @@ def attend(query, key, value, visible=None, causal=False, bias=None):
             all is visible.
         causal: bool. Whether row i sees, besides, no key after i; R = S.
         bias: float tensor of shape (B, H, R, S) or (1, H, R, S), added to the scores, or None.
+        scale: float or None. What products of queries and keys are multiplied by; None: K^-0.5.
 
     Returns:
         Tensor of shape (B, R, H, K).
@@ -23,25 +24,27 @@ def attend(query, key, value, visible=None, causal=False, bias=None):
     Source: Vaswani et al., arXiv:1706.03762, section 3.2.1.
     """
     mask = None if visible is None else visible[:, None]  # (B, 1, R or 1, S)
-    output = ops.dot_product_attention(query, key, value, bias=bias, mask=mask, is_causal=causal)
+    output = ops.dot_product_attention(
+        query, key, value, bias=bias, mask=mask, scale=scale, is_causal=causal
+    )
     if visible is None:
         return output
     sees = _sees_any(visible, causal)[:, :, None, None]  # (B, R or 1, 1, 1)
     return ops.where(sees, output, ops.zeros_like(output))
 
 
-def attention_weights(query, key, visible=None, causal=False, bias=None):
+def attention_weights(query, key, visible=None, causal=False, bias=None, scale=None):
     """How much each row reads of each key.
 
     Args:
-        query, key, visible, causal, bias: as in `attend`.
+        query, key, visible, causal, bias, scale: as in `attend`.
 
     Returns:
         Tensor of shape (B, H, R, S), float32: each row's weights add up to 1, or are all 0 where
         it sees nothing.
     """
     score = ops.einsum("brhk,bshk->bhrs", query, key)  # (B, H, R, S)
-    score = ops.cast(score, "float32") * query.shape[-1] ** -0.5
+    score = ops.cast(score, "float32") * (query.shape[-1] ** -0.5 if scale is None else scale)
     if bias is not None:
         score = score + ops.cast(bias, "float32")
     if causal:

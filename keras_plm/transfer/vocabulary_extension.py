@@ -119,14 +119,22 @@ def _write_others(checkpoint, backbone, tokenizer, directory):
 
 
 def _larger(backbone, old_ids, fresh):
-    """The same backbone with more rows in its embedding; those of the ids `fresh` are new."""
+    """The same backbone with more rows in its embedding; those of the ids `fresh` are new.
+
+    So has an output matrix of its own, whose columns they are.
+    """
+    table = backbone.token_embedding
+    transposed = getattr(table, "reverse_embeddings", None)
     size = max(backbone.vocabulary_size, *(index + 1 for index in (*old_ids, *fresh)))
     larger = type(backbone).from_config({**backbone.get_config(), "vocabulary_size": size})
     for old, new in zip(backbone.weights, larger.weights, strict=True):
         value = keras.ops.convert_to_numpy(old.value)
-        if old is backbone.token_embedding.embeddings:
+        if old is table.embeddings or old is transposed:
             random = keras.ops.convert_to_numpy(new.value).astype("float32")
-            value = _extended(value.astype("float32"), old_ids, fresh, random)
+            rows = (value.astype("float32"), random)
+            rows = [one.T for one in rows] if old is transposed else rows
+            value = _extended(rows[0], old_ids, fresh, rows[1])
+            value = value.T if old is transposed else value
         new.assign(value)
     return larger
 

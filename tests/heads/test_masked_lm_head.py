@@ -71,3 +71,25 @@ def test_bad_activation():
     embedding = keras.layers.ReversibleEmbedding(10, 4)
     with pytest.raises(ValueError, match="activation=3"):
         MaskedLMHead(embedding, transform=True, activation=3)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_scale_and_a_matrix_of_its_own(tied):
+    """T5 1.0 has smaller rows, T5 1.1 another matrix."""
+    embedding = keras.layers.ReversibleEmbedding(10, 4, tie_weights=tied)
+    head = MaskedLMHead(embedding, use_bias=False, scale=0.5)
+    head.build(ROWS.shape)
+    table = ops.convert_to_numpy(embedding.embeddings).T
+    matrix = table if tied else ops.convert_to_numpy(embedding.reverse_embeddings)
+    assert (table is matrix) == tied and len(head.weights) == (1 if tied else 2)
+    np.testing.assert_allclose(ops.convert_to_numpy(head(ROWS)), ROWS @ matrix / 2, atol=1e-6)
+
+
+def test_a_token_whose_embedding_counts_as_0():
+    """Whatever stands in the table, its logit is the bias."""
+    embedding = keras.layers.ReversibleEmbedding(10, 4, embeddings_initializer="ones")
+    head = MaskedLMHead(embedding, zero_token_id=7)
+    head.build(ROWS.shape)
+    head.bias.assign(np.arange(10, dtype="float32"))
+    expected = ROWS.sum(-1, keepdims=True) * (np.arange(10) != 7) + np.arange(10)
+    np.testing.assert_allclose(ops.convert_to_numpy(head(ROWS)), expected, atol=1e-6)

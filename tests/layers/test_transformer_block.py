@@ -107,3 +107,96 @@ def test_remat_gives_the_same_gradients(gradient):
         found[remat] = ops.convert_to_numpy(gradient(loss, values))
     np.testing.assert_allclose(found[True], found[False], atol=1e-5)
     assert np.abs(found[True][80:]).max() > 1e-4
+
+
+SOURCE = np.random.default_rng(5).normal(size=(2, 3, 8)).astype("float32")
+SOURCE_SEES = np.array([[[True, False, True]], [[False, True, True]]])
+
+
+def attended(attention, rows, content, sees, scale):
+    """Attention without biases, in numpy: (B, R, D)."""
+    query, key, value, last = (ops.convert_to_numpy(one) for one in attention.weights)
+    query = np.einsum("brd,dhk->bhrk", rows, query) * scale
+    key, value = (np.einsum("bsd,dhk->bhsk", content, one) for one in (key, value))
+    scores = np.where(sees[:, None], query @ key.swapaxes(2, 3), -np.inf)
+    shares = np.exp(scores - scores.max(-1, keepdims=True))
+    shares /= shares.sum(-1, keepdims=True)
+    return np.einsum("bhrk,hkd->brd", shares @ value, last)
+
+
+def root_mean_square(values, gain):
+    return values / np.sqrt((values**2).mean(-1, keepdims=True) + 1e-12) * gain
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_block_of_a_decoder_without_biases(scaled):
+    """Gated, RMS norms first, and with a source, in numpy."""
+    block = made(
+        activation="relu",
+        normalize_first=True,
+        norm="rms",
+        use_bias=False,
+        gated=True,
+        cross_attention=True,
+        scale_scores=scaled,
+    )
+    gains = {
+        name: ops.convert_to_numpy(getattr(block, f"{name}_norm").weights[0])
+        for name in ("attention", "cross_attention", "feedforward")
+    }
+    scale, causal = 0.5 if scaled else 1.0, np.tri(5, dtype=bool)[None]
+    rows = root_mean_square(CONTENT, gains["attention"])
+    expected = CONTENT + attended(block.attention, rows, rows, causal, scale)
+    rows = root_mean_square(expected, gains["cross_attention"])
+    expected = expected + attended(block.cross_attention, rows, SOURCE, SOURCE_SEES, scale)
+    rows = root_mean_square(expected, gains["feedforward"])
+    layers = (block.intermediate, block.multiplier, block.feedforward_output)
+    first, second, last = (ops.convert_to_numpy(layer.kernel) for layer in layers)
+    expected = expected + (np.maximum(rows @ first, 0) * (rows @ second)) @ last
+    got = block(CONTENT, causal=True, source=SOURCE, source_visible=SOURCE_SEES)
+    np.testing.assert_allclose(ops.convert_to_numpy(got), expected, atol=1e-5)
+    assert len(block.weights) == 4 + 4 + 3 + 3
+
+
+def test_a_source_that_is_not_seen_has_no_influence():
+    """Nor any gradient; a row that sees none of it reads exactly 0."""
+    block = made(cross_attention=True)
+    nothing = np.zeros((2, 1, 3), bool)
+    other = SOURCE + 100 * ~SOURCE_SEES[:, 0, :, None]
+    for sees, sources in ((SOURCE_SEES, (SOURCE, other)), (nothing, (SOURCE, 7 * SOURCE))):
+        got = [block(CONTENT, source=source, source_visible=sees) for source in sources]
+        np.testing.assert_array_equal(*map(ops.convert_to_numpy, got))
+
+
+def test_a_source_where_none_is_read_or_none_where_one_is():
+    with pytest.raises(ValueError, match="cross_attention=False. Received: one of shape"):
+        made()(CONTENT, source=SOURCE)
+    with pytest.raises(ValueError, match="cross_attention=True. Received: none"):
+        made(cross_attention=True)(CONTENT)
+
+
+def test_dropout_inside_the_feed_forward_network():
+    plain, block = made(), made(activation_dropout=0.5)
+    block.set_weights(plain.get_weights())
+    expected = ops.convert_to_numpy(plain(CONTENT))
+    np.testing.assert_array_equal(ops.convert_to_numpy(block(CONTENT)), expected)
+    trained = ops.convert_to_numpy(block(CONTENT, training=True))
+    assert np.abs(trained - expected).max() > 0.01
+
+
+def test_remat_of_a_block_with_a_source(gradient):
+    """The gradient goes to the source as well."""
+    found = {}
+    for remat in (False, True):
+        keras.utils.set_random_seed(3)
+        rates = dict(dropout=0.3, attention_dropout=0.3, activation_dropout=0.3)
+        block = TransformerBlock(2, 4, 16, **rates, cross_attention=True, remat=remat)
+        block.build(CONTENT.shape)
+
+        def loss(source, block=block):
+            weight = ops.cast(ops.arange(8), "float32")
+            return ops.sum(block(CONTENT, source=source, training=True) * weight)
+
+        found[remat] = ops.convert_to_numpy(gradient(loss, SOURCE))
+    np.testing.assert_allclose(found[True], found[False], atol=1e-5)
+    assert np.abs(found[True]).max() > 1e-4

@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from keras_plm import data, presets
-from keras_plm.backbones import Backbone, TransformerBackbone
+from keras_plm.backbones import Backbone, Seq2SeqBackbone, TransformerBackbone
 from keras_plm.tasks import CausalLM, MaskedLM, PermutationLM, TextClassifier, TextPreprocessor
 from keras_plm.tokenizers.tokenizer import Tokenizer
 from keras_plm.transfer.vocabulary_extension import extend_vocabulary
@@ -216,3 +216,21 @@ def test_bfloat16(wordpiece, make_transformer, tmp_path):
     size = wordpiece.vocabulary_size
     np.testing.assert_array_equal(rows[:size], embeddings(backbone).astype("float32"))
     assert np.abs(rows[size:] - rows[wordpiece.encode(NEW[0])].mean(axis=0)).min() < 0.01
+
+
+def test_an_output_matrix_of_its_own(wordpiece, tmp_path):
+    """Its columns are those of the tokens (T5 1.1)."""
+    sizes = dict(num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=12)
+    backbone = Seq2SeqBackbone(wordpiece.vocabulary_size, **sizes, tie_weights=False)
+    backbone.save_to_preset(str(tmp_path / "old"))
+    wordpiece.save(str(tmp_path / "old"))
+    extend_vocabulary(str(tmp_path / "old"), NEW, str(tmp_path / "new"))
+    new = Backbone.from_preset(str(tmp_path / "new"))
+    for name in ("embeddings", "reverse_embeddings"):
+        old_rows, rows = (
+            keras.ops.convert_to_numpy(getattr(one.token_embedding, name))
+            for one in (backbone, new)
+        )
+        if name == "reverse_embeddings":
+            old_rows, rows = old_rows.T, rows.T
+        check_rows(old_rows, rows, wordpiece, NEW)
