@@ -160,6 +160,8 @@ GOOD = {
     "backbone of PermutationLM": xlnet,
     "backbone of PrefixLM": lambda: transformer(num_segments=6),
     "vocabulary_size of Denoising": lambda: 300,
+    "vocabulary_size of Translation": lambda: 300,
+    "end_token_ids": lambda: (7,),
     "select": objectives.SpanPartition,
     "input": lambda: objectives.SentinelInput(290, 10),
     "target": lambda: objectives.SentinelTarget(290, 10),
@@ -182,6 +184,7 @@ NO_CALLS = {  # abstract, or what calls return
     *("Head", "Targets", "Backbone", "Decoder", "RecomputingDecoder", "Task", "Preprocessor"),
     *("Answer", "AnswerSpan", "Choice", "Classification", "Filling", "SpanWindow", "TextScore"),
     *("Objective", "PlugIn", "PairLabel", "TokenLabel", "Rewriting", "Selection", "Hidden"),
+    *("Arrangement", "Noise"),
     "Checkpoint",
 }
 CLASSES = {

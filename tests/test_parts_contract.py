@@ -37,7 +37,7 @@ def classes_in(rows):
 
 
 def test_every_public_part_has_a_row():
-    abstract = {"Head", "Targets"}  # what heads are, and what they say
+    abstract = {"Head", "Targets", "SmoothedCrossEntropy"}  # what heads are, and what they say
     assert classes_in(PARTS) == (classes_of(heads) - abstract) | classes_of(layers)
     assert classes_in(METRICS) == classes_of(metrics)
     assert classes_in(OBJECTIVES) | classes_in(SETTINGS) == classes_of(objectives) - {"Hidden"}
@@ -463,7 +463,9 @@ HEADS_OF_MODELS = {
         lambda **o: heads.MaskedLMHead(table(**o)), TOKENS, with_tokens, float32=True
     ),
     "MaskedLMHead with transform": Row(
-        lambda **o: heads.MaskedLMHead(table(**o), True, "relu", 1e-5, False, large()),
+        lambda **o: heads.MaskedLMHead(
+            table(**o), True, "relu", 1e-5, False, large(), label_smoothing=0.1, shared_by="all"
+        ),
         TOKENS,
         with_tokens,
         float32=True,
@@ -748,6 +750,11 @@ def pairs(tokenizer):
     return objectives.ObjectiveSum((masking, objectives.SentencePair(32, short_rate=0.2)))
 
 
+def noised(tokenizer, noise, **settings):
+    settings = {"sequence_length": 32, **settings}
+    return objectives.Denoising.for_tokenizer(tokenizer, noise, **settings)
+
+
 SETTINGS = {
     "Corruption": objectives.Corruption(0.6, 0.3, "span", "corpus"),
     "NgramSelection": objectives.NgramSelection(2, 0.3, (0.7, 0.3), "token"),
@@ -756,9 +763,18 @@ SETTINGS = {
     "SpanPartition": objectives.SpanPartition(0.2, 2.5),
     "SentinelInput": objectives.SentinelInput(290, 20),
     "SentinelTarget": objectives.SentinelTarget(290, 20),
-    "InfilledInput": objectives.InfilledInput(4),
+    "InfilledInput": objectives.InfilledInput(4, "token", False, 0.2),
+    "NoisyInput": objectives.NoisyInput(4, 0.3, 0.2),
+    "OneSpan": objectives.OneSpan(0.4, 0.1, 0.3, 8),
+    "PoissonSelection": objectives.PoissonSelection(0.4, 2),
+    "LocalShuffle": objectives.LocalShuffle(2),
+    "SentencePermutation": objectives.SentencePermutation((9, 17), 0.5),
+    "MASS": objectives.MASS(0.4, "summarization"),
+    "SpanCorruption": objectives.SpanCorruption(0.2, 2),
+    "TextInfilling": objectives.TextInfilling(0.2, None, 0, "token", 0.5, 0.5, ("!",)),
+    "WordNoise": objectives.WordNoise(2, 0.2, 0.3),
     "WholeTarget": objectives.WholeTarget(),
-    "CorruptedInput": objectives.CorruptedInput(4, objectives.ALL_MASK, (0, 1)),
+    "CorruptedInput": objectives.CorruptedInput(4, objectives.ALL_MASK, (0, 1), False),
     "SpanTarget": objectives.SpanTarget(),
     "SpanBoundary": objectives.SpanBoundary(7),
     "CausalModeling of characters": objectives.CausalModeling(8, characters=True),
@@ -854,6 +870,30 @@ OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
             SETTINGS["CorruptedInput"],
             SETTINGS["SpanTarget"],
             sequence_length=32,
+        ),
+    ),
+    "Denoising by MASS": ("bert", lambda tokenizer: noised(tokenizer, objectives.MASS(0.4))),
+    "Denoising by MASS of summaries": (
+        "bert",
+        lambda tokenizer: noised(tokenizer, SETTINGS["MASS"]),
+    ),
+    "Denoising by TextInfilling": (
+        "roberta",
+        lambda tokenizer: noised(
+            tokenizer, objectives.TextInfilling(permute=0.5, rotate=0.5), rows="doc_sentences"
+        ),
+    ),
+    "Denoising by WordNoise": ("xlm", lambda tokenizer: noised(tokenizer, SETTINGS["WordNoise"])),
+    "Translation": (
+        "xlm",
+        lambda tokenizer: objectives.Translation.for_tokenizer(
+            tokenizer,
+            end_token_id=5,
+            source_length=9,
+            target_length=12,
+            swap=True,
+            label_smoothing=0.1,
+            shared_by="all",
         ),
     ),
     "Denoising of masks (BART)": (

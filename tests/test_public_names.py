@@ -92,7 +92,7 @@ CHANGED = {
         )
     },
     "layers.AttentionMaps": {"call", "compute_output_spec"},  # source=None
-    # scale=1.0, zero_token_id=None
+    # label_smoothing=0.0, shared_by="others", scale=1.0, zero_token_id=None
     "heads.MaskedLMHead": {"__init__", "call", "compute_output_spec"},
     # use_bias, scale_scores, ...: what T5's differs in; a block may read a source.
     "layers.ProjectedAttention": {"call", "__init__"},

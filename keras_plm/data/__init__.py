@@ -6,7 +6,11 @@ from keras_plm.data.corpus.text_sources import Texts
 from keras_plm.data.examples import Examples, examples
 from keras_plm.data.rows.planned_rows import RowTable, row_plan
 from keras_plm.data.tokenizer_training import train_tokenizer
-from keras_plm.tokenizers.added_tokens import TRANSFER_TOKENS, add_special_tokens
+from keras_plm.tokenizers.added_tokens import (
+    SENTINEL_TOKENS,
+    TRANSFER_TOKENS,
+    add_special_tokens,
+)
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.tokenizers.subword_tokenizer import SubwordTokenizer
 from keras_plm.tokenizers.tokenizer import Tokenizer
@@ -17,6 +21,7 @@ __all__ = [
     "Corpus",
     "Examples",
     "RowTable",
+    "SENTINEL_TOKENS",
     "SentencePieceTokenizer",
     "SubwordTokenizer",
     "TRANSFER_TOKENS",

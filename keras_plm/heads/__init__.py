@@ -7,6 +7,7 @@ from keras_plm.heads.end_logits import EndLogits
 from keras_plm.heads.head import Head, Targets
 from keras_plm.heads.masked_lm_head import MaskedLMHead
 from keras_plm.heads.sentence_pair_head import SentencePairHead
+from keras_plm.heads.smoothed_cross_entropy import SmoothedCrossEntropy
 from keras_plm.heads.span_boundary_head import SpanBoundaryHead
 from keras_plm.heads.span_head import SpanHead
 from keras_plm.heads.summary_head import SummaryHead
@@ -21,6 +22,7 @@ __all__ = [
     "Head",
     "MaskedLMHead",
     "SentencePairHead",
+    "SmoothedCrossEntropy",
     "SpanBoundaryHead",
     "SpanHead",
     "SummaryHead",

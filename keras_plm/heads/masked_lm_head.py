@@ -5,8 +5,13 @@ import keras_hub
 import numpy as np
 from keras import ops
 
-from keras_plm.checks import check_arguments, flag, integer, kind, number, text
+from keras_plm.checks import check_arguments, choice, flag, integer, kind, number, text
 from keras_plm.heads.head import Head, Targets, class_accuracy
+from keras_plm.heads.smoothed_cross_entropy import (
+    SHARED_BY,
+    SmoothedCrossEntropy,
+    check_smoothing,
+)
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.layers.initializer import initializer
@@ -38,6 +43,9 @@ class MaskedLMHead(SequenceLayer, Head):
         layer_norm_epsilon: float. Of the transform's layer norm.
         use_bias: bool. Whether each token of the vocabulary has a bias.
         kernel_initializer: initializer of the transform's kernel.
+        label_smoothing: float. The share of each target that goes to other tokens in the loss,
+            below 1; the perplexity is that of the targets themselves.
+        shared_by: str. Which other tokens, see `SmoothedCrossEntropy`.
         scale: float. What the rows are multiplied by before the product (T5 1.0: D^-0.5).
         zero_token_id: int or None. The token whose embedding counts as 0 and is not trained
             (Marian's padding), so that its logit is its bias; None: there is none.
@@ -50,7 +58,7 @@ class MaskedLMHead(SequenceLayer, Head):
         Tensor of shape (B, P, V), float32.
 
     Raises:
-        ValueError: if the activation is unknown.
+        ValueError: if the activation is unknown, or a setting is out of range.
 
     Example:
     ```python
@@ -76,6 +84,8 @@ class MaskedLMHead(SequenceLayer, Head):
         layer_norm_epsilon: number(0) = 1e-12,
         use_bias: flag() = True,
         kernel_initializer: initializer() = "glorot_uniform",
+        label_smoothing: number(0, 1) = 0.0,
+        shared_by: choice(SHARED_BY) = "others",
         scale: number(above=0) = 1.0,
         zero_token_id: integer(0, none=True) = None,
         **kwargs,
@@ -86,6 +96,9 @@ class MaskedLMHead(SequenceLayer, Head):
         self.activation = activation
         self.layer_norm_epsilon = layer_norm_epsilon
         self.use_bias = use_bias
+        check_smoothing(label_smoothing)
+        self.label_smoothing = label_smoothing
+        self.shared_by = shared_by
         self.scale = scale
         self.zero_token_id = zero_token_id
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -119,6 +132,13 @@ class MaskedLMHead(SequenceLayer, Head):
     def targets(self):
         """One token of the vocabulary for each slot."""
         return Targets("BP", self.token_embedding.input_dim)
+
+    @property
+    def loss(self):
+        """A new cross-entropy over the vocabulary, of smoothed labels if there is a share."""
+        if not self.label_smoothing:
+            return super().loss
+        return SmoothedCrossEntropy(self.label_smoothing, self.shared_by)
 
     def new_metrics(self):
         """Accuracy and perplexity over the targets."""
@@ -173,6 +193,8 @@ class MaskedLMHead(SequenceLayer, Head):
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "label_smoothing": self.label_smoothing,
+            "shared_by": self.shared_by,
             "scale": self.scale,
             "zero_token_id": self.zero_token_id,
         }

@@ -7,6 +7,20 @@ from keras_plm.objectives.label_objective import PairLabel, TokenLabel
 from keras_plm.objectives.masked_modeling import MaskedModeling
 from keras_plm.objectives.masked_permutation_modeling import MaskedPermutationModeling
 from keras_plm.objectives.mixture import Mixture
+from keras_plm.objectives.noising.arrangement import (
+    Arrangement,
+    LocalShuffle,
+    SentencePermutation,
+)
+from keras_plm.objectives.noising.infilled_input import InfilledInput
+from keras_plm.objectives.noising.noise import (
+    MASS,
+    Noise,
+    SpanCorruption,
+    TextInfilling,
+    WordNoise,
+)
+from keras_plm.objectives.noising.noisy_input import NoisyInput
 from keras_plm.objectives.objective import Objective
 from keras_plm.objectives.objective_sum import ObjectiveSum
 from keras_plm.objectives.permutation_modeling import PermutationModeling
@@ -15,7 +29,6 @@ from keras_plm.objectives.prefix_modeling import PrefixModeling
 from keras_plm.objectives.random_order_masking import RandomOrderMasking
 from keras_plm.objectives.rewriting import (
     CorruptedInput,
-    InfilledInput,
     Rewriting,
     SentinelInput,
     SentinelTarget,
@@ -23,6 +36,8 @@ from keras_plm.objectives.rewriting import (
     WholeTarget,
 )
 from keras_plm.objectives.selection.ngram_selection import NgramSelection
+from keras_plm.objectives.selection.one_span import OneSpan
+from keras_plm.objectives.selection.poisson_selection import PoissonSelection
 from keras_plm.objectives.selection.random_selection import RandomSelection
 from keras_plm.objectives.selection.selection import Selection
 from keras_plm.objectives.selection.span_partition import SpanPartition
@@ -30,37 +45,50 @@ from keras_plm.objectives.selection.span_sampling import sample_spans
 from keras_plm.objectives.selection.span_selection import SpanSelection
 from keras_plm.objectives.sentence_pair import SentencePair
 from keras_plm.objectives.span_boundary import SpanBoundary
+from keras_plm.objectives.translation import Translation
 
 __all__ = [
     "ALL_MASK",
+    "Arrangement",
     "CausalModeling",
     "CorruptedInput",
     "Corruption",
     "Denoising",
     "Hidden",
     "InfilledInput",
+    "LocalShuffle",
+    "MASS",
     "MaskedModeling",
     "MaskedPermutationModeling",
     "Mixture",
     "NgramSelection",
+    "Noise",
+    "NoisyInput",
     "Objective",
     "ObjectiveSum",
+    "OneSpan",
     "PairLabel",
     "PermutationModeling",
     "PlugIn",
+    "PoissonSelection",
     "PrefixModeling",
     "RandomOrderMasking",
     "RandomSelection",
     "Rewriting",
     "Selection",
     "SentencePair",
+    "SentencePermutation",
     "SentinelInput",
     "SentinelTarget",
     "SpanBoundary",
+    "SpanCorruption",
     "SpanPartition",
     "SpanSelection",
     "SpanTarget",
+    "TextInfilling",
     "TokenLabel",
+    "Translation",
     "WholeTarget",
+    "WordNoise",
     "sample_spans",
 ]

@@ -34,5 +34,16 @@ def _without_stages(config):
     return {"stages": None, **config}
 
 
+def _with_defaults(**defaults):
+    """Settings that came later, at what they were before."""
+    return lambda config: {**defaults, **config}
+
+
 # By the name of the class that was written.
-TRANSLATIONS = {"MaskedModeling": _span_boundary_apart, "Mixture": _without_stages}
+TRANSLATIONS = {
+    "CorruptedInput": _with_defaults(closed=True),
+    "Denoising": _with_defaults(arrange=(), rotate=0.0),
+    "InfilledInput": _with_defaults(replace="span", joined=True, random=0.0),
+    "MaskedModeling": _span_boundary_apart,
+    "Mixture": _without_stages,
+}

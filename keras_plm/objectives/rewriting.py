@@ -7,7 +7,7 @@ A literal example: "b c" and "e" are selected; S0 and S1 are the sentinels 99 an
 
     SentinelInput(99)     a   S0  d   S1  </s>           T5's input
     SentinelTarget(99)    S0  b   c   S1  e              T5's target
-    InfilledInput(M)      a   M   d   M   </s>           BART's input
+    InfilledInput(M)      a   M   d   M   </s>           BART's input, in `noising`
     WholeTarget()         a   b   c   d   e   </s>       BART's target
     CorruptedInput(M)     a   M   M   d   M   </s>       MASS's input, with ALL_MASK
     SpanTarget()          b   c   e                      MASS's target; read from a b d
@@ -19,7 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from keras_plm.checks import integer, integers, kind
+from keras_plm.checks import flag, integer, integers, kind
 from keras_plm.objectives.corruption import Corruption
 from keras_plm.objectives.settings import Settings
 
@@ -29,12 +29,17 @@ class SelectedRows:
     """Rows of which some tokens are selected.
 
     Args:
-        token_ids: (B, T) int32.
+        token_ids: (B, T) int32, in the order of `arrange`.
         real: (B, T) bool, no padding.
         units: (B, T) int, the run of selected tokens that each belongs to, from 1; 0 for others.
         begins: (B, T) bool, the first token of each run.
-        batch: dict of all arrays of the rows.
+        batch: dict of all arrays of the rows, in the order of `arrange`.
         vocabulary_size: V.
+        functional: (B, T) bool, tokens that are no text.
+        spans: (B, T) int, as `units`, but runs that touch are two where the selection says so.
+        empty_spans: (B,) int, how many spans have no token, or None: none has.
+        whole: (B, T) int32, the tokens in the order of the text; None: that is their order.
+        start_token_id: what a decoder reads first.
     """
 
     token_ids: np.ndarray
@@ -43,6 +48,11 @@ class SelectedRows:
     begins: np.ndarray
     batch: dict
     vocabulary_size: int
+    functional: np.ndarray | None = None
+    spans: np.ndarray | None = None
+    empty_spans: np.ndarray | None = None
+    whole: np.ndarray | None = None
+    start_token_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class Rewriting(Settings, ABC):
     Attributes:
         features: tuple of str. What it gives beside `token_ids`, such as "position_ids". A target
             may give "inputs" (not listed), what the decoder reads; else it reads the start and
-            all but the last of the target.
+            all but the last of the target. A row of which nothing is asked for reads the start.
     """
 
     kind: ClassVar[str] = "rewriting"
@@ -151,44 +161,24 @@ class SentinelTarget(_Sentinels):
 
 
 @dataclass(frozen=True)
-class InfilledInput(Rewriting):
-    """BART's input: each span becomes one mask.
-
-    Args:
-        mask_token_id: id of the mask.
-
-    Source: BART, arXiv:1910.13461, section 2.2, without its empty spans.
-    """
-
-    mask_token_id: integer(0)
-
-    def longest(self, length, most):
-        """Never longer than the row."""
-        return length
-
-    def __call__(self, rows, uniform):
-        """See `Rewriting`."""
-        token_ids = np.where(rows.begins, np.int32(self.mask_token_id), rows.token_ids)
-        return {"keep": rows.real & ((rows.units == 0) | rows.begins), "token_ids": token_ids}
-
-
-@dataclass(frozen=True)
 class CorruptedInput(Rewriting):
-    """MASS's input: selected tokens are replaced one by one, and the decoder sees no mask.
+    """MASS's input: selected tokens are replaced one by one.
 
     Args:
         mask_token_id: id of the mask.
         corrupt: `Corruption`, whose random tokens do not come from the corpus.
         special_token_ids: ids that "ordinary" random tokens never are.
+        closed: whether the decoder does not see what has become a mask, as in MASS for translation:
+            the feature `source_visible` says so. It does in MASS for summaries.
 
-    Source: MASS, arXiv:1905.02450, section 3.1; the released `masked_language_pair_dataset.py`.
+    Source: MASS, arXiv:1905.02450, section 3.1; `mass_step` of the released `trainer.py`, and for
+    summaries `masked_dataset.py`.
     """
 
     mask_token_id: integer(0)
     corrupt: kind(Corruption) = field(default_factory=Corruption)
     special_token_ids: integers(0) = ()
-
-    features: ClassVar[tuple] = ("visible",)
+    closed: flag() = True
 
     def __post_init__(self):
         super().__post_init__()
@@ -197,6 +187,11 @@ class CorruptedInput(Rewriting):
                 'random_ids must be "ordinary" or "vocabulary" here. Received: '
                 f"corrupt={self.corrupt}"
             )
+
+    @property
+    def features(self):
+        """What it gives beside `token_ids`."""
+        return ("visible",) if self.closed else ()
 
     def draws(self, length):
         """Two per token: what it becomes, and which random one."""
@@ -212,12 +207,15 @@ class CorruptedInput(Rewriting):
         settings = rows.vocabulary_size, mask, self.special_token_ids
         corrupted = self.corrupt(ids, rows.units, uniform, *settings)
         token_ids = np.where(rows.units > 0, corrupted, ids)
-        return {"keep": rows.real, "token_ids": token_ids, "visible": token_ids != mask}
+        written = {"keep": rows.real, "token_ids": token_ids, "visible": token_ids != mask}
+        return {name: written[name] for name in ("keep", "token_ids", *self.features)}
 
 
 @dataclass(frozen=True)
 class SpanTarget(Rewriting):
     """MASS's target: the selected tokens, each read from the token before it in the text.
+
+    The first token of a row is read from the start.
 
     Source: MASS, arXiv:1905.02450, section 3.1: `position_ids` are those of what is read.
     """
@@ -230,18 +228,23 @@ class SpanTarget(Rewriting):
 
     def __call__(self, rows, uniform):
         """See `Rewriting`."""
+        place = np.cumsum(rows.real, axis=1) - 1  # in the row, wherever its padding stands
         before = np.maximum(np.arange(rows.token_ids.shape[1]) - 1, 0)
+        start = np.int32(rows.start_token_id or 0)
         return {
             "keep": rows.units > 0,
             "token_ids": rows.token_ids,
-            "inputs": rows.token_ids[:, before],
-            "position_ids": np.broadcast_to(before, rows.token_ids.shape),
+            "inputs": np.where(place > 0, rows.token_ids[:, before], start),
+            "position_ids": np.maximum(place - 1, 0),
         }
 
 
 @dataclass(frozen=True)
 class WholeTarget(Rewriting):
-    """BART's target: the row as it was."""
+    """BART's target: the row as it was, whatever the order of the input.
+
+    A row that begins with the token that the decoder reads first does not ask for it again.
+    """
 
     def longest(self, length, most):
         """As long as the row."""
@@ -249,4 +252,9 @@ class WholeTarget(Rewriting):
 
     def __call__(self, rows, uniform):
         """See `Rewriting`."""
-        return {"keep": rows.real, "token_ids": rows.token_ids}
+        token_ids = rows.token_ids if rows.whole is None else rows.whole
+        keep = rows.real.copy()
+        first = rows.real & (np.cumsum(rows.real, axis=1) == 1)
+        if rows.start_token_id is not None and rows.functional is not None:
+            keep &= ~(first & rows.functional & (token_ids == rows.start_token_id))
+        return {"keep": keep, "token_ids": token_ids}

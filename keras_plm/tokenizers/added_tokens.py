@@ -17,6 +17,8 @@ NO_SPACES = re.compile(
 )
 # What GPT-1 is given for the texts of its tasks, for the layout "gpt1_transfer"; `train.py`.
 TRANSFER_TOKENS = {"start": "_start_", "delimiter": "_delimiter_", "classify": "_classify_"}
+# T5's sentinels, the last first, so that their ids count down; `<extra_id_0>` is the last id.
+SENTINEL_TOKENS = {f"extra_id_{number}": f"<extra_id_{number}>" for number in reversed(range(100))}
 # How much better a new piece is than the pieces that it replaces, in SentencePiece's scores.
 MARGIN = 1e-2
 

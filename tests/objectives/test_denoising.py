@@ -11,9 +11,12 @@ from keras_plm.objectives import (
     CorruptedInput,
     Denoising,
     InfilledInput,
+    LocalShuffle,
     Objective,
     RandomSelection,
+    Rewriting,
     Selection,
+    SentencePermutation,
     SentinelInput,
     SentinelTarget,
     SpanPartition,
@@ -154,7 +157,7 @@ def test_nothing_is_lost(make_text_rows):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        (dict(select=None), "select must be a Selection"),
+        (dict(select="all"), "select must be a Selection or None"),
         (dict(input=GivenSelection()), "input must be a Rewriting"),
         (dict(target="whole"), "target must be a Rewriting"),
         (dict(vocabulary_size=0), "`vocabulary_size` must be an integer of at least 1"),
@@ -185,3 +188,69 @@ def test_bad_batches():
     del batch["functional"]
     with pytest.raises(ValueError, match="Denoising needs functional"):
         T5(batch, np.random.default_rng(0))
+
+
+def test_orders_and_turns():
+    """The noise reads the arranged tokens, the target of BART the text; MASS asks as it reads."""
+    row = [START, 10, 11, 12, 13, 14, END]
+    batch = make_batch(row, [0, 0, 1, 1, 0, 0, 0], [START, END])
+    swapped = SentencePermutation((12,))  # "10 11 12" and "13 14"
+    slots = GivenSelection(), InfilledInput(MASK), WholeTarget()
+    objective = Denoising(100, *slots, start_token_id=END, sequence_length=7, arrange=(swapped,))
+    found = {tuple(sides(objective, batch, seed)[0]["source_token_ids"]) for seed in range(20)}
+    # "units" of the batch are arranged as well
+    assert found == {(START, 10, MASK, 13, 14, END), (START, 13, 14, 10, MASK, END)}
+    for seed in range(20):
+        assert sides(objective, batch, seed)[1] == row
+    turned = replace(objective, arrange=(), rotate=1.0)
+    found = {tuple(sides(turned, batch, seed)[0]["source_token_ids"]) for seed in range(30)}
+    assert found == {
+        (START, 10, MASK, 13, 14, END), (START, MASK, 13, 14, 10, END),
+        (START, 13, 14, 10, MASK, END), (START, 14, 10, MASK, 13, END),
+    }  # fmt: skip
+    mass = replace(objective, input=CorruptedInput(MASK, ALL_MASK), target=SpanTarget(),
+        target_length=None)  # fmt: skip
+    for seed in range(20):
+        made, asked = sides(mass, batch, seed)
+        assert asked == [11, 12] and made["token_ids"] == [10, 11]
+        assert made["source_token_ids"][made["position_ids"][0]] == 10
+    saved = replace(objective, select=SpanPartition(), rotate=0.5)
+    assert Objective.from_config(saved.get_config()) == saved
+
+
+def test_draws_do_not_change_where_nothing_is_arranged():
+    """Orders and turns draw behind all else, so the numbers of the rest stay."""
+    slots = RandomSelection(rate=0.4), CorruptedInput(MASK), SpanTarget()
+    plain = Denoising(100, *slots, sequence_length=20)
+    both = replace(plain, arrange=(LocalShuffle(2),), rotate=0.5)
+    assert both.draws_per_row == plain.draws_per_row + 20 + 2
+    assert plain.draws_per_row == slots[0].draws(20) + 2 * 20
+
+
+def test_configs_of_before():
+    """Settings that are missing in an older config are what they were."""
+    objective = Denoising(
+        100, SpanPartition(), InfilledInput(MASK), WholeTarget(), sequence_length=20
+    )
+    config = objective.get_config()
+    del config["arrange"], config["rotate"]
+    for name in ("replace", "joined", "random"):
+        del config["input"][name]
+    assert Objective.from_config(config) == objective
+    mass = CorruptedInput(MASK).get_config()
+    del mass["closed"]
+    assert Rewriting.from_config(mass) == CorruptedInput(MASK)
+
+
+def test_nothing_to_read_and_nothing_to_ask():
+    batch = make_batch([10, 11, 12], [1, 1, 1], [END])
+    deleted = InfilledInput(MASK, "nothing")
+    objective = Denoising(100, GivenSelection(), deleted, WholeTarget(), sequence_length=3)
+    with pytest.raises(ValueError, match="leave a token for the encoder"):
+        objective(batch, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="asks for what is selected, and nothing is: set select"):
+        Denoising(100, None, deleted, SpanTarget(), sequence_length=3)
+    with pytest.raises(ValueError, match="arrange must be a tuple of Arrangement"):
+        replace(objective, arrange=(deleted,))
+    with pytest.raises(ValueError, match="`rotate` must be a number from 0 to 1"):
+        replace(objective, rotate=1.5)

@@ -10,6 +10,8 @@ and as "translation_pair", with XLM's layout and the languages 5 and 9:
     token_ids       </s>  the  cat  </s>  </s>  le  chat  noir  </s>  PAD
     position_ids    0     1    2    3     0     1   2     3     4     0
     language_ids    5     5    5    5     9     9   9     9     9     9
+
+"source_target" are rows as "translation_pair", of which each half has a length of its own.
 """
 
 import numpy as np
@@ -88,3 +90,32 @@ def translation_pair(stream, room, rng, language_exponent=0.7):
         return table
     rows = sample_rows(table.languages, language_exponent, rng)
     return RowTable(table.texts[rows], languages=table.languages[rows])
+
+
+@row_plan(num_texts=2, apart=True, select=_pairs)
+def source_target(stream, room, rng, first_length, second_length):
+    """Plan rows of two sentences for an encoder and a decoder, each with special tokens of its own.
+
+    A row is one document of two sentences, as `Corpus.build_pairs` makes them, once in every pass.
+    Each sentence that is too long loses tokens from its end, whatever the other is.
+
+    Args:
+        stream, room, rng: see `row_plan`.
+        first_length, second_length: how many tokens of a row each has, special ones included;
+            together all of them.
+
+    Raises:
+        ValueError: a document is no pair, or a side has no room for a token.
+    """
+    around = (first_length + second_length - room) // 2  # special tokens of each
+    most = np.array([first_length, second_length]) - around
+    if most.min() < 1:
+        raise ValueError(
+            "Source and target must have room for a token each beside their special ones, "
+            f"{around} in number: raise source_length, or target_length. Received: rows of "
+            f"{first_length} and {second_length} tokens"
+        )
+    table = text_pair(stream, stream.num_tokens, rng)
+    begin, end = table.texts[:, :, 0], table.texts[:, :, 1]
+    texts = np.stack([begin, np.minimum(end, begin + most)], axis=2)
+    return RowTable(texts, languages=table.languages)

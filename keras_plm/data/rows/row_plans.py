@@ -8,7 +8,7 @@ from keras_plm.data.rows.dialogue_rows import dialogue
 from keras_plm.data.rows.language_rows import language_stream
 from keras_plm.data.rows.mixture_rows import DrawnParts, MixtureRows, PartsInStages
 from keras_plm.data.rows.packed_rows import doc_sentences, full_sentences, packed
-from keras_plm.data.rows.pair_rows import text_pair, translation_pair
+from keras_plm.data.rows.pair_rows import source_target, text_pair, translation_pair
 from keras_plm.data.rows.planned_rows import PlannedRows
 from keras_plm.data.rows.sentence_pair_rows import sentence_pair
 from keras_plm.data.rows.xlnet_rows import SegmentPairRows
@@ -21,6 +21,7 @@ ROW_PLANS = {
     "language_stream": language_stream,
     "packed": packed,
     "sentence_pair": sentence_pair,
+    "source_target": source_target,
     "text_pair": text_pair,
     "translation_pair": translation_pair,
 }

@@ -21,8 +21,9 @@ class Selection(Settings, ABC):
     (`_select`) and, unless it has a `rate`, how many at most (`predictions`).
 
     Functional tokens (CLS, SEP, ...) and padding are never selected, and a unit never reaches
-    over one. A row without any other token selects nothing. Row b depends on row b of the batch
-    and of the random numbers only, so a shard of a batch is exactly a slice of the whole batch.
+    over one (but see `OneSpan`). A row without any other token selects nothing. Row b depends on
+    row b of the batch and of the random numbers only, so a shard of a batch is exactly a slice of
+    the whole batch.
 
     Raises:
         ValueError: there is a rate, and it is not in (0, 1].
@@ -72,6 +73,17 @@ class Selection(Settings, ABC):
             maskable = block["padding_mask"] & ~block["functional"]
             units[rows] = self._select(block, maskable, uniform[rows], most)
         return units
+
+    def empty_spans(self, batch, uniform):
+        """How many spans of no token each row has, for those who write something there.
+
+        Args:
+            batch, uniform: see `__call__`.
+
+        Returns:
+            (B,) int, or None: none has any.
+        """
+        return None
 
     @abstractmethod
     def _select(self, batch, maskable, uniform, most):

@@ -35,8 +35,7 @@ class AdamWeightDecay(keras.optimizers.AdamW):
         corrected_decay: bool. Whether weight decay is multiplied by the correction too (GPT-1).
         no_decay: list of str. The names of the variables that do not decay, in any layer: a name
             is the last part of a variable's path, and is meant whole ("bias" is not
-            "content_bias") but for a number behind it ("bias_0"). `exclude_from_weight_decay`
-            replaces them.
+            "content_bias"). `exclude_from_weight_decay` replaces them.
         kwargs: arguments of every Keras optimizer, such as `global_clipnorm`, `use_ema` and
             `gradient_accumulation_steps`.
 
@@ -123,5 +122,5 @@ class AdamWeightDecay(keras.optimizers.AdamW):
 
 
 def _whole_names(names):
-    """A pattern of variables with one of these names: "bias", "bias_0", TensorFlow's "bias:0"."""
-    return rf"(^|/)({'|'.join(re.escape(name) for name in names)})(_\d+)?(:\d+)?$"
+    """A pattern of variables with one of these names: "bias", and TensorFlow's ".../bias:0"."""
+    return rf"(^|/)({'|'.join(re.escape(name) for name in names)})(:\d+)?$"

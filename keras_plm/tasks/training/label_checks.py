@@ -8,10 +8,12 @@ import keras
 import numpy as np
 
 from keras_plm.checks import check_rectangular, did_you_mean
+from keras_plm.heads import SmoothedCrossEntropy
 
 IDS, SHARES, YES_NO, NUMBERS = "ids", "shares", "yes_no", "numbers"
 _LOSSES = {
     IDS: (
+        SmoothedCrossEntropy,
         keras.losses.SparseCategoricalCrossentropy,
         keras.losses.sparse_categorical_crossentropy,
     ),

@@ -132,3 +132,33 @@ def test_bad_input(make_language_corpus, make_random_corpus):
         planned("translation_pair", make_language_corpus(), 1, 0, True, 24, language_exponent=2)
     with pytest.raises(ValueError, match="room for a token of each.*Received: sequence_length=5"):
         planned("translation_pair", make_language_corpus(), 1, 0, True, 5)
+
+
+def test_the_example_of_sources_and_targets():
+    """Each half has a length of its own, special tokens included; texts lose their ends."""
+    corpus = example_corpus("bert")
+    settings = dict(first_length=4, second_length=5)
+    batch = planned("source_target", corpus, 1, 0, False, 9, **settings)(0)
+    assert batch["token_ids"].tolist() == [[CLS, 11, 12, END, CLS, 13, 14, 15, END]]
+    assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 0, 1, 2, 3, 4]]
+    # the target is cut at its end, and its room is not the source's
+    settings = dict(first_length=8, second_length=4)
+    batch = planned("source_target", corpus, 1, 0, False, 12, **settings)(0)
+    expected = [CLS, 11, 12, END, CLS, 13, 14, END, PAD, PAD, PAD, PAD]
+    assert batch["token_ids"].tolist() == [expected]
+    settings = dict(first_length=3, second_length=9)
+    batch = planned("source_target", corpus, 1, 0, False, 12, **settings)(0)
+    expected = [CLS, 11, END, CLS, 13, 14, 15, END, PAD, PAD, PAD, PAD]
+    assert batch["token_ids"].tolist() == [expected]
+    with pytest.raises(ValueError, match="room for a token each.*rows of 2 and 9 tokens"):
+        planned("source_target", corpus, 1, 0, False, 11, first_length=2, second_length=9)
+
+
+def test_sources_and_targets_are_each_there_once(make_language_corpus):
+    corpus = make_language_corpus({}, {(0, 1): 20})
+    corpus.sentence_languages = None
+    settings = dict(first_length=60, second_length=60)
+    rows = planned("source_target", corpus, 1, 3, True, 120, **settings)
+    passes = [all_rows(rows, number)["token_ids"] for number in range(2)]
+    assert sorted(passes[0].tolist()) == sorted(passes[1].tolist()) != passes[0].tolist()
+    assert len(np.unique(passes[0], axis=0)) == 20

@@ -22,11 +22,12 @@ SETTINGS = {
     "segment_pair": {**PLAIN, "reuse_length": 8},
     "sentence_stream": PLAIN,
     "sentence_pair": {**PLAIN, "negative": "swapped", "short_rate": 0.1},
+    "source_target": {**PLAIN, "first_length": 10, "second_length": 14},
     "stream": PLAIN,
     "text_pair": PLAIN,
     "translation_pair": PLAIN,
 }
-LANGUAGES = ("language_stream", "translation_pair")
+LANGUAGES = ("language_stream", "source_target", "translation_pair")
 
 
 def corpus_for(name, make_random_corpus, make_language_corpus):

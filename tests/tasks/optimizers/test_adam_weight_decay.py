@@ -1,5 +1,3 @@
-import re
-
 import keras
 import numpy as np
 import pytest
@@ -192,19 +190,3 @@ def test_what_it_does_not_have():
         AdamWeightDecay(weight_decay=None)
     with pytest.raises(TypeError, match="amsgrad"):
         AdamWeightDecay(amsgrad=True)
-
-
-@pytest.mark.parametrize(
-    ("path", "decays"),
-    [
-        ("block/bias", False),
-        ("tokens/bias_0", False),
-        ("tokens/bias_12", False),
-        ("attention/content_bias", True),
-        ("bias/kernel", True),
-        ("bias_table", True),
-    ],
-)
-def test_names_are_meant_whole_but_for_a_number(path, decays):
-    optimizer = AdamWeightDecay()
-    assert bool(re.search(optimizer._exclude_from_weight_decay_pattern, path)) is not decays
