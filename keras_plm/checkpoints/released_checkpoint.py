@@ -8,10 +8,12 @@ import numpy as np
 
 from keras_plm import files
 from keras_plm.checkpoints.conversion import HUGGING_FACE, TENSORFLOW, check_arrays
+from keras_plm.checkpoints.families.bart import BART, MARIAN
 from keras_plm.checkpoints.families.bert import BERT, ERNIE
 from keras_plm.checkpoints.families.distilbert import DISTILBERT
 from keras_plm.checkpoints.families.gpt import GPT, GPT2
 from keras_plm.checkpoints.families.roberta import MPNET, ROBERTA
+from keras_plm.checkpoints.families.t5 import T5
 from keras_plm.checkpoints.families.transformer_xl import TRANSFORMER_XL
 from keras_plm.checkpoints.families.xlm import XLM
 from keras_plm.checkpoints.families.xlnet import XLNET
@@ -20,7 +22,11 @@ from keras_plm.checkpoints.safetensors_arrays import SafetensorsArrays
 from keras_plm.checkpoints.tensorflow_arrays import TensorflowArrays
 
 # Of several systems with one backbone, the first that can say what a model is exports it.
-SYSTEMS = (XLNET, BERT, ERNIE, ROBERTA, MPNET, XLM, DISTILBERT, GPT, GPT2, TRANSFORMER_XL)
+SYSTEMS = (
+    *(XLNET, TRANSFORMER_XL),
+    *(BERT, ERNIE, ROBERTA, MPNET, XLM, DISTILBERT, GPT, GPT2),
+    *(BART, MARIAN, T5),
+)
 CONFIG = "config.json"
 # SpanBERT's and UniLM's configs, and others of their time, do not say that they are BERT's.
 BERT_KEYS = {"hidden_size", "num_attention_heads", "intermediate_size", "type_vocab_size"}

@@ -15,23 +15,14 @@ from safetensors.numpy import load_file, save_file
 
 from keras_plm import presets
 from keras_plm.backbones import Backbone, Seq2SeqBackbone
-from keras_plm.checkpoints import export, export_huggingface, released_checkpoint
-from keras_plm.checkpoints.families.bart import BART, MARIAN, read_bart, read_marian
-from keras_plm.checkpoints.families.t5 import T5, read_hugging_face
+from keras_plm.checkpoints import export_huggingface
+from keras_plm.checkpoints.families.bart import read_bart, read_marian
+from keras_plm.checkpoints.families.t5 import read_hugging_face
 from keras_plm.tasks.heads_file import read_checkpoint_heads
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 make_weights = runpy.run_path(str(FIXTURES / "transformer_weights.py"))["make_weights"]
 CASES = ("marian", "bart", "bart_scaled", "t5", "t5_1_1")
-SYSTEMS = (BART, MARIAN, T5)
-
-
-@pytest.fixture(autouse=True)
-def known(monkeypatch):
-    """Let the three be known, whether or not the package knows them already."""
-    for module in (released_checkpoint, export):
-        new = [one for one in SYSTEMS if not any(one is other for other in module.SYSTEMS)]
-        monkeypatch.setattr(module, "SYSTEMS", (*module.SYSTEMS, *new))
 
 
 @functools.cache
