@@ -27,12 +27,19 @@ import inspect
 from dataclasses import replace
 
 from keras_plm import families
-from keras_plm.backbones import TransformerBackbone, TransformerXLBackbone, XLNetBackbone
+from keras_plm.backbones import (
+    Seq2SeqBackbone,
+    TransformerBackbone,
+    TransformerXLBackbone,
+    XLNetBackbone,
+)
 from keras_plm.backbones.preset_directory import arguments_of
 from keras_plm.checks import check_arguments, check_choice, check_integer, check_names, flag, kind
 from keras_plm.objectives import (
+    MASS,
     CausalModeling,
     Corruption,
+    Denoising,
     MaskedModeling,
     MaskedPermutationModeling,
     Mixture,
@@ -43,7 +50,10 @@ from keras_plm.objectives import (
     RandomSelection,
     SentencePair,
     SpanBoundary,
+    SpanCorruption,
     SpanSelection,
+    TextInfilling,
+    Translation,
 )
 from keras_plm.tasks import Pretrainer, TextPreprocessor
 from keras_plm.tokenizers import Tokenizer
@@ -436,6 +446,81 @@ def mpnet(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overr
     return _pretrainer(families.MPNET, tokenizer, objective, size, overrides, pooler=False)
 
 
+@_takes(Seq2SeqBackbone)
+@check_arguments
+def transformer(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overrides):
+    """The original Transformer: a text is translated, by an encoder and a decoder.
+
+    The corpus is of pairs of texts, `Corpus.build` with languages or `Corpus.build_pairs`; each
+    side has T tokens at most. Labels are smoothed by .1. As in all sizes here, encoder and decoder
+    have as many layers each; the paper's base has 6 of width 512, with 8 heads.
+
+    Source: Transformer, arXiv:1706.03762, sections 3 and 5.4.
+    """
+    length = _length(size, sequence_length)
+    lengths = dict(source_length=length, target_length=length)
+    objective = Translation.for_tokenizer(tokenizer, label_smoothing=0.1, **lengths)
+    return _encoder_decoder(families.TRANSFORMER, tokenizer, objective, size, overrides)
+
+
+@_takes(Seq2SeqBackbone)
+@check_arguments
+def mass(tokenizer: kind(Tokenizer), size="base", sequence_length=None, share=0.5, **overrides):
+    """MASS: one span of a text is hidden from the encoder, and the decoder is asked for it.
+
+    Half of the tokens are hidden. In MASS a row is a sentence; here it has as many sentences of a
+    document as it holds. Noise and loss are those of its models for translation, the architecture
+    is that of those for summaries: the former have languages, and an output projection for each.
+
+    Args:
+        share: float. The share of the tokens that are hidden, in (0, 1]: with one token it is
+            masked language modelling, with all of them causal language modelling.
+
+    Source: MASS, arXiv:1905.02450, sections 3.1 and 3.2; microsoft/MASS.
+    """
+    length = _length(size, sequence_length)
+    objective = Denoising.for_tokenizer(
+        tokenizer, MASS(share), sequence_length=length, rows="doc_sentences"
+    )
+    return _encoder_decoder(families.MASS, tokenizer, objective, size, overrides)
+
+
+@_takes(Seq2SeqBackbone)
+@check_arguments
+def bart(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overrides):
+    """BART: sentences are permuted and spans infilled; the decoder writes the whole text.
+
+    Spans of 3.5 words in the mean, some of none, hide 30 % of the words, each behind one mask.
+    Layers of a size are those of each side: the published base has 6 and 6, large 12 and 12.
+
+    Source: BART, arXiv:1910.13461, sections 2.2 and 5.1.
+    """
+    length = _length(size, sequence_length)
+    objective = Denoising.for_tokenizer(
+        tokenizer, TextInfilling(), sequence_length=length, rows="doc_sentences"
+    )
+    return _encoder_decoder(families.BART, tokenizer, objective, size, overrides)
+
+
+@_takes(Seq2SeqBackbone)
+@check_arguments
+def t5(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overrides):
+    """T5: each hidden span becomes a sentinel, and the decoder is asked for what they stand for.
+
+    15 % of the tokens are hidden, in spans of 3 in the mean. The tokenizer needs sentinels:
+    `data.add_special_tokens(tokenizer, data.SENTINEL_TOKENS)`. This is T5 1.0; the flags of 1.1 are
+    `families.T5_1_1["flags"]`, as overrides.
+
+    In T5 itself rows are pieces of one document after the other, cut anywhere, as here.
+
+    Source: T5, arXiv:1910.10683, sections 2.1 and 3.1.4; google-research/
+    text-to-text-transfer-transformer.
+    """
+    length = _length(size, sequence_length)
+    objective = Denoising.for_tokenizer(tokenizer, SpanCorruption(), sequence_length=length)
+    return _encoder_decoder(families.T5, tokenizer, objective, size, overrides)
+
+
 def _length(size, sequence_length, published=None):
     """The length of the rows of a size, which must be known; base and large may have their own."""
     check_choice("size", size, sorted(SIZES))
@@ -464,6 +549,25 @@ def _pretrainer(family, tokenizer, objective, size, overrides, **delta):
     return Pretrainer(
         TransformerBackbone(**arguments), objective, TextPreprocessor(tokenizer, length)
     )
+
+
+def _encoder_decoder(family, tokenizer, objective, size, overrides):
+    """Return an encoder-decoder of a family, of any size, and its objective.
+
+    Where positions are learned, it has them for rows of its size's length at least.
+    """
+    sides = objective.source_length, objective.target_length
+    learned = family["flags"]["positions"] == "learned"
+    arguments = {
+        **family["flags"],
+        **family["initial_weights"],
+        **SIZES[size],
+        "vocabulary_size": tokenizer.vocabulary_size,
+        "max_sequence_length": max(LENGTHS[size], *sides) if learned else None,
+        **overrides,
+    }
+    preprocessor = TextPreprocessor(tokenizer, objective.source_length)
+    return Pretrainer(Seq2SeqBackbone(**arguments), objective, preprocessor)
 
 
 def _check_two_segments(tokenizer):

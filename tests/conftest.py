@@ -230,6 +230,14 @@ def gpt_transfer(tokenizers):
 
 
 @pytest.fixture(scope="session")
+def sentinels(byte_level):
+    """A tokenizer with T5's sentinels."""
+    from keras_plm import data
+
+    return data.add_special_tokens(byte_level, data.SENTINEL_TOKENS)
+
+
+@pytest.fixture(scope="session")
 def corpus(tokenizer, tmp_path_factory):
     """The book in XLNet's pieces."""
     from keras_plm import data
@@ -267,6 +275,15 @@ def corpora(tokenizers, tmp_path_factory):
 def names_in(sentence):
     """The characters of what is written in capitals, such as "Red Shirt"."""
     return [found.span() for found in re.finditer(r"\b[A-Z]\w+(?: [A-Z]\w+)*", sentence)]
+
+
+@pytest.fixture(scope="session")
+def sentinel_corpus(sentinels, tmp_path_factory):
+    """The book in the pieces of a tokenizer with T5's sentinels."""
+    from keras_plm import data
+
+    directory = tmp_path_factory.mktemp("sentinels") / "book"
+    return data.Corpus.build([BOOK], sentinels, directory, num_workers=1)
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,10 @@ SYSTEMS = {
     "mpnet": system(models.mpnet, "bert", own_step=True),
     "xlm": system(models.xlm, "xlm", own_step=True, objective="mlm_tlm"),
     "xlm of causal rows": system(models.xlm, "xlm", objective="clm"),
+    "transformer": system(models.transformer, "xlm"),
+    "mass": system(models.mass, "roberta", share=0.4),
+    "bart": system(models.bart, "roberta", own_step=True),
+    "t5": system(models.t5, "sentinels"),
 }
 
 
@@ -236,10 +240,12 @@ def test_every_system_and_every_task_has_a_row():
 
 
 @pytest.fixture(scope="session")
-def tools(tokenizers, gpt_transfer, corpora, make_backbone, make_transformer):
+def tools(
+    tokenizers, gpt_transfer, sentinels, corpora, sentinel_corpus, make_backbone, make_transformer
+):
     return SimpleNamespace(
-        tokenizers={**tokenizers, "gpt1_transfer": gpt_transfer},
-        corpora=corpora,
+        tokenizers={**tokenizers, "gpt1_transfer": gpt_transfer, "sentinels": sentinels},
+        corpora={**corpora, "sentinels": sentinel_corpus},
         make_backbone=make_backbone,
         make_transformer=make_transformer,
     )

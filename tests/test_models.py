@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_plm import data, models
+from keras_plm import data, families, models
 from keras_plm.models import LENGTHS, SIZES
 from keras_plm.objectives import (
+    MASS,
     CausalModeling,
     Corruption,
+    Denoising,
     MaskedModeling,
     MaskedPermutationModeling,
     Mixture,
@@ -17,7 +19,10 @@ from keras_plm.objectives import (
     RandomSelection,
     SentencePair,
     SpanBoundary,
+    SpanCorruption,
     SpanSelection,
+    TextInfilling,
+    Translation,
 )
 from keras_plm.presets import TRANSFORMER_SIZES
 from keras_plm.tasks import CausalLM, Pretrainer
@@ -41,6 +46,10 @@ SYSTEMS = {
     "mpnet": (models.mpnet, "bert"),
     "xlm": (models.xlm, "xlm"),
     "transformer_xl": (models.transformer_xl, "gpt"),
+    "transformer": (models.transformer, "bert"),
+    "mass": (models.mass, "bert"),
+    "bart": (models.bart, "bert"),
+    "t5": (models.t5, "sentinels"),
 }
 
 
@@ -52,8 +61,9 @@ def small(system, tokenizer, **options):
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_bad_options_of_every_system(name, tokenizers):
+def test_bad_options_of_every_system(name, tokenizers, sentinels):
     system, layout = SYSTEMS[name]
+    tokenizers = {**tokenizers, "sentinels": sentinels}
     for options, message in (
         (dict(size="huge"), r"\['base', 'large', 'small', 'tiny'\].*size='huge'"),
         (dict(size=None), "Received: size=None"),
@@ -313,6 +323,47 @@ def test_mpnet(wordpiece, tokenizers):
     # rows of 128 and copies of 20 targets, and no more positions than 128
     long = models.mpnet(wordpiece, "tiny", num_layers=1, num_heads=2, hidden_dim=16)
     assert long.backbone.max_sequence_length == 128 and long.objective.num_predict == 20
+
+
+# === Encoder-decoders ===
+
+
+def test_transformer(tokenizers):
+    model = small(models.transformer, tokenizers["xlm"])
+    lengths = dict(source_length=32, target_length=32)
+    expected = Translation.for_tokenizer(tokenizers["xlm"], label_smoothing=0.1, **lengths)
+    assert model.objective == expected and model.heads["tokens"].label_smoothing == 0.1
+    assert model.backbone.positions == "interleaved" and model.backbone.scale_embeddings
+    assert model.backbone.max_sequence_length is None
+
+
+@pytest.mark.parametrize(
+    "name, noise",
+    [("mass", MASS(0.3)), ("bart", TextInfilling()), ("t5", SpanCorruption())],
+)
+def test_denoising(name, noise, byte_level, sentinels):
+    tokenizer = sentinels if name == "t5" else byte_level
+    options = {"share": 0.3} if name == "mass" else {}
+    model = small(getattr(models, name), tokenizer, **options)
+    rows = "packed" if name == "t5" else "doc_sentences"
+    expected = Denoising.for_tokenizer(tokenizer, noise, sequence_length=32, rows=rows)
+    assert model.objective == expected
+    flags = getattr(families, name.upper())["flags"]
+    assert {key: getattr(model.backbone, key) for key in flags} == flags
+    longest = None if name == "t5" else 128
+    assert model.backbone.max_sequence_length == longest
+    assert model.preprocessor.sequence_length == expected.source_length
+
+
+def test_learned_positions_are_for_both_sides(byte_level):
+    model = small(models.bart, byte_level, sequence_length=200)
+    longest = max(model.objective.source_length, model.objective.target_length)
+    assert model.backbone.max_sequence_length == longest >= 200
+
+
+def test_t5_needs_sentinels(byte_level):
+    with pytest.raises(ValueError, match="needs sentinels.*SENTINEL_TOKENS"):
+        models.t5(byte_level, "tiny")
 
 
 # === XLNet ===
