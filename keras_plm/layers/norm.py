@@ -7,6 +7,26 @@ from keras_plm.checks import check_choice
 NORMS = ("layer", "rms")
 
 
+@keras.saving.register_keras_serializable(package="keras_plm")
+class RMSNorm(keras.layers.RMSNormalization):
+    """Keras's, but its gain is called `gamma`, as that of other norms: by that name none decays.
+
+    Example:
+    ```python
+    from keras_plm.layers.norm import RMSNorm
+
+    layer = RMSNorm()
+    layer.build((None, 4))
+    assert [weight.name for weight in layer.weights] == ["gamma"]
+    ```
+
+    Source: Zhang and Sennrich, arXiv:1910.07467, section 4.
+    """
+
+    def add_weight(self, *args, name=None, **kwargs):
+        return super().add_weight(*args, name="gamma" if name == "scale" else name, **kwargs)
+
+
 def make_norm(kind, epsilon, dtype, name):
     """Make the norm of token states.
 
@@ -18,7 +38,7 @@ def make_norm(kind, epsilon, dtype, name):
         name: str.
 
     Returns:
-        `keras.layers.LayerNormalization` or `keras.layers.RMSNormalization`.
+        `keras.layers.LayerNormalization` or `RMSNorm`.
 
     Raises:
         ValueError: if there is no such kind.
@@ -26,5 +46,5 @@ def make_norm(kind, epsilon, dtype, name):
     Source: Ba et al., arXiv:1607.06450; Zhang and Sennrich, arXiv:1910.07467.
     """
     check_choice("norm", kind, NORMS)
-    layer = {"layer": keras.layers.LayerNormalization, "rms": keras.layers.RMSNormalization}[kind]
+    layer = {"layer": keras.layers.LayerNormalization, "rms": RMSNorm}[kind]
     return layer(epsilon=epsilon, dtype=dtype, name=name)

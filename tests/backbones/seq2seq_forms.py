@@ -53,7 +53,7 @@ def made(form, **options):
     """A backbone with weights so large that scores matter."""
     backbone, rng = make(form, **options), np.random.default_rng(1)
     for weight in backbone.weights:
-        gain = weight.name in ("gamma", "scale")
+        gain = weight.name == "gamma"
         weight.assign(gain + rng.normal(0, 0.4, weight.shape))
     return backbone
 

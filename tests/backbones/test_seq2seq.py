@@ -363,7 +363,7 @@ def test_how_weights_begin_in_t5():
     for path, deviation in deviations.items():
         error = 4 * (2 * found[path].size) ** -0.5
         assert abs(found[path].std() / deviation - 1) < error, path
-    assert (found["encoder_final_norm/scale"] == 1).all()
+    assert (found["encoder_final_norm/gamma"] == 1).all()
     assert backbone.kernel_initializer()((100, 50)).shape == (100, 50)
 
 

@@ -43,7 +43,7 @@ PROJECTIONS = {
     "value": ("v_proj", "v"),
     "attention_output": ("out_proj", "o"),
 }
-KINDS = {"kernel": "weight", "gamma": "weight", "scale": "weight", "embeddings": "weight"}
+KINDS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight"}
 KINDS |= {"beta": "bias", "bias": "bias"}
 WHOLE = {  # of both families; a table has no transposition
     "token_embedding/embeddings": ("model.shared.weight", "shared.weight"),

@@ -3,7 +3,7 @@
 from keras_plm.checkpoints.families.transformer_weights import LINEAR, PARTS, Style, part_rows
 
 STYLE = Style(
-    {**LINEAR.suffixes, "scale": ".weight", "reverse_embeddings": ".weight"},
+    {**LINEAR.suffixes, "reverse_embeddings": ".weight"},
     {**LINEAR.axes, "DV": "VD"},
 )
 # What a `Seq2SeqBackbone` is unless its system says otherwise.
@@ -87,7 +87,7 @@ def _inside(side, arguments):
 def _weights(part, arguments):
     """The weights of a part, and their axes."""
     if "norm" in part:
-        return {"scale": "D"} if arguments.get("norm") == "rms" else {"gamma": "D", "beta": "D"}
+        return {"gamma": "D"} if arguments.get("norm") == "rms" else {"gamma": "D", "beta": "D"}
     part = "intermediate" if part == "multiplier" else part.removeprefix("cross_")
     weights = PARTS.get(part) or PARTS[BLOCK + part]
     biases = arguments.get("use_bias", True)

@@ -229,6 +229,14 @@ SPANBERT |= {"span_boundary/edges_norm/gamma", "span_boundary/edges_norm/beta"}
 SPANBERT |= {f"span_boundary/output_head/transform{name}" for name in ("/bias", "_norm/gamma")}
 SPANBERT |= {"span_boundary/output_head/transform_norm/beta", "span_boundary/output_head/bias"}
 XLNET = {one for one in BLOCK if not one.startswith("block/attention/")} | {"tokens/bias"}
+SIDES = {f"{side}_{one}" for side in ("encoder", "decoder") for one in BLOCK}
+SIDES |= {f"decoder_block/cross_attention{one.removeprefix('block/attention')}" for one in BLOCK
+          if one.startswith("block/attention")}  # fmt: skip
+MASS = SIDES | {
+    f"{side}_embedding_norm/{one}" for side in ("encoder", "decoder") for one in ("gamma", "beta")
+}
+T5 = {one for one in SIDES if one.endswith("gamma")}
+T5 |= {f"{side}_final_norm/gamma" for side in ("encoder", "decoder")}
 # The system, its layout, what does not decay, and how many others there are, blocks as one.
 SYSTEMS = {
     "xlnet": ("xlnet", XLNET, 13),
@@ -244,6 +252,10 @@ SYSTEMS = {
     "unilm": ("bert", BERT, 12),
     "mpnet": ("bert", ROBERTA, 10),
     "xlm": ("xlm", XLM, 9),
+    "transformer": ("bert", SIDES, 17),
+    "mass": ("bert", MASS, 19),
+    "bart": ("bert", MASS, 19),
+    "t5": ("sentinels", T5, 19),
 }
 
 
@@ -277,9 +289,9 @@ def test_every_system_has_a_row():
 
 @pytest.mark.parametrize("name", SYSTEMS)
 @pytest.mark.usefixtures("quick_compilation")
-def test_what_does_not_decay(name, tokenizers):
+def test_what_does_not_decay(name, tokenizers, sentinels):
     layout, expected, others = SYSTEMS[name]
-    model = small(name, layout, tokenizers)
+    model = small(name, layout, {**tokenizers, "sentinels": sentinels})
     model.compile("auto")
     decay, stay = decaying(model.optimizer, model.trainable_variables)
     assert stay == expected
