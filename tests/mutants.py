@@ -1358,6 +1358,35 @@ MUTANTS = (
         "int(count * share)",
         ("tasks/training/test_prepared_data.py",),
     ),
+    # === checkpoints of Transformer-XL ===
+    Mutant(
+        "columns_of_position_and_output_are_exchanged",
+        "checkpoints/families/transformer_xl_weights.py",
+        '_attention("attention_output", "o_net", "D(HK)", "o", "(HK)D")',
+        '_attention("attention_output", "o_net", "D(HK)", "o", "D(HK)")',
+        ("checkpoints/families/test_transformer_xl.py",),
+    ),
+    Mutant(
+        "the_first_projection_of_a_softmax_is_the_embedding_s",
+        "checkpoints/families/transformer_xl_weights.py",
+        'tied == "none" or tied != "all" and n == 0',
+        'tied == "none"',
+        ("checkpoints/families/test_transformer_xl.py",),
+    ),
+    Mutant(
+        "a_layer_s_missing_bias_is_that_of_another_layer",
+        "checkpoints/families/transformer_xl_weights.py",
+        'config.get("untie_r", True) is not False or not',
+        "not",
+        ("checkpoints/families/test_transformer_xl.py",),
+    ),
+    Mutant(
+        "the_gain_of_rms_norms_decays",
+        "layers/norm.py",
+        'name="gamma" if name == "scale" else name',
+        "name=name",
+        ("tasks/optimizers/test_paper_optimizers.py",),
+    ),
     # === models ===
     Mutant(
         "positions_of_gpt2_as_large_as_tokens",

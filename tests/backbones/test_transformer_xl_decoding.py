@@ -134,13 +134,15 @@ def test_scores_choices_and_beams():
 def test_prompts_go_on_from_a_state():
     """Each from its own row, also where the last batch is filled up; scores and beams too."""
     model, backbone = writer(), writer().backbone
-    state = backbone.encode({"token_ids": IDS[:, :5]})["state"]
+    # The last prompt, alone in its batch, goes on otherwise than from the state of the first.
+    prompts, texts = [*PROMPTS[:2], [5]], IDS[[0, 2, 1], :5]
+    state = backbone.encode({"token_ids": texts})["state"]
     best = BeamSearch(num_beams=2, length_penalty=0.0, num_results=2)
     options = dict(batch_size=2, state=state, verbose=0)
-    written, totals = model.generate(PROMPTS, 7, best, return_scores=True, **options)
-    greedy = model.generate(PROMPTS, 7, "greedy", **options)
+    written, totals = model.generate(prompts, 7, best, return_scores=True, **options)
+    greedy = model.generate(prompts, 7, "greedy", **options)
     scores = model.score([text[1:] for text in greedy], [text[:1] for text in greedy], **options)
-    for number, (prompt, text) in enumerate(zip(PROMPTS, greedy)):
+    for number, (prompt, text) in enumerate(zip(prompts, greedy)):
         own = {"state": {name: value[number : number + 1] for name, value in state.items()}}
         expected = list(prompt)
         while len(expected) < 7:
@@ -152,7 +154,7 @@ def test_prompts_go_on_from_a_state():
             behind = np.arange(len(prompt) - 1, 6)
             found = log_probs(one, **own)[behind, np.array(one)[behind + 1]]
             np.testing.assert_allclose(total, found.sum(), atol=1e-5)
-    assert greedy != model.generate(PROMPTS, 7, "greedy", batch_size=2, verbose=0)
+    assert greedy != model.generate(prompts, 7, "greedy", batch_size=2, verbose=0)
 
 
 def test_states_that_prompts_cannot_go_on_from():
