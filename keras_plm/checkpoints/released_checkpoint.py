@@ -227,17 +227,18 @@ class ReleasedCheckpoint:
         found = [name for name in self.arrays.shapes if _fits(pattern, name)]
         return found[0] if len(found) == 1 else None
 
+    @functools.cached_property
+    def _spare(self):
+        """Names, and patterns with `*`, of what a model may do without."""
+        system, arguments = self.system, self.arguments
+        tables = (table for head in system.heads for table in system.head_tables(head, arguments))
+        patterns = {getattr(row, self.form) for table in tables for row in table} - {None}
+        return system.copies(arguments).keys(), (*patterns, *system.spare)
+
     def _is_spare(self, name):
         """Whether a model may do without what has that name."""
-        if name in self.system.copies(self.arguments):
-            return True
-        patterns = (
-            getattr(row, self.form)
-            for head in self.system.heads
-            for table in self.system.head_tables(head, self.arguments)
-            for row in table
-        )
-        return any(pattern and _fits(pattern, name) for pattern in (*patterns, *self.system.spare))
+        names, patterns = self._spare
+        return name in names or any(_fits(pattern, name) for pattern in patterns)
 
 
 def open_checkpoint(directory, config=None):

@@ -8,8 +8,9 @@ table. Sizes are those of enwik8 in the paper, made shallow and narrow: 4 layers
 heads, feed-forward 1024, V 204, T and M 512. `ours` is `Pretrainer` as it compiles itself. `xlnet`
 is the content stream of naive_xlnet.py as it stands, with a causal mask: a dense one for each row,
 a segment term, positions of both directions, tiled over the batch and projected in each of its
-rows. `naive` is the same without segments, which Transformer-XL has not; `causal` has, besides,
-what its own code does better: positions of the past alone, projected once for a batch. Engines are
+rows. `naive` is the same without segments, which Transformer-XL has not, and with a shift that
+transposes nothing; `causal` has, besides, what its own code does better: positions of the past
+alone, projected once for a batch. Engines are
 processes of their own with one compute thread, in turns (interleaved.py); figures are medians of
 CPU milliseconds, ratios those of medians with the 10th and 90th percentile over rounds.
 The last line is one JSON object.
