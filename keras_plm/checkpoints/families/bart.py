@@ -17,6 +17,12 @@ from keras_plm.checkpoints.config_values import (
     write_choice,
 )
 from keras_plm.checkpoints.conversion import Row, System
+from keras_plm.checkpoints.families.seq2seq_config import (
+    SWITCH,
+    NoTokenizer,
+    read_head_settings,
+    write_head_config,
+)
 from keras_plm.checkpoints.families.seq2seq_weights import check_flags, seq2seq_rows, sizes
 from keras_plm.checkpoints.head_config import other_head
 
@@ -41,7 +47,6 @@ NUMBERS = {
     "initializer_range": ("init_std", 0.02),
 }
 NAMES = {"swish": "silu", **ACTIVATIONS}  # as Marian's configs say it
-SWITCH = {True: True, False: False}
 # What another model than these has, in the configs of fairseq's time as well.
 REQUIRED = {
     "normalize_before": False,
@@ -236,34 +241,6 @@ def write_marian(arguments):
     config = {"model_type": "marian", **tokens, "decoder_vocab_size": arguments["vocabulary_size"]}
     config |= {"static_position_embeddings": True, "share_encoder_decoder_embeddings": True}
     return _write(families.MARIAN, ("zero_token_id",), config, arguments), []
-
-
-def read_head_settings(config, shapes):
-    """What a checkpoint says about its head: nothing that its backbone does not.
-
-    Args:
-        config: dict, its configuration.
-        shapes: dict of str to tuple, its arrays.
-
-    Returns:
-        dict of arguments that a task may take.
-    """
-    return {"transform": False}
-
-
-def write_head_config(task, head, weights):
-    """Say in a config what a head is: nothing that its backbone does not; see `System`."""
-    return {}
-
-
-class NoTokenizer:
-    """The tokenizer of checkpoints whose tokenizers are not read, in place of a format."""
-
-    layout = None
-
-    def find(self, directory, config):
-        """Find none: see `TokenizerFormat.find`."""
-        return None
 
 
 BART_ARCHITECTURES = {("tokens",): "ForConditionalGeneration"}

@@ -16,7 +16,7 @@ from keras_plm.checkpoints.config_values import (
     write_choice,
 )
 from keras_plm.checkpoints.conversion import System
-from keras_plm.checkpoints.families.bart import (
+from keras_plm.checkpoints.families.seq2seq_config import (
     SWITCH,
     NoTokenizer,
     read_head_settings,
