@@ -19,13 +19,3 @@ def read_head_settings(config, shapes):
 def write_head_config(task, head, weights):
     """Say in a config what a head is: nothing that its backbone does not; see `System`."""
     return {}
-
-
-class NoTokenizer:
-    """The tokenizer of checkpoints whose tokenizers are not read, in place of a format."""
-
-    layout = None
-
-    def find(self, directory, config):
-        """Find none: see `TokenizerFormat.find`."""
-        return None
