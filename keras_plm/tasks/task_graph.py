@@ -54,6 +54,8 @@ def encode_texts(backbone, features):
     end = ops.take_along_axis(token_ids, ops.maximum(last, 0), axis=1)
     moved = ops.concatenate([end, token_ids[:, :-1]], axis=1)
     source = {"source_token_ids": token_ids, "source_padding_mask": real}
+    if "language_ids" in features:
+        source["source_language_ids"] = features["language_ids"]
     return backbone.encode({**features, **source, "token_ids": moved})
 
 
