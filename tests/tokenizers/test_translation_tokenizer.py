@@ -101,12 +101,12 @@ def test_special_pieces_in_text_stay_text(tokenizer):
 
 def test_what_is_no_piece_of_the_model_but_one_of_the_vocabulary(tokenizer):
     """A character that the source's model does not know, in the vocabulary for the target."""
-    pieces = [*tokenizer.pieces_by_id, "日", "</x>"]
+    pieces = [*tokenizer.pieces_by_id, "日", "日本"]
     ours = TranslationTokenizer(pieces, tokenizer.source_proto)
     assert ours.encode("a日")[-1] == len(pieces) - 2
-    special = {**tokenizer.special_tokens, "x": "</x>"}
+    special = {**tokenizer.special_tokens, "mask": "日本"}
     ours = TranslationTokenizer(pieces, tokenizer.source_proto, None, special)
-    assert len(pieces) - 1 not in ours.encode("</x>")
+    assert len(pieces) - 1 not in ours.encode("日本")
 
 
 def test_offsets(tokenizer):
