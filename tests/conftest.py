@@ -307,6 +307,12 @@ def subword_fixture():
 
 
 @pytest.fixture(scope="session")
+def seq2seq_tokenizers():
+    """dict of Marian's and T5's files, texts, and ids by transformers."""
+    return json.loads(gzip.decompress((FIXTURES / "seq2seq_tokenizers.json.gz").read_bytes()))
+
+
+@pytest.fixture(scope="session")
 def subword_tokenizers(subword_fixture, tmp_path_factory):
     """dict of the fixture's names to tokenizers made of its files."""
     from keras_plm.checkpoints import tokenizer_format

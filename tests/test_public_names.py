@@ -67,6 +67,7 @@ CHANGED = {
     "objectives.Mixture": {"__init__"},  # weights=None, stages=None
     # New arguments, at the end.
     "data.Corpus": {"build", "build_pairs"},
+    "data.SentencePieceTokenizer": {"__init__"},  # num_sentinels=0
     "data.train_tokenizer": {"signature"},
     "objectives.CausalModeling": {"__init__"},  # characters=False, cutoffs=()
     "heads.SentencePairHead": {"__init__"},

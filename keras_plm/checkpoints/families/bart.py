@@ -20,7 +20,6 @@ from keras_plm.checkpoints.conversion import Row, System
 from keras_plm.checkpoints.families.bert_weights import DENSE, SPANS, part_rows
 from keras_plm.checkpoints.families.seq2seq_config import (
     SWITCH,
-    NoTokenizer,
     read_head_settings,
     write_head_config,
 )
@@ -289,6 +288,6 @@ MARIAN = System(
     other_head=functools.partial(other_head, MARIAN_ARCHITECTURES),
     write_head_config=write_head_config,
     architectures=MARIAN_ARCHITECTURES,
-    tokenizer=NoTokenizer(),
+    tokenizer=tokenizer_format.MARIAN,
     ignored=r"(encoder|decoder)\.embed_positions\.weight",
 )
