@@ -92,9 +92,11 @@ def look(noise, flags):
         "across": seen["cross_attention_maps"][target][:, source],
         "decoder": seen["attention_maps"][target][:, target],
     }
-    only_spans = "source_visible" in x  # else all tokens are asked for
-    asked = found["predicts"] if only_spans else ()
-    return found | {"fates": [fate(word, asked) for word in found["source"]]}
+    hidden = set()  # places that are asked for, where not all are
+    if "position_ids" in x:
+        hidden = set((x["position_ids"][0][target] + 1).tolist())
+    kinds = [fate(word, place in hidden) for place, word in enumerate(found["source"])]
+    return found | {"fates": kinds}
 
 
 def words(token_ids):
@@ -103,17 +105,16 @@ def words(token_ids):
     return [piece.replace("extra_id_", "") for piece in pieces]
 
 
-def fate(word, asked):
+def fate(word, hidden):
     """What became of a token of the source, or None if it is simply there."""
-    if word in SPECIAL:
-        return "special"
     if word == "[MASK]" or word[1:-1].isdecimal():
         return "mask or sentinel"
-    if word not in words(tokenizer.encode(" ".join(SENTENCES))):
+    if word not in TEXT and word not in SPECIAL:
         return "random"
-    return "kept" if word in asked else None
+    return "kept" if hidden else "special" if word in SPECIAL else None
 
 
+TEXT = words(tokenizer.encode(" ".join(SENTENCES)))
 panels = {name: look(*noise) for name, noise in NOISES.items()}
 
 # === As text ===
