@@ -846,6 +846,13 @@ MUTANTS = (
         ("objectives/noising/test_noise.py",),
     ),
     Mutant(
+        "a_span_that_is_read_from_itself",
+        "objectives/rewriting.py",
+        "rows.token_ids[:, before]",
+        "rows.token_ids",
+        ("objectives/noising/test_what_a_decoder_knows.py",),
+    ),
+    Mutant(
         "dropped_to_nothing",
         "objectives/noising/noisy_input.py",
         "dropped &= ~(lost &",
