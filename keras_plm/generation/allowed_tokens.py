@@ -20,8 +20,8 @@ class AllowedTokens:
         forbidden_ids: iterable of int, those that no row ever takes.
         stop_ids: iterable of int, those after which a row is finished.
         min_length: int. The first slot that may hold a stop token.
-        no_repeat_ngram_size: int or None. n: no n tokens stand in the slots twice, be they written
-            or known before. A stop token, which belongs to no text, is exempt. None: they may.
+        no_repeat_ngram_size: int. n: no n tokens stand in the slots twice, be they written or
+            known before. A stop token, which belongs to no text, is exempt. 0: they may.
         first_token_id: int or None. What every row begins with, forbidden or not, at no cost: the
             log-likelihood of what is certain is 0.
 
@@ -35,11 +35,11 @@ class AllowedTokens:
         forbidden_ids=(),
         stop_ids=(),
         min_length=0,
-        no_repeat_ngram_size=None,
+        no_repeat_ngram_size=0,
         first_token_id=None,
     ):
         check_integer("min_length", min_length, 0)
-        check_integer("no_repeat_ngram_size", no_repeat_ngram_size, 1, none=True)
+        check_integer("no_repeat_ngram_size", no_repeat_ngram_size, 0)
         check_integer("first_token_id", first_token_id, 0, vocabulary_size - 1, none=True)
         self.stop_ids = tuple(stop_ids)
         if first_token_id in self.stop_ids:

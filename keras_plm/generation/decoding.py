@@ -54,8 +54,8 @@ class Writing(NamedTuple):
         mask_id: int or None. The mask that each token is predicted from; None: from the token
             before it, or a query row.
         min_length: int. The first slot that a stop token may be written into.
-        no_repeat_ngram_size: int or None. n: no n tokens stand in the slots of a row twice; see
-            `AllowedTokens`.
+        no_repeat_ngram_size: int. n: no n tokens stand in the slots of a row twice; see
+            `AllowedTokens`. 0: they may.
         first_token_id: int or None. What is written into the first slot of every row that is to
             be filled.
     """
@@ -66,7 +66,7 @@ class Writing(NamedTuple):
     mode: str = "factorised"
     mask_id: int | None = None
     min_length: int = 0
-    no_repeat_ngram_size: int | None = None
+    no_repeat_ngram_size: int = 0
     first_token_id: int | None = None
 
 

@@ -161,7 +161,7 @@ class CausalLM(WritingTask, TargetTask):
         verbose="auto",
         state=None,
         min_length: integer(0) = 0,
-        no_repeat_ngram_size: integer(1, none=True) = None,
+        no_repeat_ngram_size: integer(0) = 0,
     ):
         """Continue texts. XLA compiles once for each number of rows and `max_length`.
 
@@ -189,8 +189,8 @@ class CausalLM(WritingTask, TargetTask):
                 None: nothing.
             min_length: int. The fewest tokens of prompt and continuation; a token that stops comes
                 behind them.
-            no_repeat_ngram_size: int or None. n: no n tokens of prefix, prompt and continuation
-                occur twice. None: they may.
+            no_repeat_ngram_size: int. n: no n tokens of prefix, prompt and continuation
+                occur twice. 0: they may.
 
         Returns:
             list of N str, or of lists of int where ids were given; of lists of these, best first,

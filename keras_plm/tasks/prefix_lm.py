@@ -132,7 +132,7 @@ class PrefixLM(WritingTask, TargetTask):
         seed: integer(none=True) = None,
         verbose="auto",
         min_length: integer(0) = 0,
-        no_repeat_ngram_size: integer(1, none=True) = None,
+        no_repeat_ngram_size: integer(0) = 0,
     ):
         """Write a text for each source. XLA compiles once for each number of rows and lengths.
 
@@ -148,8 +148,8 @@ class PrefixLM(WritingTask, TargetTask):
             verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
             min_length: int. The fewest tokens of a text; the separator that ends it comes behind
                 them.
-            no_repeat_ngram_size: int or None. n: no n tokens of a text occur twice; those of its
-                source do not count. None: they may.
+            no_repeat_ngram_size: int. n: no n tokens of a text occur twice; those of its
+                source do not count. 0: they may.
 
         Returns:
             list of N str; of lists of these, best first, if the sampler returns several.

@@ -205,7 +205,7 @@ def test_what_would_repeat(size):
     "wrong, message",
     [
         ({"min_length": -1}, "`min_length` must be an integer of at least 0"),
-        ({"no_repeat_ngram_size": 0}, "`no_repeat_ngram_size` must be .* at least 1"),
+        ({"no_repeat_ngram_size": -1}, "`no_repeat_ngram_size` must be .* at least 0"),
         ({"no_repeat_ngram_size": 1.5}, "`no_repeat_ngram_size` must be"),
         ({"first_token_id": 5}, "`first_token_id` must be"),
         ({"first_token_id": 4}, "first token must not be one that stops"),

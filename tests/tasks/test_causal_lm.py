@@ -212,7 +212,7 @@ def test_wrong_input(plain, model, make_transformer):
     with pytest.raises(ValueError, match="`min_length` must be at most `max_length`"):
         plain.generate([[1]], 4, min_length=5)
     with pytest.raises(ValueError, match="`no_repeat_ngram_size` must be an integer"):
-        plain.generate([[1]], 4, no_repeat_ngram_size=0)
+        plain.generate([[1]], 4, no_repeat_ngram_size=1.0)
     with pytest.raises(ValueError, match="prompts"):
         plain.generate([])
     with pytest.raises(TypeError, match="one text"):
