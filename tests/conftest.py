@@ -433,6 +433,19 @@ def make_transformer():
 
 
 @pytest.fixture(scope="session")
+def make_seq2seq():
+    """A function that makes a tiny Seq2SeqBackbone, of large weights, for texts of any length."""
+    from keras_plm.backbones import Seq2SeqBackbone
+
+    def make_seq2seq(vocabulary_size, **changes):
+        sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
+        options = dict(dropout=0.0, initializer_range=0.3)
+        return Seq2SeqBackbone(vocabulary_size, **{**sizes, **options, **changes})
+
+    return make_seq2seq
+
+
+@pytest.fixture(scope="session")
 def make_pretrainer(tokenizer, objective, make_backbone):
     """A function that makes a tiny Pretrainer; `memory_length` gives it a memory."""
     from keras_plm.tasks import Pretrainer, TextPreprocessor

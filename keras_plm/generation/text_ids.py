@@ -61,7 +61,7 @@ class TextIds:
         """
         if not isinstance(texts, np.ndarray) or texts.ndim != 2:  # rows of ids, of one length
             texts = column_items(texts, what, "texts, or of lists of ids")
-        if _are_ids(texts):
+        if are_ids(texts):
             return checked_ids(texts, self.vocabulary_size, blank is not None, what), False
         texts = text_list(texts, what, allow_empty=True)
         if self.tokenizer is None:
@@ -234,7 +234,14 @@ def text_scores(rows, scores):
     ]
 
 
-def _are_ids(texts):
-    """Whether the first row, if there is one, is not a string."""
+def are_ids(texts):
+    """Whether rows are of ids: whether the first row, if there is one, is not a string.
+
+    Args:
+        texts: list of str, or of lists of int.
+
+    Returns:
+        bool.
+    """
     first = next(iter(texts), "")
     return hasattr(first, "__iter__") and not isinstance(first, (str, bytes))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_plm.checks import check_arrays, check_vocabulary, choice, flag, integer, number
-from keras_plm.objectives.noising.noise import end_token_id
+from keras_plm.objectives.noising.noise import end_token_id, start_token_id
 from keras_plm.objectives.objective import Objective
 from keras_plm.objectives.source_and_target import FEATURES, decoder_arrays, moved_left
 
@@ -82,10 +82,9 @@ class Translation(Objective):
         Raises:
             ValueError: the tokenizer has nothing that ends a text, or a setting is out of range.
         """
-        begin, end = tokenizer.layout.start, end_token_id(tokenizer)
         known = {
-            "start_token_id": tokenizer.special_token_id(begin[0]) if begin else end,
-            "end_token_id": None if tokenizer.layout.end else end,
+            "start_token_id": start_token_id(tokenizer),
+            "end_token_id": None if tokenizer.layout.end else end_token_id(tokenizer),
             "pad_token_id": tokenizer.pad_token_id,
         }
         return cls(tokenizer.vocabulary_size, **{**known, **settings})

@@ -4,6 +4,7 @@ from keras_plm.generation.beam_search import BeamSearch
 from keras_plm.generation.choice_scoring import Choice
 from keras_plm.generation.text_ids import TextScore
 from keras_plm.preprocessing.choice_preprocessor import ChoicePreprocessor
+from keras_plm.preprocessing.seq2seq_preprocessor import Seq2SeqPreprocessor
 from keras_plm.preprocessing.span_preprocessor import SpanPreprocessor, SpanWindow
 from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
 from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
@@ -13,6 +14,7 @@ from keras_plm.tasks.multiple_choice import MultipleChoice
 from keras_plm.tasks.permutation_lm import PermutationLM
 from keras_plm.tasks.prefix_lm import PrefixLM
 from keras_plm.tasks.pretrainer import Pretrainer
+from keras_plm.tasks.seq2seq_lm import Seq2SeqLM
 from keras_plm.tasks.span_decoding import Answer, AnswerSpan
 from keras_plm.tasks.span_extractor import SpanExtractor
 from keras_plm.tasks.task import Task
@@ -37,6 +39,8 @@ __all__ = [
     "PermutationLM",
     "PrefixLM",
     "Pretrainer",
+    "Seq2SeqLM",
+    "Seq2SeqPreprocessor",
     "SpanExtractor",
     "SpanPreprocessor",
     "SpanWindow",

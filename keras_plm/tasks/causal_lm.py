@@ -54,7 +54,7 @@ class CausalLM(WritingTask, TargetTask):
         dict of `tokens`, of shape (B, P, V): logits.
 
     Raises:
-        TypeError: if the backbone predicts from query rows (XLNet).
+        TypeError: if the backbone predicts from query rows (XLNet), or reads a source (BART).
         ValueError: if the backbone is not causal.
 
     Example:
@@ -103,6 +103,11 @@ class CausalLM(WritingTask, TargetTask):
             raise TypeError(
                 "CausalLM needs a TransformerBackbone with causal=True; for XLNet there is "
                 f"PermutationLM. Received: {type(backbone).__name__}."
+            )
+        if "source" in backbone.reads:
+            raise TypeError(
+                "CausalLM needs a backbone that reads one text; for one that reads a source there "
+                f"is Seq2SeqLM. Received: {type(backbone).__name__}."
             )
         if "causal" not in backbone.reads:
             raise ValueError(

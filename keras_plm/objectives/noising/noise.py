@@ -249,6 +249,19 @@ def end_token_id(tokenizer):
     )
 
 
+def start_token_id(tokenizer):
+    """Returns the id of what a decoder reads first: what a row begins with, or what ends a text.
+
+    Args:
+        tokenizer: `keras_plm.data.Tokenizer`.
+
+    Raises:
+        ValueError: it has neither.
+    """
+    begin = tokenizer.layout.start
+    return tokenizer.special_token_id(begin[0]) if begin else end_token_id(tokenizer)
+
+
 def _special_ids(tokenizer):
     return tuple(sorted(set(tokenizer.special_token_ids.values())))
 

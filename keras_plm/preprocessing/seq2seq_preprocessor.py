@@ -1,0 +1,196 @@
+"""From pairs of texts to what an encoder reads and what a decoder is asked for."""
+
+import keras
+import numpy as np
+
+from keras_plm.checks import check_arguments, flag, integer, kind, text
+from keras_plm.objectives.noising.noise import end_token_id, start_token_id
+from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.tokenizers.text_columns import refuse_empty, text_list
+from keras_plm.tokenizers.tokenizer import Tokenizer
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class Seq2SeqPreprocessor(Preprocessor):
+    """Turns source texts into features of an encoder, and targets into rows of a decoder.
+
+    Each text is laid out by itself, as the tokenizer's layout has a single text: BART's
+    `<s> text </s>`, Marian's and T5's `text </s>`. Padding is on the right. A text that is too
+    long loses its end, but for what closes it.
+
+    Args:
+        tokenizer: `keras_plm.data.Tokenizer`, or None when the assets of a saved model will bring
+            it. Targets are of `tokenizer.target` (Marian has a model for each language).
+        sequence_length: int. The length N of the sources.
+        target_length: int or None. The length P of the targets, with what closes them; None: N.
+        prefix: str or None. What stands before every source, with its space: the name of a task,
+            such as T5's "translate English to German: ".
+        truncate: bool. Whether what is too long is cut, which is said in the log "keras_plm".
+            False: it is refused.
+        language: str or None. The language of all texts, for a tokenizer with languages (XLM).
+        pre_split: bool. Whether spaces separate the words of all texts (XLM: zh, th, ja).
+
+    Call arguments:
+        x: list of N str, the sources.
+
+    Returns:
+        dict of `source_token_ids` (N, S) int32 and `source_padding_mask` (N, S) bool.
+
+    Raises:
+        TypeError: if there is anything but strings.
+        ValueError: if there are no texts, one is empty, or with `truncate=False` too long.
+
+    Source: T5, arXiv:1910.10683, section 2.4 (the prefix).
+    """
+
+    @check_arguments
+    def __init__(
+        self,
+        tokenizer: kind(Tokenizer, none=True) = None,
+        sequence_length: integer(4) = 128,
+        target_length: integer(2, none=True) = None,
+        prefix: text(none=True) = None,
+        truncate: flag() = True,
+        language: text(none=True) = None,
+        pre_split: flag() = False,
+        **kwargs,
+    ):
+        super().__init__(tokenizer, sequence_length, language, pre_split, **kwargs)
+        self.target_length = target_length
+        self.prefix = prefix
+        self.truncate = truncate
+
+    def settings(self):
+        own = {"target_length": self.target_length, "prefix": self.prefix}
+        return {**super().settings(), **own, "truncate": self.truncate}
+
+    def call(self, x):
+        return self.source_arrays(self.source_rows(x), self.sequence_length)
+
+    def source_rows(self, texts, what="`x`"):
+        """The ids of sources, with the special tokens around them.
+
+        Args:
+            texts: list of N str.
+            what: str. What they are, for the message.
+
+        Returns:
+            list of N lists of at most S ints.
+
+        Raises:
+            TypeError, ValueError: see the class.
+        """
+        texts = text_list(texts, what)
+        ids = self.tokenizer.encode([(self.prefix or "") + one for one in texts])
+        refuse_empty(texts, ids, what)
+        return self._laid_out(self.tokenizer, ids, self.sequence_length, what)
+
+    def source_arrays(self, rows, length):
+        """The features of sources.
+
+        Args:
+            rows: list of N lists of at most S ints.
+            length: int. S.
+
+        Returns:
+            dict of `source_token_ids` (N, S) int32 and `source_padding_mask` (N, S) bool.
+        """
+        pad = 0 if self.tokenizer is None else self.tokenizer.pad_token_id
+        return source_arrays(rows, length, pad)
+
+    def target_rows(self, texts, start=None, end=None, what="`y`"):
+        """The ids that a decoder is asked for, with what closes each text.
+
+        Args:
+            texts: list of N str.
+            start: int or None. What a decoder reads first; a row that begins with it is read from
+                there. None: as `start_token_id` of the tokenizer.
+            end: int or None. What closes a text whose layout does not; None: the tokenizer's.
+            what: str. What they are, for the message.
+
+        Returns:
+            list of N lists of at most `target_length` ints.
+
+        Raises:
+            TypeError, ValueError: see the class.
+        """
+        tokenizer = self.tokenizer.target
+        texts = text_list(texts, what)
+        ids = tokenizer.encode(texts)
+        refuse_empty(texts, ids, what)
+        start = start_token_id(tokenizer) if start is None else start
+        begins = [tokenizer.special_token_id(name) for name in tokenizer.layout.start]
+        known = begins[:1] == [start]
+        closing = [] if tokenizer.layout.end else [end_token_id(tokenizer) if end is None else end]
+        room = (self.target_length or self.sequence_length) + known - len(closing)
+        rows = self._laid_out(tokenizer, ids, room, what)
+        return [row[known:] + closing for row in rows]
+
+    def _laid_out(self, tokenizer, ids, length, what):
+        """Rows with their special tokens, cut to a length."""
+        layout = tokenizer.layout
+        room = length - layout.num_special()
+        if room < 1:
+            raise ValueError(
+                f"A row has {layout.num_special()} special tokens, which leave no room for texts. "
+                f"Received: rows of {length} tokens for {what}."
+            )
+        too_long = [row for row, own in enumerate(ids) if len(own) > room]
+        if too_long:
+            found = (
+                f"{len(too_long)} of {len(ids)} texts of {what} are longer than the {room} tokens "
+                f"that special tokens leave of {length}, the first of them text {too_long[0]} "
+                f"with {len(ids[too_long[0]])}"
+            )
+            if not self.truncate:
+                raise ValueError(
+                    f"{found}. Raise `sequence_length` or `target_length`, shorten the texts, or "
+                    "let `truncate=True` cut them."
+                )
+            self.say_cut(f"{found}: they lose their ends")
+        return [layout.lay_out(tokenizer, list(own[:room]))[0] for own in ids]
+
+
+def source_arrays(rows, length, pad):
+    """The features of sources, as `Seq2SeqPreprocessor.call` gives them.
+
+    Args:
+        rows: list of N lists of at most S ints.
+        length: int. S.
+        pad: int. The id of padding.
+
+    Returns:
+        dict of `source_token_ids` (N, S) int32 and `source_padding_mask` (N, S) bool.
+    """
+    token_ids = np.full((len(rows), length), pad, "int32")
+    for array, row in zip(token_ids, rows):
+        array[: len(row)] = row
+    lengths = np.array([len(row) for row in rows])
+    return {
+        "source_token_ids": token_ids,
+        "source_padding_mask": np.arange(length) < lengths[:, None],
+    }
+
+
+def decoder_arrays(rows, length, start, pad):
+    """What a decoder reads, and what it is asked for: all that it reads, moved by one.
+
+    Args:
+        rows: list of N lists of at most P ints, what is asked for.
+        length: int. P.
+        start: int. What is read first.
+        pad: int. The id of padding.
+
+    Returns:
+        Tuple: dict of `token_ids` (N, P) int32, `padding_mask` (N, P) bool and `target_positions`
+        (N, P) int32; the targets (N, P) int32, 0 behind the end; and which of them count, bool.
+    """
+    arrays = source_arrays(rows, length, 0)
+    asked, real = arrays["source_token_ids"], arrays["source_padding_mask"]  # (N, P)
+    reads = np.concatenate([np.full_like(asked[:, :1], start), asked[:, :-1]], axis=1)
+    features = {
+        "token_ids": np.where(real, reads, pad).astype("int32"),
+        "padding_mask": real,
+        "target_positions": np.tile(np.arange(length, dtype="int32"), (len(rows), 1)),
+    }
+    return features, asked, real
