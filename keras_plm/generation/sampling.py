@@ -121,3 +121,17 @@ def until_stop(ids, stop_ids):
     ids = [int(index) for index in ids]
     ends = [place for place, index in enumerate(ids) if index in stop_ids or index < 0]
     return ids[: ends[0]] if ends else ids
+
+
+def with_end(ids, stop_ids):
+    """What was written, the token that stopped it included.
+
+    Args:
+        ids, stop_ids: as for `until_stop`.
+
+    Returns:
+        list of int.
+    """
+    written = until_stop(ids, stop_ids)
+    end = [int(index) for index in ids[len(written) : len(written) + 1] if index >= 0]
+    return written + end

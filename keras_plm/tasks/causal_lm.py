@@ -14,7 +14,7 @@ from keras_plm.generation.decoding import (
     rows_of,
 )
 from keras_plm.generation.progress import with_progress
-from keras_plm.generation.sampling import beams, single_results, until_stop
+from keras_plm.generation.sampling import beams, single_results, with_end
 from keras_plm.generation.text_ids import text_scores
 from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
@@ -243,7 +243,7 @@ class CausalLM(WritingTask, TargetTask):
         if not return_scores:
             return results
         pairs = [
-            (before + prompt, _with_stop(ids, stop_ids))
+            (before + prompt, with_end(ids, stop_ids))
             for prompt, one in zip(prompts, written)
             for ids in beams(one)
         ]
@@ -431,10 +431,3 @@ def _rows_of_state(state, numbers):
     """The rows of a state with some numbers, or None if there is none."""
     take = lambda leaf: keras.ops.convert_to_numpy(leaf)[np.asarray(numbers)]  # noqa: E731
     return None if state is None else keras.tree.map_structure(take, state)
-
-
-def _with_stop(ids, stop_ids):
-    """What was written, the stop token included; see `until_stop`."""
-    written = until_stop(ids, stop_ids)
-    stop = [int(index) for index in ids[len(written) : len(written) + 1] if index >= 0]
-    return written + stop
