@@ -56,9 +56,19 @@ VERBOSE = {  # methods that show Keras's bar
     "PrefixLM": {"generate"},
     "TextEmbedder": {"embed"},
 }
+FIT = {"Pretrainer": (), "TextEmbedder": ()}  # their own, that did not change
 CHANGED = {
     # Every task has all arguments of `compile`, which stands once, in `Task`; `custom_objects`.
-    **{f"tasks.{name}": {"compile", "from_preset", *VERBOSE.get(name, ())} for name in TASKS},
+    # fit: tokens_per_batch=None.
+    **{
+        f"tasks.{name}": {
+            "compile",
+            "from_preset",
+            *VERBOSE.get(name, ()),
+            *FIT.get(name, ("fit",)),
+        }
+        for name in TASKS
+    },
     # strict: whether arrays beside those of the model are refused.
     "backbones.Backbone": {"from_preset"},
     "backbones.TransformerBackbone": {"from_preset"},

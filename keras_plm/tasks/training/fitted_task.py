@@ -12,8 +12,9 @@ from keras_plm.generation.compiled_programs import runs_on_cpu, xla_predicts
 from keras_plm.tasks.training import length_batches, prepared_data
 from keras_plm.tasks.training.compiled_task import CompiledTask, is_auto
 from keras_plm.tasks.training.finite_guard import SKIPPED, StopAfterSkips
-from keras_plm.tasks.training.length_batches import Shapes, SortedBatches, row_lengths
+from keras_plm.tasks.training.length_batches import Shapes, SortedBatches
 from keras_plm.tasks.training.ready_datasets import array_of_list, is_tf_dataset
+from keras_plm.tasks.training.row_lengths import row_lengths, whole_length
 from keras_plm.tasks.training.shuffled_batches import ShuffledBatches, choose_lengths
 from keras_plm.tasks.training.tensorflow_batches import as_tf_dataset
 
@@ -68,6 +69,7 @@ class FittedTask(CompiledTask):
         sample_weight=None,
         validation_data=None,
         length_buckets="auto",
+        tokens_per_batch=None,
         **kw,
     ):
         """Train on raw strings, on features, or on a dataset of either.
@@ -87,12 +89,20 @@ class FittedTask(CompiledTask):
                 holds them: less work on padding, and one more program of XLA's per length.
                 "auto": at most 8 lengths, each only if it saves more time than it takes to
                 compile. None, or compiled with `fixed_shapes`: every row stays as it is.
+            tokens_per_batch: int or None. In place of `batch_size`, for lists and features: each
+                batch has as many rows as make so many tokens with their padding, short rows more
+                and long ones fewer; of an encoder and a decoder so many on each side.
 
         Raises:
             ValueError: if the first batch is not what the model takes, or a number of batches or
                 rows is no integer of at least 1; the model is unchanged.
         """
-        prepared_data.check_numbers(batch_size=batch_size, **kw)
+        prepared_data.check_numbers(batch_size=batch_size, tokens_per_batch=tokens_per_batch, **kw)
+        if batch_size is not None and tokens_per_batch is not None:
+            raise ValueError(
+                "A batch has a number of rows or a number of tokens: give `batch_size` or "
+                f"`tokens_per_batch`. Received: batch_size={batch_size}, {tokens_per_batch=}."
+            )
         self._weigh_classes(kw.pop("class_weight", None))
         x, y, sample_weight = self._prepare(x, y, sample_weight)
         trainer = self._trainer(x)
@@ -111,9 +121,11 @@ class FittedTask(CompiledTask):
                 size = kw.pop("validation_batch_size", None) or batch_size
                 validation_data = self._sorted_batches(parts, size)
         shuffled = isinstance(x, dict) and kw.get("shuffle", True) is True
-        if length_buckets is not None and not is_auto(length_buckets) and not shuffled:
+        sorts = {"length_buckets": length_buckets, "tokens_per_batch": tokens_per_batch}
+        sorts = [name for name, one in sorts.items() if one is not None and not is_auto(one)]
+        if sorts and not shuffled:
             raise ValueError(
-                "`length_buckets` needs lists or arrays, which are shuffled. "
+                f"`{sorts[0]}` needs lists or arrays, which are shuffled. "
                 f"Received: {type(x).__name__}, shuffle={kw.get('shuffle', True)!r}."
             )
         if not isinstance(x, dict):
@@ -121,13 +133,17 @@ class FittedTask(CompiledTask):
         elif shuffled:
             arrays, batch_size = (x, y, sample_weight), batch_size or 32
             if is_auto(length_buckets):
-                length_buckets = self._length_buckets(x, batch_size, **kw)
+                rows = batch_size
+                if tokens_per_batch is not None:
+                    rows = max(1, tokens_per_batch // whole_length(x))
+                length_buckets = self._length_buckets(x, rows, **kw)
             x = ShuffledBatches(
                 arrays,
                 batch_size,
                 length_buckets,
                 cut_left=self._cuts_left and not self.labels_are_positions,
                 labels_of_tokens=self.outputs_of_tokens,
+                tokens_per_batch=tokens_per_batch,
             )
             kw.update(shuffle=False, steps_per_epoch=kw.get("steps_per_epoch") or x.num_steps)
             y = sample_weight = batch_size = None

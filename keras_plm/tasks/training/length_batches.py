@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_plm import features as contract
 from keras_plm.checks import check_integer
 from keras_plm.tasks.training.prepared_data import unless_none
+from keras_plm.tasks.training.row_lengths import row_lengths, whole_length
 
 SHORTEST = 16  # a program for shorter rows would hardly be faster
 
@@ -75,33 +75,6 @@ def round_up(length):
     """
     power = max(SHORTEST, 1 << (length - 1).bit_length())
     return power * 3 // 4 if length <= power * 3 // 4 and power > 2 * SHORTEST else power
-
-
-def row_lengths(x, cut_left=True):
-    """How long rows are without padding, if that can be left out.
-
-    Args:
-        x: dict of arrays, the features of N examples: (N, T), or (N, C, T) with several rows each.
-        cut_left: bool. Whether padding at the start of the rows may be left out: not for a model
-            that counts positions from there.
-
-    Returns:
-        Pair: int array (N,), or None if a feature does not belong to the tokens, or some rows are
-        padded at the left and others at the right; and whether the padding is at the left.
-    """
-    can = {name for name, one in contract.FEATURES.items() if one.shape == "BT"}
-    known = isinstance(x, dict) and "padding_mask" in x and not set(x) - can
-    if not known or np.ndim(x["padding_mask"]) not in (2, 3):
-        return None, False
-    real = np.asarray(x["padding_mask"], bool)
-    real = real.reshape(len(real), -1, real.shape[-1]).any(axis=1)  # (N, T)
-    whole = real.shape[1]
-    ends = whole - real[:, ::-1].argmax(axis=1)
-    if real[:, 0].all():
-        return ends, False
-    if real[:, -1].all() and cut_left:
-        return whole - real.argmax(axis=1), True
-    return None, False
 
 
 def plan(lengths, number, whole, shapes):
@@ -172,7 +145,7 @@ class SortedBatches(keras.utils.PyDataset):
     def __init__(self, arrays, shapes, cut_left=True, labels_of_tokens=False):
         super().__init__()
         self.arrays = keras.tree.map_structure(unless_none(np.asarray), arrays)
-        number, *_, self.whole = self.arrays[0]["token_ids"].shape
+        number, self.whole = len(self.arrays[0]["token_ids"]), whole_length(self.arrays[0])
         self.labels_of_tokens = labels_of_tokens
         lengths, self.at_left = row_lengths(self.arrays[0], cut_left)
         batches = plan(lengths, number, self.whole, shapes)
@@ -195,17 +168,20 @@ def cut_batch(batch, length, whole, at_left, labels_of_tokens):
     Args:
         batch: tuple (x, y, sample_weight).
         length, whole, at_left: as for `cut`.
-        labels_of_tokens: bool. Whether labels and weights (N, T, ...) belong to the tokens.
+        labels_of_tokens: bool. Whether labels and weights (N, T, ...) belong to the tokens; those
+            of a decoder do.
 
     Returns:
         The same of fewer columns.
     """
     x, *labels = batch
+    own = x["token_ids"].shape[-1:]  # those of a decoder may be less than `whole`
+    asked = "source_padding_mask" in x and "target_positions" in x
     x = cut(x, length, whole, at_left)
-    if not labels_of_tokens:
+    if not labels_of_tokens and not asked:
         return (x, *labels)
     columns = _columns(length, whole, at_left)
-    of_tokens = unless_none(lambda a: a[:, columns] if a.shape[1:2] == (whole,) else a)
+    of_tokens = unless_none(lambda a: a[:, columns] if a.shape[1:2] == own else a)
     return (x, *(keras.tree.map_structure(of_tokens, one) for one in labels))
 
 
@@ -225,8 +201,9 @@ def predict(model, x, shapes, cut_left=True, callbacks=None, verbose=0):
         columns (a slice) of whole rows that it was given.
     """
     x = {name: np.asarray(value) for name, value in x.items()}
-    number, *_, whole = x["token_ids"].shape
-    lengths, at_left = row_lengths(x, cut_left)
+    number, whole = len(x["token_ids"]), whole_length(x)
+    of_tokens = "target_positions" not in x  # what is predicted of these stays whole
+    lengths, at_left = row_lengths(x, cut_left) if of_tokens else (None, False)
     batches = plan(lengths, number, whole, shapes)
     if not isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = keras.callbacks.CallbackList(

@@ -139,7 +139,7 @@ def check_numbers(**arguments):
     Raises:
         ValueError: naming the argument, what it must be, and what it is.
     """
-    for name in ("batch_size", "validation_batch_size"):
+    for name in ("batch_size", "validation_batch_size", "tokens_per_batch"):
         check_integer(name, arguments.get(name), 1, none=True)
     for name in ("epochs", "initial_epoch"):
         check_integer(name, arguments.get(name, 1), 0)

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 
 from keras_plm.checks import check_rectangular
-from keras_plm.tasks.training.length_batches import cut_batch, row_lengths
+from keras_plm.tasks.training.length_batches import cut_batch
 from keras_plm.tasks.training.prepared_data import unless_none
+from keras_plm.tasks.training.row_lengths import row_lengths, whole_length
 
 MOST_LENGTHS = 8
 
@@ -25,6 +26,9 @@ class ShuffledBatches(keras.utils.PyDataset):
         cut_left: bool. Whether padding at the start of the rows may be cut: not for a model, or
             labels, that count positions from there.
         labels_of_tokens: bool. Whether labels and weights (N, T) are of tokens, and cut with them.
+        tokens_per_batch: int or None. In place of `batch_size`: a batch of a length L has as many
+            rows as make so many tokens at most, padding included, but one at least; of an encoder
+            and a decoder each side has so many.
 
     Attributes:
         num_steps: int. The batches of an epoch.
@@ -33,25 +37,37 @@ class ShuffledBatches(keras.utils.PyDataset):
         ValueError: if the buckets are no positive integers, or the rows cannot be cut because a
             feature, or the model, counts from their start.
 
-    Source: bucketing by length: Sutskever et al., arXiv:1409.3215, section 3.4.
+    Source: bucketing by length: Sutskever et al., arXiv:1409.3215, section 3.4; batches by tokens:
+    Vaswani et al., arXiv:1706.03762, section 5.1, and tensor2tensor's `bucket_by_sequence_length`.
     """
 
     num_batches = None
 
     def __init__(
-        self, arrays, batch_size, length_buckets=None, cut_left=True, labels_of_tokens=False
+        self,
+        arrays,
+        batch_size,
+        length_buckets=None,
+        cut_left=True,
+        labels_of_tokens=False,
+        tokens_per_batch=None,
     ):
         super().__init__()
         self.labels_of_tokens = labels_of_tokens
         self.arrays = keras.tree.map_structure(unless_none(np.asarray), arrays)
-        self.batch_size = batch_size
         self.num_rows = len(keras.tree.flatten(self.arrays)[0])
-        self.num_steps = -(-self.num_rows // batch_size)
         self.seed = np.random.randint(2**31)  # `keras.utils.set_random_seed` decides it
         self._epoch = (None, None)
         self._bucket_of_row, self._lengths = np.zeros(self.num_rows, int), [None]
         if length_buckets is not None:
             self._sort_rows(length_buckets, cut_left)
+        self._sizes = [batch_size] * len(self._lengths)
+        if tokens_per_batch is not None:
+            x = self.arrays[0]
+            rows = int(np.prod(x["token_ids"].shape[1:-1]))  # of an example: of choices there are C
+            lengths = [rows * (length or whole_length(x)) for length in self._lengths]
+            self._sizes = [max(1, tokens_per_batch // length) for length in lengths]
+        self.num_steps = len(self._batches(np.random.default_rng(0)))
 
     def _sort_rows(self, length_buckets, cut_left):
         """Find the bucket of each row."""
@@ -75,7 +91,7 @@ class ShuffledBatches(keras.utils.PyDataset):
                 "tokens, which this model counts from the start of a row. Pad at the right, as "
                 "its own tokenizer does, or leave out `length_buckets`."
             )
-        self._whole = x["padding_mask"].shape[-1]
+        self._whole = whole_length(x)
         enough = [int(bucket) for bucket in np.unique(buckets) if bucket < self._whole]
         enough = [*enough, self._whole]
         self._lengths = enough[: np.searchsorted(enough, real.max()) + 1]
@@ -95,16 +111,19 @@ class ShuffledBatches(keras.utils.PyDataset):
         """The rows and the length of each batch of an epoch."""
         order = random.permutation(self.num_rows)
         batches, rest = [], order[:0]
-        for bucket, length in enumerate(self._lengths):
+        for bucket, (length, size) in enumerate(zip(self._lengths, self._sizes)):
             rows = np.concatenate([rest, order[self._bucket_of_row[order] == bucket]])
-            full = len(rows) // self.batch_size * self.batch_size
-            batches += [(part, length) for part in rows[:full].reshape(-1, self.batch_size)]
+            full = len(rows) // size * size
+            batches += [(part, length) for part in rows[:full].reshape(-1, size)]
             rest = rows[full:]
         if len(self._lengths) > 1:
             batches = [batches[place] for place in random.permutation(len(batches))]
         batches += [(rest, self._lengths[-1])] * (len(rest) > 0)
         # Keras looks at the first two batches: an axis in which they agree is fixed on TensorFlow.
-        other = next((n for n, (_, length) in enumerate(batches) if length != batches[0][1]), 1)
+        # The shortest and any other, or the longest, differ on both sides of pairs if any two do.
+        lengths = [length or 0 for _, length in batches]
+        least, most = min(lengths), max(lengths)
+        other = lengths.index(most if lengths[0] == least else least) if least < most else 1
         batches[1:2], batches[other : other + 1] = batches[other : other + 1], batches[1:2]
         return batches
 

@@ -19,7 +19,8 @@ from keras_plm.tasks import (
     TokenClassifier,
     WordPreprocessor,
 )
-from keras_plm.tasks.training.length_batches import Shapes, cut, plan, round_up, row_lengths
+from keras_plm.tasks.training.length_batches import Shapes, cut, plan, round_up
+from keras_plm.tasks.training.row_lengths import row_lengths
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 WORDS = "so the old man had said that he would go to the town and eat".split()
