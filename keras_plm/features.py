@@ -49,6 +49,7 @@ FEATURES = {
     "span_offsets": Feature("int32", "BP", "the place of each target in its span, from 0"),
     "source_token_ids": Feature("int32", "BN", "what an encoder reads, ids of the vocabulary"),
     "source_padding_mask": Feature("bool", "BN", "True = a real token of the source"),
+    "source_language_ids": Feature("int32", "BN", "the language of each token of the source"),
     "source_visible": Feature("bool", "BN", "False = a decoder does not see it (MASS: masks)"),
     "answer_mask": Feature("bool", "BT", "True = an answer may start or end at this token"),
     "start_positions": Feature("int32", "B", "the token where the answer starts; -1 = not known"),

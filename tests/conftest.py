@@ -307,6 +307,12 @@ def subword_fixture():
 
 
 @pytest.fixture(scope="session")
+def seq2seq_tokenizers():
+    """dict of Marian's and T5's files, texts, and ids by transformers."""
+    return json.loads(gzip.decompress((FIXTURES / "seq2seq_tokenizers.json.gz").read_bytes()))
+
+
+@pytest.fixture(scope="session")
 def subword_tokenizers(subword_fixture, tmp_path_factory):
     """dict of the fixture's names to tokenizers made of its files."""
     from keras_plm.checkpoints import tokenizer_format
@@ -430,6 +436,19 @@ def make_transformer():
         return TransformerBackbone(vocabulary_size, **{**sizes, **options, **changes})
 
     return make_transformer
+
+
+@pytest.fixture(scope="session")
+def make_seq2seq():
+    """A function that makes a tiny Seq2SeqBackbone, of large weights, for texts of any length."""
+    from keras_plm.backbones import Seq2SeqBackbone
+
+    def make_seq2seq(vocabulary_size, **changes):
+        sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
+        options = dict(dropout=0.0, initializer_range=0.3)
+        return Seq2SeqBackbone(vocabulary_size, **{**sizes, **options, **changes})
+
+    return make_seq2seq
 
 
 @pytest.fixture(scope="session")

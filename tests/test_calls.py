@@ -158,6 +158,7 @@ GOOD = {
     "backbone": transformer,
     "backbone of CausalLM": lambda: transformer(causal=True),
     "backbone of PermutationLM": xlnet,
+    "backbone of Seq2SeqLM": lambda: backbones.Seq2SeqBackbone(300, 1, 2, 8, 16, dropout=0.0),
     "backbone of PrefixLM": lambda: transformer(num_segments=6),
     "vocabulary_size of Denoising": lambda: 300,
     "vocabulary_size of Translation": lambda: 300,
@@ -335,6 +336,8 @@ def make(cls, tokenizer, **arguments):
 
 def targets(task):
     """Features with targets, and their labels and weights."""
+    if isinstance(task, tasks.Seq2SeqLM):
+        return task.preprocess_samples(TEXTS, TEXTS[::-1])
     x = tasks.TextPreprocessor(task.preprocessor.tokenizer, 16).call(TEXTS)
     x["target_positions"] = np.array([[1, 2]] * BATCH, "int32")
     x["order"] = np.zeros_like(x["token_ids"])
@@ -379,6 +382,16 @@ TASKS = {
         },
     ),
     "PrefixLM": ("bert", {}, None, {"generate": {"sources": TEXTS, "max_length": 3, "seed": 1}}),
+    "Seq2SeqLM": (
+        "roberta",
+        {},
+        None,
+        {
+            "generate": {"sources": TEXTS, "max_length": 3, "seed": 1},
+            "score": {"sources": TEXTS, "targets": TEXTS[::-1]},
+            "choose": {"sources": TEXTS, "choices": [["a dog", "two"]] * 3},
+        },
+    ),
     "PermutationLM": (
         "xlnet",
         {},

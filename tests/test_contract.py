@@ -109,6 +109,9 @@ PLAIN = ("bert", {})
 SIX_SEGMENTS = ("bert", {"num_segments": 6})
 GPT_1 = ("gpt1_transfer", families.GPT1["flags"])
 GPT_2 = ("gpt", families.GPT2["flags"])
+SOURCE = {"source": True, "max_sequence_length": 64}
+BOTH_SIDES = ("roberta", {**families.BART["flags"], **SOURCE})
+RELATIVE = ("sentinels", {**families.T5["flags"], **SOURCE})
 
 
 def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **row):
@@ -117,10 +120,12 @@ def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **ro
 
     def make(tools, **changes):
         tokenizer = tools.tokenizers[layout]
+        kinds = {name: value for name, value in options.items() if name != "source"}
         if layout == "xlnet":
-            below = tools.make_backbone(**options, **changes)
+            below = tools.make_backbone(**kinds, **changes)
         else:
-            below = tools.make_transformer(tokenizer.vocabulary_size, **options, **changes)
+            maker = tools.make_seq2seq if "source" in options else tools.make_transformer
+            below = maker(tokenizer.vocabulary_size, **{**kinds, **changes})
         preprocessor = cls.preprocessor_class(tokenizer, length, **dict(preprocessing))
         return cls(below, preprocessor=preprocessor, **arguments)
 
@@ -134,6 +139,8 @@ def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **ro
 
 def targets(model, number):
     """The features of texts, the first and the last token of each as targets."""
+    if isinstance(model, tasks.Seq2SeqLM):  # of pairs of texts
+        return model.preprocess_samples(TEXTS, [*TEXTS[number:], *TEXTS[:number]])
     x = model.preprocessor.call(TEXTS)
     real = [np.flatnonzero(own) for own in x["padding_mask"]]
     x["target_positions"] = np.array([own[[0, -1]] for own in real], "int32")
@@ -216,6 +223,15 @@ TASKS = {
     "tokens after a source": task(
         tasks.PrefixLM, SIX_SEGMENTS, None, None, TARGETS, {"from_masks": False}
     ),
+    "tokens behind an encoder": task(
+        *(tasks.Seq2SeqLM, RELATIVE, None, None, TARGETS, {"label_smoothing": 0.1}),
+        preprocessing={"target_length": 24, "prefix": "say: "},
+        own_step=True,
+    ),
+    "classifier of both sides": task(
+        *(tasks.TextClassifier, BOTH_SIDES, TEXTS, LABELS, ACCURACY),
+        {"num_classes": 3, **NO_DROPOUT},
+    ),
     "tokens in any order": task(tasks.PermutationLM, XLNET, None, None, TARGETS, {}),
     "vectors": task(
         *(tasks.TextEmbedder, POOLER, TEXTS, None, None, {"layers": [0, 1], "pooling": "max"}),
@@ -241,13 +257,21 @@ def test_every_system_and_every_task_has_a_row():
 
 @pytest.fixture(scope="session")
 def tools(
-    tokenizers, gpt_transfer, sentinels, corpora, sentinel_corpus, make_backbone, make_transformer
+    tokenizers,
+    gpt_transfer,
+    sentinels,
+    corpora,
+    sentinel_corpus,
+    make_backbone,
+    make_transformer,
+    make_seq2seq,
 ):
     return SimpleNamespace(
         tokenizers={**tokenizers, "gpt1_transfer": gpt_transfer, "sentinels": sentinels},
         corpora={**corpora, "sentinels": sentinel_corpus},
         make_backbone=make_backbone,
         make_transformer=make_transformer,
+        make_seq2seq=make_seq2seq,
     )
 
 

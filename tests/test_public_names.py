@@ -67,6 +67,7 @@ CHANGED = {
     "objectives.Mixture": {"__init__"},  # weights=None, stages=None
     # New arguments, at the end.
     "data.Corpus": {"build", "build_pairs"},
+    "data.SentencePieceTokenizer": {"__init__"},  # num_sentinels=0
     "data.train_tokenizer": {"signature"},
     "objectives.CausalModeling": {"__init__"},  # characters=False, cutoffs=()
     "heads.SentencePairHead": {"__init__"},
@@ -106,6 +107,7 @@ CHANGED = {
     "ops.content_visibility": {"signature"},  # memory_mask=None
     "tasks.resume": {"signature"},  # may_differ=()
     "presets.open_checkpoint": {"signature"},  # config=None
+    "tasks.BeamSearch": {"__init__"},  # length_normalization="gnmt"
 }
 
 

@@ -27,7 +27,8 @@ from keras_plm.ops import content_visibility, gather_rows
 
 _FEATURES = (
     *SOURCE,
-    *("token_ids", "padding_mask", "position_ids", "order", "until", "target_positions"),
+    *("token_ids", "padding_mask", "position_ids", "language_ids", "order", "until"),
+    "target_positions",
 )
 INITIALIZERS = ("normal", "truncated_normal", "fan_in")
 
@@ -86,6 +87,8 @@ class Seq2SeqBackbone(Backbone):
             kernel with the root of one over what it sums up, queries smaller still by the root of K
             if scores are not scaled, and embeddings with 1 (T5).
         initializer_range: float. Standard deviation of the initial weights, but for "fan_in".
+        num_languages: int. Rows of a table of languages on each side (MASS for translation, whose
+            output projections for each language are not here); 0: none.
         remat: bool. Whether training computes each block again in the backward pass instead of
             storing what lies inside: less memory, about a third more time.
         dtype: str or `keras.DTypePolicy`.
@@ -154,6 +157,7 @@ class Seq2SeqBackbone(Backbone):
         scale_logits: flag() = False,
         initializer: choice(INITIALIZERS) = "normal",
         initializer_range: number(0) = 0.02,
+        num_languages: integer(0, 2**24) = 0,
         remat: flag() = False,
         dtype=None,
         **kwargs,
@@ -195,10 +199,12 @@ class Seq2SeqBackbone(Backbone):
         )
 
         # === Functional model ===
+        kinds = {"token_ids": "int32", "padding_mask": "bool"}
+        kinds |= {"language_ids": "int32"} if num_languages else {}
         inputs = {
-            name: keras.Input((None,), dtype=kind, name=name)
+            side + name: keras.Input((None,), dtype=kind, name=side + name)
             for side in ("source_", "")
-            for name, kind in ((f"{side}token_ids", "int32"), (f"{side}padding_mask", "bool"))
+            for name, kind in kinds.items()
         }
         outputs = self.encode(inputs)["sequence_output"]
         super().__init__(inputs=inputs, outputs=outputs, dtype=dtype, **kwargs)
@@ -212,6 +218,8 @@ class Seq2SeqBackbone(Backbone):
     def bounds(self):
         """dict of str to int: what the ids of each feature must lie below."""
         bounds = {"source_token_ids": self.source_token_embedding.input_dim}
+        if self.num_languages:
+            bounds |= dict.fromkeys(("source_language_ids", "language_ids"), self.num_languages)
         longest = self.max_sequence_length
         bounds["position_ids"] = longest or 2**24  # beyond it float32 has no odd numbers
         if longest is not None:
@@ -261,7 +269,8 @@ class Seq2SeqBackbone(Backbone):
             features: dict of str to tensor: `source_token_ids` and `token_ids`, and any of
                 `source_padding_mask`; `source_visible`, which of the source the decoder may read;
                 `padding_mask`; `position_ids`, counted from 0; `order` and `until` (missing:
-                causal); `target_positions`.
+                causal); `target_positions`; `source_language_ids` and `language_ids`, if the config
+                has languages: then they are needed.
             attention_maps: bool. Whether `attention_maps` of the decoder, (B, H, T, T),
                 `cross_attention_maps`, (B, H, T, N), and `encoder_attention_maps`, (B, H, N, N),
                 are returned as well: for each layer the weights before dropout, float32.
@@ -284,7 +293,7 @@ class Seq2SeqBackbone(Backbone):
         positions = _counted(token_ids) if positions is None else positions
         visible = self.visible_source(source)  # (B, N)
         hidden_states, maps = stack.run(
-            stack.embed(token_ids, positions),
+            stack.embed(token_ids, positions, _languages(features, "")),
             positions,
             attention_maps,
             source=encoded["encoder_output"],
@@ -318,7 +327,7 @@ class Seq2SeqBackbone(Backbone):
         self._check_length(token_ids, "a source")
         positions, visible = _counted(token_ids), features.get("source_padding_mask")
         hidden_states, maps = stack.run(
-            stack.embed(token_ids, positions, training=training),
+            stack.embed(token_ids, positions, _languages(features, "source_"), training),
             positions,
             attention_maps,
             training,
@@ -345,6 +354,7 @@ class Seq2SeqBackbone(Backbone):
     def _check(self, features):
         """Refuse what cannot be computed."""
         self._check_source(features)
+        self._check_languages(features, "language_ids")
         if "position_ids" not in features:  # else some share theirs
             self._check_length(features["token_ids"], "a text")
         if "until" in features and "order" not in features:
@@ -355,6 +365,16 @@ class Seq2SeqBackbone(Backbone):
         if features.get("source_token_ids") is None:
             raise ValueError(
                 f"{type(self).__name__} reads a source: give `source_token_ids` (B, N). "
+                f"Received: {sorted(features)}."
+            )
+        self._check_languages(features, "source_language_ids")
+
+    def _check_languages(self, features, name):
+        """Refuse features without languages where there are some, and with some where not."""
+        if bool(self.num_languages) != (features.get(name) is not None):
+            do = f"give `{name}`" if self.num_languages else f"leave `{name}` out"
+            raise ValueError(
+                f"This backbone has {self.num_languages} languages: {do}. "
                 f"Received: {sorted(features)}."
             )
 
@@ -387,6 +407,12 @@ class Seq2SeqBackbone(Backbone):
 
 
 _ARGUMENTS = tuple(constructor_arguments(Seq2SeqBackbone))
+
+
+def _languages(features, side):
+    """The languages of the tokens of a side, if there are some."""
+    name = f"{side}language_ids"
+    return {"language_ids": features[name]} if name in features else {}
 
 
 def _counted(token_ids):

@@ -16,14 +16,14 @@ from keras_plm.backbones.transformer_decoding import (
     read_tokens,
 )
 
-SOURCE = ("source_token_ids", "source_padding_mask", "source_visible")
+SOURCE = ("source_token_ids", "source_padding_mask", "source_visible", "source_language_ids")
 
 
 class Seq2SeqDecoder(Decoder):
     """Keeps what the blocks project of the source, and of what was read behind it.
 
     `start` takes the features of the source as well: `source_token_ids` (B, N), and what there is
-    of `source_padding_mask` and `source_visible`.
+    of `source_padding_mask`, `source_visible` and `source_language_ids`.
 
     Args:
         backbone: `Seq2SeqBackbone`.
@@ -47,12 +47,15 @@ class Seq2SeqDecoder(Decoder):
             cache["padding"] = padding = ops.sum(ops.cast(hidden, "int32"), axis=1)  # (B,)
         batch, length = token_ids.shape
         places = cache_length(length)
-        token_ids = ops.pad(token_ids, ((0, 0), (0, places - length)))  # (B, S)
+        behind = ((0, 0), (0, places - length))
+        token_ids = ops.pad(token_ids, behind)  # (B, S)
+        cache["ids"] = {n: ops.pad(features[n], behind) for n in stack.other_embeddings}  # (B, S)
         cache["key_value"] = read_prompt(
             stack,
             empty_cache(stack, batch, places),
             token_ids,
             features["known"],
+            cache["ids"],
             chunk=min(length, CHUNK),
             padding=padding,
             source=_read(cache),
@@ -60,11 +63,13 @@ class Seq2SeqDecoder(Decoder):
         return None, cache
 
     def step(self, constants, cache, token_ids, index):
+        places = index + ops.arange(token_ids.shape[1])  # (R,)
         states, key_value = read_tokens(
             self.backbone.target_stack,
             cache["key_value"],
             token_ids,
             index,
+            {name: ops.take(ids, places, axis=1) for name, ids in cache["ids"].items()},
             padding=cache.get("padding"),
             source=_read(cache),
         )

@@ -31,7 +31,8 @@ class Stack:
         drawn: function of a kind of weights, see `Seq2SeqBackbone`, that makes an initializer.
 
     Attributes:
-        other_embeddings: dict, empty: see `TransformerBackbone`.
+        other_embeddings: dict of `language_ids` to the layer, where there are languages; see
+            `TransformerBackbone`.
         windows: list of L None: rows see any distance.
         relative_position_bias: layer or None.
         final_norm: layer or None.
@@ -41,7 +42,6 @@ class Stack:
         self.token_embedding = token_embedding
         self.side = side
         self.config = config
-        self.other_embeddings = {}
         self.windows = [None] * num_layers
         dtype, width, kind = config["dtype"], config["hidden_dim"], config["positions"]
         offset, epsilon = config["position_offset"], config["layer_norm_epsilon"]
@@ -71,6 +71,15 @@ class Stack:
         else:
             self.position_encoding = SinusoidalPositionEncoding(
                 width, kind, start=offset, dtype=dtype, name=f"{side}_position_encoding"
+            )
+        self.other_embeddings = {}
+        if config["num_languages"]:
+            self.other_embeddings["language_ids"] = keras.layers.Embedding(
+                config["num_languages"],
+                width,
+                embeddings_initializer=drawn("embedding"),
+                dtype=dtype,
+                name=f"{side}_language_embedding",
             )
         self.embedding_norm = norm("embedding_norm") if config["embedding_norm"] else None
         self.embedding_dropout = keras.layers.Dropout(
@@ -122,7 +131,7 @@ class Stack:
         Args:
             token_ids: int tensor of shape (B, R).
             positions: int tensor of shape (B, R) or (1, R), counted from 0.
-            others: empty: see `TransformerBackbone.embed`.
+            others: dict of `language_ids`, int tensor of shape (B, R), where there are languages.
             training: bool or None.
 
         Returns:
@@ -138,6 +147,8 @@ class Stack:
             rows = rows + self.position_embedding(positions + config["position_offset"])
         elif self.position_encoding is not None:
             rows = rows + self.position_encoding(positions)
+        for name, table in self.other_embeddings.items():
+            rows = rows + table(others[name])
         if self.embedding_norm is not None:
             rows = self.embedding_norm(rows)
         return self.embedding_dropout(rows, training=training)

@@ -105,12 +105,14 @@ class TokenizerFiles:
     """The files of a released tokenizer, and what is said about them.
 
     Args:
-        kind: "sentencepiece", "wordpiece", "byte_level_bpe", "bpe" (GPT-1), "xlm_bpe" or "words".
-        files: dict of a role to a path: "model" (a SentencePiece model), "vocabulary", "merges",
-            "json" (a `tokenizer.json`, alone or beside the others).
+        kind: "sentencepiece", "wordpiece", "byte_level_bpe", "bpe" (GPT-1), "xlm_bpe", "words" or
+            "translation" (Marian).
+        files: dict of a role to a path: "model" (a SentencePiece model), "source", "target" (one of
+            each side), "vocabulary", "merges", "json" (a `tokenizer.json`, alone or beside the
+            others).
         settings: dict of settings of the tokenizer; None where nothing says it.
-        layout: how its rows are laid out: "xlnet", "bert", "roberta", "xlm", "gpt" or
-            "transformer_xl".
+        layout: how its rows are laid out: "xlnet", "bert", "roberta", "xlm", "gpt",
+            "transformer_xl", "t5" or "marian".
         special: dict of a role ("cls", "sep", "pad", "mask", "unk", "bos", "eos") to its token.
     """
 

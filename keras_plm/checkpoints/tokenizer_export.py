@@ -12,7 +12,8 @@ def export_tokenizer(system, tokenizer, max_sequence_length, directory, segments
 
     Args:
         system: `keras_plm.checkpoints.conversion.System` of the model.
-        tokenizer: a SentencePiece tokenizer, which has `proto`, or one of subwords, with `model`.
+        tokenizer: a SentencePiece tokenizer, which has `proto`, one of translation, with
+            `source_proto`, or one of subwords, with `model`.
         max_sequence_length: int or None. The longest row of the model.
         directory: the directory.
         segments: bool. Whether the model takes the segments of the tokens.
@@ -22,7 +23,15 @@ def export_tokenizer(system, tokenizer, max_sequence_length, directory, segments
     """
     names, settings = system.tokenizer.names, getattr(tokenizer, "settings", {})
     config = {names[name]: value for name, value in settings.items() if name in names}
-    if hasattr(tokenizer, "proto"):
+    if hasattr(tokenizer, "source_proto") and system.tokenizer.kind == "translation":
+        _write_translation(tokenizer, directory)
+        config |= {f"{role}_token": piece for role, piece in tokenizer.special_tokens.items()}
+        config["tokenizer_class"] = f"{system.name}Tokenizer"
+        if max_sequence_length:
+            config["model_max_length"] = max_sequence_length
+        files.write_json(os.path.join(directory, TOKENIZER_CONFIG), config)
+        return
+    if hasattr(tokenizer, "proto") and system.tokenizer.kind == "sentencepiece":
         with open(os.path.join(directory, "spiece.model"), "wb") as file:
             file.write(tokenizer.proto)
         config["tokenizer_class"] = f"{system.name}Tokenizer"
@@ -81,6 +90,16 @@ def _template(tokenizer):
             token: {"id": token, "ids": [index], "tokens": [token]} for token, index in ids.items()
         },
     }
+
+
+def _write_translation(tokenizer, directory):
+    """Write two SentencePiece models and their vocabulary as three files."""
+    source, target = tokenizer.source_proto, tokenizer.target_proto
+    for name, proto in (("source.spm", source), ("target.spm", target or source)):
+        with open(os.path.join(directory, name), "wb") as file:
+            file.write(proto)
+    ids = {piece: index for index, piece in enumerate(tokenizer.pieces_by_id)}
+    files.write_json(os.path.join(directory, "vocab.json"), ids)
 
 
 def _write_pairs(model, directory):

@@ -64,9 +64,12 @@ class TokenizerFormat:
         for ours, theirs in self.names.items():
             if theirs in said:
                 settings[ours] = said[theirs]
-            if not isinstance(settings.get(ours), (bool, type(None))):
+            is_number = type(self.settings.get(ours)) is int
+            kinds = (int,) if is_number else (bool, type(None))
+            if type(settings.get(ours)) not in kinds:
+                needed = "an integer" if is_number else "true or false"
                 raise ValueError(
-                    f"{directory}/{TOKENIZER_CONFIG}: {theirs!r} must be true or false. "
+                    f"{directory}/{TOKENIZER_CONFIG}: {theirs!r} must be {needed}. "
                     f"Received: {settings[ours]!r:.100}."
                 )
         if self.kind == "wordpiece" and settings["lowercase"] is None and "vocabulary" in found:
@@ -201,6 +204,24 @@ GPT2 = TokenizerFormat(
     settings={"add_prefix_space": False},
     names={"add_prefix_space": "add_prefix_space"},
     special={"unk": "<|endoftext|>", "bos": "<|endoftext|>", "eos": "<|endoftext|>"},
+)
+# The texts of T5 are as they are; what follows `unk` is for a `tokenizer.json` of subwords.
+T5 = TokenizerFormat(
+    kind="sentencepiece",
+    layout="t5",
+    files=({"model": "spiece.model"},),
+    settings={"num_sentinels": 100},
+    names={"num_sentinels": "extra_ids"},
+    special={"unk": "<unk>", "eos": "</s>", "pad": "<pad>"}
+    | {f"extra_id_{number}": f"<extra_id_{number}>" for number in range(100)},
+)
+MARIAN = TokenizerFormat(
+    kind="translation",
+    layout="marian",
+    files=({"source": "source.spm", "target": "target.spm", "vocabulary": "vocab.json"},),
+    settings={},
+    names={},
+    special={"unk": "<unk>", "eos": "</s>", "pad": "<pad>"},
 )
 TRANSFORMER_XL = TokenizerFormat(
     kind="words",

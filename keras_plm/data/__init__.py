@@ -15,6 +15,7 @@ from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.tokenizers.subword_tokenizer import SubwordTokenizer
 from keras_plm.tokenizers.tokenizer import Tokenizer
 from keras_plm.tokenizers.tokenizers_json import sentencepiece_from_tokenizers_json
+from keras_plm.tokenizers.translation_tokenizer import TranslationTokenizer
 from keras_plm.tokenizers.words.word_tokenizer import WordTokenizer
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "TRANSFER_TOKENS",
     "Texts",
     "Tokenizer",
+    "TranslationTokenizer",
     "WordTokenizer",
     "add_special_tokens",
     "examples",

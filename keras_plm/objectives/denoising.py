@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.checks import check_arrays, check_kind, check_vocabulary, integer, number
+from keras_plm.checks import check_arrays, check_kind, check_vocabulary, flag, integer, number
+from keras_plm.objectives.languages import check_languages
 from keras_plm.objectives.noising.arrangement import Arrangement, inner_tokens, rotation
 from keras_plm.objectives.noising.infilled_input import frame_of
 from keras_plm.objectives.noising.noise import Noise
@@ -27,7 +28,13 @@ from keras_plm.objectives.objective import Objective, check_rows
 from keras_plm.objectives.rewriting import Rewriting, SelectedRows
 from keras_plm.objectives.selection.row_units import number_units
 from keras_plm.objectives.selection.selection import Selection
-from keras_plm.objectives.source_and_target import FEATURES, decoder_arrays, moved_left
+from keras_plm.objectives.source_and_target import (
+    FEATURES,
+    LANGUAGES,
+    decoder_arrays,
+    moved_left,
+    with_languages,
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class Denoising(Objective):
         arrange: tuple of `Arrangement`, orders in which the tokens are put one after the other
             before some are selected. What surrounds the text stays.
         rotate: the chance that the noised text is turned, so that it begins with any of its tokens.
+        languages: whether the language of the row is a feature of both sides (MASS): of rows that
+            say it, such as "language_stream".
 
     Raises:
         ValueError: a setting is out of range, or the target asks for what is selected, and nothing
@@ -72,6 +81,7 @@ class Denoising(Objective):
     rows: str = "packed"
     arrange: tuple = ()
     rotate: number(0, 1) = 0.0
+    languages: flag() = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -134,7 +144,7 @@ class Denoising(Objective):
         """The keys of `x`."""
         source, target = self.input.features, self.target.features
         return (*FEATURES[:2], *(f"source_{name}" for name in source), *FEATURES[2:4], *target,
-            *FEATURES[4:])  # fmt: skip
+            *FEATURES[4:], *(LANGUAGES if self.languages else ()))  # fmt: skip
 
     @property
     def draws_per_row(self):
@@ -190,6 +200,10 @@ class Denoising(Objective):
             self._turn(source, rows, uniform[-1])
         target = self.target(rows, uniform[2])
         x, y, weight = decoder_arrays(source, target, self)
+        if self.languages:
+            check_languages("Denoising", batch, self.sequence_length)
+            real = np.asarray(batch["padding_mask"])
+            x = with_languages(x, batch, real, real, "Denoising")
         return {name: x[name] for name in self.feature_names}, y, weight
 
     def _selected(self, batch, uniform):

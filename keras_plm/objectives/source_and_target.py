@@ -19,6 +19,8 @@ FEATURES = (
     *("token_ids", "padding_mask", "target_positions"),
 )
 
+LANGUAGES = ("source_language_ids", "language_ids")
+
 
 def moved_left(written, length, name):
     """Moves what is kept of each row to its left end.
@@ -99,6 +101,36 @@ def decoder_arrays(source, target, settings):
     }
     y = np.where(weight, tokens, 0).astype("int32")
     return x, {"tokens": y}, {"tokens": weight.astype("float32")}
+
+
+def with_languages(x, batch, of_source, of_target, what):
+    """Adds the language of each side, of which a row has one.
+
+    Args:
+        x: dict of the features of a batch.
+        batch: dict of arrays of rows, with language_ids (B, T).
+        of_source: bool array (B, T): the tokens of the source.
+        of_target: bool array (B, T): those of the target.
+        what: str. Who takes the batch, for the message.
+
+    Returns:
+        `x` with source_language_ids (B, N) and language_ids (B, P).
+
+    Raises:
+        ValueError: a side is of several languages.
+    """
+    found = dict(x)
+    languages = np.asarray(batch["language_ids"])
+    for side, tokens in (("source_", of_source), ("", of_target)):
+        first = np.take_along_axis(languages, tokens.argmax(axis=1)[:, None], axis=1)  # (B, 1)
+        mixed = np.flatnonzero((tokens & (languages != first)).any(axis=1))
+        if len(mixed):
+            raise ValueError(
+                f"{what}(languages=True) takes rows of which each side is of one language. "
+                f"Received: several in the rows {mixed[:5].tolist()}"
+            )
+        found[f"{side}language_ids"] = np.broadcast_to(first, x[f"{side}token_ids"].shape).copy()
+    return found
 
 
 def _close(asked, tokens, settings):

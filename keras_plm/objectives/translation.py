@@ -18,9 +18,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_plm.checks import check_arrays, check_vocabulary, choice, flag, integer, number
+from keras_plm.objectives.languages import check_languages
 from keras_plm.objectives.noising.noise import end_token_id, start_token_id
 from keras_plm.objectives.objective import Objective
-from keras_plm.objectives.source_and_target import FEATURES, decoder_arrays, moved_left
+from keras_plm.objectives.source_and_target import (
+    FEATURES,
+    LANGUAGES,
+    decoder_arrays,
+    moved_left,
+    with_languages,
+)
 
 SHARED_BY = ("others", "all")
 
@@ -41,6 +48,7 @@ class Translation(Objective):
         swap: whether the second text is the source.
         label_smoothing: share of each target that goes to other tokens, below 1; .1 in the paper.
         shared_by: who has it, see `keras_plm.heads.SmoothedCrossEntropy`.
+        languages: whether the languages of both sides are features.
 
     Raises:
         ValueError: a setting is out of range.
@@ -58,6 +66,7 @@ class Translation(Objective):
     swap: flag() = False
     label_smoothing: number(0, 1) = 0.0
     shared_by: choice(SHARED_BY) = "others"
+    languages: flag() = False
 
     rows = "source_target"
 
@@ -108,7 +117,7 @@ class Translation(Objective):
     @property
     def feature_names(self):
         """The keys of `x`."""
-        return FEATURES
+        return FEATURES + (LANGUAGES if self.languages else ())
 
     @property
     def row_settings(self):
@@ -138,7 +147,8 @@ class Translation(Objective):
 
         Returns:
             x: dict of source_token_ids, source_padding_mask (B, N), token_ids, padding_mask,
-                target_positions (B, P).
+                target_positions (B, P); with `languages` source_language_ids (B, N) and
+                language_ids (B, P).
             y: {"tokens": (B, P) int32}, 0 where unused.
             sample_weight: {"tokens": (B, P) float32}, 0 where unused.
 
@@ -167,7 +177,10 @@ class Translation(Objective):
         first = is_target & (positions == 0)
         asked = is_target & ~(first & functional & (token_ids == self.start_token_id))
         x, y, weight = decoder_arrays(source, {"keep": asked, "token_ids": token_ids}, self)
-        return {name: x[name] for name in FEATURES}, y, weight
+        if self.languages:
+            check_languages("Translation", batch, self.sequence_length)
+            x = with_languages(x, batch, is_source, is_target, "Translation")
+        return {name: x[name] for name in self.feature_names}, y, weight
 
 
 def _check_texts(source, target):

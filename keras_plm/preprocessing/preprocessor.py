@@ -72,7 +72,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
         # and every call may warn.
         self.has_warned = None
         if tokenizer is not None and language is not None:
-            self._language_id()
+            self._language_id(self.language)
 
     def __call__(self, *args, **kwargs):
         """Make features; see `call`. It runs in Python, and in no graph of TensorFlow's."""
@@ -212,7 +212,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
             "padding_mask": padding_mask,
         }
         if self.tokenizer.languages:
-            features["language_ids"] = np.full(shape, self._language_id(), "int32")
+            features["language_ids"] = np.full(shape, self._language_id(self.language), "int32")
         if spelled:
             features["character_ids"] = character_ids
         return features
@@ -229,19 +229,18 @@ class Preprocessor(keras_hub.models.Preprocessor):
         """
         return (sequence_length or self.sequence_length) - len(ids) if self.layout.pad_left else 0
 
-    def _language_id(self):
-        """The id of the language of the texts."""
+    def _language_id(self, language):
+        """The id of a language; None: the one that there is."""
         languages = self.tokenizer.languages
-        if self.language is None and len(languages) == 1:
+        if language is None and len(languages) == 1:
             return next(iter(languages.values()))
-        if self.language not in languages:
+        if language not in languages:
             known = f"Give one of {sorted(languages)}." if languages else "It has no languages."
             raise ValueError(
                 "`language` must be one that the tokenizer knows, the language of the texts. "
-                f"{known} Received: language={self.language!r}."
-                f"{did_you_mean(self.language, languages)}"
+                f"{known} Received: language={language!r}.{did_you_mean(language, languages)}"
             )
-        return self.tokenizer.language_id(self.language, self.pre_split)
+        return self.tokenizer.language_id(language, self.pre_split)
 
     def get_config(self):
         return {**keras.layers.Layer.get_config(self), **self.settings()}

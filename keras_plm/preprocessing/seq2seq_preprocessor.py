@@ -27,7 +27,8 @@ class Seq2SeqPreprocessor(Preprocessor):
             such as T5's "translate English to German: ".
         truncate: bool. Whether what is too long is cut, which is said in the log "keras_plm".
             False: it is refused.
-        language: str or None. The language of all texts, for a tokenizer with languages (XLM).
+        language: str or None. The language of the sources, for a tokenizer with languages (XLM).
+        target_language: str or None. That of the targets, another one; None: that of the sources.
         pre_split: bool. Whether spaces separate the words of all texts (XLM: zh, th, ja).
 
     Call arguments:
@@ -38,7 +39,8 @@ class Seq2SeqPreprocessor(Preprocessor):
 
     Raises:
         TypeError: if there is anything but strings.
-        ValueError: if there are no texts, one is empty, or with `truncate=False` too long.
+        ValueError: if there are no texts, one is empty, or with `truncate=False` too long; or if
+            both languages are the same, or the tokenizer does not know one.
 
     Source: T5, arXiv:1910.10683, section 2.4 (the prefix).
     """
@@ -52,17 +54,41 @@ class Seq2SeqPreprocessor(Preprocessor):
         prefix: text(none=True) = None,
         truncate: flag() = True,
         language: text(none=True) = None,
+        target_language: text(none=True) = None,
         pre_split: flag() = False,
         **kwargs,
     ):
+        if target_language is not None and target_language == language:
+            raise ValueError(
+                "`language` and `target_language` must differ; for texts of one language leave "
+                f"`target_language` out. Received: {language!r} for both."
+            )
         super().__init__(tokenizer, sequence_length, language, pre_split, **kwargs)
+        self.target_language = target_language
+        if tokenizer is not None and target_language is not None:
+            self.language_ids()
         self.target_length = target_length
         self.prefix = prefix
         self.truncate = truncate
 
     def settings(self):
         own = {"target_length": self.target_length, "prefix": self.prefix}
-        return {**super().settings(), **own, "truncate": self.truncate}
+        languages = (
+            {} if self.target_language is None else {"target_language": self.target_language}
+        )
+        return {**super().settings(), **own, "truncate": self.truncate, **languages}
+
+    def language_ids(self):
+        """The languages of both sides.
+
+        Returns:
+            Pair of int: those of sources and of targets.
+
+        Raises:
+            ValueError: if the tokenizer does not know one, or there are several and none was given.
+        """
+        own = self._language_id(self.language)
+        return own, own if self.target_language is None else self._language_id(self.target_language)
 
     def call(self, x):
         return self.source_arrays(self.source_rows(x), self.sequence_length)

@@ -6,6 +6,7 @@ import numpy as np
 from keras_plm.backbones import Backbone
 from keras_plm.checks import ascending, check_arguments, check_integer, flag, integer, kind, text
 from keras_plm.data.rows.planned_rows import SEPARATORS
+from keras_plm.generation.allowed_tokens import check_lengths
 from keras_plm.generation.choice_scoring import ChoiceScoring, encoded_choices
 from keras_plm.generation.decoding import (
     Slots,
@@ -164,6 +165,8 @@ class CausalLM(WritingTask, TargetTask):
         seed: integer(none=True) = None,
         verbose="auto",
         state=None,
+        min_length: integer(0) = 0,
+        no_repeat_ngram_size: integer(0) = 0,
     ):
         """Continue texts. XLA compiles once for each number of rows and `max_length`.
 
@@ -189,6 +192,10 @@ class CausalLM(WritingTask, TargetTask):
             state: nest of arrays (N, ...), as `encode` of a backbone with a memory hands it on:
                 what stands before each prompt, and before nothing else unless `prefix` says so.
                 None: nothing.
+            min_length: int. The fewest tokens of prompt and continuation; a token that stops comes
+                behind them.
+            no_repeat_ngram_size: int. n: no n tokens of prefix, prompt and continuation
+                occur twice. 0: they may.
 
         Returns:
             list of N str, or of lists of int where ids were given; of lists of these, best first,
@@ -199,8 +206,8 @@ class CausalLM(WritingTask, TargetTask):
         Raises:
             TypeError: if `prompts` are neither texts nor ids.
             ValueError: if there are no prompts, one is empty or leaves no room, there are not
-                positions enough, a name is unknown, or a state has another number of rows or is
-                none that the backbone takes.
+                positions enough, `min_length` is above `max_length`, a name is unknown, or a state
+                has another number of rows or is none that the backbone takes.
         """
         prompts, as_text = self._text.encode(prompts, what="`prompts`")
         if not prompts:
@@ -215,12 +222,21 @@ class CausalLM(WritingTask, TargetTask):
                     "the one that ends a document."
                 )
         check_prompts(prompts, max_length)
+        check_lengths(min_length, max_length)
         stop_ids = self._text.stop_ids(stop_token_ids)
         rows = [before + prompt for prompt in prompts]
         batches = self._slots(rows, len(before) + max_length, batch_size, state)
         number = len(prompts)
         written = self._write(
-            batches, number, sampler, seed, forbidden_token_ids, stop_ids, verbose
+            batches,
+            number,
+            sampler,
+            seed,
+            forbidden_token_ids,
+            stop_ids,
+            verbose,
+            min_length=len(before) + min_length if min_length else 0,
+            no_repeat_ngram_size=no_repeat_ngram_size,
         )
         starts = [[]] * len(prompts) if strip_prompt else prompts
         results = self._text.written_texts(written, starts, stop_ids, as_text)

@@ -10,6 +10,7 @@ from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
+    encode_texts,
     inputs_of_several,
     summary_head,
     text_summary,
@@ -107,7 +108,7 @@ class MultipleChoice(Task):
 
         # === Functional model ===
         inputs, rows = inputs_of_several(backbone)
-        encoded = backbone.encode(rows)
+        encoded = encode_texts(backbone, rows)
         summary = text_summary(backbone, encoded, rows["padding_mask"], pooling)  # (B * C, D)
         summary = with_auxiliary_loss(summary, auxiliary_lm, backbone, encoded, rows)
         scores = head(summary)  # (B * C, 1)

@@ -47,7 +47,8 @@ class Seq2SeqLM(WritingTask, TargetTask):
 
     Call arguments:
         inputs: dict of `source_token_ids` and `source_padding_mask` (B, N), `token_ids` and
-            `padding_mask` (B, T), what the decoder reads, and `target_positions` (B, P).
+            `padding_mask` (B, T), what the decoder reads, and `target_positions` (B, P); where the
+            backbone has languages `source_language_ids` (B, N) and `language_ids` (B, T).
 
     Returns:
         dict of `tokens`, of shape (B, P, V): logits.
@@ -171,6 +172,7 @@ class Seq2SeqLM(WritingTask, TargetTask):
         length = preprocessor.target_length or preprocessor.sequence_length
         features, tokens, asked = decoder_arrays(targets, length, self._start, self._pad)
         features |= preprocessor.source_arrays(sources, preprocessor.sequence_length)
+        features |= self._languages(features)
         weight = asked.astype("float32")
         if sample_weight is not None:
             weight *= np.asarray(sample_weight, "float32").reshape(-1, 1)
@@ -352,6 +354,13 @@ class Seq2SeqLM(WritingTask, TargetTask):
             return tokenizer.target.special_token_id(layout.end[-1])
         return end_token_id(tokenizer.target)
 
+    def _languages(self, features):
+        """The languages of both sides, as features, where the backbone has some."""
+        if "language_ids" not in self.backbone.bounds:
+            return {}
+        ids = zip(("source_", ""), self._texts_preprocessor().language_ids())
+        return {f"{s}language_ids": np.full_like(features[f"{s}token_ids"], i) for s, i in ids}
+
     def _known(self, as_text):
         """What the decoder has read before it writes: the start, and what begins each row."""
         if not as_text:
@@ -413,6 +422,7 @@ class Seq2SeqLM(WritingTask, TargetTask):
             token_ids[:, : len(known)] = known
             texts = np.full((len(batch), length), -1, "int32")
             slots = {**features, "token_ids": token_ids}
+            slots |= self._languages(slots)
             yield Slots(slots, texts, np.ones_like(texts, "bool"), before=len(known)), count
 
     def _score(self, pairs, batch_size, verbose):
@@ -428,6 +438,7 @@ class Seq2SeqLM(WritingTask, TargetTask):
             widths = [int(min(round_up(max(map(len, rows))), longest)) for rows in sides]
             features, tokens, _ = decoder_arrays(sides[1], widths[1], self._start, self._pad)
             features |= source_arrays(sides[0], widths[0], self._pad)
+            features |= self._languages(features)
             values = self._programs.score(features, tokens)  # (B, P)
             for row, own in zip(numbers, values):
                 scores[row] = own[: len(pairs[row][1])]

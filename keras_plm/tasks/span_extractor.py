@@ -23,7 +23,7 @@ from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.preprocessing.span_preprocessor import SpanPreprocessor
 from keras_plm.tasks.span_decoding import decode_answers
 from keras_plm.tasks.task import Task
-from keras_plm.tasks.task_graph import text_inputs
+from keras_plm.tasks.task_graph import encode_texts, text_inputs
 from keras_plm.tasks.training.label_checks import check_positions, check_weights
 
 
@@ -121,7 +121,7 @@ class SpanExtractor(Task):
 
         # === Functional model ===
         inputs = text_inputs(backbone)
-        rows = backbone.encode(inputs)["sequence_output"]  # (B, T, D)
+        rows = encode_texts(backbone, inputs)["sequence_output"]  # (B, T, D)
         inputs["answer_mask"] = keras.Input((None,), dtype="bool", name="answer_mask")
         if beam:
             inputs["start_positions"] = keras.Input((), dtype="int32", name="start_positions")

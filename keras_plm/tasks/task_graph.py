@@ -21,9 +21,42 @@ def text_inputs(backbone):
 
     Returns:
         dict of str to Keras tensor: the backbone's own inputs without `task_ids`, which a
-        backbone fills with 0.
+        backbone fills with 0, and without those of a source, see `encode_texts`.
     """
-    return {name: tensor for name, tensor in backbone.input.items() if name != "task_ids"}
+    inputs = backbone.input.items()
+    return {
+        name: tensor
+        for name, tensor in inputs
+        if name != "task_ids" and not name.startswith("source_")
+    }
+
+
+def encode_texts(backbone, features):
+    """Run a backbone over texts; both sides of an encoder-decoder read each of them.
+
+    The decoder reads the row moved by one, behind its last token: at each place it has read all
+    tokens before, and the encoder all of them. Its row at the last token stands for the text.
+
+    Args:
+        backbone: a backbone of this package.
+        features: dict of Keras tensors, those of `text_inputs` and others that it takes.
+
+    Returns:
+        dict, see `Backbone.encode`.
+
+    Source: BART, arXiv:1910.13461, sections 3.1 and 3.2; `sentence_prediction` of fairseq with
+    `--init-token 0 --add-prev-output-tokens`, which moves rows so.
+    """
+    if "source" not in backbone.reads:
+        return backbone.encode(features)
+    token_ids, real = features["token_ids"], features["padding_mask"]  # (B, T)
+    last = ops.sum(ops.cast(real, "int32"), axis=1, keepdims=True) - 1  # (B, 1)
+    end = ops.take_along_axis(token_ids, ops.maximum(last, 0), axis=1)
+    moved = ops.concatenate([end, token_ids[:, :-1]], axis=1)
+    source = {"source_token_ids": token_ids, "source_padding_mask": real}
+    if "language_ids" in features:
+        source["source_language_ids"] = features["language_ids"]
+    return backbone.encode({**features, **source, "token_ids": moved})
 
 
 def text_summary(backbone, encoded, padding_mask, pooling=None):
@@ -128,8 +161,8 @@ def with_auxiliary_loss(summary, weight, backbone, encoded, features):
         Keras tensor of shape (B, D), equal to `summary`.
 
     Raises:
-        ValueError: if the weight is negative or no number, or the backbone is not causal or
-            has an adaptive embedding.
+        ValueError: if the weight is negative or no number, or the backbone is not causal, reads a
+            source, or has an adaptive embedding.
     """
     check_number("auxiliary_lm", weight, 0)
     if not weight:

@@ -11,7 +11,7 @@ from keras_plm.checks import check_arguments, choice, flag, integer, is_integer,
 from keras_plm.ops import summary_row
 from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.task import Task
-from keras_plm.tasks.task_graph import text_inputs
+from keras_plm.tasks.task_graph import encode_texts, text_inputs
 
 POOLINGS = ("mean", "max", "first", "last", "none")
 
@@ -19,6 +19,8 @@ POOLINGS = ("mean", "max", "first", "last", "none")
 @keras.saving.register_keras_serializable(package="keras_plm")
 class TextEmbedder(Task):
     """Turns texts, or pairs of texts, into vectors. It has no weights beside the backbone's.
+
+    Of an encoder and a decoder (BART, T5) the encoder alone reads them.
 
     Args:
         backbone: a backbone of this package.
@@ -53,7 +55,7 @@ class TextEmbedder(Task):
     ```
 
     Source: BERT, arXiv:1810.04805, section 5.3 (layers as features); Sentence-BERT,
-    arXiv:1908.10084, section 3 (poolings).
+    arXiv:1908.10084, section 3 (poolings); Sentence-T5, arXiv:2108.08877, section 3 (the encoder).
     """
 
     @check_arguments
@@ -75,7 +77,8 @@ class TextEmbedder(Task):
 
         # === Functional model ===
         inputs = text_inputs(backbone)
-        hidden_states = backbone.encode(inputs)["hidden_states"]
+        encoded = encode_texts(backbone, inputs)
+        hidden_states = encoded.get("encoder_hidden_states", encoded["hidden_states"])
         rows = [ops.cast(hidden_states[place], "float32") for place in places]
         rows = sum(rows[1:], rows[0]) / len(rows)  # (B, T, D)
         outputs = _pool(rows, inputs["padding_mask"], pooling)  # (B, D)

@@ -9,6 +9,7 @@ from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
+    encode_texts,
     in_both_orders,
     inputs_of_several,
     sum_of_several,
@@ -108,7 +109,7 @@ class TextRegressor(Task):
         inputs = rows = text_inputs(backbone)
         if both_orders:
             inputs, rows = inputs_of_several(backbone, 2)
-        encoded = backbone.encode(rows)
+        encoded = encode_texts(backbone, rows)
         summary = text_summary(backbone, encoded, rows["padding_mask"], pooling)  # (B, D)
         summary = with_auxiliary_loss(summary, auxiliary_lm, backbone, encoded, rows)
         if both_orders:

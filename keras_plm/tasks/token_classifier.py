@@ -10,7 +10,7 @@ from keras_plm.layers.float_policy import float_policy
 from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
 from keras_plm.tasks.task import Task
-from keras_plm.tasks.task_graph import text_inputs
+from keras_plm.tasks.task_graph import encode_texts, text_inputs
 from keras_plm.tasks.training.class_names import check_class_names
 from keras_plm.tasks.training.label_checks import check_weights_of_labels
 from keras_plm.tokenizers.text_columns import column_items
@@ -99,7 +99,7 @@ class TokenClassifier(Task):
 
         # === Functional model ===
         inputs = text_inputs(backbone)
-        outputs = head(backbone.encode(inputs)["sequence_output"])  # (B, T, C)
+        outputs = head(encode_texts(backbone, inputs)["sequence_output"])  # (B, T, C)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
     def tag(self, texts, batch_size=None, **kwargs):

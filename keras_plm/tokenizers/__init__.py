@@ -5,6 +5,7 @@ from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.tokenizers.subword_tokenizer import SubwordTokenizer
 from keras_plm.tokenizers.tokenizer import Tokenizer
 from keras_plm.tokenizers.tokenizers_json import sentencepiece_from_tokenizers_json
+from keras_plm.tokenizers.translation_tokenizer import TranslationTokenizer
 from keras_plm.tokenizers.words.word_tokenizer import WordTokenizer
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "SubwordTokenizer",
     "TRANSFER_TOKENS",
     "Tokenizer",
+    "TranslationTokenizer",
     "WordTokenizer",
     "add_special_tokens",
     "sentencepiece_from_tokenizers_json",

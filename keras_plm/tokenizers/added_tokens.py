@@ -6,6 +6,7 @@ import re
 import sentencepiece
 
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
+from keras_plm.tokenizers.sentinel_pieces import sentinel_entries
 from keras_plm.tokenizers.subword_tokenizer import SubwordTokenizer
 from keras_plm.tokenizers.text_columns import column_items
 from keras_plm.tokenizers.text_normalization import without_case_and_accents
@@ -205,9 +206,10 @@ def _added_token(index, content, single_word=False, special=False):
 
 def _extended_sentence_pieces(tokenizer, old_ids):
     """With pieces behind the others: a protocol buffer's lists grow at its end."""
-    processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.proto)
-    proto = tokenizer.proto
+    settings = {**tokenizer.settings, "num_sentinels": 0}  # new pieces stand behind the sentinels
+    proto = tokenizer.proto + sentinel_entries(tokenizer.settings["num_sentinels"])
+    processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
     for ids in old_ids:
         score = sum(processor.get_score(index) for index in ids) + MARGIN
         proto += piece_entry("".join(tokenizer.pieces(ids)), score)
-    return SentencePieceTokenizer(proto, layout=tokenizer.layout.name, **tokenizer.settings)
+    return SentencePieceTokenizer(proto, layout=tokenizer.layout.name, **settings)

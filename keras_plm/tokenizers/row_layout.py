@@ -90,6 +90,10 @@ LAYOUTS = {
         RowLayout("transformer_xl", (), ("eos",), ("eos",)),
         # <S> A </S> <S> B </S>: ELMo (Peters et al. 2018), `encode` of the released bilm-tf.
         RowLayout("elmo", ("bos",), ("eos", "bos"), ("eos",)),
+        # A </s> B </s>: T5 (Raffel et al. 2020), whose texts end so; pairs as in transformers.
+        RowLayout("t5", (), ("eos",), ("eos",)),
+        # A </s>: Marian, as OPUS-MT's models were trained; it has no pairs, which are as T5's.
+        RowLayout("marian", (), ("eos",), ("eos",)),
         # xxbos A xxbos B: ULMFiT (Howard and Ruder 2018), as fastai 2 begins its texts.
         RowLayout("ulmfit", ("bos",), ("bos",)),
     )

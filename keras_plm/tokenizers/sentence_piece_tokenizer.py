@@ -1,4 +1,4 @@
-"""A SentencePiece tokenizer with XLNet's special pieces."""
+"""A SentencePiece tokenizer with XLNet's special pieces, or T5's."""
 
 import functools
 import hashlib
@@ -8,8 +8,14 @@ import numpy as np
 import sentencepiece
 
 from keras_plm import files
+from keras_plm.checks import check_integer
 from keras_plm.tokenizers.piece_offsets import piece_offsets
 from keras_plm.tokenizers.row_layout import layout_by_name
+from keras_plm.tokenizers.sentinel_pieces import (
+    MOST_SENTINELS,
+    sentinel_entries,
+    sentinel_ids,
+)
 from keras_plm.tokenizers.text_normalization import (
     TextNormalization,
     digit_comma_splits,
@@ -39,6 +45,7 @@ PLAIN_SETTINGS = {
     "keep_accents": True,
     "lowercase": False,
     "split_digit_commas": False,
+    "num_sentinels": 0,
 }
 
 
@@ -46,8 +53,8 @@ class SentencePieceTokenizer(Tokenizer):
     """Turns text into vocabulary ids and back with a SentencePiece model.
 
     Special pieces in the text, such as a literal `<sep>`, never become special ids (`<eop>`, which
-    XLNet's model has as a user-defined piece, does). It can be pickled. Two tokenizers are equal if
-    their fingerprints are.
+    XLNet's model has as a user-defined piece, does, and so do T5's sentinels: `decode` shows them).
+    It can be pickled. Two tokenizers are equal if their fingerprints are.
 
     The settings are preprocessing that a released model was trained with and that its SentencePiece
     model knows nothing about. By default there is none. The released cased XLNet models take
@@ -62,6 +69,9 @@ class SentencePieceTokenizer(Tokenizer):
         split_digit_commas: bool. Encode a piece that ends in a digit and a comma anew without its
             comma, which becomes a piece of its own.
         layout: str. The name of the `RowLayout` of the model's rows.
+        num_sentinels: int. How many of T5's sentinels follow the pieces of the model, with ids that
+            count down to `<extra_id_0>`, the last; 100 in the released models. A text has them as
+            words of their own: "The <extra_id_0> walks in <extra_id_1> park".
 
     Attributes:
         proto: the same bytes.
@@ -70,14 +80,16 @@ class SentencePieceTokenizer(Tokenizer):
         fingerprint: SHA-256 of `proto`, and of settings and layout that are not the default, as
             hexadecimal digits.
         vocabulary_size: number of pieces.
-        special_token_ids: `{"cls": 3, ...}`, those of `SPECIAL_PIECES` that the model has.
+        special_token_ids: `{"cls": 3, ...}`, those of `SPECIAL_PIECES` that the model has, and its
+            sentinels, "extra_id_0" and so on.
 
     Raises:
         ValueError: if `proto` is no SentencePiece model, or a setting is not a bool, or there is
-            no such layout, or the commas are to be split and the model has no piece for a comma.
+            no such layout, or the commas are to be split and the model has no piece for a comma, or
+            there cannot be so many sentinels.
 
     Source: SentencePiece (Kudo and Richardson, 2018); the settings: `prepro_utils.py`, released
-        with XLNet (Yang et al., 2019).
+        with XLNet (Yang et al., 2019); sentinels: T5 (Raffel et al., 2020), section 3.1.4.
     """
 
     def __init__(
@@ -88,14 +100,17 @@ class SentencePieceTokenizer(Tokenizer):
         lowercase=False,
         split_digit_commas=False,
         layout=LAYOUT,
+        num_sentinels=0,
     ):
         if not isinstance(proto, bytes) or not proto:
             raise ValueError(
                 "proto must be the bytes of a SentencePiece model, not its path. "
                 f"Received: {type(proto).__name__}"
             )
+        check_integer("num_sentinels", num_sentinels, 0, MOST_SENTINELS)
         with files.reading("proto", "a SentencePiece model"):
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
+            whole = proto + sentinel_entries(num_sentinels)
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=whole)
         self._normalization = TextNormalization(clean_text, keep_accents, lowercase)
         if not isinstance(split_digit_commas, bool):
             raise ValueError(
@@ -107,6 +122,7 @@ class SentencePieceTokenizer(Tokenizer):
             "keep_accents": keep_accents,
             "lowercase": lowercase,
             "split_digit_commas": split_digit_commas,
+            "num_sentinels": num_sentinels,
         }
         self.layout = layout_by_name(layout)
         self.fingerprint = _fingerprint(proto, self.settings, layout)
@@ -116,7 +132,7 @@ class SentencePieceTokenizer(Tokenizer):
             name: index
             for name, index in ids.items()
             if self._processor.id_to_piece(index) == SPECIAL_PIECES[name]
-        }
+        } | sentinel_ids(self._processor)
         if split_digit_commas and self._processor.is_unknown(self._processor.piece_to_id(",")):
             raise ValueError(
                 "This SentencePiece model has no piece `,`, so that no comma can be split off. "
@@ -124,8 +140,8 @@ class SentencePieceTokenizer(Tokenizer):
             )
 
     def __reduce__(self):
-        settings = (*self.settings.values(), self.layout.name)
-        return SentencePieceTokenizer, (self.proto, *settings)
+        made = functools.partial(SentencePieceTokenizer, layout=self.layout.name, **self.settings)
+        return made, (self.proto,)
 
     @functools.cached_property
     def word_starts(self):
@@ -134,8 +150,7 @@ class SentencePieceTokenizer(Tokenizer):
         Source: XLNet's released `data_utils.py`, `_is_start_piece`.
         """
         pieces = self.pieces(range(self.vocabulary_size))
-        starts = [piece[0] in "▁<" or piece in START_CHARACTERS for piece in pieces]
-        return np.array(starts)  # (V,)
+        return np.array([starts_word(piece) for piece in pieces])  # (V,)
 
     def encode(self, text, num_threads=1):
         """Turns text into ids, without adding any special id.
@@ -249,6 +264,15 @@ class SentencePieceTokenizer(Tokenizer):
                 f"Received: {settings!r:.200}"
             )
         return cls(read_bytes(path), **settings, layout=layout or LAYOUT)
+
+
+def starts_word(piece):
+    """Whether a piece may start a word: `▁...`, `<...` or one mark of punctuation.
+
+    Args:
+        piece: str.
+    """
+    return piece[0] in "▁<" or piece in START_CHARACTERS
 
 
 def _fingerprint(proto, settings, layout):

@@ -159,12 +159,12 @@ class Tokenizer(abc.ABC):
     def __hash__(self):
         return hash(self.fingerprint)
 
-    # === Special tokens ===
-
     @property
     def target(self):
-        """The tokenizer of what is written for a source: this one, unless each side has its own."""
+        """The tokenizer of what a model writes, where texts it reads have another; else itself."""
         return self
+
+    # === Special tokens ===
 
     def special_token_id(self, name):
         """The id of a special token.

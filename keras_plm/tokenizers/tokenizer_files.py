@@ -141,18 +141,18 @@ def arguments_of_files(found):
     Raises:
         ValueError: if a file is damaged.
     """
-    if found.kind == "sentencepiece":
+    if found.kind == "sentencepiece" and not _is_of_subwords(found):
         return "SentencePieceTokenizer", _sentencepiece_arguments(found)
     if found.kind == "words" and "vocabulary" in found.files:
         words = read_words(found.files["vocabulary"])
         special = {name: word for name, word in found.special.items() if word in set(words)}
         settings = {**found.settings, "special_tokens": special}
         return "WordTokenizer", {"words": words, **settings, "layout": found.layout}
-    if found.kind not in BUILDERS:
-        raise ValueError(
-            f"A tokenizer must be of the kinds {['sentencepiece', 'words', *BUILDERS]}. "
-            f"Received: kind={found.kind!r}"
-        )
+    if found.kind == "translation" and "vocabulary" in found.files:
+        return "TranslationTokenizer", _translation_arguments(found)
+    if found.kind not in (*BUILDERS, *("translation", "sentencepiece")):
+        kinds = ["sentencepiece", "translation", "words", *BUILDERS]
+        raise ValueError(f"A tokenizer must be of the kinds {kinds}. Received: kind={found.kind!r}")
     settings = dict(found.settings)
     languages = settings.pop("languages", None)
     lower_and_strip = found.kind == "xlm_bpe" and bool(settings.pop("lowercase", True))
@@ -181,6 +181,35 @@ def _sentencepiece_arguments(found):
     else:
         proto = sentencepiece_from_tokenizers_json(found.files["json"])
     return {"proto": proto, **found.settings, "layout": found.layout}
+
+
+def _is_of_subwords(found):
+    """Whether there is a `tokenizer.json` alone, and that of no SentencePiece model, as in T5s."""
+    if not found.special or "model" in found.files:
+        return False
+    model = read_json(found.files["json"], max_bytes=LARGEST_VOCABULARY_BYTES).get("model")
+    return isinstance(model, dict) and model.get("type") in ("BPE", "WordPiece")
+
+
+def _translation_arguments(found):
+    """The arguments of a `TranslationTokenizer`."""
+    path = found.files["vocabulary"]
+    ids = read_piece_ids(path)
+    pieces = sorted(ids, key=ids.get)
+    if ids[pieces[-1]] != len(pieces) - 1:
+        raise ValueError(
+            f"{path} must have all ids from 0 on. Received: {len(pieces)} pieces, and the id "
+            f"{ids[pieces[-1]]}"
+        )
+    if found.special["unk"] not in ids:
+        raise ValueError(
+            f"{path} must have the unknown piece {found.special['unk']!r}, which every piece "
+            f"becomes that it has not. Received: {len(pieces)} pieces without it"
+        )
+    special = {name: piece for name, piece in found.special.items() if piece in ids}
+    source, target = (read_bytes(found.files[side]) for side in ("source", "target"))
+    arguments = {"pieces": pieces, "source_proto": source, "target_proto": target}
+    return {**arguments, "special_tokens": special, "layout": found.layout}
 
 
 def _wordpiece(found, settings):

@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 import struct
 
 import sentencepiece
@@ -13,6 +14,7 @@ NORMAL, UNKNOWN, CONTROL, USER_DEFINED = 1, 2, 3, 4  # SentencePiece.Type
 UNIGRAM = 1  # TrainerSpec.ModelType
 # The conversion to tokenizer.json takes this from the scores of pieces like `▁2000,`.
 COMMA_PENALTY = 100.0
+SENTINEL = r"<extra_id_\d+>"  # of T5
 
 
 def sentencepiece_from_tokenizers_json(path):
@@ -22,6 +24,8 @@ def sentencepiece_from_tokenizers_json(path):
     that belongs to SentencePiece is in it; quotes, accents, case and commas after digits are
     settings of `SentencePieceTokenizer`. A piece of score 0 is a control piece if the file lists it
     as a special token, and else user-defined; `<eop>`, which the file may list, is user-defined.
+    T5's sentinels at the end of the list are left out: they are no part of its model, but a setting
+    of the tokenizer.
 
     Args:
         path: a `tokenizer.json` in the format of Hugging Face `tokenizers`.
@@ -95,6 +99,8 @@ def _vocabulary(entries, path):
         if score <= -COMMA_PENALTY and len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit():
             score += COMMA_PENALTY
         vocabulary.append((piece, float(score)))
+    while len(vocabulary) > 1 and re.fullmatch(SENTINEL, vocabulary[-1][0]):
+        del vocabulary[-1]
     return vocabulary
 
 

@@ -10,6 +10,7 @@ from keras_plm.tasks.optimizers.paper_optimizers import (
     roberta_optimizer,
     xlnet_optimizer,
 )
+from keras_plm.transfer.checkpoint_averaging import average_checkpoints
 from keras_plm.transfer.few_shot import FewShot, FittedPrompt, draw_shots
 from keras_plm.transfer.inverse_square_root_decay import InverseSquareRootDecay, noam
 from keras_plm.transfer.parameter_groups import discriminative_rates, parameter_groups
@@ -44,6 +45,7 @@ __all__ = [
     "SlantedTriangular",
     "WarmupCosineDecay",
     "WarmupPolynomialDecay",
+    "average_checkpoints",
     "bert_optimizer",
     "discriminative_rates",
     "draw_shots",

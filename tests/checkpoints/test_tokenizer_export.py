@@ -1,10 +1,13 @@
 import json
 
+import pytest
 import tokenizers
 
 from keras_plm.checkpoints.conversion import TokenizerFiles
+from keras_plm.checkpoints.families.bart import BART, MARIAN
 from keras_plm.checkpoints.families.bert import BERT
 from keras_plm.checkpoints.families.gpt import GPT2
+from keras_plm.checkpoints.families.t5 import T5
 from keras_plm.checkpoints.families.xlm import XLM
 from keras_plm.checkpoints.families.xlnet import XLNET
 from keras_plm.checkpoints.tokenizer_export import export_tokenizer
@@ -103,3 +106,37 @@ def test_sentencepiece(tmp_path):
     export_tokenizer(XLNET, Tokenizer, None, tmp_path)
     assert (tmp_path / "spiece.model").read_bytes() == b"a model"
     assert config_of(tmp_path) == {"do_lower_case": True, "tokenizer_class": "XLNetTokenizer"}
+    for system in (BART, MARIAN):  # transformers has none that reads it
+        with pytest.raises(ValueError, match="no tokenizer of this kind"):
+            export_tokenizer(system, Tokenizer, None, tmp_path)
+
+
+def test_sentinels_are_no_part_of_the_model(tmp_path):
+    class Tokenizer:
+        proto, settings = b"a model", {"lowercase": False, "num_sentinels": 100}
+
+    export_tokenizer(T5, Tokenizer, None, tmp_path)
+    assert (tmp_path / "spiece.model").read_bytes() == b"a model"
+    assert config_of(tmp_path) == {"extra_ids": 100, "tokenizer_class": "T5Tokenizer"}
+
+
+@pytest.mark.parametrize("target", [b"of target", None])
+def test_translation(target, tmp_path):
+    class Tokenizer:
+        source_proto, target_proto, settings = b"of source", target, {"special_tokens": {}}
+        pieces_by_id = ["</s>", "<unk>", "▁a"]
+        special_tokens = {"eos": "</s>", "unk": "<unk>"}
+
+    export_tokenizer(MARIAN, Tokenizer, 512, tmp_path)
+    assert (tmp_path / "source.spm").read_bytes() == b"of source"
+    assert (tmp_path / "target.spm").read_bytes() == (target or b"of source")
+    ids = json.loads((tmp_path / "vocab.json").read_text("utf-8"))
+    assert ids == {"</s>": 0, "<unk>": 1, "▁a": 2}
+    assert config_of(tmp_path) == {
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "tokenizer_class": "MarianTokenizer",
+        "model_max_length": 512,
+    }
+    with pytest.raises(ValueError, match="no tokenizer of this kind"):
+        export_tokenizer(T5, Tokenizer, None, tmp_path)

@@ -3,7 +3,16 @@ import json
 import pytest
 
 from keras_plm.checkpoints import tokenizer_format
-from keras_plm.checkpoints.tokenizer_format import BERT, GPT2, MPNET, ROBERTA, XLM, XLNET
+from keras_plm.checkpoints.tokenizer_format import (
+    BERT,
+    GPT2,
+    MARIAN,
+    MPNET,
+    ROBERTA,
+    T5,
+    XLM,
+    XLNET,
+)
 
 LOWER = "[PAD]\n[UNK]\nthe\n##s\nItaly\n" + "\n".join(f"piece{n}" for n in range(200))
 CASED = "[PAD]\n[UNK]\nThe\n##s\nItaly\n"
@@ -81,3 +90,29 @@ def test_too_large_a_vocabulary(write, monkeypatch):
     monkeypatch.setattr(tokenizer_format, "LARGEST_VOCABULARY_BYTES", 100)
     with pytest.raises(ValueError, match="larger than 100 bytes"):
         BERT.find(write(vocab__txt=LOWER), {})
+
+
+def test_the_sentinels_of_t5(write):
+    found = T5.find(write(spiece__model=""), {})
+    assert (found.kind, found.layout, found.settings) == (
+        "sentencepiece",
+        "t5",
+        {"num_sentinels": 100},
+    )
+    found = T5.find(write(tokenizer_config__json={"extra_ids": 7}), {})
+    assert found.settings == {"num_sentinels": 7}
+    for wrong in (True, "7", None):
+        directory = write(tokenizer_config__json={"extra_ids": wrong})
+        with pytest.raises(
+            ValueError, match=f"'extra_ids' must be an integer. Received: {wrong!r}"
+        ):
+            T5.find(directory, {})
+
+
+def test_the_three_files_of_marian(write):
+    names = ("source__spm", "target__spm", "vocab__json")
+    assert MARIAN.find(write(**dict.fromkeys(names[:2], "")), {}) is None
+    found = MARIAN.find(write(vocab__json={}), {})
+    assert (found.kind, found.layout) == ("translation", "marian")
+    assert set(found.files) == {"source", "target", "vocabulary"}
+    assert found.special == {"unk": "<unk>", "eos": "</s>", "pad": "<pad>"}

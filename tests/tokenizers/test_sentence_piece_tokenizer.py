@@ -1,5 +1,6 @@
 """sentence_piece_tokenizer.py: ids, special ids, word starts, settings, offsets, saving."""
 
+import base64
 import hashlib
 import json
 import os
@@ -12,6 +13,8 @@ import pytest
 import sentencepiece
 
 from keras_plm.data.tokenizer_training import train_tokenizer
+from keras_plm.objectives import Denoising, SpanCorruption
+from keras_plm.tokenizers.added_tokens import extend_tokenizer
 from keras_plm.tokenizers.sentence_piece_tokenizer import SPECIAL_PIECES, SentencePieceTokenizer
 from keras_plm.tokenizers.tokenizers_json import sentencepiece_from_tokenizers_json
 
@@ -270,7 +273,7 @@ def test_settings_are_saved_and_pickled(proto, tmp_path):
     tokenizer = SentencePieceTokenizer(proto, **UNCASED)
     tokenizer.save(tmp_path)
     for copied in (SentencePieceTokenizer.load(tmp_path), pickle.loads(pickle.dumps(tokenizer))):
-        assert copied == tokenizer and copied.settings == UNCASED
+        assert copied == tokenizer and copied.settings == {**UNCASED, "num_sentinels": 0}
         assert copied.encode(HARD_TEXTS) == tokenizer.encode(HARD_TEXTS)
     config = json.loads((tmp_path / "tokenizer.json").read_text())
     wrong = [{**UNCASED, "proto": 1}, [], {**UNCASED, "lowercase": 1}, CASED]
@@ -330,3 +333,62 @@ def test_the_layout_is_saved_and_a_part_of_the_fingerprint(proto, tmp_path):
     assert SentencePieceTokenizer.load(tmp_path) == plain
     with pytest.raises(ValueError, match="layout must be one of.*Received"):
         SentencePieceTokenizer(proto, layout="none")
+
+
+# === T5's sentinels ===
+
+
+@pytest.fixture(scope="module")
+def t5(seq2seq_tokenizers):
+    proto = base64.b64decode(seq2seq_tokenizers["t5"]["spiece.model"])
+    return SentencePieceTokenizer(proto, layout="t5", num_sentinels=100)
+
+
+def test_ids_of_t5_are_those_of_transformers(t5, seq2seq_tokenizers):
+    texts, expected = (seq2seq_tokenizers[name]["t5"] for name in ("texts", "ids"))
+    assert [t5.layout.lay_out(t5, row)[0] for row in t5.encode(texts)] == expected
+    ids = {name: t5.special_token_id(name) for name in ("pad", "eos", "unk")}
+    assert ids == {"pad": 0, "eos": 1, "unk": 2}
+    assert t5.vocabulary_size == 400 and t5.special_token_id("extra_id_99") == 300
+    assert t5.special_token_id("extra_id_0") == 399 and len(t5.special_token_ids) == 103
+
+
+def test_sentinels_are_text_that_is_shown(t5):
+    text = "The <extra_id_0> walks in <extra_id_1> park"
+    ids, offsets = t5.encode_with_offsets(text)
+    assert [index for index in ids if index >= 300] == [399, 398]
+    assert t5.decode(ids) == text
+    begin, end = offsets[ids.index(398)]
+    assert text[begin:end] == "<extra_id_1>"
+    assert not any(index >= 300 for index in t5.encode("a<extra_id_0>b <extra_id_100>"))
+    assert t5.word_starts[300:].all()
+
+
+def test_sentinels_are_a_setting(t5, tmp_path):
+    without = SentencePieceTokenizer(t5.proto, layout="t5")
+    assert without != t5 and without.vocabulary_size == 300
+    assert not any(name.startswith("extra_id") for name in without.special_token_ids)
+    assert pickle.loads(pickle.dumps(t5)) == t5
+    t5.save(tmp_path)
+    loaded = SentencePieceTokenizer.load(tmp_path)
+    assert loaded == t5 and loaded.settings["num_sentinels"] == 100 and loaded.proto == t5.proto
+    for wrong in (-1, 10_001, 1.5, None, True):
+        with pytest.raises((TypeError, ValueError), match="num_sentinels"):
+            SentencePieceTokenizer(t5.proto, num_sentinels=wrong)
+
+
+def test_new_pieces_stand_behind_the_sentinels(t5):
+    extended, _ = extend_tokenizer(t5, ["badgerhouse"])
+    assert extended.encode("badgerhouse") == [400] and extended.vocabulary_size == 401
+    assert extended.special_token_ids == t5.special_token_ids
+    assert extended.encode("The <extra_id_0>") == t5.encode("The <extra_id_0>")
+    assert pickle.loads(pickle.dumps(extended)) == extended
+
+
+def test_span_corruption_with_sentinels_of_the_model(t5):
+    objective = Denoising.for_tokenizer(t5, SpanCorruption(), sequence_length=64)
+    assert (objective.input.first, objective.input.number) == (399, 100)
+    assert (objective.start_token_id, objective.end_token_id) == (0, 1)
+    without = SentencePieceTokenizer(t5.proto, layout="t5")
+    with pytest.raises(ValueError, match="needs sentinels .*num_sentinels=100"):
+        Denoising.for_tokenizer(without, SpanCorruption(), sequence_length=64)

@@ -67,3 +67,7 @@ def test_load_gives_the_class_that_was_saved(tokenizer, tmp_path):
         (tmp_path / "tokenizer.json").write_text(json.dumps({**config, "class": name}))
         with pytest.raises(ValueError, match="one of the classes.*Received: class="):
             Tokenizer.load(tmp_path)
+
+
+def test_what_is_written_goes_by_the_same_tokenizer(tokenizer, subword_tokenizers):
+    assert all(one.target is one for one in (tokenizer, *subword_tokenizers.values()))

@@ -69,7 +69,7 @@ def test_the_tokenizer_of_a_hugging_face_directory(tokenizer, tmp_path):
     arguments = {"proto": tokenizer.proto, **CASED, "layout": "xlnet"}
     assert read_preset_tokenizer(directory) == ("SentencePieceTokenizer", arguments)
     released = SentencePieceTokenizer.from_preset(directory)
-    assert released.settings == {**CASED, "lowercase": False}
+    assert released.settings == {**CASED, "lowercase": False, "num_sentinels": 0}
     (directory / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True}))
     assert SentencePieceTokenizer.from_preset(directory).settings["lowercase"]
 

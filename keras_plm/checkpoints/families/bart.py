@@ -17,9 +17,9 @@ from keras_plm.checkpoints.config_values import (
     write_choice,
 )
 from keras_plm.checkpoints.conversion import Row, System
+from keras_plm.checkpoints.families.bert_weights import DENSE, SPANS, part_rows
 from keras_plm.checkpoints.families.seq2seq_config import (
     SWITCH,
-    NoTokenizer,
     read_head_settings,
     write_head_config,
 )
@@ -243,7 +243,16 @@ def write_marian(arguments):
     return _write(families.MARIAN, ("zero_token_id",), config, arguments), []
 
 
-BART_ARCHITECTURES = {("tokens",): "ForConditionalGeneration"}
+BART_ARCHITECTURES = {
+    ("tokens",): "ForConditionalGeneration",
+    ("label",): "ForSequenceClassification",
+    ("score",): "ForSequenceClassification",
+    ("span",): "ForQuestionAnswering",
+}
+SUMMARY = (
+    *part_rows("summary", DENSE, "classification_head.dense"),
+    *part_rows("logits", DENSE, "classification_head.out_proj"),
+)
 MARIAN_ARCHITECTURES = {("tokens",): "MTModel"}
 
 BART = System(
@@ -253,7 +262,7 @@ BART = System(
     prefix="model.",
     rows=seq2seq_rows(_name),
     sizes=sizes,
-    heads={"tokens": _head},
+    heads={"tokens": _head, "label": SUMMARY, "score": SUMMARY, "span": SPANS},
     tied={"tokens": COPIES},
     read_hugging_face=read_bart,
     write_hugging_face=write_bart,
@@ -279,6 +288,6 @@ MARIAN = System(
     other_head=functools.partial(other_head, MARIAN_ARCHITECTURES),
     write_head_config=write_head_config,
     architectures=MARIAN_ARCHITECTURES,
-    tokenizer=NoTokenizer(),
+    tokenizer=tokenizer_format.MARIAN,
     ignored=r"(encoder|decoder)\.embed_positions\.weight",
 )

@@ -1,10 +1,20 @@
 """What the configurations of encoder-decoders have in common."""
 
+from keras_plm.checkpoints.config_values import read_number
+from keras_plm.checkpoints.families.transformer_config import read_classes, write_heads
+
 SWITCH = {True: True, False: False}
+CLASSIFIER = "classification_head.out_proj.weight"
+START = "decoder_start_token_id"
+BART_START = 2  # where its config does not say it; the others start with the padding
+
+write_classifier = write_heads(
+    "classifier_dropout", summary={head: ("last", "tanh") for head in ("label", "score")}
+)
 
 
 def read_head_settings(config, shapes):
-    """What a checkpoint says about its head: nothing that its backbone does not.
+    """What a checkpoint says about its head over the vocabulary, and about its classifiers.
 
     Args:
         config: dict, its configuration.
@@ -13,19 +23,15 @@ def read_head_settings(config, shapes):
     Returns:
         dict of arguments that a task may take.
     """
-    return {"transform": False}
+    pad = read_number(config, "pad_token_id", 0, int)
+    start = read_number(config, START, BART_START if config["model_type"] == "bart" else pad, int)
+    classes = read_classes(config, shapes, (CLASSIFIER,), ("classifier_dropout",))
+    return {"transform": False, "start_token_id": start, **classes}
 
 
 def write_head_config(task, head, weights):
-    """Say in a config what a head is: nothing that its backbone does not; see `System`."""
-    return {}
-
-
-class NoTokenizer:
-    """The tokenizer of checkpoints whose tokenizers are not read, in place of a format."""
-
-    layout = None
-
-    def find(self, directory, config):
-        """Find none: see `TokenizerFormat.find`."""
-        return None
+    """Say in a config what a head is; see `System`."""
+    if head != "tokens":
+        return write_classifier(task, head, weights)
+    start = getattr(task, "start_token_id", None)
+    return {} if start is None else {START: start}

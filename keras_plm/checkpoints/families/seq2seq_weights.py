@@ -21,6 +21,7 @@ PLAIN = {
     "tie_weights": True,
     "output_bias": False,
     "scale_logits": False,
+    "num_languages": 0,
 }
 SIDES = ("encoder", "decoder")
 BLOCK = "block_{layer}/"

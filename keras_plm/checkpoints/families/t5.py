@@ -8,6 +8,7 @@ import functools
 import numpy as np
 
 from keras_plm import families
+from keras_plm.checkpoints import tokenizer_format
 from keras_plm.checkpoints.config_values import (
     ACTIVATIONS,
     read_choice,
@@ -18,7 +19,6 @@ from keras_plm.checkpoints.config_values import (
 from keras_plm.checkpoints.conversion import System
 from keras_plm.checkpoints.families.seq2seq_config import (
     SWITCH,
-    NoTokenizer,
     read_head_settings,
     write_head_config,
 )
@@ -216,7 +216,7 @@ T5 = System(
     other_head=functools.partial(other_head, ARCHITECTURES),
     write_head_config=write_head_config,
     architectures=ARCHITECTURES,
-    tokenizer=NoTokenizer(),
+    tokenizer=tokenizer_format.T5,
     # In the files of 1.0, and never read.
     ignored=r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
 )

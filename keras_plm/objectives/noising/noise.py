@@ -99,7 +99,8 @@ class SpanCorruption(Noise):
 
     The text always ends with a hidden span, so both sides have as many sentinels. The tokenizer
     needs them: the tokens `<extra_id_0>`, `<extra_id_1>`, ... with ids that count down, which
-    `data.add_special_tokens(tokenizer, data.SENTINEL_TOKENS)` adds to a `SubwordTokenizer`.
+    `data.add_special_tokens(tokenizer, data.SENTINEL_TOKENS)` adds to a `SubwordTokenizer`;
+    `SentencePieceTokenizer` has them with `num_sentinels=100`, as the released models do.
 
     At the default rates rows of 568 tokens and their end fill 512 tokens of the source, and 114 of
     the target: `sequence_length=569, source_length=512, target_length=114`. Without these lengths
@@ -268,9 +269,9 @@ def _special_ids(tokenizer):
 
 def _sentinels(tokenizer):
     """The id of the first sentinel, and how many there are."""
-    ids = {piece: number for number, piece in enumerate(
-        tokenizer.pieces(range(tokenizer.vocabulary_size))
-    ) if piece.startswith("<extra_id_")}  # fmt: skip
+    pieces = tokenizer.pieces(range(tokenizer.vocabulary_size))
+    ids = {piece.removeprefix("▁"): number for number, piece in enumerate(pieces)
+           if piece.startswith(("<extra_id_", "▁<extra_id_"))}  # fmt: skip
     first, count = ids.get(SENTINEL.format(0)), 0
     while first is not None and ids.get(SENTINEL.format(count)) == first - count:
         count += 1
@@ -278,6 +279,7 @@ def _sentinels(tokenizer):
         raise ValueError(
             "Span corruption needs sentinels <extra_id_0>, <extra_id_1>, ..., whose ids count down "
             "one by one: add them to a SubwordTokenizer by data.add_special_tokens(tokenizer, "
-            f"data.SENTINEL_TOKENS). Received: {len(ids)} such tokens, of which {count} count down"
+            "data.SENTINEL_TOKENS), or make a SentencePieceTokenizer with num_sentinels=100. "
+            f"Received: {len(ids)} such tokens, of which {count} count down"
         )
     return first, count
