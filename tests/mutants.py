@@ -846,6 +846,13 @@ MUTANTS = (
         ("objectives/noising/test_noise.py",),
     ),
     Mutant(
+        "a_span_that_is_read_from_itself",
+        "objectives/rewriting.py",
+        "rows.token_ids[:, before]",
+        "rows.token_ids",
+        ("objectives/noising/test_what_a_decoder_knows.py",),
+    ),
+    Mutant(
         "dropped_to_nothing",
         "objectives/noising/noisy_input.py",
         "dropped &= ~(lost &",
@@ -1147,6 +1154,34 @@ MUTANTS = (
         "self._score(ops.max(scores, axis=1), lengths[:, -1])",
         "self._score(ops.max(scores, axis=1), lengths[:, 0])",
         ("generation/test_beam_search.py", "generation/test_decoding_causal.py"),
+    ),
+    Mutant(
+        "search_stops_when_the_best_text_is_sure",
+        "generation/beam_search.py",
+        "ops.any(ops.min(finished_scores, axis=1) < hope)",
+        "ops.any(ops.max(finished_scores, axis=1) < hope)",
+        ("generation/test_beam_search.py",),
+    ),
+    Mutant(
+        "one_beam_puts_the_second_best_aside",
+        "generation/beam_search.py",
+        "* self.num_beams if self.num_beams > 1 else 1",
+        "* self.num_beams",
+        ("generation/test_beam_search.py",),
+    ),
+    Mutant(
+        "a_run_of_tokens_may_end_where_the_next_begins",
+        "generation/allowed_tokens.py",
+        "ops.arange(size - 1, places) < index",
+        "ops.arange(size - 1, places) < index - 1",
+        ("generation/test_allowed_tokens.py",),
+    ),
+    Mutant(
+        "a_text_stops_one_token_too_early",
+        "generation/allowed_tokens.py",
+        "index < self.min_length",
+        "index + 1 < self.min_length",
+        ("generation/test_allowed_tokens.py",),
     ),
     Mutant(
         "beams_take_the_cache_of_other_texts",

@@ -25,6 +25,7 @@ def batch(**changes):
         "span_offsets": np.array([[0, 1, 0]] * BATCH, "int32"),
         "source_token_ids": np.array([[1, 9]] * BATCH, "int32"),
         "source_padding_mask": np.ones((BATCH, 2), bool),
+        "source_language_ids": np.ones((BATCH, 2), "int32"),
         "source_visible": np.ones((BATCH, 2), bool),
         "answer_mask": np.array([[True, True, False, True]] * BATCH),
         "start_positions": np.array([-1, 3], "int32"),

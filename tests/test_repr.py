@@ -54,5 +54,8 @@ def test_settings_say_what_is_not_a_default():
 def test_others():
     opened = presets.open_preset(FIXTURES / "keras_bert")
     assert repr(opened).endswith("keras_bert': Bert, tensorflow>>")
-    expected = "BeamSearch(temperature=1.0, num_beams=2, length_penalty=0.6, num_results=1)"
+    expected = (
+        "BeamSearch(temperature=1.0, num_beams=2, length_penalty=0.6, num_results=1, "
+        "length_normalization='gnmt')"
+    )
     assert repr(BeamSearch(2)) == expected

@@ -4,27 +4,34 @@ import keras
 import keras_hub
 from keras import ops
 
-from keras_plm.checks import check_arguments, integer, number
+from keras_plm.checks import check_arguments, choice, integer, number
 
 NOTHING = -1e9  # the score of a beam that there is not; an allowed token's is far above
+NORMALIZATIONS = ("gnmt", "power")
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
 class BeamSearch(keras_hub.samplers.Sampler):
     """Searches for the texts with the best log-likelihood for their length.
 
-    The score of a text Y is `log p(Y) / ((5 + |Y|) / 6) ** length_penalty`, where |Y| counts the
-    tokens that were filled in, the stop token included. Texts that stopped are put aside, so that
-    all beams go on with those that did not; the search ends when none of these can become better
-    than what was put aside. What reaches the last slot counts as it is. (KerasHub's `BeamSampler`
-    has no length penalty, and a text that stopped keeps a beam.)
+    The score of a text Y is `log p(Y) / ((5 + |Y|) / 6) ** length_penalty`, or with "power"
+    `log p(Y) / |Y| ** length_penalty`, where |Y| counts the tokens that were filled in, the stop
+    token included. Texts that stopped are put aside, so that all beams go on with those that did
+    not; the search ends when none of these can become better than the `num_results` best that
+    were put aside. What reaches the last slot counts as it is. (KerasHub's `BeamSampler` has no
+    length penalty, and a text that stopped keeps a beam.)
+
+    One beam is greedy search, with the same ids: it ends with the first stop token that is the
+    best token. More beams than there are tokens, or texts, search them all. p is over the tokens
+    that may be taken: what is forbidden has no share of it (`transformers` leaves it its share).
 
     Args:
-        num_beams: int. How many unfinished texts are followed, and how many finished ones kept.
-        length_penalty: float of at least 0. alpha: 0 is none, 1 nearly the mean per token; 0.6 in
-            the papers below.
+        num_beams: int. How many unfinished texts are followed.
+        length_penalty: float of at least 0. alpha: 0 is none; 0.6 in the papers below.
         num_results: int. How many texts are returned, at most `num_beams`.
         temperature: float. What logits are divided by.
+        length_normalization: "gnmt": the papers' and tensor2tensor's; or "power", with alpha 1
+            the mean per token: that of fairseq, Marian, CTranslate2 and `transformers`.
 
     Call arguments:
         next: function of (filled, cache, index) that returns logits (B, V), anything, and a cache.
@@ -63,6 +70,7 @@ class BeamSearch(keras_hub.samplers.Sampler):
         length_penalty: number() = 0.6,
         num_results: integer(1) = 1,
         temperature: number() = 1.0,
+        length_normalization: choice(NORMALIZATIONS) = "gnmt",
     ):
         super().__init__(temperature=temperature)
         if num_results > num_beams:
@@ -78,6 +86,7 @@ class BeamSearch(keras_hub.samplers.Sampler):
         self.num_beams = num_beams
         self.length_penalty = length_penalty
         self.num_results = num_results
+        self.length_normalization = length_normalization
 
     def __call__(
         self, next, prompt, cache=None, index=0, mask=None, stop_token_ids=None, model=None
@@ -89,12 +98,17 @@ class BeamSearch(keras_hub.samplers.Sampler):
 
         def search(alive, scores, finished, finished_scores, cache, index):
             logits, _, cache = next(_flat(alive), cache, index)  # (B * W, V)
-            logits = ops.cast(logits, "float32") / self.temperature
-            steps = _unflat(ops.log_softmax(logits, axis=-1), batch)  # (B, W, V)
+            logits = ops.cast(logits, "float32")
+            shares = ops.log_softmax(logits / self.temperature, axis=-1)
+            steps = _unflat(_only(logits > NOTHING / 2, shares), batch)  # (B, W, V)
             vocabulary = steps.shape[-1]
-            width = min((1 + len(stops)) * self.num_beams, self.num_beams * vocabulary)
-            totals = ops.reshape(scores[:, :, None] + steps, (batch, -1))  # (B, W * V)
-            totals, chosen = ops.top_k(totals, k=width)  # (B, C)
+            # Behind the best of one beam nothing is looked at: greedy search.
+            width = (1 + len(stops)) * self.num_beams if self.num_beams > 1 else 1
+            # Compared by how far they lie behind: a long text's score would round the steps.
+            best = ops.max(scores, axis=1, keepdims=True)  # (B, 1)
+            totals = ops.reshape((scores - best)[:, :, None] + steps, (batch, -1))  # (B, W * V)
+            totals, chosen = ops.top_k(totals, k=min(width, self.num_beams * vocabulary))  # (B, C)
+            totals = totals + best
             parents, tokens = chosen // vocabulary, chosen % vocabulary
             slot_given = ops.take(given, index, axis=1)[:, None]  # (B, 1)
             texts = ops.take_along_axis(alive, parents[:, :, None], axis=1)  # (B, C, P)
@@ -108,7 +122,7 @@ class BeamSearch(keras_hub.samplers.Sampler):
             stopped = ops.logical_and(stopped, ops.logical_not(slot_given))  # (B, C)
             length = ops.take(lengths, index, axis=1)[:, None]  # (B, 1)
             finished, finished_scores = _best(
-                self.num_beams,
+                self.num_results,
                 ops.concatenate([finished_scores, _only(stopped, self._score(totals, length))], 1),
                 ops.concatenate([finished, texts], axis=1),
             )
@@ -123,13 +137,15 @@ class BeamSearch(keras_hub.samplers.Sampler):
         def unfinished(alive, scores, finished, finished_scores, cache, index):
             if not stops:
                 return ops.convert_to_tensor(True)
-            # A log-likelihood only falls: at its longest a text has the best score for it.
+            # A log-likelihood only falls, and is divided by most where a text is longest: nothing
+            # that comes of it has a better score than it would have there.
             hope = self._score(ops.max(scores, axis=1), lengths[:, -1])  # (B,)
             return ops.any(ops.min(finished_scores, axis=1) < hope)
 
         alive = ops.repeat(prompt[:, None], self.num_beams, axis=1)  # (B, W, P)
         none = ops.full((batch, self.num_beams), NOTHING, dtype="float32")
         scores = ops.where(ops.arange(self.num_beams) == 0, 0.0, none)  # (B, W)
+        finished, finished_scores = (part[:, : self.num_results] for part in (alive, none))
         cache = keras.tree.map_structure(
             lambda part: ops.repeat(part, self.num_beams, axis=0), () if cache is None else cache
         )
@@ -138,7 +154,7 @@ class BeamSearch(keras_hub.samplers.Sampler):
             cond=unfinished,
             body=search,
             model=model,
-            loop_vars=(alive, scores, alive, none, cache, index),
+            loop_vars=(alive, scores, finished, finished_scores, cache, index),
             maximum_iterations=slots - index,
         )
         reached = ops.where(index >= slots, self._score(scores, lengths[:, -1:]), NOTHING)
@@ -151,7 +167,9 @@ class BeamSearch(keras_hub.samplers.Sampler):
 
     def _score(self, log_likelihood, length):
         """Log-likelihoods for their lengths; what there is not stays that."""
-        penalty = ((5.0 + length) / 6.0) ** self.length_penalty
+        if self.length_normalization == "gnmt":
+            length = (5.0 + length) / 6.0
+        penalty = ops.maximum(length, 1.0) ** self.length_penalty
         nothing = log_likelihood <= NOTHING / 2
         return ops.where(nothing, NOTHING, log_likelihood / penalty)
 
@@ -165,6 +183,7 @@ class BeamSearch(keras_hub.samplers.Sampler):
             "num_beams": self.num_beams,
             "length_penalty": self.length_penalty,
             "num_results": self.num_results,
+            "length_normalization": self.length_normalization,
         }
 
 

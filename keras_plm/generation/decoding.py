@@ -29,10 +29,10 @@ from keras import ops
 
 from keras_plm.backbones.decoder import RecomputingQueries
 from keras_plm.checks import check_choice, check_integer
+from keras_plm.generation.allowed_tokens import AllowedTokens
 from keras_plm.generation.compiled_programs import CompiledPrograms
 from keras_plm.generation.progress import with_progress
 from keras_plm.generation.sampling import (
-    AllowedTokens,
     log_likelihood,
     log_likelihood_of_rows,
     texts_written,
@@ -53,6 +53,11 @@ class Writing(NamedTuple):
             backbones that read "queries").
         mask_id: int or None. The mask that each token is predicted from; None: from the token
             before it, or a query row.
+        min_length: int. The first slot that a stop token may be written into.
+        no_repeat_ngram_size: int. n: no n tokens stand in the slots of a row twice; see
+            `AllowedTokens`. 0: they may.
+        first_token_id: int or None. What is written into the first slot of every row that is to
+            be filled.
     """
 
     sampler: keras_hub.samplers.Sampler
@@ -60,6 +65,9 @@ class Writing(NamedTuple):
     stop_ids: tuple = ()
     mode: str = "factorised"
     mask_id: int | None = None
+    min_length: int = 0
+    no_repeat_ngram_size: int = 0
+    first_token_id: int | None = None
 
 
 class Slots(NamedTuple):
@@ -105,7 +113,7 @@ class Programs:
             returns several texts, a list of these, best first.
 
         Raises:
-            ValueError: if the mode is unknown.
+            ValueError: as `write`.
         """
         written = []
         for slots, count in with_progress(batches, number, verbose, itemgetter(1)):
@@ -126,13 +134,13 @@ class Programs:
             texts, a pair of arrays: (B, W, P) ids and (B, W) scores, best first.
 
         Raises:
-            ValueError: if the mode is unknown.
+            ValueError: if the mode is unknown, or what a row may take is; see `AllowedTokens`.
         """
         check_choice("mode", writing.mode, MODES)
         sampler, before = writing.sampler, slots.before
 
         def write(features, texts, used, start):
-            step, cache = self._step(features, used, start, before, *writing[1:])
+            step, cache = self._step(features, used, start, before, writing)
             return sampler(
                 next=step,
                 prompt=texts,
@@ -157,10 +165,10 @@ class Programs:
         Returns:
             Float array (B, P), in nats; 0 in slots that are not used.
         """
-        before = slots.before
+        before, writing = slots.before, Writing(None, mode=mode)
 
         def score(features, texts, used, start, filled):
-            step, cache = self._step(features, used, start, before, mode=mode)
+            step, cache = self._step(features, used, start, before, writing)
             number = ops.arange(ops.shape(filled)[1])
 
             def score_slot(slot, state):
@@ -194,13 +202,19 @@ class Programs:
 
         return self.compiled.run(("score", *sorted(features)), score, None, features, targets)
 
-    def _step(
-        self, features, used, start, before, forbidden_ids=(), stop_ids=(), mode=MODES[0], mask=None
-    ):
+    def _step(self, features, used, start, before, writing):
         """What a sampler calls for the logits of a slot, and the cache to begin with."""
         backbone, head = self.model.backbone, self.model.heads["tokens"]
-        allowed = AllowedTokens(backbone.vocabulary_size, forbidden_ids, stop_ids)
-        decoder = backbone.decoder() if mode == "factorised" else RecomputingQueries(backbone)
+        allowed = AllowedTokens(
+            backbone.vocabulary_size,
+            writing.forbidden_ids,
+            writing.stop_ids,
+            writing.min_length,
+            writing.no_repeat_ngram_size,
+            writing.first_token_id,
+        )
+        factorised = writing.mode == "factorised"
+        decoder = backbone.decoder() if factorised else RecomputingQueries(backbone)
         # The token before the first slot is read by the first step.
         constants, cache = decoder.start({**features, "known": before or start - 1})
         cache = {"decoder": cache, "used": used}
@@ -212,17 +226,13 @@ class Programs:
             if before:
                 last = ops.where(index > 0, last, cache["last"])
             read = [ops.maximum(last, 0)]
-            if mask is not None:
-                read.append(ops.full_like(last, mask))
+            if writing.mask_id is not None:
+                read.append(ops.full_like(last, writing.mask_id))
             states, own = decoder.step(
                 constants, cache["decoder"], ops.stack(read, axis=1), before + index - 1
             )
-            used = cache["used"]
-            logits = allowed.restrict(
-                head.logits(states[:, -1:])[:, 0],
-                ops.where(used, texts, -1),
-                ops.take(used, index, axis=1),
-            )
+            logits = head.logits(states[:, -1:])[:, 0]
+            logits = allowed.restrict(logits, texts, cache["used"], index)
             return logits, states[:, -1], {**cache, "decoder": own}
 
         return step, cache

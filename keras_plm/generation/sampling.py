@@ -1,4 +1,4 @@
-"""What every generation shares: which sampler, which tokens it may take, and when a row ends."""
+"""What every generation shares: which sampler, how likely tokens are, and when a row ends."""
 
 import keras_hub
 import numpy as np
@@ -6,7 +6,6 @@ from keras import ops
 
 from keras_plm.checks import did_you_mean
 
-FORBIDDEN = -1e9  # a logit; its probability is exactly 0
 NO_TEXT = -1e8  # a beam with a score below it holds no text
 ROWS_OF_LOGITS = 128  # how many rows of logits of a text are held at once
 
@@ -32,42 +31,6 @@ def find_sampler(sampler):
             f"logits alone. Received: {sampler!r:.200}.{did_you_mean(sampler, names)}"
         )
     return found
-
-
-class AllowedTokens:
-    """The tokens that a row may take in a slot.
-
-    Where a row has nothing to fill in, or has stopped, one token is certain, so that its beams
-    neither multiply nor lose their score.
-
-    Args:
-        vocabulary_size: int. V.
-        forbidden_ids: iterable of int, those that no row ever takes.
-        stop_ids: iterable of int, those after which a row is finished.
-    """
-
-    def __init__(self, vocabulary_size, forbidden_ids=(), stop_ids=()):
-        self.stop_ids = tuple(stop_ids)
-        self.forbidden = np.zeros(vocabulary_size, "float32")  # (V,)
-        self.forbidden[list(forbidden_ids)] = FORBIDDEN
-        self.idle = np.full(vocabulary_size, FORBIDDEN, "float32")  # (V,)
-        self.idle[self.stop_ids[0] if self.stop_ids else 0] = 0.0
-
-    def restrict(self, logits, filled, used):
-        """Leave nothing but allowed tokens.
-
-        Args:
-            logits: float tensor of shape (B, V).
-            filled: int tensor of shape (B, P): what was filled into the slots so far, else -1.
-            used: bool tensor of shape (B,): whether the row has something to fill in.
-
-        Returns:
-            Float tensor of shape (B, V).
-        """
-        idle = ops.logical_not(used)  # (B,)
-        for stop in self.stop_ids:
-            idle = ops.logical_or(idle, ops.any(filled == stop, axis=1))
-        return ops.where(idle[:, None], self.idle, logits + self.forbidden)
 
 
 def log_likelihood(logits, ids):
@@ -158,3 +121,17 @@ def until_stop(ids, stop_ids):
     ids = [int(index) for index in ids]
     ends = [place for place, index in enumerate(ids) if index in stop_ids or index < 0]
     return ids[: ends[0]] if ends else ids
+
+
+def with_end(ids, stop_ids):
+    """What was written, the token that stopped it included.
+
+    Args:
+        ids, stop_ids: as for `until_stop`.
+
+    Returns:
+        list of int.
+    """
+    written = until_stop(ids, stop_ids)
+    end = [int(index) for index in ids[len(written) : len(written) + 1] if index >= 0]
+    return written + end

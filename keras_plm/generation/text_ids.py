@@ -59,9 +59,8 @@ class TextIds:
             TypeError: if they are neither.
             ValueError: if there are none, or strings without a tokenizer.
         """
-        if not isinstance(texts, np.ndarray) or texts.ndim != 2:  # rows of ids, of one length
-            texts = column_items(texts, what, "texts, or of lists of ids")
-        if are_ids(texts):
+        texts, are_ids = rows_given(texts, what)
+        if are_ids:
             return checked_ids(texts, self.vocabulary_size, blank is not None, what), False
         texts = text_list(texts, what, allow_empty=True)
         if self.tokenizer is None:
@@ -234,14 +233,20 @@ def text_scores(rows, scores):
     ]
 
 
-def are_ids(texts):
-    """Whether rows are of ids: whether the first row, if there is one, is not a string.
+def rows_given(texts, what="`texts`"):
+    """What a user gives to a model that writes, and whether it is ids.
 
     Args:
-        texts: list of str, or of lists of int.
+        texts: list of str, or of lists of int, or an int array of shape (N, n).
+        what: str. What they are, for the message.
 
     Returns:
-        bool.
+        Pair: list or array of N rows, and a bool: whether the first is not a string.
+
+    Raises:
+        TypeError: if it is no list or column.
     """
+    if not isinstance(texts, np.ndarray) or texts.ndim != 2:  # rows of ids, of one length
+        texts = column_items(texts, what, "texts, or of lists of ids")
     first = next(iter(texts), "")
-    return hasattr(first, "__iter__") and not isinstance(first, (str, bytes))
+    return texts, hasattr(first, "__iter__") and not isinstance(first, (str, bytes))

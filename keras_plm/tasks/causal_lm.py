@@ -6,6 +6,7 @@ import numpy as np
 from keras_plm.backbones import Backbone
 from keras_plm.checks import ascending, check_arguments, check_integer, flag, integer, kind, text
 from keras_plm.data.rows.planned_rows import SEPARATORS
+from keras_plm.generation.allowed_tokens import check_lengths
 from keras_plm.generation.choice_scoring import ChoiceScoring, encoded_choices
 from keras_plm.generation.decoding import (
     Slots,
@@ -13,7 +14,7 @@ from keras_plm.generation.decoding import (
     rows_of,
 )
 from keras_plm.generation.progress import with_progress
-from keras_plm.generation.sampling import beams, single_results, until_stop
+from keras_plm.generation.sampling import beams, single_results, with_end
 from keras_plm.generation.text_ids import text_scores
 from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.tasks.target_task import TargetTask, constant_features, target_head
@@ -164,6 +165,8 @@ class CausalLM(WritingTask, TargetTask):
         seed: integer(none=True) = None,
         verbose="auto",
         state=None,
+        min_length: integer(0) = 0,
+        no_repeat_ngram_size: integer(0) = 0,
     ):
         """Continue texts. XLA compiles once for each number of rows and `max_length`.
 
@@ -189,6 +192,10 @@ class CausalLM(WritingTask, TargetTask):
             state: nest of arrays (N, ...), as `encode` of a backbone with a memory hands it on:
                 what stands before each prompt, and before nothing else unless `prefix` says so.
                 None: nothing.
+            min_length: int. The fewest tokens of prompt and continuation; a token that stops comes
+                behind them.
+            no_repeat_ngram_size: int. n: no n tokens of prefix, prompt and continuation
+                occur twice. 0: they may.
 
         Returns:
             list of N str, or of lists of int where ids were given; of lists of these, best first,
@@ -199,8 +206,8 @@ class CausalLM(WritingTask, TargetTask):
         Raises:
             TypeError: if `prompts` are neither texts nor ids.
             ValueError: if there are no prompts, one is empty or leaves no room, there are not
-                positions enough, a name is unknown, or a state has another number of rows or is
-                none that the backbone takes.
+                positions enough, `min_length` is above `max_length`, a name is unknown, or a state
+                has another number of rows or is none that the backbone takes.
         """
         prompts, as_text = self._text.encode(prompts, what="`prompts`")
         if not prompts:
@@ -215,19 +222,28 @@ class CausalLM(WritingTask, TargetTask):
                     "the one that ends a document."
                 )
         check_prompts(prompts, max_length)
+        check_lengths(min_length, max_length)
         stop_ids = self._text.stop_ids(stop_token_ids)
         rows = [before + prompt for prompt in prompts]
         batches = self._slots(rows, len(before) + max_length, batch_size, state)
         number = len(prompts)
         written = self._write(
-            batches, number, sampler, seed, forbidden_token_ids, stop_ids, verbose
+            batches,
+            number,
+            sampler,
+            seed,
+            forbidden_token_ids,
+            stop_ids,
+            verbose,
+            min_length=len(before) + min_length if min_length else 0,
+            no_repeat_ngram_size=no_repeat_ngram_size,
         )
         starts = [[]] * len(prompts) if strip_prompt else prompts
         results = self._text.written_texts(written, starts, stop_ids, as_text)
         if not return_scores:
             return results
         pairs = [
-            (before + prompt, _with_stop(ids, stop_ids))
+            (before + prompt, with_end(ids, stop_ids))
             for prompt, one in zip(prompts, written)
             for ids in beams(one)
         ]
@@ -415,10 +431,3 @@ def _rows_of_state(state, numbers):
     """The rows of a state with some numbers, or None if there is none."""
     take = lambda leaf: keras.ops.convert_to_numpy(leaf)[np.asarray(numbers)]  # noqa: E731
     return None if state is None else keras.tree.map_structure(take, state)
-
-
-def _with_stop(ids, stop_ids):
-    """What was written, the stop token included; see `until_stop`."""
-    written = until_stop(ids, stop_ids)
-    stop = [int(index) for index in ids[len(written) : len(written) + 1] if index >= 0]
-    return written + stop

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_plm.backbones import Backbone
 from keras_plm.checks import check_arguments, check_integer, flag, integer, kind, text
+from keras_plm.generation.allowed_tokens import check_lengths
 from keras_plm.generation.decoding import Slots, batches_of
 from keras_plm.objectives.prefix_modeling import SEGMENTS
 from keras_plm.preprocessing.preprocessor import Preprocessor
@@ -130,6 +131,8 @@ class PrefixLM(WritingTask, TargetTask):
         batch_size: integer(1) = 8,
         seed: integer(none=True) = None,
         verbose="auto",
+        min_length: integer(0) = 0,
+        no_repeat_ngram_size: integer(0) = 0,
     ):
         """Write a text for each source. XLA compiles once for each number of rows and lengths.
 
@@ -143,18 +146,24 @@ class PrefixLM(WritingTask, TargetTask):
             batch_size: int. How many texts are written at once.
             seed: int or None. Of the sampler; None: as it comes.
             verbose: "auto", 0, 1 or 2, as for `keras.Model.predict`: whether a bar is shown.
+            min_length: int. The fewest tokens of a text; the separator that ends it comes behind
+                them.
+            no_repeat_ngram_size: int. n: no n tokens of a text occur twice; those of its
+                source do not count. 0: they may.
 
         Returns:
             list of N str; of lists of these, best first, if the sampler returns several.
 
         Raises:
             TypeError: if `sources` are no list of strings.
-            ValueError: if there is no preprocessor, a source is empty, or no room for any.
+            ValueError: if there is no preprocessor, a source is empty, there is no room for any,
+                or `min_length` is above `max_length`.
         """
         if getattr(self.preprocessor, "tokenizer", None) is None:
             raise ValueError("Texts need a preprocessor. Received: preprocessor=None.")
         tokenizer, layout = self.preprocessor.tokenizer, self.preprocessor.layout
         check_integer("max_length", max_length, 1)
+        check_lengths(min_length, max_length)
         start, between = (
             [tokenizer.special_token_id(name) for name in names]
             for names in (layout.start, layout.between)
@@ -174,6 +183,8 @@ class PrefixLM(WritingTask, TargetTask):
             stop_ids,
             verbose,
             mask_id=mask_id,
+            min_length=min_length,
+            no_repeat_ngram_size=no_repeat_ngram_size,
         )
         return self._text.written_texts(written, [[]] * len(rows), stop_ids, True)
 

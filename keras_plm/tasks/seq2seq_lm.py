@@ -5,20 +5,15 @@ import numpy as np
 
 from keras_plm.backbones import Backbone
 from keras_plm.checks import check_arguments, check_integer, choice, flag, integer, kind, number
-from keras_plm.generation.canvas import checked_ids
+from keras_plm.generation.allowed_tokens import check_lengths
 from keras_plm.generation.choice_scoring import Choice
 from keras_plm.generation.decoding import Slots, batches_of
 from keras_plm.generation.progress import with_progress
-from keras_plm.generation.sampling import beams, single_results, until_stop
-from keras_plm.generation.text_ids import are_ids, text_scores
+from keras_plm.generation.sampling import beams, single_results, with_end
+from keras_plm.generation.source_target_ids import SourceTargetIds
+from keras_plm.generation.text_ids import text_scores
 from keras_plm.heads.smoothed_cross_entropy import SHARED_BY
-from keras_plm.objectives.noising.noise import end_token_id, start_token_id
-from keras_plm.preprocessing.preprocessor import Preprocessor
-from keras_plm.preprocessing.seq2seq_preprocessor import (
-    Seq2SeqPreprocessor,
-    decoder_arrays,
-    source_arrays,
-)
+from keras_plm.preprocessing.seq2seq_preprocessor import Seq2SeqPreprocessor
 from keras_plm.tasks.target_task import TargetTask
 from keras_plm.tasks.training.label_checks import check_weights
 from keras_plm.tasks.training.length_batches import Shapes, plan, round_up
@@ -82,7 +77,7 @@ class Seq2SeqLM(WritingTask, TargetTask):
     def __init__(
         self,
         backbone: kind(Backbone),
-        preprocessor: kind(Preprocessor, none=True) = None,
+        preprocessor: kind(Seq2SeqPreprocessor, none=True) = None,
         label_smoothing: number(0, 1) = 0.0,
         shared_by: choice(SHARED_BY) = "others",
         start_token_id: integer(0, none=True) = None,
@@ -159,20 +154,18 @@ class Seq2SeqLM(WritingTask, TargetTask):
             TypeError, ValueError: see `Seq2SeqPreprocessor`; or there is not one target for each
                 source, or weights are none.
         """
-        preprocessor = self._texts_preprocessor()
+        ids, preprocessor = self._ids, self._ids.preprocessor_of_texts
         if y is None:
             raise ValueError(
                 "Sources need targets: `fit(sources, targets)`; `generate` writes them. "
                 "Received: y=None."
             )
         sources = preprocessor.source_rows(x)
-        targets = preprocessor.target_rows(y, self._start, self._end)
+        targets = preprocessor.target_rows(y, ids.start, ids.end)
         _check_pairs(sources, targets)
         check_weights(sample_weight, len(sources), "pair")
         length = preprocessor.target_length or preprocessor.sequence_length
-        features, tokens, asked = decoder_arrays(targets, length, self._start, self._pad)
-        features |= preprocessor.source_arrays(sources, preprocessor.sequence_length)
-        features |= self._languages(features)
+        features, tokens, asked = ids.arrays(sources, targets, preprocessor.sequence_length, length)
         weight = asked.astype("float32")
         if sample_weight is not None:
             weight *= np.asarray(sample_weight, "float32").reshape(-1, 1)
@@ -201,8 +194,9 @@ class Seq2SeqLM(WritingTask, TargetTask):
             max_length: int. The most tokens of a text, what ends it included; None: what the
                 preprocessor has targets for.
             sampler: as for `CausalLM.generate`, such as `BeamSearch(num_beams=4)`.
-            min_length: int. The least tokens of a text, counted as `max_length`.
-            no_repeat_ngram_size: int. No n-gram of so many tokens is written twice; 0: any.
+            min_length: int. The fewest tokens of a text; what ends it comes behind them.
+            no_repeat_ngram_size: int. n: no n tokens of a text occur twice; those of its source do
+                not count. 0: they may.
             forbidden_token_ids: ids that are not written; "auto": the special pieces but the end.
             return_scores: bool. Whether to return log-likelihoods as well.
             batch_size: int. How many texts are written at once.
@@ -220,25 +214,26 @@ class Seq2SeqLM(WritingTask, TargetTask):
             ValueError: if there are no sources, one is empty or too long, nobody says what the
                 decoder starts with, or an argument is out of range.
         """
-        rows, as_text = self._source_rows(sources)
-        known, stop_ids = self._known(as_text), () if self._end is None else (self._end,)
+        ids = self._ids
+        rows, as_text = ids.source_rows(sources)
+        known, stop_ids = ids.known(as_text), () if ids.end is None else (ids.end,)
         max_length = self._max_length(max_length, len(known))
-        check_integer("min_length", min_length, 0, max_length, why=": `max_length` is the most")
+        check_lengths(min_length, max_length)
         order = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
         batches = self._slots([rows[row] for row in order], known, max_length, batch_size)
-        options = {"min_length": min_length, "no_repeat_ngram_size": no_repeat_ngram_size}
-        options = {name: value for name, value in options.items() if value}
         found = self._write(
-            batches, len(rows), sampler, seed, forbidden_token_ids, stop_ids, verbose, **options
+            *(batches, len(rows), sampler, seed, forbidden_token_ids, stop_ids, verbose),
+            min_length=min_length,
+            no_repeat_ngram_size=no_repeat_ngram_size,
         )
         written = [found[place] for place in np.argsort(order)]
-        texts = self._target_text.written_texts(written, [[]] * len(rows), stop_ids, as_text)
+        texts = ids.target_text.written_texts(written, [[]] * len(rows), stop_ids, as_text)
         if not return_scores:
             return texts
         pairs = [
-            (row, [*known[1:], *_with_end(ids, stop_ids)])
+            (row, [*known[1:], *with_end(own, stop_ids)])
             for row, one in zip(rows, written)
-            for ids in beams(one)
+            for own in beams(one)
         ]
         scores = iter(self._score(pairs, batch_size, 0))
         totals = [[float(next(scores)[len(known) - 1 :].sum()) for _ in beams(w)] for w in written]
@@ -262,8 +257,8 @@ class Seq2SeqLM(WritingTask, TargetTask):
             ValueError: if there are none, not as many, one is empty or longer than positions, or
                 nobody says what the decoder starts with.
         """
-        rows, _ = self._source_rows(sources)
-        asked = self._target_rows(targets)
+        rows, _ = self._ids.source_rows(sources)
+        asked = self._ids.target_rows(targets)
         _check_pairs(rows, asked)
         return text_scores(asked, self._score(list(zip(rows, asked)), batch_size, verbose))
 
@@ -293,7 +288,7 @@ class Seq2SeqLM(WritingTask, TargetTask):
 
         Source: T5, arXiv:1910.10683, section 2.4: each label is a text.
         """
-        rows, _ = self._source_rows(sources)
+        rows, _ = self._ids.source_rows(sources)
         choices = column_items(choices, "`choices`", "lists of choices")
         if len(choices) != len(rows):
             raise ValueError(
@@ -301,7 +296,7 @@ class Seq2SeqLM(WritingTask, TargetTask):
                 f"Received: {len(choices)} lists, {len(rows)} sources."
             )
         asked = [
-            self._target_rows(own, f"the choices of source {row}")
+            self._ids.target_rows(own, f"the choices of source {row}")
             for row, own in enumerate(choices)
         ]
         pairs = [(row, one) for row, own in zip(rows, asked) for one in own]
@@ -318,89 +313,10 @@ class Seq2SeqLM(WritingTask, TargetTask):
     # === Parts ===
 
     @property
-    def _target_text(self):
-        """What turns targets into ids and back."""
-        text = self._text
-        if text.tokenizer is not None:
-            text.tokenizer = text.tokenizer.target
-        return text
-
-    @property
-    def _pad(self):
-        """The id of padding."""
-        tokenizer = getattr(self.preprocessor, "tokenizer", None)
-        return 0 if tokenizer is None else tokenizer.pad_token_id
-
-    @property
-    def _start(self):
-        """What the decoder reads first."""
-        tokenizer = getattr(self.preprocessor, "tokenizer", None)
-        if self.start_token_id is None and tokenizer is None:
-            raise ValueError(
-                "Without a tokenizer nobody knows what the decoder reads first: give "
-                "`start_token_id`. Received: start_token_id=None, no tokenizer."
-            )
-        given = self.start_token_id
-        return start_token_id(tokenizer.target) if given is None else given
-
-    @property
-    def _end(self):
-        """What ends a text, or None: nobody knows."""
-        tokenizer = getattr(self.preprocessor, "tokenizer", None)
-        if self.end_token_id is not None or tokenizer is None:
-            return self.end_token_id
-        layout = tokenizer.target.layout
-        if layout.end:
-            return tokenizer.target.special_token_id(layout.end[-1])
-        return end_token_id(tokenizer.target)
-
-    def _languages(self, features):
-        """The languages of both sides, as features, where the backbone has some."""
-        if "language_ids" not in self.backbone.bounds:
-            return {}
-        ids = zip(("source_", ""), self._texts_preprocessor().language_ids())
-        return {f"{s}language_ids": np.full_like(features[f"{s}token_ids"], i) for s, i in ids}
-
-    def _known(self, as_text):
-        """What the decoder has read before it writes: the start, and what begins each row."""
-        if not as_text:
-            return [self._start]
-        tokenizer = self.preprocessor.tokenizer.target
-        begin = [tokenizer.special_token_id(name) for name in tokenizer.layout.start]
-        return begin if begin[:1] == [self._start] else [self._start, *begin]
-
-    def _texts_preprocessor(self):
-        """The preprocessor, which texts need."""
-        if getattr(self.preprocessor, "tokenizer", None) is None:
-            raise ValueError("Texts need a preprocessor. Received: preprocessor=None.")
-        return self.preprocessor
-
-    def _source_rows(self, sources):
-        """The rows of sources, and whether they were texts."""
-        sources = column_items(sources, "`sources`", "texts, or of lists of ids")
-        if not are_ids(sources):
-            return self._texts_preprocessor().source_rows(sources, "`sources`"), True
-        return self._checked(sources, "source", self.backbone.bounds["source_token_ids"]), False
-
-    def _target_rows(self, targets, what="`targets`"):
-        """What the decoder is asked for."""
-        targets = column_items(targets, what, "texts, or of lists of ids")
-        if not are_ids(targets):
-            preprocessor = self._texts_preprocessor()
-            return preprocessor.target_rows(targets, self._start, self._end, what)
-        return self._checked(targets, "target", self.backbone.vocabulary_size)
-
-    def _checked(self, rows, what, bound):
-        """Rows of ids; those that are empty or too long are refused."""
-        rows = checked_ids(rows, bound, what=f"`{what}s`")
-        longest = self.backbone.max_sequence_length or float("inf")
-        for index, row in enumerate(rows):
-            if not 0 < len(row) <= longest:
-                raise ValueError(
-                    f"A {what} must have from 1 to {longest} tokens. "
-                    f"Received: {what} {index} with {len(row)} tokens."
-                )
-        return rows
+    def _ids(self):
+        """What turns sources and targets into ids; the preprocessor may get its tokenizer later."""
+        given = self.start_token_id, self.end_token_id
+        return SourceTargetIds(self.preprocessor, self.backbone, *given)
 
     def _max_length(self, max_length, num_known):
         """How many tokens are written at most: each of them but the last is read as well."""
@@ -412,22 +328,27 @@ class Seq2SeqLM(WritingTask, TargetTask):
             max_length = preprocessor.target_length or preprocessor.sequence_length
         return check_integer("max_length", max_length, 1, longest)
 
+    def _width(self, rows):
+        """How long an array of rows is: XLA compiles a program for each."""
+        longest = self.backbone.max_sequence_length
+        width = round_up(max(map(len, rows)))
+        return width if longest is None else min(width, longest)
+
     def _slots(self, rows, known, length, batch_size):
         """Yield batches of slots behind what the decoder knows, for sources of similar length."""
-        longest = self.backbone.max_sequence_length or float("inf")
         for batch, count in batches_of(rows, batch_size):
-            width = int(min(round_up(max(map(len, batch))), longest))
-            features = source_arrays(batch, width, self._pad)
             token_ids = np.zeros((len(batch), len(known) + length), "int32")
             token_ids[:, : len(known)] = known
             texts = np.full((len(batch), length), -1, "int32")
-            slots = {**features, "token_ids": token_ids}
-            slots |= self._languages(slots)
-            yield Slots(slots, texts, np.ones_like(texts, "bool"), before=len(known)), count
+            features = {
+                **self._ids.source_arrays(batch, self._width(batch)),
+                "token_ids": token_ids,
+            }
+            features |= self._ids.languages(features)
+            yield Slots(features, texts, np.ones_like(texts, "bool"), before=len(known)), count
 
     def _score(self, pairs, batch_size, verbose):
         """The log-likelihoods (n,) of the second of each pair of rows, given the first."""
-        longest = self.backbone.max_sequence_length or float("inf")
         shapes = Shapes(batch_size, fixed=self.fixed_shapes)
         lengths = np.array([len(row) + len(asked) for row, asked in pairs])
         scores = [None] * len(pairs)
@@ -435,10 +356,7 @@ class Seq2SeqLM(WritingTask, TargetTask):
         for numbers, _ in with_progress(batches, len(pairs), verbose, count=lambda b: len(b[0])):
             whole = np.resize(numbers, shapes.rows(len(numbers)))
             sides = [[pairs[row][side] for row in whole] for side in (0, 1)]
-            widths = [int(min(round_up(max(map(len, rows))), longest)) for rows in sides]
-            features, tokens, _ = decoder_arrays(sides[1], widths[1], self._start, self._pad)
-            features |= source_arrays(sides[0], widths[0], self._pad)
-            features |= self._languages(features)
+            features, tokens, _ = self._ids.arrays(*sides, *map(self._width, sides))
             values = self._programs.score(features, tokens)  # (B, P)
             for row, own in zip(numbers, values):
                 scores[row] = own[: len(pairs[row][1])]
@@ -452,9 +370,3 @@ def _check_pairs(sources, targets):
             "There must be one target for each source. "
             f"Received: {len(sources)} sources, {len(targets)} targets."
         )
-
-
-def _with_end(ids, stop_ids):
-    """What was written, the end included."""
-    written = until_stop(ids, stop_ids)
-    return written + [int(one) for one in ids[len(written) : len(written) + 1] if one >= 0]

@@ -173,6 +173,12 @@ def with_auxiliary_loss(summary, weight, backbone, encoded, features):
             f"has seen what it would predict. Received: {type(backbone).__name__}, "
             f"auxiliary_lm={weight}. Leave it 0."
         )
+    if "source" in backbone.reads:
+        raise ValueError(
+            "`auxiliary_lm` needs a backbone that reads one text: the encoder of this one has seen "
+            f"what its decoder would predict. Received: {type(backbone).__name__}, "
+            f"auxiliary_lm={weight}. Leave it 0."
+        )
     if not isinstance(backbone.token_embedding, keras.layers.Embedding):
         raise ValueError(
             "`auxiliary_lm` needs a backbone with one plain table of tokens, whose softmax is over "

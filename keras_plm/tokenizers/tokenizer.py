@@ -161,11 +161,6 @@ class Tokenizer(abc.ABC):
 
     # === Special tokens ===
 
-    @property
-    def target(self):
-        """The tokenizer of what is written for a source: this one, unless each side has its own."""
-        return self
-
     def special_token_id(self, name):
         """The id of a special token.
 

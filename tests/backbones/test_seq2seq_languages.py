@@ -111,11 +111,3 @@ def test_from_denoising_to_translation(corpora, tokenizers, make_seq2seq, quick,
     assert task.score(["a dog"], ["un chien"])[0].total < 0 and np.isfinite(score)
     back = Seq2SeqLM(task.backbone, Seq2SeqPreprocessor(tokenizer, 24, **{"language": "fr"}))
     assert back.score(["a dog"], ["un chien"])[0].total != task.score(["a dog"], ["un chien"])[0][0]
-
-
-def test_equal_and_unknown_languages(tokenizers):
-    tokenizer = tokenizers["xlm"]
-    with pytest.raises(ValueError, match="must differ"):
-        Seq2SeqPreprocessor(tokenizer, 24, language="en", target_language="en")
-    with pytest.raises(ValueError, match="one that the tokenizer knows"):
-        Seq2SeqPreprocessor(tokenizer, 24, language="en", target_language="xx")

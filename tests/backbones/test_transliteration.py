@@ -7,12 +7,14 @@ import functools
 import json
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_plm.backbones import Seq2SeqBackbone
 from keras_plm.generation.beam_search import BeamSearch
+from keras_plm.generation.decoding import Programs, Slots, Writing
 
 FOLDER = pathlib.Path(__file__).parents[1] / "fixtures" / "transliteration"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text("utf-8"))
@@ -136,34 +138,51 @@ def test_greedy_writing_with_a_cache():
         assert scores[row] == pytest.approx(one["greedy_log_probability"], abs=2e-4)
 
 
-@pytest.mark.parametrize("num_beams", [2, 4])
-def test_beam_search_with_a_cache(num_beams):
-    """All names that CTranslate2 finds, with their log-probabilities."""
+@pytest.fixture(scope="module")
+def programs(quick):
+    """The decoding loop of the tasks, over the backbone and its head."""
     backbone, head = made()
-    decoder = backbone.decoder()
+    task = keras.Model(backbone.input, backbone.output)
+    task.backbone, task.heads = backbone, {"tokens": head}
+    task.compile(**quick)
+    return Programs(task)
+
+
+def written(programs, sampler):
+    """What is written for all names in one batch, and scores if there are several."""
     texts = np.full((NUMBER, LONGEST), -1, "int32")
-    texts[:, 0] = 1
-    features = {name: ops.convert_to_tensor(array) for name, array in source().items()}
-    features |= {"token_ids": ops.convert_to_tensor(np.maximum(texts, 0)), "known": 0}
-    constants, cache = decoder.start(features)
+    token_ids = np.pad(np.ones((NUMBER, 1), "int32"), ((0, 0), (0, LONGEST)))
+    features = {**source(), "token_ids": token_ids}
+    slots = Slots(features, texts, np.ones_like(texts, "bool"), before=1)
+    return programs.write(slots, Writing(sampler, stop_ids=(STOP,)))
 
-    def step(filled, cache, index):
-        last = ops.take(filled, index - 1, axis=1)[:, None]
-        states, cache = decoder.step(constants, cache, ops.maximum(last, 0), index - 1)
-        return head.logits(states)[:, 0], states[:, 0], cache
 
-    search = BeamSearch(num_beams, length_penalty=0, num_results=num_beams)
-    written, scores = search(
-        step,
-        ops.convert_to_tensor(texts),
-        cache=cache,
-        index=1,
-        mask=np.arange(LONGEST) < np.ones((NUMBER, 1)),
-        stop_token_ids=[STOP],
-        model=backbone,
-    )
-    written, scores = map(ops.convert_to_numpy, (written, scores))
-    for row, one in zip(range(NUMBER), EXPECTED.values()):
+@pytest.mark.parametrize("num_beams", [2, 4])
+def test_beam_search(programs, num_beams):
+    """All names that CTranslate2 finds, with their log-probabilities."""
+    sampler = BeamSearch(num_beams, length_penalty=0, num_results=num_beams)
+    for one, texts, scores in zip(EXPECTED.values(), *written(programs, sampler)):
         theirs = one["beams"][f"beam {num_beams}, length_penalty 0"]
-        assert [text_of(text[1:]) for text in written[row]] == [text for text, _ in theirs]
-        np.testing.assert_allclose(scores[row], [score for _, score in theirs], atol=2e-4)
+        assert [text_of(text) for text in texts] == [text for text, _ in theirs]
+        np.testing.assert_allclose(scores, [score for _, score in theirs], atol=2e-4)
+
+
+@pytest.mark.parametrize("alpha", [0.6, 1])
+def test_scores_for_their_lengths(programs, alpha):
+    """Of every name that CTranslate2 lists; it ends sooner, before some that are better."""
+    sampler = BeamSearch(8, alpha, num_results=8, length_normalization="power")
+    for one, texts, scores in zip(EXPECTED.values(), *written(programs, sampler)):
+        found = dict(zip(map(text_of, texts), scores))
+        assert (np.diff(scores) <= 0).all()
+        for num_beams in (1, 2, 4):
+            for text, score in one["beams"][f"beam {num_beams}, length_penalty {alpha}"]:
+                assert found[text] == pytest.approx(score, abs=2e-4)
+
+
+def test_one_beam(programs):
+    """CTranslate2's, which is the greedy one at any length penalty."""
+    texts = written(programs, BeamSearch(1, 1.0, length_normalization="power"))
+    for text, one in zip(texts, EXPECTED.values()):
+        for alpha in (0, 0.6, 1):
+            (theirs, _) = one["beams"][f"beam 1, length_penalty {alpha}"][0]
+            assert text_of(text) == theirs == one["greedy"]

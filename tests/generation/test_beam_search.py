@@ -50,7 +50,12 @@ def search(sampler, table, given, stops, compiled):
     return keras.tree.map_structure(ops.convert_to_numpy, compiled(run)(*arguments))
 
 
-def exhaustive(table, given, stops, alpha):
+def penalty(length, alpha, kind="gnmt"):
+    """What a log-likelihood is divided by."""
+    return ((5 + length) / 6 if kind == "gnmt" else length) ** alpha
+
+
+def exhaustive(table, given, stops, alpha, kind="gnmt"):
     """All texts of one row with their scores, the best first."""
     known = [token for token in given if token >= 0]
     free = len(given) - len(known)
@@ -62,11 +67,11 @@ def exhaustive(table, given, stops, alpha):
         for token in text:
             total += table[before[-2], before[-1], token]
             before.append(token)
-        found[text] = total / ((5 + len(text)) / 6) ** alpha
+        found[text] = total / penalty(len(text), alpha, kind)
     return sorted(found.items(), key=lambda pair: -pair[1])
 
 
-def plain_beams(table, given, stops, alpha, num_beams):
+def plain_beams(table, given, stops, alpha, num_beams, kind="gnmt"):
     """The best texts of one row with their scores, by a loop that never ends early."""
     alive, finished = [((), 0.0)], []
     for length in range(1, given.count(-1) + 1):
@@ -76,11 +81,11 @@ def plain_beams(table, given, stops, alpha, num_beams):
             steps = enumerate(table[before[-2], before[-1]])
             longer += [((*text, token), total + step) for token, step in steps]
         longer = sorted(longer, key=lambda pair: -pair[1])[: (1 + len(stops)) * num_beams]
-        penalty = ((5 + length) / 6) ** alpha
+        divisor = penalty(length, alpha, kind)
         alive = [pair for pair in longer if pair[0][-1] not in stops][:num_beams]
-        finished += [(text, total / penalty) for text, total in longer if text[-1] in stops]
+        finished += [(text, total / divisor) for text, total in longer if text[-1] in stops]
         finished = sorted(finished, key=lambda pair: -pair[1])[:num_beams]
-    finished += [(text, total / penalty) for text, total in alive]
+    finished += [(text, total / divisor) for text, total in alive]
     return sorted(finished, key=lambda pair: -pair[1])[:num_beams]
 
 
@@ -88,16 +93,24 @@ GIVEN = [[0, -1, -1, -1], [2, 1, STOP, -1]]
 
 
 @pytest.mark.parametrize(
-    "stops, alpha, jit",
-    [([STOP], 0.0, False), ([STOP], 0.6, True), ([STOP, 0], 3.0, False), ([], 0.6, False)],
+    "stops, alpha, kind, jit",
+    [
+        ([STOP], 0.0, "gnmt", False),
+        ([STOP], 0.6, "gnmt", True),
+        ([STOP, 0], 3.0, "gnmt", False),
+        ([], 0.6, "gnmt", False),
+        ([STOP], 1.0, "power", False),
+        ([STOP, 0], 0.6, "power", False),
+    ],
     ids=str,
 )
-def test_wide_beams_are_exhaustive_search(table, stops, alpha, jit, jitted, quick):
-    sampler = BeamSearch(num_beams=64, length_penalty=alpha, num_results=8)
+def test_wide_beams_are_exhaustive_search(table, stops, alpha, kind, jit, jitted, quick):
+    """As many beams as there are texts, which are more than tokens."""
+    sampler = BeamSearch(64, alpha, num_results=8, length_normalization=kind)
     texts, scores = search(sampler, table, GIVEN, stops, jitted if jit else quick)
     assert texts.shape == (2, 8, SLOTS) and scores.shape == (2, 8)
     for row, (given, own, values) in enumerate(zip(GIVEN, texts, scores)):
-        expected = exhaustive(table, given, stops, alpha)[:8]
+        expected = exhaustive(table, given, stops, alpha, kind)[:8]
         known = sum(token >= 0 for token in given)
         assert (own[: len(expected), :known] == given[:known]).all()
         for (text, score), ids, value in zip(expected, own, values):
@@ -111,22 +124,64 @@ PAIRS = list(itertools.product(range(VOCABULARY), repeat=2))
 
 
 @pytest.mark.parametrize(
-    "starts, num_beams, stops, alpha",
-    [(PAIRS, 2, [STOP], 1.0), (PAIRS, 3, [STOP, 0], 3.0), ([(0, STOP)], 2, [STOP], 3.0)],
-    ids=["one stop", "two stops", "one row"],
+    "starts, num_beams, num_results, stops, alpha, kind",
+    [
+        (PAIRS, 2, 2, [STOP], 1.0, "gnmt"),
+        (PAIRS, 3, 3, [STOP, 0], 3.0, "gnmt"),
+        ([(0, STOP)], 2, 2, [STOP], 3.0, "gnmt"),
+        (PAIRS, 3, 2, [STOP], 1.0, "power"),
+        (PAIRS, 4, 1, [STOP, 0], 2.0, "power"),
+    ],
+    ids=["one stop", "two stops", "one row", "power", "one result"],
 )
 def test_few_beams_end_only_when_nothing_better_can_come(
-    table, starts, num_beams, stops, alpha, quick
+    table, starts, num_beams, num_results, stops, alpha, kind, quick
 ):
-    """With a length penalty, what is unfinished may yet be better than beams that are full."""
-    sampler = BeamSearch(num_beams, length_penalty=alpha, num_results=num_beams)
+    """With a length penalty, what is unfinished may yet be better than what is finished."""
+    sampler = BeamSearch(num_beams, alpha, num_results, length_normalization=kind)
     given = [[*start, -1, -1, -1, -1, -1] for start in starts]
-    texts, scores = search(sampler, table, given, stops, quick)
-    for row, own, values in zip(given, texts, scores):
-        expected = plain_beams(table, row, stops, alpha, num_beams)
+    results = search(sampler, table, given, stops, quick)
+    texts, scores = results if num_results > 1 else (results[:, None], None)
+    for number, (row, own) in enumerate(zip(given, texts)):
+        expected = plain_beams(table, row, stops, alpha, num_beams, kind)[:num_results]
         found = [tuple(ids[ids >= 0].tolist()) for ids in own]
-        assert found == [(*row[:2], *text) for text, _ in expected]
-        np.testing.assert_allclose(values, [score for _, score in expected], rtol=1e-5)
+        assert len(set(found)) == num_results
+        # Texts of the same triples are as good as each other.
+        theirs = [score for _, score in expected]
+        totals = [sum(table[triple] for triple in zip(ids, ids[1:], ids[2:])) for ids in found]
+        values = [total / penalty(len(ids) - 2, alpha, kind) for ids, total in zip(found, totals)]
+        np.testing.assert_allclose(values, theirs, rtol=1e-5)
+        if scores is not None:
+            np.testing.assert_allclose(scores[number], theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "kind, length, alpha, expected",
+    [
+        ("gnmt", 5, 0.6, 1.358655),
+        ("gnmt", 7, 0.6, 1.515717),
+        ("gnmt", 20, 0.6, 2.354362),
+        ("gnmt", 1, 3.0, 1.0),
+        ("power", 7, 1.0, 7.0),  # CTranslate2: -1.06171 as -.15167
+        ("power", 7, 0.6, 3.214096),  # and as -.33033
+    ],
+    ids=str,
+)
+def test_the_length_counts_the_stop_token(kind, length, alpha, expected):
+    """Of texts that stop in their last slot, which is certain."""
+    logits = np.array([1.0, 0.0, 0.0, -1e9], "float32")
+    last = np.array([-1e9, -1e9, -1e9, 0.0], "float32")
+
+    def next(filled, cache, index):
+        here = ops.where(index == length - 1, last, logits)
+        return ops.broadcast_to(here, (2, 4)), None, cache
+
+    sampler = BeamSearch(2, alpha, 2, length_normalization=kind)
+    prompt = ops.full((1, length), -1, dtype="int32")
+    texts, scores = sampler(next, prompt, stop_token_ids=[STOP])
+    assert ops.convert_to_numpy(texts)[0, 0].tolist() == [0] * (length - 1) + [STOP]
+    total = (length - 1) * (1 - np.log(np.e + 2))
+    assert float(scores[0, 0]) == pytest.approx(total / expected, rel=1e-5)
 
 
 def test_a_length_penalty_prefers_longer_texts(table, quick):
@@ -140,12 +195,41 @@ def test_a_length_penalty_prefers_longer_texts(table, quick):
     assert lengths[0] < lengths[1]
 
 
-def test_one_beam_is_greedy(table, quick):
-    (text,) = search(BeamSearch(num_beams=1), table, GIVEN[:1], [], quick)
-    before = VOCABULARY
-    for last, token in zip(text, text[1:]):
-        assert token == table[before, last].argmax()
-        before = last
+@pytest.mark.parametrize("kind", ["gnmt", "power"])
+def test_one_beam_is_greedy(table, kind, quick):
+    """However good what is longer, or what stops with the second best token."""
+    sampler = BeamSearch(1, length_penalty=3.0, length_normalization=kind)
+    given = [[*start, *[-1] * 6] for start in PAIRS]
+    texts = search(sampler, table, given, [STOP], quick)
+    lengths = set()
+    for text, row in zip(texts, given):
+        expected = row[:2]
+        while len(expected) < 8 and (len(expected) == 2 or expected[-1] != STOP):
+            expected.append(table[expected[-2], expected[-1]].argmax())
+        assert text.tolist() == [*expected, *[-1] * (8 - len(expected))]
+        lengths.add(len(expected))
+    assert len(lengths) > 2
+
+
+def test_one_beam_is_greedy_where_its_score_would_round_the_step_away():
+    """At -270 a float32 does not tell tokens apart whose logits differ by 1e-5."""
+    logits = np.zeros((1, 1000), "float32")
+    logits[0, -1] = 1e-5
+    text = BeamSearch(1)(
+        lambda filled, cache, index: (ops.convert_to_tensor(logits), None, cache),
+        ops.full((1, 40), -1, dtype="int32"),
+    )
+    assert ops.convert_to_numpy(text)[0].tolist() == [999] * 40
+
+
+def test_what_is_forbidden_is_no_text_at_any_temperature():
+    """Two tokens may be taken, so there are two texts for three beams."""
+    logits = ops.convert_to_tensor(np.array([[0.0, -1e9, 1.0]] * 3, "float32"))
+    texts, scores = BeamSearch(3, num_results=3, temperature=50.0)(
+        lambda filled, cache, index: (logits, None, cache), ops.full((1, 1), -1, dtype="int32")
+    )
+    assert ops.convert_to_numpy(texts)[0, :2, 0].tolist() == [2, 0]
+    assert (ops.convert_to_numpy(scores)[0] < -1e8).tolist() == [False, False, True]
 
 
 def test_more_beams_than_texts(table, quick):
@@ -191,6 +275,7 @@ def _loop(cond, body, variables, count):
         {"num_beams": 2, "num_results": 3},
         {"length_penalty": -0.1},
         {"length_penalty": float("nan")},
+        {"length_normalization": "mean"},
         {"temperature": 0.0},
     ],
     ids=str,
@@ -201,7 +286,7 @@ def test_wrong_numbers(wrong):
 
 
 def test_config():
-    sampler = BeamSearch(3, 0.7, 2, temperature=0.5)
+    sampler = BeamSearch(3, 0.7, 2, temperature=0.5, length_normalization="power")
     again = BeamSearch.from_config(sampler.get_config())
     assert again.get_config() == sampler.get_config()
     assert again.length_penalty == 0.7 and again.temperature == 0.5

@@ -7,7 +7,7 @@ import pytest
 
 from keras_plm.backbones import TransformerBackbone
 from keras_plm.generation.decoding import Programs, Slots, Writing, batches_of, rows_of
-from keras_plm.generation.sampling import find_sampler
+from keras_plm.generation.sampling import find_sampler, until_stop
 from keras_plm.tasks import BeamSearch, CausalLM
 
 VOCABULARY, LENGTH = 6, 9
@@ -60,6 +60,37 @@ def test_greedy_is_the_loop_that_reads_everything_again(model, programs):
     np.testing.assert_array_equal(texts, expected)
     alone = write(programs, PROMPTS[1:], LENGTH, Writing(find_sampler("greedy")))
     np.testing.assert_array_equal(alone, texts[1:])
+
+
+@pytest.mark.parametrize("alpha, kind", [(0.0, "gnmt"), (3.0, "power")])
+def test_one_beam_is_greedy(programs, alpha, kind):
+    """The same ids up to the stop, whatever a longer text would score."""
+    prompts = [list(pair) for pair in itertools.product(range(VOCABULARY), repeat=2)]
+    sampler = BeamSearch(1, alpha, length_normalization=kind)
+    stops, lengths = (1, 5), set()
+    own, greedy = (
+        write(programs, prompts, LENGTH, Writing(one, stop_ids=stops, no_repeat_ngram_size=2))
+        for one in (sampler, find_sampler("greedy"))
+    )
+    for row, expected in zip(own[:, 2:], greedy[:, 2:]):
+        text = until_stop(expected, stops)
+        assert row[: len(text) + 1].tolist() == expected[: len(text) + 1].tolist()
+        assert (row[len(text) + 1 :] == -1).all()
+        lengths.add(len(text))
+    assert len(lengths) > 2
+
+
+def test_limits_of_what_is_written(programs):
+    """Through the loop of the tasks: known text counts, whatever the lengths of the prompts."""
+    greedy = find_sampler("greedy")
+    texts = write(programs, PROMPTS, 6, Writing(greedy, no_repeat_ngram_size=1))
+    assert [sorted(text.tolist()) for text in texts] == [list(range(6))] * 2
+    first = write(programs, PROMPTS, LENGTH, Writing(greedy, (3,), first_token_id=3))
+    for text, prompt in zip(first, PROMPTS):
+        assert text[len(prompt)] == 3 and 3 not in text[len(prompt) + 1 :]
+    few = write(programs, PROMPTS, LENGTH, Writing(greedy, (0, 1, 3), (2, 4), min_length=7))
+    for text, prompt in zip(few, PROMPTS):
+        assert set(text[len(prompt) : 7].tolist()) == {5}
 
 
 def test_scores_are_those_of_the_logits(model, programs):

@@ -7,7 +7,6 @@ from keras import ops
 
 from keras_plm.generation.sampling import (
     ROWS_OF_LOGITS,
-    AllowedTokens,
     beams,
     find_sampler,
     log_likelihood,
@@ -28,25 +27,6 @@ def test_samplers_by_name_and_as_they_are():
             find_sampler(wrong)
     with pytest.raises(ValueError, match="works on logits alone"):
         find_sampler(keras_hub.samplers.ContrastiveSampler())
-
-
-def test_allowed_tokens():
-    allowed = AllowedTokens(4, forbidden_ids=[1], stop_ids=[2, 3])
-    logits = np.arange(16, dtype="float32").reshape(4, 4)
-    filled = np.array([[-1, -1], [0, -1], [3, -1], [0, 1]])
-    used = np.array([True, False, True, True])
-    got = ops.convert_to_numpy(
-        allowed.restrict(*map(ops.convert_to_tensor, (logits, filled, used)))
-    )
-    likely = got > -1e8
-    assert likely.tolist() == [
-        [True, False, True, True],
-        [False, False, True, False],  # nothing to fill in
-        [False, False, True, False],  # stopped by 3, goes on with 2
-        [True, False, True, True],
-    ]
-    np.testing.assert_array_equal(got[0, likely[0]], logits[0, likely[0]])
-    assert (got[1:3, 2] == 0).all()
 
 
 def test_log_likelihoods_by_hand_and_in_parts():

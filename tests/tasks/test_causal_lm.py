@@ -60,6 +60,20 @@ def test_stop_tokens(plain):
     assert plain.generate(prompts, 8, "greedy", stop_token_ids=kept[:1])[0] == kept
 
 
+def test_texts_of_a_least_length_that_do_not_repeat_themselves(plain):
+    """Prefix and prompt count as what was written does, but for the prefix in the length."""
+    prompts = [[1], [2, 3]]
+    stop = plain.generate(prompts, 8, "greedy")[0][1]
+    assert plain.generate(prompts, 6, "greedy", stop_token_ids=[stop])[0] == [1]
+    options = dict(stop_token_ids=[stop], prefix=[7, 8], min_length=5)
+    for text in plain.generate(prompts, 6, "greedy", **options):
+        assert len(text) in (5, 6) and stop not in text[1:]
+    for sampler in ("greedy", "random", BeamSearch(3, num_results=2)):
+        texts = plain.generate(prompts, 6, sampler, prefix=[7, 8], no_repeat_ngram_size=1)
+        for text in np.reshape(texts, (-1, 6)).tolist():
+            assert len({7, 8, *text}) == 8
+
+
 def test_the_best_few_with_their_scores(plain):
     sampler = BeamSearch(num_beams=6, length_penalty=0.5, num_results=3)
     prompts, options = [[1, 2, 3, 4], [5]], {"stop_token_ids": [0], "sampler": sampler}
@@ -195,6 +209,10 @@ def test_wrong_input(plain, model, make_transformer):
     for wrong in (1, 2.0, True):
         with pytest.raises(ValueError, match="`max_length` must be an integer"):
             plain.generate([[1]], wrong)
+    with pytest.raises(ValueError, match="`min_length` must be at most `max_length`"):
+        plain.generate([[1]], 4, min_length=5)
+    with pytest.raises(ValueError, match="`no_repeat_ngram_size` must be an integer"):
+        plain.generate([[1]], 4, no_repeat_ngram_size=1.0)
     with pytest.raises(ValueError, match="prompts"):
         plain.generate([])
     with pytest.raises(TypeError, match="one text"):

@@ -27,6 +27,19 @@ def test_generate(model, wordpiece):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def test_texts_that_do_not_repeat_themselves(model, wordpiece, monkeypatch):
+    """Each of six tokens once, those of the source among them: a stop comes behind."""
+    words = sorted(set(wordpiece.encode("the dog was red a fish")))[:6]
+    others = set(range(wordpiece.vocabulary_size)) - {*words, wordpiece.special_token_id("sep")}
+    kept, write_batches = [], model._programs.write_batches
+    monkeypatch.setattr(
+        model._programs, "write_batches", lambda *all: kept.extend(write_batches(*all)) or kept
+    )
+    limits = dict(min_length=6, no_repeat_ngram_size=1, forbidden_token_ids=sorted(others))
+    model.generate(SOURCES, 6, **limits)
+    assert [sorted(ids.tolist()) for ids in kept] == [words] * 2
+
+
 def test_learns_to_stop(make_transformer, wordpiece, graph):
     """Rows of a source and its copy, as the features of `PrefixModeling`; "next" targets."""
     backbone = make_transformer(wordpiece.vocabulary_size, num_segments=2)
@@ -80,6 +93,8 @@ def test_wrong_input(model, make_transformer):
     for wrong in (0, 2.0, True, None):
         with pytest.raises(ValueError, match="`max_length` must be an integer"):
             model.generate(["a"], wrong)
+    with pytest.raises(ValueError, match="`min_length` must be at most `max_length`"):
+        model.generate(["a"], 5, min_length=6)
     with pytest.raises(ValueError, match="Texts need a preprocessor"):
         PrefixLM(make_transformer(12, num_segments=6)).generate(["a"], 5)
 

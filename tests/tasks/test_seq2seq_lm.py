@@ -173,17 +173,6 @@ def test_a_preset_of_a_pretrainer(byte_level, tmp_path, caplog):
     assert again.generate(["a fish"]) == model.generate(["a fish"])
 
 
-def test_what_is_too_long(model, byte_level, caplog):
-    rows = model.preprocessor.source_rows(["a fish", "the dog was red " * 20])
-    assert len(rows[1]) == 24 and rows[1][-1] == rows[0][-1]
-    assert "lose their ends" in caplog.text
-    (target,) = model.preprocessor.target_rows(["the dog was red " * 20])
-    assert len(target) == 14 and target[-1] == rows[0][-1]
-    strict = Seq2SeqPreprocessor(byte_level, 16, truncate=False)
-    with pytest.raises(ValueError, match="Raise `sequence_length` or `target_length`"):
-        strict.source_rows(["the dog was red " * 20])
-
-
 def test_what_is_refused(model, make_model, make_transformer, byte_level):
     with pytest.raises(TypeError, match="there is Seq2SeqLM"):
         CausalLM(model.backbone)

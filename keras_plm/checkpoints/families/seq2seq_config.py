@@ -3,13 +3,14 @@
 from keras_plm.checkpoints.config_values import read_number
 from keras_plm.checkpoints.families.transformer_config import read_classes, write_heads
 
-CLASSIFIER = "classification_head.out_proj.weight"
-
 SWITCH = {True: True, False: False}
-
-
+CLASSIFIER = "classification_head.out_proj.weight"
 START = "decoder_start_token_id"
 BART_START = 2  # where its config does not say it; the others start with the padding
+
+write_classifier = write_heads(
+    "classifier_dropout", summary={head: ("last", "tanh") for head in ("label", "score")}
+)
 
 
 def read_head_settings(config, shapes):
@@ -34,8 +35,3 @@ def write_head_config(task, head, weights):
         return write_classifier(task, head, weights)
     start = getattr(task, "start_token_id", None)
     return {} if start is None else {START: start}
-
-
-write_classifier = write_heads(
-    "classifier_dropout", summary={head: ("last", "tanh") for head in ("label", "score")}
-)

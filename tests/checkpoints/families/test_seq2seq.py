@@ -18,6 +18,7 @@ from keras_plm.backbones import Backbone, Seq2SeqBackbone
 from keras_plm.checkpoints import export_huggingface
 from keras_plm.checkpoints.families.bart import read_bart, read_marian
 from keras_plm.checkpoints.families.t5 import read_hugging_face
+from keras_plm.tasks import Seq2SeqLM
 from keras_plm.tasks.heads_file import read_checkpoint_heads
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -88,6 +89,35 @@ def test_computes_what_transformers_does_and_goes_back(case, tmp_path):
     assert different == ({"tie_word_embeddings"} if case == "t5_1_1" else set())
     again = Backbone.from_preset(str(tmp_path / "ours"))
     assert again.get_config() | {"name": ""} == model.backbone.get_config() | {"name": ""}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_task_scores_as_transformers_and_goes_back(case, tmp_path):
+    """Sources and targets of several lengths, with what the config says the decoder starts with."""
+    directory, weights = write(tmp_path / "theirs", case)
+    model = Seq2SeqLM.from_preset(directory)
+    arrays, cases = reference()
+    real, token_ids = arrays["padding_mask"], arrays["token_ids"]
+    sources = [
+        ids[own].tolist()
+        for ids, own in zip(arrays["source_token_ids"], arrays["source_padding_mask"])
+    ]
+    targets = [ids[own][1:].tolist() for ids, own in zip(token_ids, real)]
+    scores = model.score(sources, targets, verbose=0)
+    all_logits = arrays[f"{case}/logits"].astype("float64")
+    near = (5e-5 if case == "t5_1_1" else 1e-5) * max(1, np.abs(all_logits[real]).max())
+    for row, target, found in zip(all_logits, targets, scores):
+        row = row[: len(target)]
+        expected = row[np.arange(len(target)), target] - np.logaddexp.reduce(row, axis=1)
+        np.testing.assert_allclose(found.tokens, expected, atol=2 * near)
+    export_huggingface(model, str(tmp_path / "ours"))
+    written = load_file(tmp_path / "ours" / "model.safetensors")
+    assert written.keys() == weights.keys()
+    config = json.loads((tmp_path / "ours" / "config.json").read_text())
+    start = cases[case]["config"]["decoder_start_token_id"]
+    assert config["decoder_start_token_id"] == model.start_token_id == start
+    again = Seq2SeqLM.from_preset(str(tmp_path / "ours"))
+    assert again.settings() == model.settings()
 
 
 def test_a_backbone_alone(tmp_path):
