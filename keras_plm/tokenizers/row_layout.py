@@ -21,6 +21,8 @@ class RowLayout:
             first token after it, and of the tokens after that.
         pad_left: bool. Whether rows are padded at the left.
         question_first: bool. Whether of a question and its passage the question is A.
+        decoder_start: str or None. The special token that a decoder reads first; None: the first
+            one of `start`, or what ends a text.
     """
 
     name: str
@@ -30,6 +32,7 @@ class RowLayout:
     segments: tuple = (0, 0, 0)
     pad_left: bool = False
     question_first: bool = True
+    decoder_start: str | None = None
 
     def lay_out(self, tokenizer, first, *others):
         """Lay out one row, whatever its length.
@@ -91,9 +94,9 @@ LAYOUTS = {
         # <S> A </S> <S> B </S>: ELMo (Peters et al. 2018), `encode` of the released bilm-tf.
         RowLayout("elmo", ("bos",), ("eos", "bos"), ("eos",)),
         # A </s> B </s>: T5 (Raffel et al. 2020), whose texts end so; pairs as in transformers.
-        RowLayout("t5", (), ("eos",), ("eos",)),
+        RowLayout("t5", (), ("eos",), ("eos",), decoder_start="pad"),
         # A </s>: Marian, as OPUS-MT's models were trained; it has no pairs, which are as T5's.
-        RowLayout("marian", (), ("eos",), ("eos",)),
+        RowLayout("marian", (), ("eos",), ("eos",), decoder_start="pad"),
         # xxbos A xxbos B: ULMFiT (Howard and Ruder 2018), as fastai 2 begins its texts.
         RowLayout("ulmfit", ("bos",), ("bos",)),
     )

@@ -159,6 +159,11 @@ class Tokenizer(abc.ABC):
     def __hash__(self):
         return hash(self.fingerprint)
 
+    @property
+    def target(self):
+        """The tokenizer of what is written for a source: this one, unless each side has its own."""
+        return self
+
     # === Special tokens ===
 
     def special_token_id(self, name):

@@ -14,6 +14,7 @@ import sentencepiece
 
 from keras_plm.data.tokenizer_training import train_tokenizer
 from keras_plm.objectives import Denoising, SpanCorruption
+from keras_plm.objectives.noising.noise import end_token_id, start_token_id
 from keras_plm.tokenizers.added_tokens import extend_tokenizer
 from keras_plm.tokenizers.sentence_piece_tokenizer import SPECIAL_PIECES, SentencePieceTokenizer
 from keras_plm.tokenizers.tokenizers_json import sentencepiece_from_tokenizers_json
@@ -389,6 +390,7 @@ def test_span_corruption_with_sentinels_of_the_model(t5):
     objective = Denoising.for_tokenizer(t5, SpanCorruption(), sequence_length=64)
     assert (objective.input.first, objective.input.number) == (399, 100)
     assert (objective.start_token_id, objective.end_token_id) == (0, 1)
+    assert (start_token_id(t5), end_token_id(t5)) == (0, 1)  # of a `Seq2SeqLM` as well
     without = SentencePieceTokenizer(t5.proto, layout="t5")
     with pytest.raises(ValueError, match="needs sentinels .*num_sentinels=100"):
         Denoising.for_tokenizer(without, SpanCorruption(), sequence_length=64)

@@ -11,6 +11,7 @@ import pytest
 import sentencepiece
 
 from keras_plm.checkpoints import tokenizer_format
+from keras_plm.objectives.noising.noise import end_token_id, start_token_id
 from keras_plm.tokenizers import Tokenizer, TranslationTokenizer
 from keras_plm.tokenizers.tokenizer_files import arguments_of_files
 
@@ -49,6 +50,11 @@ def test_ids_are_those_of_transformers(side, tokenizer, seq2seq_tokenizers):
     assert [ours.layout.lay_out(ours, row)[0] for row in rows] == expected
     assert [ours.encode(text) for text in texts] == ours.encode(tuple(texts), num_threads=2) == rows
     assert any(tokenizer.unk_token_id in row for row in rows)
+
+
+def test_what_a_decoder_reads_first(tokenizer):
+    assert start_token_id(tokenizer.target) == tokenizer.pad_token_id  # whose embedding is zero
+    assert end_token_id(tokenizer.target) == tokenizer.eos_token_id == 0
 
 
 def test_the_two_sides_differ(tokenizer):

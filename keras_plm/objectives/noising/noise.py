@@ -253,14 +253,17 @@ def end_token_id(tokenizer):
 def start_token_id(tokenizer):
     """Returns the id of what a decoder reads first: what a row begins with, or what ends a text.
 
+    Where the layout says another token, as T5's and Marian's do (padding), it is that one.
+
     Args:
         tokenizer: `keras_plm.data.Tokenizer`.
 
     Raises:
-        ValueError: it has neither.
+        ValueError: it has none of them.
     """
-    begin = tokenizer.layout.start
-    return tokenizer.special_token_id(begin[0]) if begin else end_token_id(tokenizer)
+    layout = tokenizer.layout
+    begin = layout.decoder_start or next(iter(layout.start), None)
+    return end_token_id(tokenizer) if begin is None else tokenizer.special_token_id(begin)
 
 
 def _special_ids(tokenizer):
