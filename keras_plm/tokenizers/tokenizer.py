@@ -159,6 +159,11 @@ class Tokenizer(abc.ABC):
     def __hash__(self):
         return hash(self.fingerprint)
 
+    @property
+    def target(self):
+        """The tokenizer of what a model writes, where texts it reads have another; else itself."""
+        return self
+
     # === Special tokens ===
 
     def special_token_id(self, name):
