@@ -8,7 +8,8 @@ a folder with `train.de`, `train.en`, `val.de` and `val.en` (or `.gz`), such as 
 
     python examples/pretrain_mass.py
     python examples/pretrain_mass.py --data multi30k --pairs 1000 5000 --vocabulary-size 4000
-    python examples/pretrain_mass.py --shares 0.1 0.3 0.5 0.7 0.9 --seeds 3
+    python examples/pretrain_mass.py --data multi30k --pairs 500 --shares 0.1 0.3 0.5 0.7 0.9 \\
+        --seeds 3 --width 64 --vocabulary-size 2000 --steps 500 --epochs 25
 
 First a model learns from all sentences of both languages, each by itself: half of it is hidden
 from the encoder, and the decoder is asked for it. Then it learns to translate from a number of
@@ -130,7 +131,9 @@ def pretrain(share, seed):
         examples, epochs=epochs, steps_per_epoch=arguments.steps // epochs, verbose=0
     ).history
     losses = ", ".join(f"{loss:.2f}" for loss in history["loss"])
-    print(f"MASS of {share:.0%}, {model.count_params():,} parameters, its loss: {losses}.")
+    print(
+        f"MASS of {share:.0%}, {model.count_params():,} parameters, its loss: {losses}.", flush=True
+    )
     model.save_to_preset(output / "preset")
     return output / "preset"
 
@@ -166,7 +169,7 @@ def fine_tune(preset, number, seed, pretrained):
 
         written = model.generate(asked[0], batch_size=64, verbose=0)
         said += f", BLEU {sacrebleu.corpus_bleu(written, [asked[1]]).score:.1f}"
-    print(f"{said} ({len(history.epoch)} epochs).")
+    print(f"{said} ({len(history.epoch)} epochs).", flush=True)
     return nats
 
 
@@ -185,28 +188,39 @@ def compare_numbers():
 
 
 def compare_shares():
-    """Nats after MASS of each share and seed, (shares, seeds), and without it, (seeds,)."""
-    seeds, number = range(arguments.seeds), numbers[0]
+    """Nats after MASS of each seed and share, (seeds, shares), and without it, (seeds,)."""
     found, without = [], []
-    for share in arguments.shares:
-        found.append([])
-        for seed in seeds:
+    for seed in range(arguments.seeds):
+        own = []
+        for share in arguments.shares:
             preset = pretrain(share, seed)
-            if share == arguments.shares[0]:
-                without.append(fine_tune(preset, number, seed, False))
-            found[-1].append(fine_tune(preset, number, seed, True))
-        print(f"A share of {share:.0%}: {np.mean(found[-1]):.3f} nats in the mean.")
-    return np.array(found), np.array(without)
+            if not own:
+                without.append(fine_tune(preset, numbers[0], seed, False))
+            own.append(fine_tune(preset, numbers[0], seed, True))
+        found.append(own)
+        draw(np.array(found), np.array(without), output / "mass.png")
+    for share, own in zip(arguments.shares, zip(*found)):
+        nats = ", ".join(f"{one:.3f}" for one in own)
+        print(
+            f"A share of {share:.0%}: {np.mean(own):.3f} nats in the mean (of each seed: {nats})."
+        )
+    print(f"Without pretraining: {np.mean(without):.3f} nats in the mean.")
+    return np.array(found)
 
 
 def draw(found, without, path):
     """Each seed a dot, their means a line, and the loss without pretraining."""
+    try:
+        from matplotlib import pyplot
+    except ImportError:
+        print('Without matplotlib (pip install -e ".[plot]") there is no picture.')
+        return
     figure, axes = pyplot.subplots(figsize=(6.5, 4), layout="constrained")
     percent = 100 * np.array(arguments.shares)
     axes.axhspan(without.min(), without.max(), color="0.9")
     axes.axhline(without.mean(), color="gray", linestyle=":", label="without pretraining")
-    axes.plot(np.tile(percent[:, None], found.shape[1]), found, "o", color="0.6", markersize=4)
-    axes.plot(percent, found.mean(1), color="black", label=f"after MASS, {found.shape[1]} seeds")
+    axes.plot(np.tile(percent, (len(found), 1)), found, "o", color="0.6", markersize=4)
+    axes.plot(percent, found.mean(axis=0), color="black", label=f"after MASS, seeds: {len(found)}")
     axes.set(
         xlabel="tokens of a sentence that MASS hides, %",
         ylabel="nats per token of unseen translations",
@@ -214,19 +228,11 @@ def draw(found, without, path):
     )
     axes.legend(frameon=False)
     figure.savefig(path, dpi=120)
+    pyplot.close(figure)
 
 
 if arguments.shares:
-    found, without = compare_shares()
-    print(f"Without pretraining: {without.mean():.3f} nats in the mean.")
-    try:
-        from matplotlib import pyplot
-    except ImportError:
-        print('Without matplotlib (pip install -e ".[plot]") there is no picture.')
-    else:
-        draw(found, without, output / "mass.png")
-        print(f"Wrote {output / 'mass.png'}.")
-    finite = np.isfinite(found).all()
+    finite = np.isfinite(compare_shares()).all()
 else:
     finite = np.isfinite(list(compare_numbers().values())).all()
 print(f"Done in {time.time() - begin:.0f} s.")

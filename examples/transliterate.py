@@ -35,7 +35,7 @@ from keras_plm.backbones import Seq2SeqBackbone
 HELD_OUT = 60
 LONGEST = 24  # letters, and the two tokens around them
 SHOWN = 4  # unseen names that are printed
-DRAWN = 3  # of these, the longest that are right
+DRAWN = 3  # of these: right, and with the most letters more than were read
 
 parser = argparse.ArgumentParser(description="Learn to write names in other letters.")
 names = Path(__file__).parent / "names" / "names.tsv"
@@ -129,7 +129,8 @@ def cross_attention(source, target):
 
 def draw(path):
     """For each layer, the mean of its heads: rows are what is written, columns what is read."""
-    chosen = sorted(zip(right, map(len, sources), sources, written), reverse=True)[:DRAWN]
+    grown = [len(target) - len(source) for source, target in zip(sources, written)]
+    chosen = sorted(zip(right, grown, sources, written), reverse=True)[:DRAWN]
     figure, axes = pyplot.subplots(
         arguments.layers, DRAWN, figsize=(4.2 * DRAWN, 4 * arguments.layers), layout="constrained"
     )

@@ -161,7 +161,7 @@ class Tokenizer(abc.ABC):
 
     @property
     def target(self):
-        """The tokenizer of what is written for a source: this one, unless each side has its own."""
+        """The tokenizer of what a model writes, where texts it reads have another; else itself."""
         return self
 
     # === Special tokens ===
