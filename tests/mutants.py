@@ -1296,6 +1296,13 @@ MUTANTS = (
         ("tokenizers/test_translation_tokenizer.py",),
     ),
     Mutant(
+        "sources_of_a_corpus_by_the_model_of_targets",
+        "data/corpus/corpus_files.py",
+        "written=list(places)[1::2]",
+        "written=list(places)[::2]",
+        ("data/corpus/test_both_sides.py",),
+    ),
+    Mutant(
         "special_pieces_found_in_texts",
         "tokenizers/translation_tokenizer.py",
         "for piece, index in ids.items() if index not in special}",

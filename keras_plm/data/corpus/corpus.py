@@ -189,7 +189,7 @@ class Corpus:
         Args:
             sources: path or list of paths of plain text files.
             targets: as many paths of files with as many lines each.
-            tokenizer: a `Tokenizer`.
+            tokenizer: a `Tokenizer`; targets are tokenised by its `target`.
             directory: where the corpus shall lie.
             languages: the names of the languages of the sources and of the targets, two different
                 ones that the tokenizer knows. None: there are no languages.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_plm.data.corpus.both_sides import encode_sides
 from keras_plm.data.corpus.columns import COLUMNS, check_column
 from keras_plm.data.corpus.corpus_parts import batches_of
 from keras_plm.data.corpus.word_bounds import given_bounds, given_numbers
@@ -171,12 +172,13 @@ class _Encoder:
         self.num_unknown = 0  # of the tokens so far
         self.unknown_words = {}  # the number of each, from 1
 
-    def __call__(self, sentences):
-        """Lengths of the sentences, ids, and a dict of the columns."""
+    def __call__(self, sentences, written=()):
+        """Lengths of the sentences, ids, and a dict of the columns; `written` are translations."""
+        sides = self.tokenizer, sentences, written, self.num_threads
         if self.split_words is None and self.find_spans is None and not self.annotate:
-            rows, offsets = self.tokenizer.encode(sentences, num_threads=self.num_threads), None
+            rows, offsets = encode_sides(*sides), None
         else:
-            rows, offsets = self.tokenizer.encode_with_offsets(sentences, self.num_threads)
+            rows, offsets = encode_sides(*sides, with_offsets=True)
         lengths = np.array([len(row) for row in rows], "int64")
         ids = np.fromiter(itertools.chain.from_iterable(rows), "int32", lengths.sum())
         unknown = self.tokenizer.special_token_ids.get("unk", -1)
@@ -221,7 +223,7 @@ def _write_arrays(directory, batches, encode, dtypes):
         files["sentence_offsets"].write([0])
         files["document_offsets"].write([0])
         for sentences, document_ends, languages, places in batches:
-            lengths, ids, columns = encode(sentences)
+            lengths, ids, columns = encode(sentences, written=list(places)[1::2])  # of pairs
             _check_places(lengths, places)
             ends = total + np.append(0, np.cumsum(lengths))  # (sentences + 1,)
             files["token_ids"].write(ids)
