@@ -40,8 +40,8 @@ SETTINGS = dict(
 CASES = {"": 0.0, "_dropout": 0.1}
 
 
-def report(workers, case):
-    """Print the figures of one case and return them."""
+def report(workers, case, peers=("transformers", "kerashub")):
+    """Print the figures of one case and return them; KerasHub's are compared by backend."""
     figures = {}
     for engine, worker in workers.items():
         milliseconds = np.median([step["cpu"] for step in worker.steps]) * 1e3
@@ -51,7 +51,7 @@ def report(workers, case):
         print(f"  {engine:24}{milliseconds:8.0f} ms{memory:8.0f} MB{loss}")
         figures[f"{engine}_milliseconds{case}"] = round(float(milliseconds), 1)
     for backend in ("tensorflow", "jax"):
-        for other in ("transformers", "kerashub"):
+        for other in peers:
             against = f"{backend}_{other}" if other == "kerashub" else other
             found = ratio(workers, backend, against, "cpu")
             figures[f"{backend}_vs_{other}{case}"] = found and found[0]
