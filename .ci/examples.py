@@ -22,7 +22,7 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MLM = "--steps 4 --batch-size 8 --held-out-batches 2 --held-out-limit 64"
 FEW = "--epochs 1 --limit 64 --held-out-limit 64"
-PAIRS = "--steps 4 --epochs 1 --limit 8"
+PAIRS = "--pretraining-steps 4 --steps 4 --limit 8"
 LISTS = [  # of rows: file, name of its folder in OUTPUT, options
     [
         ("pretrain_xlnet.py", "xlnet", "--size tiny --steps 4 --held-out-batches 2"),
