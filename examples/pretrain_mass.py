@@ -40,7 +40,7 @@ from keras_plm.backbones import Seq2SeqBackbone
 
 # === Settings ===
 
-LAYERS, HEADS = 2, 4  # the paper's: 6 + 6 of width 1,024
+HEADS = 4
 HELD_OUT = 80  # of the shipped pairs, twice
 DEVELOPMENT = 1_000  # pairs of a folder, its last
 WATCHED = 200  # of these, in every epoch
@@ -54,7 +54,8 @@ parser.add_argument("--pairs", nargs="+", type=int, help="default: 50 200, or 10
 parser.add_argument("--shares", nargs="+", type=float, help="compare these, which are hidden")
 parser.add_argument("--seeds", type=int, default=1, help="how many, from 0")
 parser.add_argument("--vocabulary-size", type=int, default=1_000, help="for both languages")
-parser.add_argument("--width", type=int, default=128)
+parser.add_argument("--layers", type=int, default=2, help="of each side; the paper's: 6")
+parser.add_argument("--width", type=int, default=128, help="the paper's: 1,024")
 parser.add_argument("--length", type=int, default=32, help="most tokens of a sentence")
 parser.add_argument("--pretraining-steps", type=int, default=1_500)
 parser.add_argument("--steps", type=int, default=1_000, help="of learning from pairs, at most")
@@ -121,7 +122,7 @@ def adam(steps):
 def pretrain(share, seed):
     """Learn from the text of both languages, and leave a preset; returns its folder."""
     keras.utils.set_random_seed(seed)
-    sizes = dict(num_layers=LAYERS, num_heads=HEADS, hidden_dim=arguments.width)
+    sizes = dict(num_layers=arguments.layers, num_heads=HEADS, hidden_dim=arguments.width)
     sizes |= dict(intermediate_dim=2 * arguments.width, dropout=arguments.dropout)
     model = models.mass(tokenizer, "tiny", length, share=share, **sizes)
     steps = arguments.pretraining_steps
