@@ -9,7 +9,7 @@ a folder with `train.de`, `train.en`, `val.de` and `val.en` (or `.gz`), such as 
     python examples/pretrain_mass.py
     python examples/pretrain_mass.py --data multi30k --pairs 1000 5000 --vocabulary-size 4000
     python examples/pretrain_mass.py --data multi30k --pairs 500 --shares 0.1 0.3 0.5 0.7 0.9 \\
-        --seeds 3 --width 64 --vocabulary-size 2000 --pretraining-steps 500 --steps 400
+        --seeds 3 --width 64 --vocabulary-size 2000 --length 24 --pretraining-steps 400 --steps 300
 
 First a model learns from all sentences of both languages, each by itself: half of it is hidden
 from the encoder, and the decoder is asked for it. Then it learns to translate from a number of
