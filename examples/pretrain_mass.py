@@ -76,8 +76,8 @@ begin = time.time()
 def read(part, language):
     """The lines of a file of `--data`, which may be compressed."""
     path = arguments.data / f"{part}.{language}"
-    opened = gzip.open(f"{path}.gz", "rt", encoding="utf-8") if not path.exists() else open(path)
-    with opened as file:
+    path, opener = (path, open) if path.exists() else (f"{path}.gz", gzip.open)
+    with opener(path, "rt", encoding="utf-8") as file:
         return file.read().removesuffix("\n").split("\n")
 
 
@@ -95,8 +95,8 @@ else:
     pairs = list(zip(*(file.read_text("utf-8").splitlines() for file in files), strict=True))
     pairs = [pairs[index] for index in np.random.default_rng(0).permutation(len(pairs))]
     asked, watched, pairs = pairs[:HELD_OUT], pairs[HELD_OUT : 2 * HELD_OUT], pairs[2 * HELD_OUT :]
-asked, watched = (list(map(list, zip(*own))) for own in (asked[: arguments.limit],
-    watched[: min(WATCHED, arguments.limit or WATCHED)]))  # fmt: skip
+asked = list(map(list, zip(*asked[: arguments.limit])))  # sources, targets
+watched = list(map(list, zip(*watched[: arguments.limit or WATCHED])))
 
 texts = []
 for language, sentences in zip(arguments.languages, zip(*pairs)):
