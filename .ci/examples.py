@@ -22,7 +22,7 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MLM = "--steps 4 --batch-size 8 --held-out-batches 2 --held-out-limit 64"
 FEW = "--epochs 1 --limit 64 --held-out-limit 64"
-PAIRS = "--steps 4 --epochs 1 --limit 8"
+PAIRS = "--layers 1 --pretraining-steps 4 --steps 4 --limit 8 --pairs 40"
 LISTS = [  # of rows: file, name of its folder in OUTPUT, options
     [
         ("pretrain_xlnet.py", "xlnet", "--size tiny --steps 4 --held-out-batches 2"),
@@ -43,8 +43,8 @@ LISTS = [  # of rows: file, name of its folder in OUTPUT, options
         ("pretrain_transformer_xl.py", "xl", "--steps 4 --held-out-tokens 640"),
         ("gpt_transfer.py", "gpt_transfer", f"--preset none --seeds 2 {FEW}"),
         ("few_shot.py", "few_shot", "--steps 5 --shots 0 2 --draws 1 --limit 8"),
-        ("pretrain_mass.py", "mass", f"{PAIRS} --pairs 40"),
-        ("pretrain_mass.py", "mass_shares", f"{PAIRS} --pairs 40 --shares 0.5"),
+        ("pretrain_mass.py", "mass", PAIRS),
+        ("pretrain_mass.py", "mass_shares", f"{PAIRS} --shares 0.5"),
         ("transliterate.py", "transliterate", "--epochs 2 --limit 64"),
         ("denoise.py", "t5", "--steps 4 --held-out-batches 2"),
     ],

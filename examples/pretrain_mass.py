@@ -9,7 +9,7 @@ a folder with `train.de`, `train.en`, `val.de` and `val.en` (or `.gz`), such as 
     python examples/pretrain_mass.py
     python examples/pretrain_mass.py --data multi30k --pairs 1000 5000 --vocabulary-size 4000
     python examples/pretrain_mass.py --data multi30k --pairs 500 --shares 0.1 0.3 0.5 0.7 0.9 \\
-        --seeds 3 --width 64 --vocabulary-size 2000 --steps 500 --epochs 25
+        --seeds 3 --width 64 --vocabulary-size 2000 --length 24 --pretraining-steps 400 --steps 300
 
 First a model learns from all sentences of both languages, each by itself: half of it is hidden
 from the encoder, and the decoder is asked for it. Then it learns to translate from a number of
@@ -40,11 +40,11 @@ from keras_plm.backbones import Seq2SeqBackbone
 
 # === Settings ===
 
-LAYERS, HEADS = 2, 4  # the paper's: 6 + 6 of width 1,024
+HEADS = 4
 HELD_OUT = 80  # of the shipped pairs, twice
 DEVELOPMENT = 1_000  # pairs of a folder, its last
 WATCHED = 200  # of these, in every epoch
-PATIENCE = 4  # epochs without a better loss of these
+PATIENCE = 5  # epochs without a better loss of these
 PAIRS = {"shipped": [50, 200], "folder": [1_000, 5_000]}
 
 parser = argparse.ArgumentParser(description="Pretrain MASS, then learn to translate from pairs.")
@@ -54,10 +54,11 @@ parser.add_argument("--pairs", nargs="+", type=int, help="default: 50 200, or 10
 parser.add_argument("--shares", nargs="+", type=float, help="compare these, which are hidden")
 parser.add_argument("--seeds", type=int, default=1, help="how many, from 0")
 parser.add_argument("--vocabulary-size", type=int, default=1_000, help="for both languages")
-parser.add_argument("--width", type=int, default=128)
+parser.add_argument("--layers", type=int, default=2, help="of each side; the paper's: 6")
+parser.add_argument("--width", type=int, default=128, help="the paper's: 1,024")
 parser.add_argument("--length", type=int, default=32, help="most tokens of a sentence")
-parser.add_argument("--steps", type=int, default=1_500, help="of pretraining")
-parser.add_argument("--epochs", type=int, default=60, help="at most, of learning from pairs")
+parser.add_argument("--pretraining-steps", type=int, default=1_500)
+parser.add_argument("--steps", type=int, default=1_000, help="of learning from pairs, at most")
 parser.add_argument("--batch-size", type=int, default=32)
 parser.add_argument("--learning-rate", type=float, default=1e-3)
 parser.add_argument("--dropout", type=float, default=0.1)
@@ -75,8 +76,8 @@ begin = time.time()
 def read(part, language):
     """The lines of a file of `--data`, which may be compressed."""
     path = arguments.data / f"{part}.{language}"
-    opened = gzip.open(f"{path}.gz", "rt", encoding="utf-8") if not path.exists() else open(path)
-    with opened as file:
+    path, opener = (path, open) if path.exists() else (f"{path}.gz", gzip.open)
+    with opener(path, "rt", encoding="utf-8") as file:
         return file.read().removesuffix("\n").split("\n")
 
 
@@ -94,8 +95,8 @@ else:
     pairs = list(zip(*(file.read_text("utf-8").splitlines() for file in files), strict=True))
     pairs = [pairs[index] for index in np.random.default_rng(0).permutation(len(pairs))]
     asked, watched, pairs = pairs[:HELD_OUT], pairs[HELD_OUT : 2 * HELD_OUT], pairs[2 * HELD_OUT :]
-asked, watched = (list(map(list, zip(*own))) for own in (asked[: arguments.limit],
-    watched[: min(WATCHED, arguments.limit or WATCHED)]))  # fmt: skip
+asked = list(map(list, zip(*asked[: arguments.limit])))  # sources, targets
+watched = list(map(list, zip(*watched[: arguments.limit or WATCHED])))
 
 texts = []
 for language, sentences in zip(arguments.languages, zip(*pairs)):
@@ -121,15 +122,14 @@ def adam(steps):
 def pretrain(share, seed):
     """Learn from the text of both languages, and leave a preset; returns its folder."""
     keras.utils.set_random_seed(seed)
-    sizes = dict(num_layers=LAYERS, num_heads=HEADS, hidden_dim=arguments.width)
+    sizes = dict(num_layers=arguments.layers, num_heads=HEADS, hidden_dim=arguments.width)
     sizes |= dict(intermediate_dim=2 * arguments.width, dropout=arguments.dropout)
     model = models.mass(tokenizer, "tiny", length, share=share, **sizes)
-    model.compile(adam(arguments.steps))
+    steps = arguments.pretraining_steps
+    model.compile(adam(steps))
     examples = data.examples(corpus, model.objective, arguments.batch_size, seed)
-    epochs = min(5, arguments.steps)
-    history = model.fit(
-        examples, epochs=epochs, steps_per_epoch=arguments.steps // epochs, verbose=0
-    ).history
+    epochs = min(5, steps)
+    history = model.fit(examples, epochs=epochs, steps_per_epoch=steps // epochs, verbose=0).history
     losses = ", ".join(f"{loss:.2f}" for loss in history["loss"])
     print(
         f"MASS of {share:.0%}, {model.count_params():,} parameters, its loss: {losses}.", flush=True
@@ -148,13 +148,14 @@ def fine_tune(preset, number, seed, pretrained):
     preprocessor = tasks.Seq2SeqPreprocessor(tokenizer, length)
     model = tasks.Seq2SeqLM(backbone, preprocessor, label_smoothing=0.1)
     sources, targets = map(list, zip(*pairs[:number]))
-    model.compile(adam(arguments.epochs * max(len(sources) // arguments.batch_size, 1)))
+    epochs = max(round(arguments.steps / (len(sources) / arguments.batch_size)), 1)
+    model.compile(adam(arguments.steps))
     best = keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True)
     history = model.fit(
         sources,
         targets,
         batch_size=arguments.batch_size,
-        epochs=arguments.epochs,
+        epochs=epochs,
         validation_data=tuple(watched),
         length_buckets=None,
         verbose=0,

@@ -67,8 +67,8 @@ output.mkdir(parents=True, exist_ok=True)
 def read(part, language):
     """The lines of a file of `--data`, which may be compressed."""
     path = arguments.data / f"{part}.{language}"
-    opened = gzip.open(f"{path}.gz", "rt", encoding="utf-8") if not path.exists() else open(path)
-    with opened as file:
+    path, opener = (path, open) if path.exists() else (f"{path}.gz", gzip.open)
+    with opener(path, "rt", encoding="utf-8") as file:
         return file.read().removesuffix("\n").split("\n")
 
 
