@@ -203,6 +203,22 @@ SEQUENCES = {
         lambda layer, given: layer(MaskZero()(given["query_ids"])),
         (SLOT,),
     ),
+    "ActivationRegularization": Row(
+        layers.ActivationRegularization,
+        lambda layer, given: layer(given["content"], given["content"]),
+        (TOKENS,),
+    ),
+    "ConcatPooling": Row(layers.ConcatPooling, alone, (EXAMPLE,)),
+    "EmbeddingDropout": Row(
+        lambda: layers.EmbeddingDropout(VOCABULARY, 0.5),
+        lambda layer, given: layer(given["content"], given["ids"]),
+        (TOKENS,),
+    ),
+    "WeightDropLSTM": Row(
+        lambda: layers.WeightDropLSTM(KEY, 0.0, large(), large(), large()),
+        alone,
+        (TOKENS, EXAMPLE, EXAMPLE),
+    ),
     "RelativePositionBias": Row(
         lambda: layers.RelativePositionBias(8, HEADS, embeddings_initializer=large()),
         lambda layer, given: layer(MaskZero()(given["ids"]), MaskZero()(given["ids"])),
@@ -318,6 +334,7 @@ ELSEWHERE = {
     "SegmentMemory": "takes `fresh`, (B,)",
     "LastStates": "a memory has no mask",
     "AnswerClass": "takes vectors, (B, D)",
+    "ConcatPoolingHead": "takes vectors, (B, 3D)",
     "SentencePairHead": "takes vectors, (B, D)",
     "SummaryHead": "takes vectors, (B, D)",
     "Head": "abstract",

@@ -1,5 +1,6 @@
 """One backbone per architecture, never per system."""
 
+from keras_plm.backbones.awd_lstm import AWDLSTMBackbone
 from keras_plm.backbones.backbone import Backbone
 from keras_plm.backbones.decoder import Decoder, RecomputingDecoder
 from keras_plm.backbones.keras_hub_conversion import from_keras_hub
@@ -9,6 +10,7 @@ from keras_plm.backbones.transformer_xl import TransformerXLBackbone
 from keras_plm.backbones.xlnet import XLNetBackbone
 
 __all__ = [
+    "AWDLSTMBackbone",
     "Backbone",
     "Decoder",
     "RecomputingDecoder",

@@ -1,10 +1,13 @@
 """Reusable Keras layers."""
 
+from keras_plm.layers.activation_regularization import ActivationRegularization
 from keras_plm.layers.adaptive_embedding import AdaptiveEmbedding
 from keras_plm.layers.attention_biases import AttentionBiases
 from keras_plm.layers.attention_maps import AttentionMaps
 from keras_plm.layers.carried_state import CarriedState, UpdateCarriedState
 from keras_plm.layers.choices import ChoicesToRows, RowsToChoices
+from keras_plm.layers.concat_pooling import ConcatPooling
+from keras_plm.layers.embedding_dropout import EmbeddingDropout
 from keras_plm.layers.last_states import LastStates
 from keras_plm.layers.projected_attention import ProjectedAttention
 from keras_plm.layers.query_rows import QueryRows
@@ -19,13 +22,17 @@ from keras_plm.layers.transformer_block import TransformerBlock
 from keras_plm.layers.transformer_xl_block import TransformerXLBlock
 from keras_plm.layers.two_stream import TwoStream
 from keras_plm.layers.two_stream_attention import TwoStreamAttention
+from keras_plm.layers.weight_drop_lstm import WeightDropLSTM
 
 __all__ = [
+    "ActivationRegularization",
     "AdaptiveEmbedding",
     "AttentionBiases",
     "AttentionMaps",
     "CarriedState",
     "ChoicesToRows",
+    "ConcatPooling",
+    "EmbeddingDropout",
     "LastStates",
     "ProjectedAttention",
     "QueryRows",
@@ -43,4 +50,5 @@ __all__ = [
     "TwoStreamAttention",
     "UpdateCarriedState",
     "UpdateSegmentMemory",
+    "WeightDropLSTM",
 ]
