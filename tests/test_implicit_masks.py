@@ -219,6 +219,16 @@ SEQUENCES = {
         alone,
         (TOKENS, EXAMPLE, EXAMPLE),
     ),
+    "ProjectedLSTM": Row(
+        lambda: layers.ProjectedLSTM(KEY, 3, 0.7, 0.9, large(), large()),
+        alone,
+        (TOKENS, EXAMPLE, EXAMPLE),
+    ),
+    "ScalarMix": Row(
+        lambda: layers.ScalarMix(batch_layer_norm=True),
+        lambda layer, given: layer([given["content"], 2 * given["content"]]),
+        (TOKENS,),
+    ),
     "RelativePositionBias": Row(
         lambda: layers.RelativePositionBias(8, HEADS, embeddings_initializer=large()),
         lambda layer, given: layer(MaskZero()(given["ids"]), MaskZero()(given["ids"])),
@@ -328,6 +338,7 @@ SEQUENCES = {
 }
 ELSEWHERE = {
     "AuxiliaryLMLoss": "its loss is tested below",
+    "CharacterCNN": "takes characters, (B, T, W), of which words of zeros are padding",
     "ChoicesToRows": "tested below",
     "RowsToChoices": "takes a number of each choice",
     "CarriedState": "takes `fresh`, (B,)",

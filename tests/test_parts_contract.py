@@ -304,8 +304,23 @@ LAYERS = {
         {**ROWS, "source": SLOT_ROWS},
         with_maps_of_a_source,
     ),
+    "CharacterCNN": Row(
+        lambda **o: layers.CharacterCNN(KEY, [[1, 3], [2, 4]], 7, 1, "tanh", **o),
+        {"character_ids": random.integers(1, 262, (BATCH, LENGTH, 9)).astype("int32")},
+        near=0.06,
+    ),
+    "CharacterCNN without a projection": Row(
+        lambda **o: layers.CharacterCNN(7, ((1, 3), (2, 4)), num_highways=0, **o),
+        {"character_ids": random.integers(1, 262, (BATCH, LENGTH, 9)).astype("int32")},
+    ),
     "ChoicesToRows": Row(layers.ChoicesToRows, {"choices": normal(BATCH, 3, LENGTH)}),
     "ChoicesToRows of masks": Row(layers.ChoicesToRows, {"choices": np.stack([REAL] * 3, 1)}),
+    "ProjectedLSTM": Row(
+        lambda **o: layers.ProjectedLSTM(HEADS, KEY, 0.7, 0.9, large(), large(), **o),
+        {**ROWS, "hidden": normal(BATCH, KEY), "cell": normal(BATCH, HEADS), "real": REAL},
+        with_a_state,
+        near=0.06,
+    ),
     "ProjectedAttention": Row(
         lambda **o: layers.ProjectedAttention(
             *(HEADS, KEY, 0.1), kernel_initializer=large(), output_initializer="zeros", **o
@@ -361,6 +376,16 @@ LAYERS = {
     "RowsToChoices": Row(
         layers.RowsToChoices,
         {"scores": normal(BATCH * 3, 1), "choices": np.zeros((BATCH, 3, LENGTH), "int32")},
+    ),
+    "ScalarMix": Row(
+        lambda **o: layers.ScalarMix(regularization=0.1, **o),
+        {**ROWS, "above": normal(BATCH, LENGTH, WIDTH)},
+        lambda layer, given: layer([given["rows"], given["above"]]),
+    ),
+    "ScalarMix of the top": Row(
+        lambda **o: layers.ScalarMix(True, True, **o),
+        {**ROWS, "above": normal(BATCH, LENGTH, WIDTH), "real": REAL},
+        lambda layer, given: layer([given["rows"], given["above"]], given["real"]),
     ),
     "SegmentMemory": Row(
         lambda **o: layers.SegmentMemory(HEADS, KEY, WIDTH, **o), {"fresh": FRESH}, ready=resize
