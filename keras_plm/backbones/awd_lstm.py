@@ -66,9 +66,9 @@ class AWDLSTMBackbone(Backbone):
     def __init__(
         self,
         vocabulary_size,
-        num_layers=3,
-        hidden_dim=400,
-        lstm_dim=1152,
+        num_layers,
+        hidden_dim,
+        lstm_dim,
         embedding_dropout: number(0, 1) = 0.02,
         input_dropout: number(0, 1) = 0.25,
         weight_dropout: number(0, 1) = 0.2,

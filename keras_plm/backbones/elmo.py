@@ -65,7 +65,7 @@ class ELMoBackbone(Backbone):
     from keras_plm.backbones import ELMoBackbone
     from keras_plm.tokenizers.words.character_ids import character_ids
 
-    sizes = dict(projection_dim=4, lstm_dim=8, filters=((1, 3), (2, 5)), num_highways=1)
+    sizes = dict(num_layers=2, projection_dim=4, lstm_dim=8, filters=((1, 3), (2, 5)))
     backbone = ELMoBackbone(vocabulary_size=100, **sizes)
     words = character_ids(["<S>", "The", "cat", "</S>"])[None]
     encoded = backbone.encode({"character_ids": words})
@@ -80,9 +80,9 @@ class ELMoBackbone(Backbone):
     def __init__(
         self,
         vocabulary_size,
-        num_layers=2,
-        projection_dim=512,
-        lstm_dim=4096,
+        num_layers,
+        projection_dim,
+        lstm_dim,
         filters=FILTERS,
         character_dim=16,
         num_highways: integer(0) = 2,

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_plm import families
 from keras_plm.backbones import AWDLSTMBackbone, Backbone, RecomputingDecoder
 from keras_plm.backbones.deferred_weights import DeferredWeights
 
@@ -34,13 +35,23 @@ def rows_of(backbone, token_ids, **features):
 def test_size_of_the_released_models():
     """fastai's have 44,333,280, of which 10,816 are torch's second biases, and the decoder's."""
     with DeferredWeights().building():
-        backbone = AWDLSTMBackbone(60_000)
+        backbone = AWDLSTMBackbone(**families.AWD_LSTM["sizes"]["ulmfit_wt103"])
         head = backbone.lm_head()
         head.build((None, None, 400))
     assert backbone.count_params() + 60_000 == 44_322_464
     assert tuple(head.bias.shape) == (60_000,)
     second = sum(4 * width for width in backbone.widths)
     assert 44_322_464 + second == 44_333_280
+
+
+@pytest.mark.parametrize("name, millions", [("awd_lstm_ptb", 24), ("awd_lstm_wt2", 33)])
+def test_sizes_of_the_paper(name, millions):
+    """Tables 1 and 2 of arXiv:1708.02182; decoder biases beside it."""
+    sizes = families.AWD_LSTM["sizes"][name]
+    with DeferredWeights().building():
+        backbone = AWDLSTMBackbone(**sizes, **families.AWD_LSTM["classifier"])
+    assert (backbone.count_params() + sizes["vocabulary_size"]) // 10**6 == millions
+    assert backbone.output_dropout == 0 and backbone.weight_dropout == 0.5
 
 
 def test_what_it_says(backbone):
@@ -126,4 +137,4 @@ def test_what_it_cannot_take(backbone):
     with pytest.raises(ValueError, match="for each of the B = 4 texts"):
         backbone.encode({"token_ids": IDS, "state": state})
     with pytest.raises(ValueError, match="lstm_dim"):
-        AWDLSTMBackbone(11, lstm_dim=0)
+        AWDLSTMBackbone(11, 2, 6, lstm_dim=0)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_plm import families
 from keras_plm.backbones import Backbone, ELMoBackbone
 from keras_plm.backbones.deferred_weights import DeferredWeights
 from keras_plm.tokenizers.words.character_ids import character_ids
@@ -17,8 +18,8 @@ NARROW = 4
 
 
 def made(**options):
-    sizes = dict(projection_dim=NARROW, lstm_dim=6, filters=((1, 3), (2, 5)), num_highways=1)
-    backbone = ELMoBackbone(100, **{**sizes, **options})
+    sizes = dict(filters=((1, 3), (2, 5)), num_highways=1, **options)
+    backbone = ELMoBackbone(100, 2, NARROW, 6, **sizes)
     random = np.random.default_rng(0)
     for weight in backbone.weights:  # so large that what was read long ago has a say
         weight.assign(random.normal(size=weight.shape, scale=0.7))
@@ -35,18 +36,15 @@ def rows_of(backbone, ids, name="sequence_output", **features):
     return ops.convert_to_numpy(encoded[name])
 
 
-@pytest.mark.parametrize(
-    "sizes, count",
-    [((1024, 128, 1), 13_593_312), ((2048, 256, 1), 28_027_744), ((4096, 512, 2), 93_600_864)],
-    ids=["small", "medium", "original"],
-)
-def test_sizes_of_the_released_models(sizes, count):
-    wide, narrow, highways = sizes
+COUNTS = {"elmo_small": 13_593_312, "elmo_medium": 28_027_744, "elmo_original": 93_600_864}
+
+
+@pytest.mark.parametrize("name", families.ELMO["sizes"])
+def test_sizes_of_the_released_models(name):
+    """The published 13.6, 28.0 and 93.6 million."""
     with DeferredWeights().building():
-        backbone = ELMoBackbone(
-            793_471, lstm_dim=wide, projection_dim=narrow, num_highways=highways
-        )
-    assert backbone.count_params() == count
+        backbone = ELMoBackbone(**families.ELMO["sizes"][name])
+    assert backbone.count_params() == COUNTS[name]
 
 
 def test_what_it_says(backbone):
