@@ -71,8 +71,8 @@ def lstm(
 def _forward(gates, given, clips):
     """Hidden states (T, B, P), cells (T, B, C) and activated gates (T, B, 4C) of all steps."""
 
-    def step(before, now):
-        (hidden, cell, _), (gates, *real) = before, now
+    def step(before, index):
+        (hidden, cell, _), (gates, *real) = before, [one[index] for one in steps]
         i, f, g, o = ops.split(gates + ops.matmul(hidden, given["recurrent"]), 4, axis=-1)
         i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)  # (B, C)
         new_cell = _clip(f * cell + i * g, clips[0])
@@ -86,9 +86,8 @@ def _forward(gates, given, clips):
         return kept, kept
 
     steps = (gates, given["real"]) if "real" in given else (gates,)
-    # Keras scans with results of the shapes of what is carried alone.
     start = given["hidden"], given["cell"], ops.zeros_like(gates[0])
-    return ops.scan(step, start, steps)[1]
+    return _scan(step, start, gates)[1]
 
 
 def _backward(given, kept, clips, d_outputs, d_hidden, d_cell):
@@ -98,9 +97,9 @@ def _backward(given, kept, clips, d_outputs, d_hidden, d_cell):
     if "projection" in given:
         projection = ops.transpose(given["projection"])  # (P, C)
 
-    def step(behind, now):
+    def step(behind, index):
         d_hidden, d_cell, *_ = behind
-        d_output, gates, hidden, cell, cell_before, *real = now
+        d_output, gates, hidden, cell, cell_before, *real = [one[index] for one in steps]
         i, f, g, o = ops.split(gates, 4, axis=-1)
         d_hidden, skipped = d_hidden + d_output, None
         if real:
@@ -132,9 +131,8 @@ def _backward(given, kept, clips, d_outputs, d_hidden, d_cell):
     steps += (given["real"],) if "real" in given else ()
     start = d_hidden, d_cell, ops.zeros_like(activated[0])
     start += () if projection is None else (ops.zeros_like(d_hidden),)
-    (d_hidden, d_cell, *_), (_, _, d_gates, *d_projected) = ops.scan(
-        step, start, steps, reverse=True
-    )
+    last, (_, _, d_gates, *d_projected) = _scan(step, start, activated, reverse=True)
+    d_hidden, d_cell, *_ = last
     found = {"gates": d_gates, "hidden": d_hidden, "cell": d_cell}
     found["recurrent"] = _product(before[0], d_gates)
     if d_projected:
@@ -143,6 +141,15 @@ def _backward(given, kept, clips, d_outputs, d_hidden, d_cell):
     if "real" in given:
         found["real"] = ops.zeros_like(given["real"])
     return found
+
+
+def _scan(step, start, steps, reverse=False):
+    """Call a function for each index of the first axis; see `keras.ops.scan`.
+
+    Keras gives results of the shapes of what is carried, on TensorFlow; and there it scans several
+    tensors of an unknown length not at all, so that steps take theirs by the index.
+    """
+    return ops.scan(step, start, ops.arange(ops.shape(steps)[0]), reverse=reverse)
 
 
 def _clip(value, bound):

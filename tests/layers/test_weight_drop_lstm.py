@@ -64,3 +64,27 @@ def test_one_mask_for_all_steps():
 def test_a_state_of_another_form_is_refused(state):
     with pytest.raises(ValueError, match=r"`state` must be a hidden state \(B, 5\) and a cell"):
         made()(TEXT, state)
+
+
+def test_a_graph_that_does_not_know_the_sizes():
+    """Neither of batch nor text; gradients are taken in it too."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("other backends compile for sizes that are known")
+    import tensorflow as tf
+
+    layer = made()
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, 4)), tf.TensorSpec((None, None))])
+    def traced(text, real):
+        with tf.GradientTape() as tape:
+            outputs = layer(text, None, real)[0]
+        return outputs, tape.gradient(outputs, layer.recurrent_kernel.value)
+
+    for length in (6, 4):
+        text, real = TEXT[:, :length], REAL[:, :length].astype("float32")
+        outputs, gradient = traced(text, real)
+        np.testing.assert_allclose(outputs, layer(text, None, real)[0], atol=1e-6)
+        with tf.GradientTape() as tape:
+            expected = layer(text, None, real)[0]
+        expected = tape.gradient(expected, layer.recurrent_kernel.value)
+        np.testing.assert_allclose(gradient, expected, atol=1e-5)
