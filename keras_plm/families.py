@@ -1,9 +1,10 @@
-"""The families of published Transformers: what each is, and which sizes it was published in.
+"""The families of published models: what each is, and which sizes it was published in.
 
 One literal per family says all of it: `flags`, what its models compute; `initial_weights`, how they
-begin; `sizes`, by name. All are arguments of `TransformerBackbone`, of `TRANSFORMER_XL` those of
-`TransformerXLBackbone`, of the encoder-decoders in `SEQ2SEQ_SIZES` those of `Seq2SeqBackbone`; what
-is not said has its default. The catalogue and the checkpoints read the flags here.
+begin; `sizes`, by name. All are arguments of `TransformerBackbone`, of `TRANSFORMER_XL`, `AWD_LSTM`
+and `ELMO` those of `TransformerXLBackbone`, `AWDLSTMBackbone` and `ELMoBackbone`, of the
+encoder-decoders in `SEQ2SEQ_SIZES` those of `Seq2SeqBackbone`; what is not said has its default.
+The catalogue and the checkpoints read the flags here.
 """
 
 
@@ -367,6 +368,46 @@ SEQ2SEQ_SIZES = {
     name: {**size, **family["flags"], **family["initial_weights"]}
     for family in (TRANSFORMER, MARIAN, MASS, BART, T5, T5_1_1)
     for name, size in family["sizes"].items()
+}
+
+# Merity et al. 2018, section 5, of Penn Treebank and WikiText-2; ULMFiT's is that of fastai
+# (`awd_lstm_lm_config`), whose cells are 2 wider than the paper's; `classifier` is its
+# `awd_lstm_clas_config`, whose dropout of the output stands in the head.
+AWD_LSTM = {
+    "flags": {},
+    "initial_weights": {},
+    "sizes": {
+        "awd_lstm_ptb": dict(num_layers=3, hidden_dim=400, lstm_dim=1150, vocabulary_size=10_000),
+        "awd_lstm_wt2": dict(num_layers=3, hidden_dim=400, lstm_dim=1150, vocabulary_size=33_278),
+        "ulmfit_wt103": dict(num_layers=3, hidden_dim=400, lstm_dim=1152, vocabulary_size=60_000),
+    },
+    "classifier": dict(
+        embedding_dropout=0.05,
+        input_dropout=0.4,
+        weight_dropout=0.5,
+        hidden_dropout=0.3,
+        output_dropout=0.0,
+    ),
+}
+
+# Peters et al. 2018, section 3.4, and the released options; its filters are `CharacterCNN`'s own.
+ELMO = {
+    "flags": {},
+    "initial_weights": {},
+    "sizes": {
+        name: dict(
+            vocabulary_size=793_471,
+            num_layers=2,
+            projection_dim=projection_dim,
+            lstm_dim=8 * projection_dim,
+            num_highways=num_highways,
+        )
+        for name, projection_dim, num_highways in (
+            ("elmo_small", 128, 1),
+            ("elmo_medium", 256, 1),
+            ("elmo_original", 512, 2),
+        )
+    },
 }
 
 FAMILIES = (

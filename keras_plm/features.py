@@ -35,6 +35,7 @@ class Feature:
 FEATURES = {
     "token_ids": Feature("int32", "BT", "vocabulary ids, possibly corrupted"),
     "character_ids": Feature("int32", "BTW", "bytes and marks of each word, 1 to 261; padding 0"),
+    "backward_character_ids": Feature("int32", "BTW", "the same, sentences reversed (ELMo)"),
     "padding_mask": Feature("bool", "BT", "True = a real token"),
     "segment_ids": Feature("int32", "BT", "0, 1, 2; if relative, only equality matters"),
     "position_ids": Feature("int32", "BT", "where positions are not 0 .. T-1"),
@@ -154,10 +155,9 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
                 f"The model has positions for {longest} tokens. Received: rows of {length}. "
                 "Shorten them."
             )
-    if "character_ids" in x:
-        _check_range(
-            "character_ids", np.asarray(x["character_ids"]), NUM_CHARACTERS, "bytes, marks"
-        )
+    for name in ("character_ids", "backward_character_ids"):
+        if name in x:
+            _check_range(name, np.asarray(x[name]), NUM_CHARACTERS, "bytes, marks")
     for name in ("segment_ids", "order", "until"):
         if name in x:
             _check_range(name, np.asarray(x[name]), 2**30, "2**30")

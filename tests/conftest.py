@@ -163,7 +163,8 @@ def value_and_gradients(jitted):
             import jax
 
             def stateless(values):
-                with keras.StatelessScope(state_mapping=list(zip(weights, values))):
+                mapping = list(zip(weights, values))
+                with keras.StatelessScope(state_mapping=mapping, collect_losses=True):
                     return function()
 
             start = [weight.value for weight in weights]

@@ -11,6 +11,7 @@ def batch(**changes):
     features = {
         "token_ids": np.array([[1, 2, 3, 4], [5, 6, 7, 9]], "int32"),
         "character_ids": np.full((BATCH, LENGTH, 5), 261, "int32"),
+        "backward_character_ids": np.full((BATCH, LENGTH, 5), 261, "int32"),
         "padding_mask": np.ones((BATCH, LENGTH), bool),
         "segment_ids": np.array([[0, 0, 1, 2]] * BATCH, "int32"),
         "position_ids": np.array([[2, 3, 4, 1]] * BATCH, "int32"),

@@ -203,6 +203,32 @@ SEQUENCES = {
         lambda layer, given: layer(MaskZero()(given["query_ids"])),
         (SLOT,),
     ),
+    "ActivationRegularization": Row(
+        layers.ActivationRegularization,
+        lambda layer, given: layer(given["content"], given["content"]),
+        (TOKENS,),
+    ),
+    "ConcatPooling": Row(layers.ConcatPooling, alone, (EXAMPLE,)),
+    "EmbeddingDropout": Row(
+        lambda: layers.EmbeddingDropout(VOCABULARY, 0.5),
+        lambda layer, given: layer(given["content"], given["ids"]),
+        (TOKENS,),
+    ),
+    "WeightDropLSTM": Row(
+        lambda: layers.WeightDropLSTM(KEY, 0.0, large(), large(), large()),
+        alone,
+        (TOKENS, EXAMPLE, EXAMPLE),
+    ),
+    "ProjectedLSTM": Row(
+        lambda: layers.ProjectedLSTM(KEY, 3, 0.7, 0.9, large(), large()),
+        alone,
+        (TOKENS, EXAMPLE, EXAMPLE),
+    ),
+    "ScalarMix": Row(
+        lambda: layers.ScalarMix(batch_layer_norm=True),
+        lambda layer, given: layer([given["content"], 2 * given["content"]]),
+        (TOKENS,),
+    ),
     "RelativePositionBias": Row(
         lambda: layers.RelativePositionBias(8, HEADS, embeddings_initializer=large()),
         lambda layer, given: layer(MaskZero()(given["ids"]), MaskZero()(given["ids"])),
@@ -312,12 +338,14 @@ SEQUENCES = {
 }
 ELSEWHERE = {
     "AuxiliaryLMLoss": "its loss is tested below",
+    "CharacterCNN": "takes characters, (B, T, W), of which words of zeros are padding",
     "ChoicesToRows": "tested below",
     "RowsToChoices": "takes a number of each choice",
     "CarriedState": "takes `fresh`, (B,)",
     "SegmentMemory": "takes `fresh`, (B,)",
     "LastStates": "a memory has no mask",
     "AnswerClass": "takes vectors, (B, D)",
+    "ConcatPoolingHead": "takes vectors, (B, 3D)",
     "SentencePairHead": "takes vectors, (B, D)",
     "SummaryHead": "takes vectors, (B, D)",
     "Head": "abstract",

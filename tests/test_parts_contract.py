@@ -259,7 +259,28 @@ def adaptive(**options):
     )
 
 
+def with_a_state(layer, given):
+    return layer(given["rows"], (given["hidden"], given["cell"]), given["real"])
+
+
 LAYERS = {
+    "ActivationRegularization": Row(
+        lambda **o: layers.ActivationRegularization(0.5, 0.25, **o),
+        {**ROWS, "raw": ROWS["rows"], "real": REAL},
+        lambda layer, given: layer(given["rows"], given["raw"], given["real"], training=True),
+    ),
+    "ConcatPooling": Row(layers.ConcatPooling, {**ROWS, "real": REAL}),
+    "ConcatPooling of all": Row(layers.ConcatPooling, ROWS),
+    "EmbeddingDropout": Row(
+        lambda **o: layers.EmbeddingDropout(VOCABULARY, 0.3, **o), {**ROWS, **TOKENS}
+    ),
+    "WeightDropLSTM": Row(
+        lambda **o: layers.WeightDropLSTM(KEY, 0.3, large(), large(), large(), **o),
+        {**ROWS, "hidden": normal(BATCH, KEY), "cell": normal(BATCH, KEY), "real": REAL},
+        with_a_state,
+        near=0.06,
+    ),
+    "WeightDropLSTM from zeros": Row(lambda **o: layers.WeightDropLSTM(KEY, **o), ROWS),
     "AdaptiveEmbedding": Row(adaptive, TOKENS),
     "AdaptiveEmbedding of one table": Row(
         lambda **o: layers.AdaptiveEmbedding(VOCABULARY, WIDTH, cutoffs=(3, 7), **o), TOKENS
@@ -283,8 +304,23 @@ LAYERS = {
         {**ROWS, "source": SLOT_ROWS},
         with_maps_of_a_source,
     ),
+    "CharacterCNN": Row(
+        lambda **o: layers.CharacterCNN(KEY, [[1, 3], [2, 4]], 7, 1, "tanh", **o),
+        {"character_ids": random.integers(1, 262, (BATCH, LENGTH, 9)).astype("int32")},
+        near=0.06,
+    ),
+    "CharacterCNN without a projection": Row(
+        lambda **o: layers.CharacterCNN(7, ((1, 3), (2, 4)), num_highways=0, **o),
+        {"character_ids": random.integers(1, 262, (BATCH, LENGTH, 9)).astype("int32")},
+    ),
     "ChoicesToRows": Row(layers.ChoicesToRows, {"choices": normal(BATCH, 3, LENGTH)}),
     "ChoicesToRows of masks": Row(layers.ChoicesToRows, {"choices": np.stack([REAL] * 3, 1)}),
+    "ProjectedLSTM": Row(
+        lambda **o: layers.ProjectedLSTM(HEADS, KEY, 0.7, 0.9, large(), large(), **o),
+        {**ROWS, "hidden": normal(BATCH, KEY), "cell": normal(BATCH, HEADS), "real": REAL},
+        with_a_state,
+        near=0.06,
+    ),
     "ProjectedAttention": Row(
         lambda **o: layers.ProjectedAttention(
             *(HEADS, KEY, 0.1), kernel_initializer=large(), output_initializer="zeros", **o
@@ -340,6 +376,16 @@ LAYERS = {
     "RowsToChoices": Row(
         layers.RowsToChoices,
         {"scores": normal(BATCH * 3, 1), "choices": np.zeros((BATCH, 3, LENGTH), "int32")},
+    ),
+    "ScalarMix": Row(
+        lambda **o: layers.ScalarMix(regularization=0.1, **o),
+        {**ROWS, "above": normal(BATCH, LENGTH, WIDTH)},
+        lambda layer, given: layer([given["rows"], given["above"]]),
+    ),
+    "ScalarMix of the top": Row(
+        lambda **o: layers.ScalarMix(True, True, **o),
+        {**ROWS, "above": normal(BATCH, LENGTH, WIDTH), "real": REAL},
+        lambda layer, given: layer([given["rows"], given["above"]], given["real"]),
     ),
     "SegmentMemory": Row(
         lambda **o: layers.SegmentMemory(HEADS, KEY, WIDTH, **o), {"fresh": FRESH}, ready=resize
@@ -454,6 +500,13 @@ HEADS_OF_MODELS = {
     "BeamSpanHead": Row(
         lambda **o: heads.BeamSpanHead(WIDTH, 4, 2, 0.3, 1e-5, large(), **o), SPANS, float32=True
     ),
+    "ConcatPoolingHead": Row(
+        lambda **o: heads.ConcatPoolingHead(
+            3, WIDTH, (5, 4), 0.3, 0.2, kernel_initializer=large(), labels="classes", **o
+        ),
+        {"pooled": normal(BATCH, 3 * WIDTH)},
+        float32=True,
+    ),
     "EndLogits": Row(
         lambda **o: heads.EndLogits(WIDTH, 1e-5, large(), **o),
         {**ROWS, "starts": SLOT_ROWS},
@@ -539,8 +592,9 @@ def made(row, **options):
 
 
 def weights_of(layer):
-    """Without the seeds of dropout and the states of a memory."""
-    return [weight for weight in layer.weights if "state" not in weight.path.rsplit("/")[-1]]
+    """Without the seeds of dropout, the states of a memory and the statistics of batch norms."""
+    own = [(weight, weight.path.rsplit("/")[-1]) for weight in layer.weights]
+    return [weight for weight, name in own if "state" not in name and "moving" not in name]
 
 
 def assert_equal(found, expected):

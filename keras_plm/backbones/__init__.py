@@ -1,7 +1,9 @@
 """One backbone per architecture, never per system."""
 
+from keras_plm.backbones.awd_lstm import AWDLSTMBackbone
 from keras_plm.backbones.backbone import Backbone
 from keras_plm.backbones.decoder import Decoder, RecomputingDecoder
+from keras_plm.backbones.elmo import ELMoBackbone
 from keras_plm.backbones.keras_hub_conversion import from_keras_hub
 from keras_plm.backbones.seq2seq import Seq2SeqBackbone
 from keras_plm.backbones.transformer import TransformerBackbone
@@ -9,8 +11,10 @@ from keras_plm.backbones.transformer_xl import TransformerXLBackbone
 from keras_plm.backbones.xlnet import XLNetBackbone
 
 __all__ = [
+    "AWDLSTMBackbone",
     "Backbone",
     "Decoder",
+    "ELMoBackbone",
     "RecomputingDecoder",
     "Seq2SeqBackbone",
     "TransformerBackbone",

@@ -11,6 +11,7 @@ from keras_plm.checkpoints.conversion import HUGGING_FACE, TENSORFLOW, check_arr
 from keras_plm.checkpoints.families.bart import BART, MARIAN
 from keras_plm.checkpoints.families.bert import BERT, ERNIE
 from keras_plm.checkpoints.families.distilbert import DISTILBERT
+from keras_plm.checkpoints.families.elmo import open_elmo
 from keras_plm.checkpoints.families.gpt import GPT, GPT2
 from keras_plm.checkpoints.families.roberta import MPNET, ROBERTA
 from keras_plm.checkpoints.families.t5 import T5
@@ -249,8 +250,8 @@ def open_checkpoint(directory, config=None):
         config: dict or None. The contents of its `config.json`, if they were read already.
 
     Returns:
-        `ReleasedCheckpoint` or `KerasHubCheckpoint`, or None if the directory holds no
-        configuration of others.
+        `ReleasedCheckpoint`, `KerasHubCheckpoint` or `ELMoCheckpoint`, or None if the directory
+        holds no configuration of others.
 
     Raises:
         ValueError: if the configuration is damaged, or of an unknown system.
@@ -270,7 +271,7 @@ def open_checkpoint(directory, config=None):
                 TensorflowArrays, directory, system.tensorflow_checkpoint
             )
             return ReleasedCheckpoint(directory, system, TENSORFLOW, config, open_arrays)
-    return None
+    return open_elmo(directory)
 
 
 def _open_hugging_face(directory, config):

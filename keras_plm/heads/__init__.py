@@ -3,6 +3,7 @@
 from keras_plm.heads.adaptive_softmax_head import AdaptiveSoftmaxHead
 from keras_plm.heads.auxiliary_lm_loss import AuxiliaryLMLoss
 from keras_plm.heads.beam_span_head import AnswerClass, BeamSpanHead
+from keras_plm.heads.concat_pooling_head import ConcatPoolingHead
 from keras_plm.heads.end_logits import EndLogits
 from keras_plm.heads.head import Head, Targets
 from keras_plm.heads.masked_lm_head import MaskedLMHead
@@ -18,6 +19,7 @@ __all__ = [
     "AnswerClass",
     "AuxiliaryLMLoss",
     "BeamSpanHead",
+    "ConcatPoolingHead",
     "EndLogits",
     "Head",
     "MaskedLMHead",

@@ -69,3 +69,26 @@ class ZeroRow(keras.initializers.Initializer):
 
     def get_config(self):
         return {"initializer": keras.initializers.serialize(self.initializer), "row": self.row}
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class ForgetBias(keras.initializers.Initializer):
+    """The biases of an LSTM's gates (4C,): 1 for the second quarter, the forget gate, else 0.
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_plm.layers.initializer import ForgetBias
+
+    assert np.asarray(ForgetBias()((8,))).tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
+    ```
+
+    Source: Jozefowicz et al. 2015, section 2.2; `forget_bias` of TensorFlow's `LSTMCell`.
+    """
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        quarter = ops.arange(shape[0]) // (shape[0] // 4)
+        return ops.cast(quarter == 1, dtype or "float32")
+
+    def get_config(self):
+        return {}

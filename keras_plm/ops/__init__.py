@@ -7,8 +7,9 @@ from keras_plm.ops.factorised_position import (
     position_basis,
     sinusoid_frequencies,
 )
+from keras_plm.ops.recurrence import lstm
 from keras_plm.ops.relative_position import relative_buckets, relative_gather, relative_shift
-from keras_plm.ops.rows import gather_rows, summary_row
+from keras_plm.ops.rows import gather_rows, real_tokens, summary_row
 from keras_plm.ops.visibility import (
     content_visibility,
     hide_masked,
@@ -26,9 +27,11 @@ __all__ = [
     "factorised_scores",
     "gather_rows",
     "hide_masked",
+    "lstm",
     "mask_of_keys",
     "position_basis",
     "query_visibility",
+    "real_tokens",
     "relative_buckets",
     "relative_gather",
     "relative_shift",

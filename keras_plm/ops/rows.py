@@ -1,4 +1,4 @@
-"""Taking rows by position, and the row that stands for a text."""
+"""Taking rows by position, the row that stands for a text, and which rows are of a text."""
 
 from keras import ops
 
@@ -46,3 +46,20 @@ def summary_row(rows, padding_mask=None, where="first"):
     score = ops.where(real > 0, place, place - 2**20)
     position = ops.argmax(score, axis=1)[:, None]  # (B, 1)
     return gather_rows(rows, position)[:, 0]  # (B, D)
+
+
+def real_tokens(*masks):
+    """Put masks of padding together.
+
+    Args:
+        masks: bool tensors of shape (B, T), or None: explicit ones, and implicit ones of Keras.
+
+    Returns:
+        Bool tensor of shape (B, T), True where all say that a token is real; None: all tokens are.
+    """
+    real = None
+    for mask in masks:
+        if mask is not None:
+            mask = ops.cast(mask, "bool")
+            real = mask if real is None else ops.logical_and(real, mask)
+    return real
