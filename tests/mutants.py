@@ -65,6 +65,105 @@ class Mutant(NamedTuple):
 SURVIVORS = {}
 
 MUTANTS = (
+    # === recurrent layers ===
+    Mutant(
+        "padding_moves_the_state",
+        "ops/recurrence.py",
+        "new_hidden = ops.where(real[0] > 0, new_hidden, hidden)",
+        "pass",
+        ("ops/test_recurrence.py",),
+    ),
+    Mutant(
+        "a_gradient_goes_through_a_clipped_cell",
+        "ops/recurrence.py",
+        "d_cell = _within(cell, clips[0]) * (d_cell",
+        "d_cell = (d_cell",
+        ("ops/test_recurrence.py",),
+    ),
+    Mutant(
+        "the_gradient_of_the_matrix_is_of_the_state_behind_the_step",
+        "ops/recurrence.py",
+        'found["recurrent"] = _product(before[0], d_gates)',
+        'found["recurrent"] = _product(hiddens, d_gates)',
+        ("ops/test_recurrence.py",),
+    ),
+    Mutant(
+        "the_weights_are_dropped_in_evaluation",
+        "layers/weight_drop_lstm.py",
+        "self.weight_dropout(recurrent, training=training)",
+        "self.weight_dropout(recurrent, training=True)",
+        ("layers/test_weight_drop_lstm.py",),
+    ),
+    Mutant(
+        "tokens_are_dropped_and_not_words",
+        "layers/embedding_dropout.py",
+        "rows * ops.take(words, token_ids, axis=0)",
+        "self.dropout(rows, training=training)",
+        ("layers/test_embedding_dropout.py",),
+    ),
+    Mutant(
+        "changes_at_padding_count",
+        "layers/activation_regularization.py",
+        "real[:, 1:] * real[:, :-1]",
+        "real[:, 1:]",
+        ("layers/test_activation_regularization.py",),
+    ),
+    Mutant(
+        "regularisation_of_the_output_before_its_dropout",
+        "backbones/awd_lstm.py",
+        "self.regularization(content, raw, padding_mask)",
+        "self.regularization(raw, raw, padding_mask)",
+        ("backbones/test_awd_lstm_parity.py",),
+    ),
+    Mutant(
+        "the_largest_of_padding_too",
+        "layers/concat_pooling.py",
+        "ops.max(ops.where(shown, rows, lowest), axis=1)",
+        "ops.max(ops.where(shown, rows, zeros), axis=1)",
+        ("layers/test_concat_pooling.py",),
+    ),
+    Mutant(
+        "a_skip_at_the_first_layer",
+        "backbones/elmo.py",
+        "if self.skip_connections and index else rows",
+        "if self.skip_connections else rows",
+        ("backbones/test_elmo.py",),
+    ),
+    Mutant(
+        "the_backward_stack_reads_left_to_right",
+        "backbones/elmo.py",
+        "back, back_real = _reversed(words), _reversed(real)",
+        "back, back_real = words, real",
+        ("backbones/test_elmo.py",),
+    ),
+    Mutant(
+        "the_gate_lets_the_other_part_through",
+        "layers/character_cnn.py",
+        "words = share * ops.relu(transform(words)) + (1 - share) * words",
+        "words = (1 - share) * ops.relu(transform(words)) + share * words",
+        ("layers/test_character_cnn.py",),
+    ),
+    Mutant(
+        "no_forget_bias",
+        "checkpoints/families/elmo.py",
+        "np.float32([0, 1, 0, 0])",
+        "np.float32([0, 0, 0, 0])",
+        ("checkpoints/families/test_elmo.py",),
+    ),
+    Mutant(
+        "one_of_two_biases",
+        "checkpoints/families/awd_lstm.py",
+        'for one in ("ih", "hh"))',
+        'for one in ("ih", "ih"))',
+        ("checkpoints/families/test_awd_lstm.py",),
+    ),
+    Mutant(
+        "padding_in_the_norm_over_the_batch",
+        "layers/scalar_mix.py",
+        "ops.sum(values * shown) / count",
+        "ops.mean(values)",
+        ("layers/test_scalar_mix.py",),
+    ),
     # === the memory of Transformer-XL ===
     Mutant(
         "same_length_never_counts_the_token_itself",

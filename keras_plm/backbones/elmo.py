@@ -137,7 +137,8 @@ class ELMoBackbone(Backbone):
             self.output_dropouts[direction] = dropouts[-1]
 
         # === Functional model ===
-        inputs = {
+        inputs = {  # every task counts tokens by their ids
+            "token_ids": keras.Input((None,), dtype="int32", name="token_ids"),
             "character_ids": keras.Input((None, WORD_LENGTH), dtype="int32", name="character_ids"),
             "padding_mask": keras.Input((None,), dtype="bool", name="padding_mask"),
         }

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_plm import files
 from keras_plm.checkpoints.conversion import HUGGING_FACE, TENSORFLOW, check_arrays
+from keras_plm.checkpoints.families import awd_lstm
 from keras_plm.checkpoints.families.bart import BART, MARIAN
 from keras_plm.checkpoints.families.bert import BERT, ERNIE
 from keras_plm.checkpoints.families.distilbert import DISTILBERT
@@ -250,8 +251,8 @@ def open_checkpoint(directory, config=None):
         config: dict or None. The contents of its `config.json`, if they were read already.
 
     Returns:
-        `ReleasedCheckpoint`, `KerasHubCheckpoint` or `ELMoCheckpoint`, or None if the directory
-        holds no configuration of others.
+        `ReleasedCheckpoint`, or what stands for one: `KerasHubCheckpoint`, `ELMoCheckpoint`,
+        `AWDLSTMCheckpoint`; or None if the directory holds no configuration of others.
 
     Raises:
         ValueError: if the configuration is damaged, or of an unknown system.
@@ -278,10 +279,12 @@ def _open_hugging_face(directory, config):
     """A Hugging Face directory."""
     by_type = {system.model_type: system for system in SYSTEMS}
     kind = config["model_type"]
+    if kind == awd_lstm.MODEL_TYPE:
+        return awd_lstm.AWDLSTMCheckpoint(directory)
     if not isinstance(kind, str) or kind not in by_type:
         raise ValueError(
             f"{directory} holds a Hugging Face model of the type {kind!r:.100}. Known are "
-            f"{sorted(by_type)}."
+            f"{sorted([*by_type, awd_lstm.MODEL_TYPE])}."
         )
     system = by_type[kind]
     open_arrays = functools.partial(

@@ -8,6 +8,7 @@ from keras import ops
 from keras_plm import families
 from keras_plm.backbones import Backbone, ELMoBackbone
 from keras_plm.backbones.deferred_weights import DeferredWeights
+from keras_plm.tasks import TextClassifier
 from keras_plm.tokenizers.words.character_ids import character_ids
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -124,6 +125,18 @@ def test_outputs_of_heads_have_dropout(backbone):
     for evaluated, trained in zip(model(features), model(features, training=True)):
         assert (ops.convert_to_numpy(evaluated) != 0).all()
         assert 0.2 < (ops.convert_to_numpy(trained) == 0).mean() < 0.8
+
+
+def test_a_task_reads_it(backbone, quick):
+    classifier = TextClassifier(backbone, 2, pooling="mean")
+    classifier.compile(**quick)
+    x = {
+        "token_ids": np.ones((2, 8), "int32"),
+        "character_ids": IDS,
+        "padding_mask": np.ones((2, 8), bool),
+    }
+    loss = classifier.fit(x, np.array([0, 1]), verbose=0).history["loss"]
+    assert np.isfinite(loss).all() and classifier.predict(x, verbose=0).shape == (2, 2)
 
 
 def test_presets(backbone, tmp_path):
