@@ -1,5 +1,6 @@
 """From text on disk to batches: tokenizer, corpus, rows, examples."""
 
+from keras_plm.checkpoints.word_vectors import read_vectors
 from keras_plm.data.corpus.corpus import Corpus
 from keras_plm.data.corpus.dialogue_turns import quoted_turns
 from keras_plm.data.corpus.text_sources import Texts
@@ -33,6 +34,7 @@ __all__ = [
     "add_special_tokens",
     "examples",
     "quoted_turns",
+    "read_vectors",
     "row_plan",
     "sentencepiece_from_tokenizers_json",
     "train_tokenizer",

@@ -1,0 +1,313 @@
+"""Files of static word vectors: word2vec's text and binary, GloVe's, fastText's `.vec`.
+
+    word2vec text, fastText     "2 3", then "the 0.1 0.2 0.3", a word on each line
+    GloVe                       the same without that header; words may have spaces in them
+    word2vec binary             "2 3", then for each word its bytes, a space, 3 float32
+
+Lines end at line feeds alone: words hold what Python, too, takes for the end of a line. They are
+read from the right, since numbers have no spaces in them.
+"""
+
+import gzip
+import logging
+
+import numpy as np
+
+from keras_plm.checks import check_arguments, check_texts, choice, flag, integer
+from keras_plm.files import reading
+
+logger = logging.getLogger("keras_plm")
+
+FORMATS = ("text", "binary")
+ROWS_AT_ONCE = 1_000  # how many rows of numbers are Python's, before they become an array
+BLOCK = 2**20  # bytes of a binary file that are read at once
+LONGEST_LINE, LONGEST_WORD, WIDEST = 2**21, 2**16, 2**16  # bytes, bytes, numbers
+
+_GZIP, _ZIP, _FASTTEXT_MODEL = b"\x1f\x8b", b"PK\x03\x04", b"\xba\x16\x4f\x2f"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@check_arguments
+def read_vectors(
+    path,
+    words=None,
+    limit: integer(1, none=True) = None,
+    format: choice(FORMATS, none=True) = None,
+    header: flag(none=True) = None,
+    errors: choice(("strict", "replace", "ignore")) = "strict",
+):
+    """Read a file of word vectors, also a gzipped one. Nothing is unpickled.
+
+    Of a word that occurs again the first vector counts; the log "keras_plm" says how many there
+    were. Memory is needed for at most twice what is returned, whatever the file has beside it.
+
+    Args:
+        path: str or path of the file.
+        words: collection of str, or None. The words that are kept; None: all.
+        limit: int or None. How many words of the file are looked at, from its beginning, where the
+            common ones are.
+        format: str or None. "text" or "binary"; None: "binary" where the name ends with `.bin` or
+            `.bin.gz`.
+        header: bool or None. Whether a text begins with the numbers of words and of columns. None:
+            if its first line are two whole numbers, and the second has as many columns.
+        errors: str. What is done with words that are not UTF-8: "strict" refuses the file;
+            "replace" and "ignore" are those of `bytes.decode`.
+
+    Returns:
+        list of V str, in the order of the file, and a float32 array (V, D).
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file and the line, or the word of a binary file, if there are more
+            or less numbers than D, or one that is none or not finite; if there are more or less
+            words than the header says; or if none is left.
+
+    Example:
+    ```python
+    from pathlib import Path
+    from keras_plm.data import read_vectors
+
+    Path("vectors.txt").write_text("the 0.5 1 2\\nnew york 3 4 5\\n")
+    words, vectors = read_vectors("vectors.txt")
+    assert words == ["the", "new york"] and vectors.tolist() == [[0.5, 1, 2], [3, 4, 5]]
+    ```
+
+    Source: the released word2vec.c (`word2vec.c`, `distance.c`), GloVe (`glove.c`), and fastText
+    (`FastText::saveVectors`).
+    """
+    if words is not None:
+        words = frozenset(check_texts("words", list(words)))
+    if format is None:
+        format = "binary" if str(path).endswith((".bin", ".bin.gz")) else "text"
+    found = _Found(words, "word" if format == "binary" else "line", errors)
+    with reading(path), _opened(path) as file:
+        if format == "binary":
+            count, width = _binary_header(file)
+            records = _binary_records(file, width)
+        else:
+            count, width, records = _text_records(file, header)
+        number = 0
+        for number, (place, word, values) in enumerate(records, 1):
+            found.add(place, word, values)
+            if number == limit:
+                break
+        if count is not None and count != number and (number != limit or count < number):
+            raise ValueError(
+                f"its header says that there are {count} words. Received: {number}. Take another "
+                "copy, or say header=False if the first line is a word."
+            )
+        vectors = found.vectors(width)
+    if found.repeated:
+        logger.warning(
+            "read_vectors: %s has %d vectors of words that it had before; the first ones count.",
+            *(path, found.repeated),
+        )
+    return list(found.words), vectors
+
+
+class _Found:
+    """The words that were found, and their vectors as blocks."""
+
+    def __init__(self, kept, unit, errors):
+        self.words, self.repeated = {}, 0
+        self._kept, self._unit, self._errors = kept, unit, errors
+        self._blocks, self._rows, self._places = [], [], []
+
+    def add(self, place, word, values):
+        """Take the vector of a word, unless it is not asked for or was there before."""
+        try:
+            word = word.decode("utf-8", self._errors)
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{self._unit} {place}: a word must be UTF-8. Received: {word!r:.100} ({error}). "
+                'Say errors="replace" or "ignore", or save the file as UTF-8.'
+            ) from None
+        if self._kept is not None and word not in self._kept:
+            return
+        if word in self.words:
+            self.repeated += 1
+            return
+        try:
+            self._rows.append(_numbers(values))
+        except ValueError:
+            raise _wrong_numbers(place, values) from None
+        self.words[word] = place
+        self._places.append(place)
+        if len(self._rows) == ROWS_AT_ONCE:
+            self._finish_block()
+
+    def _finish_block(self):
+        with np.errstate(over="ignore"):
+            block = np.array(self._rows, "float32")  # (rows, D)
+        good = np.isfinite(block).all(axis=1)
+        if not good.all():
+            first = int(np.argmin(good))
+            raise ValueError(
+                f"{self._unit} {self._places[first]}: numbers must be finite. Received: "
+                f"{block[first][~np.isfinite(block[first])][:3].tolist()} among those of "
+                f"{list(self.words)[first - len(block)]!r:.100}"
+            )
+        self._blocks.append(block)
+        self._rows, self._places = [], []
+
+    def vectors(self, width):
+        """All vectors (V, D); the blocks are given up one by one."""
+        if self._rows:
+            self._finish_block()
+        if not self.words:
+            asked = "" if self._kept is None else f" of the {len(self._kept)} that are asked for"
+            raise ValueError(f"it must hold a word{asked}. Received: none")
+        vectors, begin = np.empty((len(self.words), width), "float32"), 0
+        self._blocks.reverse()
+        while self._blocks:
+            block = self._blocks.pop()
+            vectors[begin : begin + len(block)] = block
+            begin += len(block)
+        return vectors
+
+
+def _opened(path):
+    """The file, unpacked, of which the first bytes have been looked at."""
+    with open(path, "rb") as file:
+        start = file.read(4)
+    if start == _ZIP:
+        raise ValueError("it is a zip archive. Unpack it, and read the file in it.")
+    opened = gzip.open(path, "rb") if start[:2] == _GZIP else open(path, "rb")
+    if opened.read(4) == _FASTTEXT_MODEL:
+        opened.close()
+        raise ValueError("it is a model of fastText, not vectors. Read the `.vec` beside it.")
+    opened.seek(0)
+    return opened
+
+
+# === Text ===
+
+
+def _text_records(file, header):
+    """The numbers of words and of columns, and (line number, word, list of numbers' bytes) each."""
+    first, second = _line(file, 1).removeprefix(_BYTE_ORDER_MARK), _line(file, 2)
+    if not first.strip():
+        raise ValueError("it must begin with a word and its numbers. Received: an empty line 1")
+    says = first.split()
+    is_header = len(says) == 2 and all(one.isdigit() for one in says)
+    if header is None:
+        header = is_header and (not second or len(second.split()) > int(says[1]))
+    elif header and not is_header:
+        raise ValueError(f"line 1: a header must be two whole numbers. Received: {first!r:.100}")
+    count, width = map(int, says) if header else (None, _width(first))
+    _check_width(width)
+    lines = ([(1, first)] if not header else []) + ([(2, second)] if second else [])
+    return count, width, _rows_of_text(file, lines, width)
+
+
+def _width(line):
+    """How many numbers stand behind the word of a first line."""
+    fields = line.split()
+    numbers = 0
+    while numbers < len(fields) - 1 and _is_number(fields[-1 - numbers]):
+        numbers += 1
+    if not numbers:
+        raise ValueError(f"line 1: there must be a word and its numbers. Received: {line!r:.100}")
+    return numbers
+
+
+def _rows_of_text(file, lines, width):
+    """(line number, word, list of the bytes of its numbers) of these lines, and of the rest."""
+    last = lines[-1][0] if lines else 1
+    while lines:
+        for number, line in lines:
+            fields = line.rsplit(None, width)
+            word = fields[0] if fields else b""
+            if len(fields) != width + 1:
+                raise ValueError(
+                    f"line {number}: there must be a word and {width} numbers. Received: "
+                    f"{len(fields)} columns, {line!r:.100}"
+                )
+            if b" " in word and _is_number(word.rsplit(None, 1)[-1]):
+                raise ValueError(
+                    f"line {number}: there must be {width} numbers behind a word. Received: more, "
+                    f"{line!r:.100}"
+                )
+            yield number, word, fields[1:]
+        last += 1
+        line = _line(file, last)
+        lines = [(last, line)] if line else []
+
+
+def _line(file, number):
+    """One line with its end, b"" behind the last one."""
+    line = file.readline(LONGEST_LINE)
+    if len(line) == LONGEST_LINE:
+        raise ValueError(
+            f"line {number}: a line must have less than {LONGEST_LINE} bytes. Received: more. A "
+            'binary file is read with format="binary".'
+        )
+    return line
+
+
+def _is_number(field):
+    """Whether bytes are a number in digits: "nan" may be a word."""
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return any(48 <= byte < 58 for byte in field)
+
+
+def _numbers(values):
+    """The numbers of one word: of their bytes in a text, or as a binary file has them."""
+    return [float(value) for value in values] if isinstance(values, list) else values
+
+
+def _wrong_numbers(place, values):
+    """What is to be raised about numbers of a text that are none."""
+    wrong = [value for value in values if not _is_number(value)]
+    return ValueError(
+        f"line {place}: there must be {len(values)} numbers behind a word. Received: "
+        f"{wrong[:3]!r:.100}"
+    )
+
+
+# === Binary ===
+
+
+def _binary_header(file):
+    """The numbers of words and of columns."""
+    first = _line(file, 1)
+    says = first.split()
+    if len(says) != 2 or not all(one.isdigit() for one in says):
+        raise ValueError(
+            "a binary file must begin with the numbers of words and of columns. Received: "
+            f'{first!r:.100}. A text is read with format="text".'
+        )
+    _check_width(int(says[1]))
+    return tuple(map(int, says))
+
+
+def _binary_records(file, width):
+    """(number, word, float32 array) of each word; a line feed may stand behind the numbers."""
+    data, begin, number = b"", 0, 1
+    while True:
+        space = data.find(b" ", begin)
+        end = space + 1 + 4 * width
+        if space >= 0 and end <= len(data):
+            word = data[begin:space].lstrip(b"\n")
+            yield number, word, np.frombuffer(data, "<f4", width, space + 1)
+            begin, number = end, number + 1
+            continue
+        if space < 0 and len(data) - begin > LONGEST_WORD:
+            raise ValueError(f"word {number}: it has more than {LONGEST_WORD} bytes")
+        data, begin = data[begin:] + (more := file.read(BLOCK)), 0
+        if not more:
+            break
+    if data.strip(b"\n"):
+        raise ValueError(
+            f"word {number}: there must be {width} numbers of 4 bytes behind a space. Received: "
+            f"the last {len(data)} bytes of the file"
+        )
+
+
+def _check_width(width):
+    """Refuse a number of columns that no file of vectors has."""
+    if not 1 <= width <= WIDEST:
+        raise ValueError(f"there must be 1 to {WIDEST} numbers for a word. Received: {width}")
