@@ -2,6 +2,7 @@
 
 from keras_plm.backbones.backbone import Backbone
 from keras_plm.backbones.decoder import Decoder, RecomputingDecoder
+from keras_plm.backbones.embedding import EmbeddingBackbone
 from keras_plm.backbones.keras_hub_conversion import from_keras_hub
 from keras_plm.backbones.seq2seq import Seq2SeqBackbone
 from keras_plm.backbones.transformer import TransformerBackbone
@@ -11,6 +12,7 @@ from keras_plm.backbones.xlnet import XLNetBackbone
 __all__ = [
     "Backbone",
     "Decoder",
+    "EmbeddingBackbone",
     "RecomputingDecoder",
     "Seq2SeqBackbone",
     "TransformerBackbone",

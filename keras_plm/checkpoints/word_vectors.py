@@ -13,7 +13,7 @@ import logging
 
 import numpy as np
 
-from keras_plm.checks import check_arguments, check_texts, choice, flag, integer
+from keras_plm.checks import check_arguments, choice, flag, integer
 from keras_plm.files import reading
 
 logger = logging.getLogger("keras_plm")
@@ -76,7 +76,7 @@ def read_vectors(
     (`FastText::saveVectors`).
     """
     if words is not None:
-        words = frozenset(check_texts("words", list(words)))
+        words = _checked_words(words)
     if format is None:
         format = "binary" if str(path).endswith((".bin", ".bin.gz")) else "text"
     found = _Found(words, "word" if format == "binary" else "line", errors)
@@ -103,6 +103,17 @@ def read_vectors(
             *(path, found.repeated),
         )
     return list(found.words), vectors
+
+
+def _checked_words(words):
+    """The words that are kept, as a set."""
+    several = hasattr(words, "__iter__") and not isinstance(words, (str, bytes))
+    kept = frozenset(words) if several else {None}
+    if not all(isinstance(word, str) for word in kept):
+        raise TypeError(
+            f"`words` must be a collection of strings, or None. Received: words={words!r:.100}."
+        )
+    return kept
 
 
 class _Found:
