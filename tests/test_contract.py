@@ -7,7 +7,7 @@ import inspect
 import json
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Callable
 
@@ -97,6 +97,13 @@ SYSTEMS = {
     "mass": system(models.mass, "roberta", share=0.4),
     "bart": system(models.bart, "roberta", own_step=True),
     "t5": system(models.t5, "sentinels"),
+    "skip_gram": replace(
+        system(models.skip_gram, "gpt"),
+        make=lambda tools, **changes: models.skip_gram(
+            *(tools.tokenizers["gpt"], "tiny", 32, 3, 4, None),
+            **{"hidden_dim": 16, "pooling": "mean_max", **changes},
+        ),
+    ),
 }
 
 

@@ -6,6 +6,7 @@ from keras_plm.heads.beam_span_head import AnswerClass, BeamSpanHead
 from keras_plm.heads.end_logits import EndLogits
 from keras_plm.heads.head import Head, Targets
 from keras_plm.heads.masked_lm_head import MaskedLMHead
+from keras_plm.heads.negative_sampling_head import NegativeSamplingHead
 from keras_plm.heads.sentence_pair_head import SentencePairHead
 from keras_plm.heads.smoothed_cross_entropy import SmoothedCrossEntropy
 from keras_plm.heads.span_boundary_head import SpanBoundaryHead
@@ -21,6 +22,7 @@ __all__ = [
     "EndLogits",
     "Head",
     "MaskedLMHead",
+    "NegativeSamplingHead",
     "SentencePairHead",
     "SmoothedCrossEntropy",
     "SpanBoundaryHead",
