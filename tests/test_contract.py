@@ -17,6 +17,7 @@ import pytest
 from keras import ops
 
 from keras_plm import data, families, models, tasks
+from keras_plm.backbones import EmbeddingBackbone
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -144,6 +145,14 @@ def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **ro
     return Row(cls, make, batch, logs, **row)
 
 
+def classifier_of_vectors(tools, **changes):
+    """A classifier over an embedding alone, with a hidden layer."""
+    tokenizer = tools.tokenizers["gpt"]
+    backbone = EmbeddingBackbone(tokenizer.vocabulary_size, 16, pooling="mean_max", **changes)
+    preprocessor = tasks.TextPreprocessor(tokenizer, 32)
+    return tasks.TextClassifier(backbone, 3, preprocessor, dropout=0.0, summarise=True)
+
+
 def targets(model, number):
     """The features of texts, the first and the last token of each as targets."""
     if isinstance(model, tasks.Seq2SeqLM):  # of pairs of texts
@@ -245,6 +254,9 @@ TASKS = {
         trained=False,
     ),
 }
+TASKS["classifier of static vectors"] = replace(
+    TASKS["classifier"], make=classifier_of_vectors, own_step=False, quick_in_jax=False
+)
 ROWS = {**SYSTEMS, **TASKS}
 
 

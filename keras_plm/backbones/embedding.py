@@ -10,6 +10,7 @@ from keras_plm import features as contract
 from keras_plm.backbones.backbone import Backbone, check_sizes
 from keras_plm.checks import (
     check_arguments,
+    check_rectangular,
     choice,
     constructor_arguments,
     flag,
@@ -209,7 +210,7 @@ def _checked_vectors(words, vectors):
     """The vectors as a float32 array, one for each word."""
     if not isinstance(words, (list, tuple)) or not all(isinstance(one, str) for one in words):
         raise TypeError(f"`words` must be a list of strings. Received: words={words!r:.100}.")
-    vectors = np.asarray(vectors)
+    vectors = check_rectangular("`vectors`", vectors)
     if vectors.ndim != 2 or vectors.dtype.kind not in "fiu" or 0 in vectors.shape:
         raise ValueError(
             "`vectors` must be an array of numbers of the shape (N, D). Received: shape "

@@ -10,10 +10,11 @@ read from the right, since numbers have no spaces in them.
 
 import gzip
 import logging
+import os
 
 import numpy as np
 
-from keras_plm.checks import check_arguments, choice, flag, integer
+from keras_plm.checks import check_arguments, check_kind, choice, flag, integer
 from keras_plm.files import reading
 
 logger = logging.getLogger("keras_plm")
@@ -58,6 +59,7 @@ def read_vectors(
 
     Raises:
         FileNotFoundError: if there is no such file.
+        TypeError: if `path` is no path, or `words` are no strings.
         ValueError: naming the file and the line, or the word of a binary file, if there are more
             or less numbers than D, or one that is none or not finite; if there are more or less
             words than the header says; or if none is left.
@@ -75,6 +77,7 @@ def read_vectors(
     Source: the released word2vec.c (`word2vec.c`, `distance.c`), GloVe (`glove.c`), and fastText
     (`FastText::saveVectors`).
     """
+    check_kind("path", path, (str, os.PathLike))
     if words is not None:
         words = _checked_words(words)
     if format is None:

@@ -116,6 +116,7 @@ WRONG = {
     "one axis": ((WORDS, VECTORS[:, 0]), ValueError, r"shape \(N, D\).*\(5,\)"),
     "not finite": ((WORDS[:1], [[np.nan, 1.0]]), ValueError, "finite.*'the'"),
     "beyond float32": ((WORDS[:1], [[1e39, 1.0]]), ValueError, "finite.*'the'"),
+    "of two lengths": ((WORDS[:2], [[1.0], [1.0, 2.0]]), ValueError, "`vectors`.*rectangular"),
     "strings": ((WORDS[:1], [["a"]]), ValueError, "array of numbers"),
     "a text": (("the", VECTORS), TypeError, "`words` must be a list of strings"),
     "no tokenizer": ((WORDS, VECTORS, "the"), TypeError, "`tokenizer` must be"),

@@ -146,6 +146,8 @@ def test_what_is_asked_must_make_sense(tmp_path):
         read_vectors(path, words=["x", "y"])
     with pytest.raises(ValueError, match="line 1: a header must be two whole numbers"):
         read_vectors(path, header=True)
+    with pytest.raises(TypeError, match="`path` must be.*path=3"):
+        read_vectors(3)  # a number would be a file that is open already
     for options in (dict(limit=0), dict(format="glove"), dict(errors="x"), dict(words=[1])):
         with pytest.raises((TypeError, ValueError), match=next(iter(options))):
             read_vectors(path, **options)

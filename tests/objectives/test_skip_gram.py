@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_plm.objectives import SkipGram
+from keras_plm.objectives import CausalModeling, Mixture, SkipGram
 from keras_plm.objectives.skip_gram import NOISE_POWER, context_pairs, keep_chances
 
 THE, CAT, SAT, ON, MAT, A, UNKNOWN = range(7)
@@ -192,6 +192,15 @@ def test_settings(wordpiece):
     ):
         with pytest.raises(ValueError, match=next(iter(settings))):
             SkipGram(**{"vocabulary_size": 300, **settings})
+
+
+def test_parts_of_a_mixture_share_the_counts():
+    one, other = SkipGram(5, (4,), 3, window=2), SkipGram(5, (4,), 3, window=1, num_pairs=9)
+    mixture = Mixture((one, other), (1, 1))
+    assert mixture.token_counts and mixture.target_shape("context") == (9,)
+    assert not Mixture((CausalModeling(4), CausalModeling(4)), (1, 1)).token_counts
+    with pytest.raises(ValueError, match="context"):
+        Mixture((one, SkipGram(5, (4,), 3, window=2, num_negatives=2)), (1, 1))
 
 
 def test_bad_batches():
