@@ -68,14 +68,14 @@ MUTANTS = (
     # === static vectors ===
     Mutant(
         "a_row_of_one_column_is_a_header",
-        "checkpoints/word_vectors.py",
+        "checkpoints/word_vector_records.py",
         "len(second.split()) > int(says[1])",
         "True",
         ("checkpoints/test_word_vectors.py",),
     ),
     Mutant(
         "words_with_spaces_lose_their_beginning",
-        "checkpoints/word_vectors.py",
+        "checkpoints/word_vector_records.py",
         "fields = line.rsplit(None, width)",
         "fields = line.split()[-width - 1 :]",
         ("checkpoints/test_word_vectors.py",),
@@ -96,14 +96,14 @@ MUTANTS = (
     ),
     Mutant(
         "numbers_too_many_are_a_word",
-        "checkpoints/word_vectors.py",
-        'if b" " in word and _is_number(',
-        'if b"  " in word and _is_number(',
+        "checkpoints/word_vector_records.py",
+        'if b" " in word and is_number(',
+        'if b"  " in word and is_number(',
         ("checkpoints/test_word_vectors.py",),
     ),
     Mutant(
         "the_line_feed_behind_a_record_is_of_the_word",
-        "checkpoints/word_vectors.py",
+        "checkpoints/word_vector_records.py",
         'data[begin:space].lstrip(b"\\n")',
         "data[begin:space]",
         ("checkpoints/test_word_vectors.py",),
@@ -208,10 +208,10 @@ MUTANTS = (
     ),
     Mutant(
         "counts_of_documents_of_another_part",
-        "data/examples.py",
+        "data/corpus/token_counts.py",
         "    is_part[np.asarray(corpus.documents)] = True\n",
         "    is_part[:] = True\n",
-        ("data/test_token_sampling.py",),
+        ("data/corpus/test_token_counts.py",),
     ),
     # === the memory of Transformer-XL ===
     Mutant(

@@ -4,7 +4,8 @@ from keras_plm.checkpoints.word_vectors import read_vectors
 from keras_plm.data.corpus.corpus import Corpus
 from keras_plm.data.corpus.dialogue_turns import quoted_turns
 from keras_plm.data.corpus.text_sources import Texts
-from keras_plm.data.examples import Examples, examples, token_counts
+from keras_plm.data.corpus.token_counts import token_counts
+from keras_plm.data.examples import Examples, examples
 from keras_plm.data.rows.planned_rows import RowTable, row_plan
 from keras_plm.data.tokenizer_training import train_tokenizer
 from keras_plm.tokenizers.added_tokens import (

@@ -10,10 +10,10 @@ import grain
 import numpy as np
 
 from keras_plm.checks import check_integer
+from keras_plm.data.corpus.token_counts import token_counts
 from keras_plm.data.rows.passes import RowRequest
 from keras_plm.data.rows.row_plans import make_rows
 
-DOCUMENTS_AT_ONCE = 1_000  # whose tokens are counted
 READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=16)
 
 
@@ -260,26 +260,6 @@ def character_ids_of_rows(corpus, batch):
     word = np.where(unknown > 0, corpus.vocabulary_size - 1 + unknown, batch["token_ids"])  # (B, T)
     characters = np.asarray(table)[word].astype("int32")  # (B, T, W)
     return characters * batch["padding_mask"][:, :, None]
-
-
-def token_counts(corpus):
-    """Count the tokens of a corpus's documents.
-
-    Args:
-        corpus: a `Corpus`, or a part of one, whose documents alone are counted.
-
-    Returns:
-        (V,) int64: how often each token of the vocabulary occurs.
-    """
-    offsets, token_ids = np.asarray(corpus.document_offsets), np.asarray(corpus.token_ids)
-    is_part = np.zeros(len(offsets) - 1, bool)
-    is_part[np.asarray(corpus.documents)] = True
-    counts = np.zeros(corpus.vocabulary_size, "int64")
-    for first in range(0, len(is_part), DOCUMENTS_AT_ONCE):
-        bounds = offsets[first : first + DOCUMENTS_AT_ONCE + 1]
-        own = np.repeat(is_part[first : first + DOCUMENTS_AT_ONCE], np.diff(bounds))
-        counts += np.bincount(token_ids[bounds[0] : bounds[-1]][own], minlength=len(counts))
-    return counts
 
 
 class TokenSampler:

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from keras_plm.checkpoints import word_vectors
+from keras_plm.checkpoints import word_vector_records, word_vectors
 from keras_plm.data import read_vectors
 
 GLOVE = "the 0.418 .24968 -4e-1\n. . . 1 2 3\nnew york 0.1 0.2 0.3\nnan 7 8 9\n"
@@ -49,7 +49,7 @@ def written(tmp_path, name, content):
 
 @pytest.mark.parametrize("kind", FILES)
 def test_every_form_of_a_file(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(word_vectors, "BLOCK", 7)  # so that records lie across blocks
+    monkeypatch.setattr(word_vector_records, "BLOCK", 7)  # so that records lie across blocks
     monkeypatch.setattr(word_vectors, "ROWS_AT_ONCE", 3)
     words, vectors = read_vectors(written(tmp_path, *FILES[kind]))
     if "word2vec" in kind and kind != "word2vec text":

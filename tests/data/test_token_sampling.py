@@ -1,11 +1,10 @@
 """token_sampling.py: every token of the documents, and no other, equally often."""
 
 import pickle
-import sys
 
 import numpy as np
 
-from keras_plm.data.examples import TokenSampler, token_counts
+from keras_plm.data.examples import TokenSampler
 
 
 def test_each_token_once(make_random_corpus):
@@ -27,17 +26,3 @@ def test_the_tokens_stay_in_the_corpus(make_random_corpus):
     sampler = TokenSampler(make_random_corpus(12))
     sampler._corpus = None  # which is pickled by its directory
     assert len(pickle.dumps(sampler)) < 1_000
-
-
-def test_counts_are_those_of_the_documents(make_random_corpus, monkeypatch):
-    module = sys.modules["keras_plm.data.examples"]  # `data.examples` is a function
-    monkeypatch.setattr(module, "DOCUMENTS_AT_ONCE", 5)
-    for documents in (None, [3, 4, 11], [4, 5]):
-        corpus = make_random_corpus(12, documents=documents)
-        bounds, expected = corpus.document_offsets, np.zeros(corpus.vocabulary_size, int)
-        for document in corpus.documents:
-            for token in corpus.token_ids[bounds[document] : bounds[document + 1]]:
-                expected[token] += 1
-        found = token_counts(corpus)
-        assert found.dtype == np.int64 and found.sum() > 0
-        np.testing.assert_array_equal(found, expected)
