@@ -28,13 +28,23 @@ from dataclasses import replace
 
 from keras_plm import families
 from keras_plm.backbones import (
+    EmbeddingBackbone,
     Seq2SeqBackbone,
     TransformerBackbone,
     TransformerXLBackbone,
     XLNetBackbone,
 )
 from keras_plm.backbones.preset_directory import arguments_of
-from keras_plm.checks import check_arguments, check_choice, check_integer, check_names, flag, kind
+from keras_plm.checks import (
+    check_arguments,
+    check_choice,
+    check_integer,
+    check_names,
+    flag,
+    integer,
+    kind,
+    number,
+)
 from keras_plm.objectives import (
     MASS,
     CausalModeling,
@@ -49,6 +59,7 @@ from keras_plm.objectives import (
     PrefixModeling,
     RandomSelection,
     SentencePair,
+    SkipGram,
     SpanBoundary,
     SpanCorruption,
     SpanSelection,
@@ -76,6 +87,8 @@ SIZES = {
     ),
 }
 LENGTHS = {"tiny": 128, "small": 256, "base": 512, "large": 512}
+# Mikolov et al. (arXiv:1310.4546), sections 3 and 4: 300 and 1000; the default of word2vec.c: 100.
+SKIP_GRAM_WIDTHS = {"tiny": 50, "small": 100, "base": 300, "large": 1000}
 
 
 def _takes(backbone_class):
@@ -519,6 +532,46 @@ def t5(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **override
     length = _length(size, sequence_length)
     objective = Denoising.for_tokenizer(tokenizer, SpanCorruption(), sequence_length=length)
     return _encoder_decoder(families.T5, tokenizer, objective, size, overrides)
+
+
+@_takes(EmbeddingBackbone)
+@check_arguments
+def skip_gram(
+    tokenizer: kind(Tokenizer),
+    size="base",
+    sequence_length=None,
+    window: integer(1) = 5,
+    num_negatives: integer(1) = 5,
+    threshold: number(above=0, none=True) = 1e-3,
+    **overrides,
+):
+    """Skip-gram with negative sampling (word2vec): a vector for each token, whatever its text.
+
+    A token is told from drawn ones by those beside it, in a window of 1 to `window` tokens. The
+    vectors are those of the backbone, `token_embedding`; those of contexts are the head's. The
+    tokenizer may be any; word2vec's units are words, as those of `train_tokenizer(...,
+    model="word", layout="transformer_xl")`.
+
+    Sizes are widths of 50, 100, 300 and 1000. In word2vec.c text goes on for 1,000 words, and a
+    window ends with a sentence; here it ends with a document, or with the row.
+
+    Args:
+        window: int. The largest distance of a token and its context.
+        num_negatives: int. How many tokens are drawn for each pair.
+        threshold: float or None. The share of all tokens beyond which one is sometimes dropped.
+
+    Source: Mikolov et al., arXiv:1310.4546, sections 2.2 and 2.3; arXiv:1301.3781, section 3.2.
+    """
+    objective = SkipGram.for_tokenizer(
+        tokenizer,
+        sequence_length=_length(size, sequence_length),
+        window=window,
+        num_negatives=num_negatives,
+        threshold=threshold,
+    )
+    arguments = {"hidden_dim": SKIP_GRAM_WIDTHS[size], **overrides}
+    backbone = EmbeddingBackbone(tokenizer.vocabulary_size, **arguments)
+    return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, objective.sequence_length))
 
 
 def _length(size, sequence_length, published=None):

@@ -502,10 +502,12 @@ def test_system(name, tokenizers, sentinels):
     layout = {"xlnet": "xlnet", "roberta": "roberta", "xlm": "xlm"}.get(name, "bert")
     layout = "gpt" if name.startswith("gpt") else layout
     sizes = dict(num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16, sequence_length=32)
+    sizes = sizes if name != "skip_gram" else dict(hidden_dim=8, sequence_length=32)
     tokenizer = sentinels if name == "t5" else tokenizers[layout]
     right = {"tokenizer": tokenizer, "size": "tiny", **sizes}
     calls = Calls()
-    for argument in (*inspect.signature(SYSTEMS[name]).parameters, "dropout"):
+    dropout = "word_dropout" if name == "skip_gram" else "dropout"
+    for argument in (*inspect.signature(SYSTEMS[name]).parameters, dropout):
         for fault, value in POOL.items():
             what = f"{name}({argument}={fault})"
             if argument != "overrides" and is_drawn(what):

@@ -7,7 +7,7 @@ import inspect
 import json
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Callable
 
@@ -17,6 +17,7 @@ import pytest
 from keras import ops
 
 from keras_plm import data, families, models, tasks
+from keras_plm.backbones import EmbeddingBackbone
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -97,6 +98,13 @@ SYSTEMS = {
     "mass": system(models.mass, "roberta", share=0.4),
     "bart": system(models.bart, "roberta", own_step=True),
     "t5": system(models.t5, "sentinels"),
+    "skip_gram": replace(
+        system(models.skip_gram, "gpt"),
+        make=lambda tools, **changes: models.skip_gram(
+            *(tools.tokenizers["gpt"], "tiny", 32, 3, 4, None),
+            **{"hidden_dim": 16, "pooling": "mean_max", **changes},
+        ),
+    ),
 }
 
 
@@ -135,6 +143,14 @@ def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **ro
         return x, y, None if y is None else [1.0, 0.5, 2.0, 1.0 + number]
 
     return Row(cls, make, batch, logs, **row)
+
+
+def classifier_of_vectors(tools, **changes):
+    """A classifier over an embedding alone, with a hidden layer."""
+    tokenizer = tools.tokenizers["gpt"]
+    backbone = EmbeddingBackbone(tokenizer.vocabulary_size, 16, pooling="mean_max", **changes)
+    preprocessor = tasks.TextPreprocessor(tokenizer, 32)
+    return tasks.TextClassifier(backbone, 3, preprocessor, dropout=0.0, summarise=True)
 
 
 def targets(model, number):
@@ -238,6 +254,9 @@ TASKS = {
         trained=False,
     ),
 }
+TASKS["classifier of static vectors"] = replace(
+    TASKS["classifier"], make=classifier_of_vectors, own_step=False, quick_in_jax=False
+)
 ROWS = {**SYSTEMS, **TASKS}
 
 

@@ -529,6 +529,11 @@ HEADS_OF_MODELS = {
         with_tokens,
         float32=True,
     ),
+    "NegativeSamplingHead": Row(
+        lambda **o: heads.NegativeSamplingHead(VOCABULARY, 2, **o),
+        {"rows": SLOT_ROWS, "candidate_ids": np.stack([TARGETS, KEYS[:, :SLOTS], TARGETS], -1)},
+        float32=True,
+    ),
     "SentencePairHead": Row(
         lambda **o: heads.SentencePairHead(large(), num_classes=3, **o), POOLED, float32=True
     ),
@@ -901,6 +906,18 @@ OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
         "bert",
         lambda tokenizer: objectives.RandomOrderMasking(masked(tokenizer)),
     ),
+    "SkipGram": (
+        "bert",
+        lambda tokenizer: objectives.SkipGram.for_tokenizer(
+            *(tokenizer,),
+            sequence_length=32,
+            window=3,
+            num_negatives=2,
+            threshold=0.01,
+            num_pairs=40,
+            rows="doc_sentences",
+        ),
+    ),
     "SentencePair": ("bert", lambda _: objectives.SentencePair(32, "swapped", 0.3)),
     "Denoising": (
         "bert",
@@ -948,6 +965,13 @@ OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
             swap=True,
             label_smoothing=0.1,
             shared_by="all",
+            languages=True,
+        ),
+    ),
+    "Denoising of languages": (
+        "xlm",
+        lambda tokenizer: noised(
+            tokenizer, objectives.MASS(), rows="language_stream", languages=True
         ),
     ),
     "Denoising of masks (BART)": (

@@ -92,6 +92,7 @@ class Backbone(keras_hub.models.Backbone):
 
         - "bidirectional": without an `order`, a token sees those on both sides.
         - "causal": without an `order`, no token sees one to its right.
+        - "alone": no token sees any other, whatever the features.
         - "queries": `target_output` are rows that predict tokens which they do not see, from
           `order` and `target_positions` alone (XLNet).
         - "state": `encode` takes and hands on a `state`.

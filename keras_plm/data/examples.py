@@ -10,6 +10,7 @@ import grain
 import numpy as np
 
 from keras_plm.checks import check_integer
+from keras_plm.data.corpus.token_counts import token_counts
 from keras_plm.data.rows.passes import RowRequest
 from keras_plm.data.rows.row_plans import make_rows
 
@@ -166,6 +167,8 @@ class _Batches:
         self.seed, self.training, self.rows = seed, training, rows
         self.bidirectional = bool(bidirectional)
         self.sampler = TokenSampler(corpus) if objective.samples_per_row else None
+        counted = getattr(objective, "token_counts", False)
+        self.counts = token_counts(corpus) if counted else None
 
     def __len__(self):
         return sys.maxsize if self.training else self.builder.steps_per_pass
@@ -177,6 +180,8 @@ class _Batches:
             shape = (self.builder.batch_size, self.objective.samples_per_row)
             uniform = np.random.default_rng((self.seed, 3, step)).random(shape)
             batch["sampled_ids"] = self.sampler(uniform[self.rows])
+        if self.counts is not None:
+            batch["token_counts"] = self.counts
         bits = np.random.PCG64((self.seed, 2, step))
         # one step of the generator per number: go to those of this shard's first row
         bits.advance(self.rows.start * self.objective.draws_per_row)

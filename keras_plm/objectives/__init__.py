@@ -44,6 +44,7 @@ from keras_plm.objectives.selection.span_partition import SpanPartition
 from keras_plm.objectives.selection.span_sampling import sample_spans
 from keras_plm.objectives.selection.span_selection import SpanSelection
 from keras_plm.objectives.sentence_pair import SentencePair
+from keras_plm.objectives.skip_gram import SkipGram
 from keras_plm.objectives.span_boundary import SpanBoundary
 from keras_plm.objectives.translation import Translation
 
@@ -80,6 +81,7 @@ __all__ = [
     "SentencePermutation",
     "SentinelInput",
     "SentinelTarget",
+    "SkipGram",
     "SpanBoundary",
     "SpanCorruption",
     "SpanPartition",

@@ -35,6 +35,8 @@ class Objective(Settings, ABC):
         characters: bool. Whether `character_ids` are among the arrays of a batch.
         samples_per_row: int. How many tokens drawn from the corpus each row needs in
             `sampled_ids`.
+        token_counts: bool. Whether `token_counts` are among the arrays of a batch: (V,), how often
+            each token of the vocabulary is in the corpus.
     """
 
     kind: ClassVar[str] = "objective"
@@ -47,6 +49,7 @@ class Objective(Settings, ABC):
     reuse_length = 0
     characters = False
     samples_per_row = 0
+    token_counts = False
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)
