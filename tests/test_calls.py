@@ -152,6 +152,8 @@ GOOD = {
     "length": lambda: 3,
     "class_names": lambda: ["O", "B-a", "I-a"],
     "token_embedding": lambda: keras.layers.ReversibleEmbedding(20, 8),
+    "softmax": lambda: heads.SoftmaxTable(20, 8),
+    "width": lambda: 8,
     "embedding": lambda: layers.TokenAndQueryEmbedding(20, 8),
     "block": lambda: layers.TransformerBlock(2, 4, 16),
     "spec": lambda: STATE,

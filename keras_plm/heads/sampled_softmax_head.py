@@ -76,7 +76,7 @@ class SampledSoftmaxHead(SequenceLayer, Head):
         rows: tensor of shape (B, T, D).
 
     Returns:
-        Tensor of shape (B, T, D): the rows that the loss reads.
+        Tensor of shape (B, T, D), float32: the rows that the loss reads.
 
     Raises:
         ValueError: if a number is out of range.
@@ -179,7 +179,7 @@ class SampledSoftmaxHead(SequenceLayer, Head):
 
     def call(self, rows, training=False):
         self._is_training = bool(training)
-        return 1.0 * ops.cast(rows, self.compute_dtype)
+        return 1.0 * ops.cast(rows, "float32")
 
     def read(self, encoded, features):
         """The rows that predict.
@@ -194,7 +194,7 @@ class SampledSoftmaxHead(SequenceLayer, Head):
         return self(encoded[self.output_name])
 
     def compute_output_spec(self, rows, training=False):
-        return keras.KerasTensor(rows.shape, dtype=self.compute_dtype)
+        return keras.KerasTensor(rows.shape, dtype="float32")
 
     def get_config(self):
         return {

@@ -10,6 +10,7 @@ from keras_plm.backbones import Backbone
 from keras_plm.checks import check_arguments, choice, flag, integer, is_integer, kind
 from keras_plm.ops import summary_row
 from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import encode_texts, text_inputs
 
@@ -102,7 +103,8 @@ class TextEmbedder(Task):
         """Turn texts into vectors.
 
         Args:
-            texts: list of N str, or a pair (tuple) of two such lists.
+            texts: list of N str, or a pair (tuple) of two such lists; or a list of N lists of str,
+                the words of each text, see `WordPreprocessor`.
             layers: as the class's; None: what the class was given.
             pooling: as the class's; None: what the class was given.
             batch_size: int. How many texts are read at once.
@@ -112,7 +114,8 @@ class TextEmbedder(Task):
 
         Returns:
             float32 array (N, D); with pooling "none" a list of N arrays (T_i, D), one vector per
-            token of each text, special ones included.
+            token of each text, special ones included; of lists of words one per word, that of its
+            first piece, but for words beyond `sequence_length`.
 
         Raises:
             TypeError, ValueError: see `TextPreprocessor` and the class.
@@ -120,18 +123,32 @@ class TextEmbedder(Task):
         if self.preprocessor is None:
             raise ValueError("Texts need a preprocessor. Received: preprocessor=None.")
         model = self._with(layers, pooling)
-        features = self.keep_inputs(self.preprocessor.padded(self.preprocessor.rows(texts)))
+        features, asked = self._features(texts)
+        features = self.keep_inputs(features)
         self.check_x(features)
-        padding_mask = features["padding_mask"]
-        found = [None] * len(padding_mask)
+        found = [None] * len(asked)
         for numbers, vectors, columns in model._predicted(features, batch_size, verbose=verbose):
             if normalize:
                 lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
                 vectors = vectors / np.maximum(lengths, 1e-12)
             for number, own in zip(numbers, vectors):
-                real = padding_mask[number, columns]
-                found[number] = own[real] if model.pooling == "none" else own
+                kept = asked[number, columns]
+                found[number] = own[kept] if model.pooling == "none" else own
         return found if model.pooling == "none" else np.stack(found)
+
+    def _features(self, texts):
+        """The features of texts, and for which tokens there is a vector, bool (N, T)."""
+        of_words = isinstance(texts, list) and texts and isinstance(texts[0], (list, tuple))
+        if not of_words and not isinstance(self.preprocessor, WordPreprocessor):
+            features = self.preprocessor.padded(self.preprocessor.rows(texts))
+            return features, features["padding_mask"]
+        own = self.preprocessor
+        words = WordPreprocessor(own.tokenizer, own.sequence_length, own.language)
+        features, positions = words.features_and_words(texts)
+        asked = np.zeros(features["padding_mask"].shape, bool)  # (N, T)
+        for row, places in enumerate(positions):
+            asked[row, places] = True
+        return features, asked
 
     def _with(self, layers, pooling):
         """This model, or one of other layers and pooling over the same weights."""
