@@ -500,11 +500,14 @@ SYSTEMS = {
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_system(name, tokenizers, sentinels):
+def test_system(name, tokenizers, sentinels, word_tokenizer):
     layout = {"xlnet": "xlnet", "roberta": "roberta", "xlm": "xlm"}.get(name, "bert")
     layout = "gpt" if name.startswith("gpt") else layout
     sizes = dict(num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16, sequence_length=32)
     tokenizer = sentinels if name == "t5" else tokenizers[layout]
+    if name == "elmo":
+        tokenizer = word_tokenizer
+        sizes = dict(projection_dim=4, lstm_dim=8, filters=((1, 3),), sequence_length=32)
     right = {"tokenizer": tokenizer, "size": "tiny", **sizes}
     calls = Calls()
     for argument in (*inspect.signature(SYSTEMS[name]).parameters, "dropout"):
