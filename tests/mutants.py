@@ -78,7 +78,7 @@ MUTANTS = (
         "data/examples.py",
         "character_ids_of_rows(self.corpus, batch, side)",
         "character_ids_of_rows(self.corpus, batch)",
-        ("tasks/test_elmo.py",),
+        ("tasks/test_elmo.py::test_no_direction_sees_what_it_predicts",),
     ),
     Mutant(
         "drawn_targets_count_against_themselves",
@@ -113,14 +113,14 @@ MUTANTS = (
         "heads/token_head.py",
         "inputs = self.mix(inputs)",
         "inputs = inputs[-1]",
-        ("tasks/test_elmo.py",),
+        ("tasks/test_elmo.py::test_a_tagger_learns_its_mix",),
     ),
     Mutant(
         "words_have_the_vectors_of_marks_too",
         "tasks/text_embedder.py",
         "return features, asked",
         'return features, features["padding_mask"]',
-        ("tasks/test_elmo.py",),
+        ("tasks/test_elmo.py::test_vectors_of_words",),
     ),
     # === the memory of Transformer-XL ===
     Mutant(
