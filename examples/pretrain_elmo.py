@@ -97,8 +97,12 @@ begin = time.time()
 model.fit(examples, epochs=2, steps_per_epoch=max(steps // 2, 1), verbose=2)
 print(f"{2 * max(steps // 2, 1):,} steps took {time.time() - begin:.0f} s.")
 after = evaluate()
-counts = training.token_counts() + 1  # a word that was never seen is not impossible
-unigram = np.exp(-np.average(np.log(counts / counts.sum()), weights=held_out.token_counts()))
+# By frequencies alone; a word that was never seen is not impossible, and each sentence has a mark.
+counts = {part: part.token_counts() for part in (training, held_out)}
+for part, own in counts.items():
+    own[tokenizer.special_token_ids["eos"]] += part.num_sentences
+shares = (counts[training] + 1) / (counts[training] + 1).sum()
+unigram = np.exp(-np.average(np.log(shares), weights=counts[held_out]))
 print(f"Perplexity of held-out text, {unigram:,.1f} by the frequencies of the words alone:")
 for name in ("forward", "backward"):
     key = f"{name}_perplexity"

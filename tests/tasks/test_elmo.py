@@ -1,5 +1,9 @@
 """ELMo: pretraining from running text in both directions, its state, and the tasks that use it."""
 
+import json
+import pathlib
+
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -13,11 +17,14 @@ from keras_plm.tasks import (
     Pretrainer,
     TextClassifier,
     TextEmbedder,
+    TextPreprocessor,
     TokenClassifier,
     WordPreprocessor,
     resume,
 )
+from keras_plm.tokenizers import WordTokenizer
 
+RELEASED = pathlib.Path(__file__).parents[1] / "fixtures" / "elmo_bilm_tf"
 WORDS = "the cat sat on a mat and dog ran in rain".split()
 TINY = dict(num_layers=2, projection_dim=4, lstm_dim=6, filters=((1, 3), (2, 5)), num_highways=1)
 
@@ -268,6 +275,22 @@ def test_a_tagger_learns_its_mix(preset, quick, tmp_path):
     again.compile(**quick)
     assert again.mix_layers and again.tag(words, verbose=0) == model.tag(words, verbose=0)
     np.testing.assert_array_equal(*as_numpy([mix.scores, again.heads["token_label"].mix.scores]))
+
+
+def test_a_released_pair(quick):
+    """By a tokenizer of marks alone, whose every word is unknown: the vectors of bilm-tf."""
+    marks = {"bos": "<S>", "eos": "</S>", "unk": "<UNK>"}
+    words = WordTokenizer([*marks.values()], marks, layout="elmo", characters=True)
+    embedder = TextEmbedder.from_preset(
+        RELEASED, preprocessor=TextPreprocessor(words, 64), pooling="none"
+    )
+    embedder.compile(**quick)
+    lists = json.loads((RELEASED / "lm_embeddings_sentences.json").read_text("utf-8"))
+    found = embedder.embed([one[0].split() for one in lists], verbose=0)
+    for number, vectors in enumerate(found):
+        with h5py.File(RELEASED / f"lm_embeddings_{number}.hdf5") as file:
+            expected = np.concatenate(file["0"], axis=-1)
+        np.testing.assert_allclose(vectors, expected, rtol=0, atol=5e-6)
 
 
 def test_what_it_cannot_take(wordpiece, of_words):
