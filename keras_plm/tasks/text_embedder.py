@@ -7,7 +7,15 @@ import numpy as np
 from keras import ops
 
 from keras_plm.backbones import Backbone
-from keras_plm.checks import check_arguments, choice, flag, integer, is_integer, kind
+from keras_plm.checks import (
+    check_arguments,
+    check_number,
+    choice,
+    flag,
+    integer,
+    is_integer,
+    kind,
+)
 from keras_plm.ops import summary_row
 from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
@@ -27,7 +35,8 @@ class TextEmbedder(Task):
         backbone: a backbone of this package.
         preprocessor: `TextPreprocessor` or None: then features are given, not strings.
         layers: int, or list or tuple of int. Which of the L + 1 `hidden_states` are taken: 0 is
-            the embeddings, -1 the output. Of several the mean is taken.
+            the embeddings, -1 the output. Of several the mean is taken; or of pairs (int, float)
+            the sum by these weights, such as those of a `ScalarMix` that was trained.
         pooling: str. "mean" or "max" over the real tokens, special ones included; the "first" or
             "last" real token; or "none": a vector for every token.
 
@@ -80,8 +89,7 @@ class TextEmbedder(Task):
         inputs = text_inputs(backbone)
         encoded = encode_texts(backbone, inputs)
         hidden_states = encoded.get("encoder_hidden_states", encoded["hidden_states"])
-        rows = [ops.cast(hidden_states[place], "float32") for place in places]
-        rows = sum(rows[1:], rows[0]) / len(rows)  # (B, T, D)
+        rows = _mixed(hidden_states, places)  # (B, T, D)
         outputs = _pool(rows, inputs["padding_mask"], pooling)  # (B, D)
 
         # === Config ===
@@ -154,9 +162,9 @@ class TextEmbedder(Task):
         """This model, or one of other layers and pooling over the same weights."""
         layers = self.hidden_layers if layers is None else layers
         pooling = self.pooling if pooling is None else pooling
-        key = (tuple(_checked_layers(layers, self.backbone.num_layers)), pooling)
+        key = (str(_checked_layers(layers, self.backbone.num_layers)), pooling)
         if key == (
-            tuple(_checked_layers(self.hidden_layers, self.backbone.num_layers)),
+            str(_checked_layers(self.hidden_layers, self.backbone.num_layers)),
             self.pooling,
         ):
             return self
@@ -195,15 +203,33 @@ class TextEmbedder(Task):
 
 
 def _checked_layers(layers, num_layers):
-    """Layers as a list of their numbers, counted from the embeddings."""
+    """Layers as a list of their numbers, counted from the embeddings, or of [number, weight]."""
     given = list(layers) if isinstance(layers, (list, tuple)) else [layers]
-    integers = all(map(is_integer, given))
-    if not given or not integers or any(not -num_layers - 1 <= n <= num_layers for n in given):
+    weighted = bool(given) and all(isinstance(one, (list, tuple)) for one in given)
+    if weighted and all(len(one) == 2 for one in given):
+        numbers = [one[0] for one in given]
+    else:
+        numbers, weighted = given, False
+    integers = all(map(is_integer, numbers))
+    if not given or not integers or any(not -num_layers - 1 <= n <= num_layers for n in numbers):
         raise ValueError(
             f"`layers` must be one or several integers in [{-num_layers - 1}, {num_layers}]: 0 is "
-            f"the embeddings, {num_layers} or -1 the output. Received: layers={layers!r:.200}."
+            f"the embeddings, {num_layers} or -1 the output; or pairs of such and their weights. "
+            f"Received: layers={layers!r:.200}."
         )
-    return [int(number) % (num_layers + 1) for number in given]
+    places = [int(number) % (num_layers + 1) for number in numbers]
+    if not weighted:
+        return places
+    weights = [float(check_number("a weight of `layers`", weight)) for _, weight in given]
+    return [list(pair) for pair in zip(places, weights)]
+
+
+def _mixed(hidden_states, places):
+    """The mean of layers, or their sum by weights, (B, T, D)."""
+    if isinstance(places[0], list):
+        return sum(weight * ops.cast(hidden_states[place], "float32") for place, weight in places)
+    rows = [ops.cast(hidden_states[place], "float32") for place in places]
+    return sum(rows[1:], rows[0]) / len(rows)
 
 
 def _pool(rows, padding_mask, pooling):

@@ -166,9 +166,8 @@ def evaluated(model, examples, number):
     return np.mean(losses)
 
 
-@pytest.mark.parametrize("num_sampled", [0, 6])
-def test_training(make, corpus, num_sampled):
-    model = make(rate=0.05, num_sampled=num_sampled, dropout=0.1)
+def test_training(make, corpus):
+    model = make(rate=0.05, num_sampled=6, dropout=0.1)
     held = data.examples(corpus, model.objective, 2, training=False)
     before = model.evaluate(held, steps=3, verbose=0, return_dict=True)
     examples = data.examples(corpus, model.objective, 2)
@@ -240,6 +239,16 @@ def test_vectors_of_words(preset, quick):
     for own, vectors, rows in zip(words, found, mixed, strict=True):
         assert vectors.shape == (len(own), 8)
         np.testing.assert_allclose(vectors, rows[1 : len(own) + 1], atol=1e-5)
+    weights = [(0, 0.5), (-1, 2.0)]
+    low, high = as_numpy([encoded["hidden_states"][place] for place in (0, 2)])
+    mixed = embedder.embed(words, layers=weights, verbose=0)[0]
+    np.testing.assert_allclose(mixed, (0.5 * low + 2 * high)[0, 1:4], atol=1e-5)
+    for wrong in ([(0, np.nan)], [(0, "much")], [(3, 0.5)], [(0, 0.5), 1], [(0, 1, 2)]):
+        with pytest.raises(ValueError, match="layers"):
+            embedder.embed(words, layers=wrong, verbose=0)
+    other = TextEmbedder.from_preset(directory, layers=weights)
+    assert other.settings()["layers"] == [[0, 0.5], [2, 2.0]]
+    assert TextEmbedder.from_config(other.get_config()).settings() == other.settings()
     top = embedder.embed(words, layers=2, pooling="mean", verbose=0)
     np.testing.assert_allclose(top, embedder.embed(TEXTS, 2, "mean", verbose=0), atol=1e-6)
     assert [len(one) for one in embedder.embed(TEXTS, verbose=0)] == [5, 16, 3]
