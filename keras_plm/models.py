@@ -28,6 +28,7 @@ from dataclasses import replace
 
 from keras_plm import families
 from keras_plm.backbones import (
+    ELMoBackbone,
     EmbeddingBackbone,
     Seq2SeqBackbone,
     TransformerBackbone,
@@ -65,6 +66,7 @@ from keras_plm.objectives import (
     SpanSelection,
     TextInfilling,
     Translation,
+    TwoWayModeling,
 )
 from keras_plm.tasks import Pretrainer, TextPreprocessor
 from keras_plm.tokenizers import Tokenizer
@@ -85,6 +87,16 @@ SIZES = {
     "large": dict(
         num_layers=24, num_heads=16, hidden_dim=1024, intermediate_dim=4096, initializer_range=0.02
     ),
+}
+ELMO_SIZES = {
+    "tiny": dict(
+        num_layers=2,
+        projection_dim=32,
+        lstm_dim=256,
+        filters=((1, 16), (2, 16), (3, 32), (4, 32), (5, 32)),
+        num_highways=1,
+    ),
+    **{name.removeprefix("elmo_"): sizes for name, sizes in families.ELMO["sizes"].items()},
 }
 LENGTHS = {"tiny": 128, "small": 256, "base": 512, "large": 512}
 # Mikolov et al. (arXiv:1310.4546), sections 3 and 4: 300 and 1000; the default of word2vec.c: 100.
@@ -151,6 +163,42 @@ def transformer_xl(tokenizer: kind(Tokenizer), size="base", sequence_length=None
     arguments = {**family["flags"], **SIZES[size], "memory_length": length, **overrides}
     backbone = TransformerXLBackbone(tokenizer.vocabulary_size, **arguments)
     return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length))
+
+
+@_takes(ELMoBackbone)
+@check_arguments
+def elmo(
+    tokenizer: kind(Tokenizer), size="small", sequence_length=None, num_sampled=0, **overrides
+):
+    """ELMo: a forward and a backward LSTM language model over words, read by their characters.
+
+    Sentences follow each other, each of them reversed for the backward side, in rows that go on
+    from batch to batch; each side has a state of its own, and both share the softmax. The
+    tokenizer is a `WordTokenizer` of `characters=True`, as `train_tokenizer(..., model="word",
+    layout="elmo")` makes it. Texts of tasks may have 128 words, however short the rows are.
+
+    Args:
+        size: str. "tiny" (2 layers of 256 cells, words of width 32), or one of the released ones,
+            "small" (1,024 cells, width 128), "medium" (2,048, 256) and "original" (4,096, 512).
+        sequence_length: int or None. T, words per row; None: 20, as released.
+        num_sampled: int. How many words stand for the vocabulary in the softmax of training; 0:
+            all of it. Released: 8,192 for 793,471 words.
+
+    Source: ELMo, arXiv:1802.05365, sections 3.1 and 3.4; the released bilm-tf.
+    """
+    check_choice("size", size, tuple(ELMO_SIZES))
+    if not getattr(tokenizer, "characters", False):
+        raise ValueError(
+            "ELMo reads the characters of words: give a WordTokenizer of characters=True, as "
+            'train_tokenizer(..., model="word", layout="elmo") makes it. '
+            f"Received: {tokenizer!r:.200}."
+        )
+    length = 20 if sequence_length is None else sequence_length
+    objective = TwoWayModeling(length, num_sampled)
+    arguments = {**families.ELMO["flags"], **ELMO_SIZES[size], **overrides}
+    arguments["vocabulary_size"] = tokenizer.vocabulary_size
+    backbone = ELMoBackbone(**arguments)
+    return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, max(length, 128)))
 
 
 @_takes(TransformerBackbone)

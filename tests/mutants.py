@@ -312,6 +312,63 @@ MUTANTS = (
         "    is_part[:] = True\n",
         ("data/corpus/test_token_counts.py",),
     ),
+    # === ELMo ===
+    Mutant(
+        "the_backward_side_reads_forward",
+        "data/rows/two_way_rows.py",
+        "back = _read(stream, mark - offset, self._end)",
+        "back = _read(stream, before, self._end)",
+        ("data/rows/test_two_way_rows.py",),
+    ),
+    Mutant(
+        "the_backward_side_has_the_characters_of_the_other",
+        "data/examples.py",
+        "character_ids_of_rows(self.corpus, batch, side)",
+        "character_ids_of_rows(self.corpus, batch)",
+        ("tasks/test_elmo.py::test_no_direction_sees_what_it_predicts",),
+    ),
+    Mutant(
+        "drawn_targets_count_against_themselves",
+        "ops/sampled_softmax.py",
+        "ops.where(candidates == token_ids[:, None], -1e30, others)",
+        "others",
+        ("ops/test_sampled_softmax.py",),
+    ),
+    Mutant(
+        "targets_are_not_corrected",
+        "ops/sampled_softmax.py",
+        "own = own - log_expected_counts(token_ids, horizon, size)",
+        "own = own",
+        ("ops/test_sampled_softmax.py",),
+    ),
+    Mutant(
+        "the_horizon_is_the_last_that_was_drawn",
+        "ops/sampled_softmax.py",
+        "-earliest[..., number]",
+        "-earliest[..., number - 1]",
+        ("ops/test_sampled_softmax.py",),
+    ),
+    Mutant(
+        "evaluation_samples_the_softmax",
+        "heads/sampled_softmax_head.py",
+        "self._is_training and 0 < self.num_sampled < size",
+        "0 < self.num_sampled < size",
+        ("heads/test_sampled_softmax_head.py",),
+    ),
+    Mutant(
+        "a_tagger_takes_the_last_layer_for_the_mix",
+        "heads/token_head.py",
+        "inputs = self.mix(inputs)",
+        "inputs = inputs[-1]",
+        ("tasks/test_elmo.py::test_a_tagger_learns_its_mix",),
+    ),
+    Mutant(
+        "words_have_the_vectors_of_marks_too",
+        "tasks/text_embedder.py",
+        "return features, asked",
+        'return features, features["padding_mask"]',
+        ("tasks/test_elmo.py::test_vectors_of_words",),
+    ),
     # === the memory of Transformer-XL ===
     Mutant(
         "same_length_never_counts_the_token_itself",

@@ -58,10 +58,12 @@ class Row:
 # === Rows of systems ===
 
 
-def system(build, layout, own_step=False, **options):
+def system(build, layout, own_step=False, sizes=None, **options):
     """A row of a system, whose batches are of its objective."""
-    sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
-    options = dict(sequence_length=32, dropout=0.0, attention_dropout=0.0, **options)
+    if sizes is None:
+        sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
+        options["attention_dropout"] = 0.0
+    options = dict(sequence_length=32, dropout=0.0, **options)
 
     def make(tools, **changes):
         return build(tools.tokenizers[layout], "tiny", **{**sizes, **options, **changes})
@@ -81,6 +83,10 @@ SYSTEMS = {
         same_length=True,
         normalize_first=True,
         tied_biases=False,
+    ),
+    "elmo": system(
+        *(models.elmo, "words", True),
+        dict(num_layers=2, projection_dim=8, lstm_dim=12, filters=((1, 4), (2, 8))),
     ),
     "bert": system(models.bert, "bert", own_step=True),
     "bert_wwm": system(models.bert_wwm, "bert", static_passes=2),
@@ -129,7 +135,10 @@ def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **ro
     def make(tools, **changes):
         tokenizer = tools.tokenizers[layout]
         kinds = {name: value for name, value in options.items() if name != "source"}
-        if layout == "xlnet":
+        if layout == "words":
+            sizes = {"lstm_dim": 12, "projection_dim": 8, "dropout": 0.0}
+            below = models.elmo(tokenizer, "tiny", **sizes, **changes).backbone
+        elif layout == "xlnet":
             below = tools.make_backbone(**kinds, **changes)
         else:
             maker = tools.make_seq2seq if "source" in options else tools.make_transformer
@@ -206,6 +215,10 @@ TASKS = {
         length=56,
         own_step=True,
     ),
+    "tagger of words": task(
+        *(tasks.TokenClassifier, ("words", {}), WORDS, TAGS, ACCURACY | {"entity_f1"}),
+        {"num_classes": 3, "class_names": NAMES, "mix_layers": True, **NO_DROPOUT},
+    ),
     "tagger": task(
         *(tasks.TokenClassifier, XLNET, WORDS, TAGS, ACCURACY | {"entity_f1"}),
         {"num_classes": 3, "class_names": NAMES, **NO_DROPOUT},
@@ -281,13 +294,20 @@ def tools(
     sentinels,
     corpora,
     sentinel_corpus,
+    word_tokenizer,
+    word_corpus,
     make_backbone,
     make_transformer,
     make_seq2seq,
 ):
     return SimpleNamespace(
-        tokenizers={**tokenizers, "gpt1_transfer": gpt_transfer, "sentinels": sentinels},
-        corpora={**corpora, "sentinels": sentinel_corpus},
+        tokenizers={
+            **tokenizers,
+            "gpt1_transfer": gpt_transfer,
+            "sentinels": sentinels,
+            "words": word_tokenizer,
+        },
+        corpora={**corpora, "sentinels": sentinel_corpus, "words": word_corpus},
         make_backbone=make_backbone,
         make_transformer=make_transformer,
         make_seq2seq=make_seq2seq,
@@ -454,7 +474,8 @@ def test_mixed_precision(made, tools, quick):
     if made.row.trained:
         assert np.isfinite(list(train(half, made.batch).values())).all()
     if getattr(half, "state", None) is not None:
-        assert half.state.training_state["memory"].dtype == "bfloat16"
+        carried = keras.tree.flatten(half.state.training_state)
+        assert {one.dtype for one in carried} <= {"bfloat16", "bool"}
 
 
 @each(ROWS)
@@ -498,8 +519,9 @@ def test_xla_computes_the_same(made, tools, state_of, with_xla):
         if getattr(model, "state", None) is not None:
             model.state.forget()
             model.state.resize(BATCH, training=True)
-            state = model.state.training_state["memory"]
-            state.assign(np.random.default_rng(0).normal(size=state.shape))
+            for state in keras.tree.flatten(model.state.training_state):
+                if state.dtype != "bool":
+                    state.assign(np.random.default_rng(0).normal(size=state.shape))
         ends.append((train(model, following), state_of(model)))
     (logs, state), (expected_logs, expected_state) = ends
     close(logs, expected_logs, rtol=1e-4, atol=1e-6)

@@ -24,6 +24,7 @@ from keras_plm.objectives import (
     SpanSelection,
     TextInfilling,
     Translation,
+    TwoWayModeling,
 )
 from keras_plm.presets import TRANSFORMER_SIZES
 from keras_plm.tasks import CausalLM, Pretrainer
@@ -522,3 +523,25 @@ def test_skip_gram_needs_tokens_that_are_read_alone(make_transformer):
     backbone = make_transformer(300, causal=True)
     with pytest.raises(ValueError, match="must read each token alone.*TransformerBackbone"):
         Pretrainer(backbone, SkipGram(300))
+
+
+# === ELMo ===
+
+
+def test_elmo(word_tokenizer):
+    model = models.elmo(word_tokenizer, "tiny", cell_clip=5.0)
+    assert model.objective == TwoWayModeling(20) and model.preprocessor.sequence_length == 128
+    assert model.backbone.vocabulary_size == word_tokenizer.vocabulary_size
+    assert model.backbone.cell_clip == 5 and model.backbone.projection_dim == 32
+    sampled = models.elmo(word_tokenizer, "tiny", 200, num_sampled=7)
+    assert sampled.objective == TwoWayModeling(200, 7)
+    assert sampled.preprocessor.sequence_length == 200
+    for size in ("small", "medium", "original"):
+        assert models.ELMO_SIZES[size] == families.ELMO["sizes"][f"elmo_{size}"]
+    for options, message in (
+        (dict(layers=2), r"ELMoBackbone has no arguments .*layers"),
+        (dict(num_heads=2), r"ELMoBackbone has no arguments .*num_heads"),
+        (dict(num_sampled=-1), "num_sampled=-1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            models.elmo(word_tokenizer, "tiny", **options)

@@ -543,6 +543,14 @@ HEADS_OF_MODELS = {
         with_edges,
         float32=True,
     ),
+    "SampledSoftmaxHead": Row(
+        lambda **o: heads.SampledSoftmaxHead(
+            heads.SoftmaxTable(VOCABULARY, WIDTH, **o), 4, "forward_output", 0.5
+        ),
+        ROWS,
+        float32=True,
+    ),
+    "SoftmaxTable": Row(lambda **o: heads.SoftmaxTable(VOCABULARY, WIDTH, **o), ROWS, float32=True),
     "SpanHead": Row(
         lambda **o: heads.SpanHead(large(), **o), {**ROWS, "answer_mask": REAL}, float32=True
     ),
@@ -565,6 +573,12 @@ HEADS_OF_MODELS = {
         lambda **o: heads.SummaryHead(1, WIDTH, labels="number", **o), POOLED, float32=True
     ),
     "TokenHead": Row(lambda **o: heads.TokenHead(3, 0.2, large(), **o), ROWS, float32=True),
+    "TokenHead of layers": Row(
+        lambda **o: heads.TokenHead(3, mix=True, **o),
+        {**ROWS, "above": normal(BATCH, LENGTH, WIDTH)},
+        lambda layer, given: layer([given["rows"], given["above"]]),
+        float32=True,
+    ),
     "TokenHead of entities": Row(
         lambda **o: heads.TokenHead(3, class_names=["O", "B-a", "I-a"], **o), ROWS, float32=True
     ),
@@ -836,6 +850,7 @@ SETTINGS = {
     "CorruptedInput": objectives.CorruptedInput(4, objectives.ALL_MASK, (0, 1), False),
     "SpanTarget": objectives.SpanTarget(),
     "SpanBoundary": objectives.SpanBoundary(7),
+    "TwoWayModeling": objectives.TwoWayModeling(8, 100),
     "CausalModeling of characters": objectives.CausalModeling(8, characters=True),
 }
 OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)

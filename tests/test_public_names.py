@@ -69,6 +69,8 @@ CHANGED = {
         }
         for name in TASKS
     },
+    # mix_layers=False
+    "tasks.TokenClassifier": {"__init__", "compile", "fit", "from_preset"},
     # strict: whether arrays beside those of the model are refused.
     "backbones.Backbone": {"from_preset"},
     "backbones.TransformerBackbone": {"from_preset"},
@@ -82,7 +84,7 @@ CHANGED = {
     "objectives.CausalModeling": {"__init__"},  # characters=False, cutoffs=()
     "heads.SentencePairHead": {"__init__"},
     "heads.SummaryHead": {"__init__"},
-    "heads.TokenHead": {"__init__"},
+    "heads.TokenHead": {"__init__"},  # mix=False
     # None: it follows from the length of the rows.
     "objectives.PermutationModeling": {
         "__init__",

@@ -98,6 +98,8 @@ class Backbone(keras_hub.models.Backbone):
         - "state": `encode` takes and hands on a `state`.
         - "source": `encode` reads a second sequence, `source_token_ids`.
         - "pooler": `encode` returns `pooled_output`.
+        - "both_ways": `encode` takes `backward_character_ids`, and returns `forward_output` and
+          `backward_output` of two language models, each half as wide as a token state (ELMo).
         """
         reads = {"causal" if self.causal else "bidirectional"}
         reads |= {"pooler"} if self.pooler else set()

@@ -195,7 +195,9 @@ class _Batches:
         """The rows of a batch, with the characters of their words if the objective takes them."""
         batch = self.builder(step, self.rows)
         if getattr(self.objective, "characters", False):
-            batch["character_ids"] = character_ids_of_rows(self.corpus, batch)
+            for side in ("", "backward_")[: 1 + ("backward_token_ids" in batch)]:
+                characters = character_ids_of_rows(self.corpus, batch, side)
+                batch[f"{side}character_ids"] = characters
         return batch
 
     def _first_like(self, step):
@@ -236,12 +238,13 @@ def _check_shard(shard, batch_size):
     return index, count
 
 
-def character_ids_of_rows(corpus, batch):
+def character_ids_of_rows(corpus, batch, side=""):
     """The bytes of the words of rows, of those out of the vocabulary as well.
 
     Args:
         corpus: a `Corpus`.
         batch: dict of token_ids (B, T) int32, padding_mask (B, T) bool, unknown_words (B, T) int32.
+        side: str. What stands before the names of token_ids and unknown_words.
 
     Returns:
         (B, T, 50) int32, see `keras_plm.tokenizers.words.character_ids`.
@@ -256,8 +259,8 @@ def character_ids_of_rows(corpus, batch):
             'characters=True, as train_tokenizer(..., model="word", layout="elmo") makes it. '
             f"Received: {corpus!r:.200}"
         )
-    unknown = batch["unknown_words"]
-    word = np.where(unknown > 0, corpus.vocabulary_size - 1 + unknown, batch["token_ids"])  # (B, T)
+    unknown, token_ids = batch[f"{side}unknown_words"], batch[f"{side}token_ids"]
+    word = np.where(unknown > 0, corpus.vocabulary_size - 1 + unknown, token_ids)  # (B, T)
     characters = np.asarray(table)[word].astype("int32")  # (B, T, W)
     return characters * batch["padding_mask"][:, :, None]
 

@@ -47,6 +47,7 @@ from keras_plm.objectives.sentence_pair import SentencePair
 from keras_plm.objectives.skip_gram import SkipGram
 from keras_plm.objectives.span_boundary import SpanBoundary
 from keras_plm.objectives.translation import Translation
+from keras_plm.objectives.two_way_modeling import TwoWayModeling
 
 __all__ = [
     "ALL_MASK",
@@ -90,6 +91,7 @@ __all__ = [
     "TextInfilling",
     "TokenLabel",
     "Translation",
+    "TwoWayModeling",
     "WholeTarget",
     "WordNoise",
     "sample_spans",

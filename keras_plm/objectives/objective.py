@@ -10,7 +10,8 @@ import numpy as np
 from keras_plm.features import FOR_HEADS
 from keras_plm.objectives.settings import Settings
 
-CONTIGUOUS = ("stream", "sentence_stream")  # rows that go on from batch to batch
+# Rows that go on from batch to batch.
+CONTIGUOUS = ("stream", "sentence_stream", "two_way_sentences")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Objective(Settings, ABC):
             same batches come again (k is BERT's `dupe_factor`).
         reuse_length: int. How many leading tokens of a row go before the next batch's row, where
             rows go on and overlap (XLNet); 0: all.
-        characters: bool. Whether `character_ids` are among the arrays of a batch.
+        characters: bool. Whether `character_ids` are among the arrays of a batch, and of rows that
+            are read both ways `backward_character_ids`.
         samples_per_row: int. How many tokens drawn from the corpus each row needs in
             `sampled_ids`.
         token_counts: bool. Whether `token_counts` are among the arrays of a batch: (V,), how often

@@ -49,7 +49,7 @@ def test_sizes_of_the_released_models(name):
 
 
 def test_what_it_says(backbone):
-    assert backbone.reads == {"bidirectional", "state"} and backbone.hidden_dim == 8
+    assert backbone.reads == {"bidirectional", "state", "both_ways"} and backbone.hidden_dim == 8
     groups = backbone.layer_groups()
     grouped = [id(weight) for group in groups for weight in group]
     assert len(groups) == 3 and sorted(grouped) == sorted(map(id, backbone.weights))
@@ -149,6 +149,8 @@ def test_presets(backbone, tmp_path):
 def test_what_it_cannot_take(backbone):
     with pytest.raises(ValueError, match=r"has no features \['order'\]"):
         backbone.encode({"character_ids": IDS, "order": IDS[..., 0]})
+    with pytest.raises(ValueError, match="by the two heads of its objective"):
+        backbone.lm_head()
     with pytest.raises(ValueError, match="needs `character_ids`"):
         backbone.encode({"token_ids": IDS[..., 0]})
     for state in ({"forward": {}}, {"forward": {"hidden": [], "cell": []}, "backward": 3}, 7):
