@@ -162,11 +162,12 @@ def growth(model, settings):
 
     def read(token_ids, _, count):
         features = {"source_token_ids": source, "token_ids": token_ids, "known": count}
-        return decoder.start(features)[1]
+        return decoder.start(features)
 
-    def step(token, cache, index):
-        states, cache = decoder.step(None, cache, token, index)
-        return ops.cast(ops.argmax(head.logits(states), axis=-1), "int32"), cache
+    def step(token, state, index):
+        constants, cache = state
+        states, cache = decoder.step(constants, cache, token, index)
+        return ops.cast(ops.argmax(head.logits(states), axis=-1), "int32"), (constants, cache)
 
     read, step = compiled(read, model), compiled(step, model)
     places = settings["first"].items()
