@@ -79,7 +79,7 @@ CHANGED = {
     "data.Corpus": {"build", "build_pairs"},
     "data.SentencePieceTokenizer": {"__init__"},  # num_sentinels=0
     "data.train_tokenizer": {"signature"},
-    "objectives.CausalModeling": {"__init__"},  # characters=False, cutoffs=()
+    "objectives.CausalModeling": {"__init__"},  # characters=False, ..., backward=False
     "heads.SentencePairHead": {"__init__"},
     "heads.SummaryHead": {"__init__"},
     "heads.TokenHead": {"__init__"},
