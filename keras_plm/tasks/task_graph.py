@@ -5,12 +5,12 @@ import numpy as np
 from keras import ops
 
 from keras_plm.checks import check_choice, check_flag, check_number, is_integer
-from keras_plm.heads import AuxiliaryLMLoss, SummaryHead
-from keras_plm.layers import ChoicesToRows
+from keras_plm.heads import AuxiliaryLMLoss, ConcatPoolingHead, SummaryHead
+from keras_plm.layers import ChoicesToRows, ConcatPooling, LongTextPooling
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import summary_row
 
-POOLINGS = ("first", "last", "mean")
+POOLINGS = ("first", "last", "mean", "concat")
 
 
 def text_inputs(backbone):
@@ -67,11 +67,12 @@ def text_summary(backbone, encoded, padding_mask, pooling=None):
         encoded: dict, what its `encode` returned.
         padding_mask: bool tensor of shape (B, T).
         pooling: str or None. "first" or "last": the output at that real token; "mean": the mean
-            of those at all real tokens. None: the pooled output, if the backbone has a pooler;
-            else the output at the real token, first or last, that `backbone.summary_row` names.
+            of those at all real tokens; "concat": the last of them, and maximum and mean over all.
+            None: the pooled output, if the backbone has a pooler; else the output at the real
+            token, first or last, that `backbone.summary_row` names.
 
     Returns:
-        Tensor of shape (B, D).
+        Tensor of shape (B, D), or (B, 3D) of "concat".
 
     Raises:
         ValueError: if `pooling` is none of these.
@@ -80,11 +81,45 @@ def text_summary(backbone, encoded, padding_mask, pooling=None):
     if pooling is None and "pooler" in backbone.reads:
         return encoded["pooled_output"]
     rows = encoded["sequence_output"]  # (B, T, D)
+    if pooling == "concat":
+        policy = float_policy(backbone.dtype_policy)
+        return ConcatPooling(dtype=policy, name="concat_pooling")(rows, padding_mask)
     if pooling != "mean":
         return summary_row(rows, padding_mask, pooling or backbone.summary_row)
     real = ops.cast(padding_mask, "float32")[:, :, None]  # (B, T, 1)
     count = ops.maximum(ops.sum(real, axis=1), 1.0)  # (B, 1)
     return ops.sum(ops.cast(rows, "float32") * real, axis=1) / count
+
+
+def pooled_texts(backbone, features, pooling, auxiliary_lm=0.0, gradient_length=None):
+    """Read texts and make the vector that stands for each; see `text_summary`.
+
+    Args:
+        backbone: a backbone of this package.
+        features: dict of Keras tensors, those of `text_inputs`.
+        pooling: see `text_summary`.
+        auxiliary_lm: float. See `with_auxiliary_loss`.
+        gradient_length: int or None. How many of the last tokens of a text the gradient goes
+            through; see `LongTextPooling`. None: all.
+
+    Returns:
+        Keras tensor of shape (B, D), or (B, 3D) of "concat".
+
+    Raises:
+        ValueError: if these do not fit each other.
+    """
+    if gradient_length is None:
+        encoded = encode_texts(backbone, features)
+        summary = text_summary(backbone, encoded, features["padding_mask"], pooling)
+        return with_auxiliary_loss(summary, auxiliary_lm, backbone, encoded, features)
+    if pooling != "concat" or auxiliary_lm:
+        raise ValueError(
+            '`gradient_length` needs pooling="concat", and no language model beside it. Received: '
+            f"gradient_length={gradient_length}, pooling={pooling!r}, auxiliary_lm={auxiliary_lm}."
+        )
+    policy = float_policy(backbone.dtype_policy)
+    pool = LongTextPooling(backbone, gradient_length, dtype=policy, name="long_text_pooling")
+    return pool(features["token_ids"], features["padding_mask"])
 
 
 def summary_head(
@@ -115,7 +150,7 @@ def summary_head(
         labels: str. What it is trained on; see `SummaryHead`.
 
     Returns:
-        `SummaryHead`.
+        `SummaryHead`, or of pooling="concat" `ConcatPoolingHead`.
 
     Raises:
         ValueError: if an argument is none of these.
@@ -125,6 +160,17 @@ def summary_head(
             f"`summarise` must be True, False or None. Received: summarise={summarise!r:.200}."
         )
     check_flag("logits_bias", logits_bias)
+    if pooling == "concat":
+        given = summarise, summary_activation, logits_bias, summary_dim
+        if given != (None, None, True, None):
+            raise ValueError(
+                '`pooling="concat"` brings a head of its own: leave out `summarise`, '
+                "`summary_activation`, `logits_bias` and `summary_dim`. Received: "
+                f"{given!r:.200}."
+            )
+        policy = float_policy(backbone.dtype_policy)
+        settings = {"labels": labels, "dtype": policy, "name": name}
+        return ConcatPoolingHead(num_classes, backbone.hidden_dim, dropout=dropout, **settings)
     pooled = "pooler" in backbone.reads and pooling is None
     summarise = not pooled if summarise is None else summarise
     whole = is_integer(summary_dim) and 1 <= summary_dim < 2**31
