@@ -169,8 +169,15 @@ def summary_head(
                 f"{given!r:.200}."
             )
         policy = float_policy(backbone.dtype_policy)
-        settings = {"labels": labels, "dtype": policy, "name": name}
-        return ConcatPoolingHead(num_classes, backbone.hidden_dim, dropout=dropout, **settings)
+        return ConcatPoolingHead(
+            num_classes,
+            backbone.hidden_dim,
+            dropout=dropout,
+            intermediate_dropout=dropout / 4,  # fastai: 0.4 and 0.1
+            labels=labels,
+            dtype=policy,
+            name=name,
+        )
     pooled = "pooler" in backbone.reads and pooling is None
     summarise = not pooled if summarise is None else summarise
     whole = is_integer(summary_dim) and 1 <= summary_dim < 2**31

@@ -65,7 +65,8 @@ class TextClassifier(Task):
         backbone: a backbone of this package.
         num_classes: int. How many classes C.
         preprocessor: `TextPreprocessor` or None: then features are given, not strings.
-        dropout: float. Dropout rate before the logits.
+        dropout: float. Dropout rate before the logits; of pooling="concat" before its first dense
+            layer, and a quarter of it before the next (ULMFiT: 0.4).
         auxiliary_lm: float. The weight of the loss of a language model over the texts themselves,
             beside that of the task; 0: none. GPT-1 takes 0.5. The backbone must be causal; see
             `keras_plm.heads.AuxiliaryLMLoss`. It counts every text as 1, whatever its weight.

@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_plm import data, families
+from keras_plm import data, families, models
 from keras_plm.backbones import AWDLSTMBackbone
 from keras_plm.heads import ConcatPoolingHead
-from keras_plm.tasks import MultipleChoice, TextClassifier, TextPreprocessor, TextRegressor
+from keras_plm.tasks import (
+    CausalLM,
+    MultipleChoice,
+    TextClassifier,
+    TextPreprocessor,
+    TextRegressor,
+)
 
 TEXTS = ["The cat sat .", "the DOG sat sat sat !", "a cat and a dog", "sat"]
 FIXTURE = pathlib.Path(__file__).parents[1] / "fixtures" / "awd_lstm_classifier.npz"
@@ -71,7 +77,9 @@ def tokenizer():
 
 
 def made(tokenizer, cls=TextClassifier, length=8, **options):
-    backbone = AWDLSTMBackbone(tokenizer.vocabulary_size, 1, 4, 4, **families.AWD_LSTM["classifier"])
+    backbone = AWDLSTMBackbone(
+        tokenizer.vocabulary_size, 1, 4, 4, **families.AWD_LSTM["classifier"]
+    )
     options = {"num_classes": 2, **options} if cls is TextClassifier else options
     return cls(backbone, preprocessor=TextPreprocessor(tokenizer, length), **options)
 
@@ -116,3 +124,43 @@ def test_what_does_not_fit(tokenizer, make_transformer):
         TextClassifier(plain, 2, pooling="concat", gradient_length=3)
     choices = MultipleChoice(plain, pooling="concat")
     assert choices.heads["choice"].labels == "choice"
+
+
+# === The language model, and texts from their ends ===
+
+
+def test_the_language_model_writes_and_scores(tokenizer, quick, tmp_path):
+    """Of a preset of `models.ulmfit`; scores by numpy from the rows of `encode`."""
+    model = models.ulmfit(tokenizer, "tiny", 14, num_layers=2, hidden_dim=4, lstm_dim=6)
+    for weight in model.backbone.weights:
+        weight.assign(np.random.default_rng(1).normal(size=weight.shape))
+    model.save_to_preset(tmp_path / "preset")
+    writer = CausalLM.from_preset(tmp_path / "preset")
+    writer.compile(**quick)
+    (text,) = writer.generate(["The cat"], 8, "greedy", stop_token_ids=None)
+    assert text.startswith("The cat") and len(text) > len("The cat")
+    ids = [tokenizer.special_token_ids["bos"], *tokenizer.encode("the dog sat")]
+    (score,) = writer.score([ids[1:]], prefix=ids[:1])
+    rows = writer.backbone.encode({"token_ids": np.array([ids], "int32")})["sequence_output"]
+    logits = ops.convert_to_numpy(writer.heads["tokens"].logits(rows))[0].astype("float64")
+    log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    expected = [row[following] for row, following in zip(log_probabilities, ids[1:])]
+    np.testing.assert_allclose(score.tokens[-len(expected) :], expected, atol=1e-4)
+
+
+def test_texts_from_their_ends(tokenizer, quick, tmp_path):
+    """A row is xxbos and the words from the last to the first, as in pretraining."""
+    plain, backward = (TextPreprocessor(tokenizer, 6, backward=one) for one in (False, True))
+    ids = tokenizer.encode("a cat and a dog")
+    bos = tokenizer.special_token_ids["bos"]
+    assert plain.rows(["a cat and a dog"])[0][0] == [bos, *ids[:5]]
+    assert backward.rows(["a cat and a dog"])[0][0] == [bos, *ids[::-1][:5]]
+    model = models.ulmfit(tokenizer, "tiny", 14, True, num_layers=1, hidden_dim=4, lstm_dim=4)
+    corpus = data.Corpus.build(data.Texts(["a cat and a dog"] * 8), tokenizer, tmp_path / "corpus")
+    x, _, _ = data.examples(corpus, model.objective, 1, training=False).batch_at(0)
+    assert x["token_ids"][0, : len(ids) + 1].tolist() == [*ids[::-1], bos]
+    model.save_to_preset(tmp_path / "preset")
+    classifier = TextClassifier.from_preset(tmp_path / "preset", num_classes=2, pooling="concat")
+    assert classifier.preprocessor.backward
+    with pytest.raises(ValueError, match="left to right.*backward=True"):
+        CausalLM.from_preset(tmp_path / "preset")

@@ -8,7 +8,6 @@ from keras_plm import data
 from keras_plm.backbones import AWDLSTMBackbone
 from keras_plm.objectives import CausalModeling
 from keras_plm.tasks import Checkpoint, Pretrainer, resume
-from keras_plm.tasks.optimizers.scaled_rate import scaled_rate
 
 TEXTS = [f"w{number % 7} w{number % 11} w{number % 3} and more of it ." for number in range(90)]
 
@@ -30,24 +29,6 @@ def made(corpus, optimizer, graph, variable_length=True):
 
 def weights_of(model):
     return [np.array(one) for one in model.get_weights()]
-
-
-@pytest.mark.parametrize("name", ["SGD", "AdamW"])
-def test_the_rate_is_in_proportion(name):
-    """As an optimizer of that rate; weight decay and clipping are not left out."""
-    options = {"weight_decay": 0.1, "global_clipnorm": 0.5}
-    new = getattr(keras.optimizers, name)
-    one, other = new(0.2, **options), new(0.2 * 0.25, **options)
-    gradient = np.array([3.0, -4.0], "float32")
-    weights = []
-    for optimizer, factor in ((one, 0.25), (other, 1.0)):
-        weight = keras.Variable([1.0, 2.0])
-        optimizer.build([weight])
-        with scaled_rate(optimizer, factor):
-            optimizer.apply([keras.ops.convert_to_tensor(gradient)])
-        weights.append(keras.ops.convert_to_numpy(weight))
-    np.testing.assert_allclose(*weights, rtol=1e-6)
-    assert abs(float(one.learning_rate) - 0.2) < 1e-7
 
 
 def test_a_step_is_that_of_the_length(corpus, quick):
