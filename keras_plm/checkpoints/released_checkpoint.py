@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_plm import files
 from keras_plm.checkpoints.conversion import HUGGING_FACE, TENSORFLOW, check_arrays
+from keras_plm.checkpoints.families.awd_lstm import open_awd_lstm
 from keras_plm.checkpoints.families.bart import BART, MARIAN
 from keras_plm.checkpoints.families.bert import BERT, ERNIE
 from keras_plm.checkpoints.families.distilbert import DISTILBERT
@@ -250,8 +251,8 @@ def open_checkpoint(directory, config=None):
         config: dict or None. The contents of its `config.json`, if they were read already.
 
     Returns:
-        `ReleasedCheckpoint`, `KerasHubCheckpoint` or `ELMoCheckpoint`, or None if the directory
-        holds no configuration of others.
+        `ReleasedCheckpoint`, `KerasHubCheckpoint`, `ELMoCheckpoint` or `AWDLSTMCheckpoint`, or
+        None if the directory holds nothing of others.
 
     Raises:
         ValueError: if the configuration is damaged, or of an unknown system.
@@ -271,7 +272,7 @@ def open_checkpoint(directory, config=None):
                 TensorflowArrays, directory, system.tensorflow_checkpoint
             )
             return ReleasedCheckpoint(directory, system, TENSORFLOW, config, open_arrays)
-    return open_elmo(directory)
+    return open_elmo(directory) or open_awd_lstm(directory)
 
 
 def _open_hugging_face(directory, config):
