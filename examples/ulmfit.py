@@ -142,6 +142,7 @@ def classifier_of(direction):
     groups = transfer.parameter_groups(model, model.backbone.blocks)
     optimizer = transfer.discriminative_rates(adam(4e-3, arguments.task_steps), groups)
     model.compile(optimizer, jit_compile=jit_compile)
+    model.state.forget()  # what was read last is of other text
     batch_size = max(min(arguments.batch_size, task.num_tokens // 200), 1)
     examples = data.examples(task, model.objective, batch_size, seed)
     model.fit(examples, steps_per_epoch=arguments.task_steps, verbose=2)
