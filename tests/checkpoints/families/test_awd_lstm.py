@@ -10,6 +10,7 @@ from keras import ops
 from safetensors.numpy import save_file
 
 from keras_plm.backbones import Backbone
+from keras_plm.checkpoints.families.awd_lstm import open_awd_lstm
 from keras_plm.tasks import CausalLM, TextClassifier
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -119,3 +120,9 @@ def test_damaged_files(change, message, tmp_path):
     exported("lm", tmp_path, change)
     with pytest.raises(ValueError, match=message):
         Backbone.from_preset(str(tmp_path))
+
+
+def test_directories_of_others(tmp_path):
+    assert open_awd_lstm(tmp_path) is None
+    save_file({"embeddings": np.zeros((2, 3), "float32")}, tmp_path / "model.safetensors")
+    assert open_awd_lstm(tmp_path) is None
