@@ -17,12 +17,12 @@ from keras_plm.checks import (
     text,
 )
 from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.tasks.pooled_texts import pooled_texts
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
     in_both_orders,
     inputs_of_several,
-    pooled_texts,
     sum_of_several,
     summary_head,
     text_inputs,

@@ -6,12 +6,12 @@ import numpy as np
 from keras_plm.backbones import Backbone
 from keras_plm.checks import check_arguments, flag, integer, kind, number, text
 from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.tasks.pooled_texts import pooled_texts
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
     in_both_orders,
     inputs_of_several,
-    pooled_texts,
     sum_of_several,
     summary_head,
     text_inputs,
