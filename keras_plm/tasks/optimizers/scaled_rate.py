@@ -3,6 +3,7 @@
 import contextlib
 
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
+from keras_plm.tasks.training.replicas import under_strategy
 
 
 @contextlib.contextmanager
@@ -15,7 +16,15 @@ def scaled_rate(optimizer, factor):
     Args:
         optimizer: Keras optimizer.
         factor: scalar tensor.
+
+    Raises:
+        ValueError: in a strategy of `tf.distribute`, whose replicas share the optimizer.
     """
+    if under_strategy():
+        raise ValueError(
+            "A strategy of `tf.distribute` cannot train on batches of several lengths, each at a "
+            "rate of its own. Set variable_length=False, or train with JAX."
+        )
     inner = inner_optimizers(optimizer)
     for one in inner:  # no attribute that Keras would track
         vars(one)["_get_current_learning_rate"] = _scaled(one._get_current_learning_rate, factor)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_plm.tasks.optimizers import scaled_rate as module
 from keras_plm.tasks.optimizers.grouped_optimizer import GroupedOptimizer
 from keras_plm.tasks.optimizers.scaled_rate import scaled_rate
 
@@ -26,3 +27,10 @@ def test_the_rate_is_in_proportion(name, grouped):
         weights.append(keras.ops.convert_to_numpy(weight))
     np.testing.assert_allclose(*weights, rtol=1e-6)
     assert abs(float(one.learning_rate) - 0.2) < 1e-7
+
+
+def test_replicas_are_refused(monkeypatch):
+    monkeypatch.setattr(module, "under_strategy", lambda: True)
+    with pytest.raises(ValueError, match="variable_length=False"):
+        with scaled_rate(keras.optimizers.SGD(0.1), 0.5):
+            pass
