@@ -10,6 +10,9 @@ or on text and labels of your own; a file has a text and a label in each line, a
     python examples/ulmfit.py
     python examples/ulmfit.py --general books/ wikitext2/ --data imdb.jsonl.gz --size small
 
+The novels are the general text as well: the language model has read the held-out paragraphs, but
+not who wrote them.
+
 What it leaves in `--output`: for each direction the language model of both kinds of text and the
 classifier, as presets.
 
@@ -147,7 +150,7 @@ def classifier_of(direction):
     examples = data.examples(task, model.objective, batch_size, seed)
     model.fit(examples, steps_per_epoch=arguments.task_steps, verbose=2)
     print(
-        f"{direction}: perplexity of unseen task text {before:.1f}, tuned {perplexity(model):.1f}"
+        f"{direction}: perplexity of held-out texts {before:.1f}, tuned {perplexity(model):.1f}"
     )
     model.save_to_preset(folder / "language_model")
 
