@@ -149,9 +149,7 @@ def classifier_of(direction):
     batch_size = max(min(arguments.batch_size, task.num_tokens // 200), 1)
     examples = data.examples(task, model.objective, batch_size, seed)
     model.fit(examples, steps_per_epoch=arguments.task_steps, verbose=2)
-    print(
-        f"{direction}: perplexity of held-out texts {before:.1f}, tuned {perplexity(model):.1f}"
-    )
+    print(f"{direction}: perplexity of held-out texts {before:.1f}, tuned {perplexity(model):.1f}")
     model.save_to_preset(folder / "language_model")
 
     # 3. A classifier: its head first, then with every epoch one more layer below.
