@@ -47,6 +47,7 @@ LISTS = [  # of rows: file, name of its folder in OUTPUT, options
             "--steps 3 --task-steps 3 --epochs 2 --limit 48 --sequence-length 64 "
             "--gradient-length 32 --batch-size 16",
         ),
+        ("pretrain_elmo.py", "elmo", "--steps 4 --held-out-batches 2 --limit 40"),
         ("gpt_transfer.py", "gpt_transfer", f"--preset none --seeds 2 {FEW}"),
         ("few_shot.py", "few_shot", "--steps 5 --shots 0 2 --draws 1 --limit 8"),
         ("pretrain_mass.py", "mass", PAIRS),

@@ -2,9 +2,9 @@
 
 Letters, used in every shape comment, docstring and einsum of the package: B batch, T query
 positions, N positions of a source text, S key positions (S = M + T), M memory, P predictions per
-example, R rows that read (T content rows or P query rows), C columns of a relative position table,
-W bytes of a word with its marks, D model width, H heads, K head width, F feed-forward width, V
-vocabulary, L layers.
+example, R rows that read (T content rows or P query rows), C columns of a relative position table
+or candidates of a slot, W bytes of a word with its marks, D model width, H heads, K head width, F
+feed-forward width, V vocabulary, L layers.
 
 Beside these arrays `encode` takes, and hands on, a nest: `state`, what is carried from batch to
 batch, as `Backbone.state_spec` of the backbone says. It never comes from data code.
@@ -48,6 +48,7 @@ FEATURES = {
     "left_positions": Feature("int32", "BP", "the token before the span of each target; unused 0"),
     "right_positions": Feature("int32", "BP", "the token after the span of each target; unused 0"),
     "span_offsets": Feature("int32", "BP", "the place of each target in its span, from 0"),
+    "candidate_ids": Feature("int32", "BPC", "words of which one, the last, stands at the target"),
     "source_token_ids": Feature("int32", "BN", "what an encoder reads, ids of the vocabulary"),
     "source_padding_mask": Feature("bool", "BN", "True = a real token of the source"),
     "source_language_ids": Feature("int32", "BN", "the language of each token of the source"),
@@ -63,7 +64,7 @@ WORD_LENGTH = 50  # W: what ELMo has of each word
 NUM_CHARACTERS = 262  # the numbers of `character_ids`
 
 # Features that heads read beside what the backbone gives; no backbone takes them.
-FOR_HEADS = ("left_positions", "right_positions", "span_offsets")
+FOR_HEADS = ("left_positions", "right_positions", "span_offsets", "candidate_ids")
 
 # Features that hold a number which must stay below a bound that only the model knows.
 _BOUNDED = {
@@ -71,6 +72,7 @@ _BOUNDED = {
     "target_token_ids": "vocabulary_size",
     "source_token_ids": "vocabulary_size",
     **dict.fromkeys(("target_positions", *FOR_HEADS), "sequence_length"),
+    "candidate_ids": "vocabulary_size",
 }
 
 

@@ -29,13 +29,24 @@ from dataclasses import replace
 from keras_plm import families
 from keras_plm.backbones import (
     AWDLSTMBackbone,
+    ELMoBackbone,
+    EmbeddingBackbone,
     Seq2SeqBackbone,
     TransformerBackbone,
     TransformerXLBackbone,
     XLNetBackbone,
 )
 from keras_plm.backbones.preset_directory import arguments_of
-from keras_plm.checks import check_arguments, check_choice, check_integer, check_names, flag, kind
+from keras_plm.checks import (
+    check_arguments,
+    check_choice,
+    check_integer,
+    check_names,
+    flag,
+    integer,
+    kind,
+    number,
+)
 from keras_plm.objectives import (
     MASS,
     CausalModeling,
@@ -50,11 +61,13 @@ from keras_plm.objectives import (
     PrefixModeling,
     RandomSelection,
     SentencePair,
+    SkipGram,
     SpanBoundary,
     SpanCorruption,
     SpanSelection,
     TextInfilling,
     Translation,
+    TwoWayModeling,
 )
 from keras_plm.tasks import Pretrainer, TextPreprocessor
 from keras_plm.tokenizers import Tokenizer
@@ -76,6 +89,16 @@ SIZES = {
         num_layers=24, num_heads=16, hidden_dim=1024, intermediate_dim=4096, initializer_range=0.02
     ),
 }
+ELMO_SIZES = {
+    "tiny": dict(
+        num_layers=2,
+        projection_dim=32,
+        lstm_dim=256,
+        filters=((1, 16), (2, 16), (3, 32), (4, 32), (5, 32)),
+        num_highways=1,
+    ),
+    **{name.removeprefix("elmo_"): sizes for name, sizes in families.ELMO["sizes"].items()},
+}
 LENGTHS = {"tiny": 128, "small": 256, "base": 512, "large": 512}
 # Base is the one that fastai released.
 LSTM_SIZES = {
@@ -83,6 +106,8 @@ LSTM_SIZES = {
     "small": dict(num_layers=3, hidden_dim=200, lstm_dim=576),
     "base": dict(num_layers=3, hidden_dim=400, lstm_dim=1152),
 }
+# Mikolov et al. (arXiv:1310.4546), sections 3 and 4: 300 and 1000; the default of word2vec.c: 100.
+SKIP_GRAM_WIDTHS = {"tiny": 50, "small": 100, "base": 300, "large": 1000}
 
 
 def _takes(backbone_class):
@@ -185,6 +210,42 @@ def ulmfit(
     arguments = {**families.AWD_LSTM["flags"], **LSTM_SIZES[size], **overrides}
     backbone = AWDLSTMBackbone(tokenizer.vocabulary_size, **arguments)
     return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length, backward=backward))
+
+
+@_takes(ELMoBackbone)
+@check_arguments
+def elmo(
+    tokenizer: kind(Tokenizer), size="small", sequence_length=None, num_sampled=0, **overrides
+):
+    """ELMo: a forward and a backward LSTM language model over words, read by their characters.
+
+    Sentences follow each other, each of them reversed for the backward side, in rows that go on
+    from batch to batch; each side has a state of its own, and both share the softmax. The
+    tokenizer is a `WordTokenizer` of `characters=True`, as `train_tokenizer(..., model="word",
+    layout="elmo")` makes it. Texts of tasks may have 128 words, however short the rows are.
+
+    Args:
+        size: str. "tiny" (2 layers of 256 cells, words of width 32), or one of the released ones,
+            "small" (1,024 cells, width 128), "medium" (2,048, 256) and "original" (4,096, 512).
+        sequence_length: int or None. T, words per row; None: 20, as released.
+        num_sampled: int. How many words stand for the vocabulary in the softmax of training; 0:
+            all of it. Released: 8,192 for 793,471 words.
+
+    Source: ELMo, arXiv:1802.05365, sections 3.1 and 3.4; the released bilm-tf.
+    """
+    check_choice("size", size, tuple(ELMO_SIZES))
+    if not getattr(tokenizer, "characters", False):
+        raise ValueError(
+            "ELMo reads the characters of words: give a WordTokenizer of characters=True, as "
+            'train_tokenizer(..., model="word", layout="elmo") makes it. '
+            f"Received: {tokenizer!r:.200}."
+        )
+    length = 20 if sequence_length is None else sequence_length
+    objective = TwoWayModeling(length, num_sampled)
+    arguments = {**families.ELMO["flags"], **ELMO_SIZES[size], **overrides}
+    arguments["vocabulary_size"] = tokenizer.vocabulary_size
+    backbone = ELMoBackbone(**arguments)
+    return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, max(length, 128)))
 
 
 @_takes(TransformerBackbone)
@@ -566,6 +627,46 @@ def t5(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **override
     length = _length(size, sequence_length)
     objective = Denoising.for_tokenizer(tokenizer, SpanCorruption(), sequence_length=length)
     return _encoder_decoder(families.T5, tokenizer, objective, size, overrides)
+
+
+@_takes(EmbeddingBackbone)
+@check_arguments
+def skip_gram(
+    tokenizer: kind(Tokenizer),
+    size="base",
+    sequence_length=None,
+    window: integer(1) = 5,
+    num_negatives: integer(1) = 5,
+    threshold: number(above=0, none=True) = 1e-3,
+    **overrides,
+):
+    """Skip-gram with negative sampling (word2vec): a vector for each token, whatever its text.
+
+    A token is told from drawn ones by those beside it, in a window of 1 to `window` tokens. The
+    vectors are those of the backbone, `token_embedding`; those of contexts are the head's. The
+    tokenizer may be any; word2vec's units are words, as those of `train_tokenizer(...,
+    model="word", layout="transformer_xl")`.
+
+    Sizes are widths of 50, 100, 300 and 1000. In word2vec.c text goes on for 1,000 words, and a
+    window ends with a sentence; here it ends with a document, or with the row.
+
+    Args:
+        window: int. The largest distance of a token and its context.
+        num_negatives: int. How many tokens are drawn for each pair.
+        threshold: float or None. The share of all tokens beyond which one is sometimes dropped.
+
+    Source: Mikolov et al., arXiv:1310.4546, sections 2.2 and 2.3; arXiv:1301.3781, section 3.2.
+    """
+    objective = SkipGram.for_tokenizer(
+        tokenizer,
+        sequence_length=_length(size, sequence_length),
+        window=window,
+        num_negatives=num_negatives,
+        threshold=threshold,
+    )
+    arguments = {"hidden_dim": SKIP_GRAM_WIDTHS[size], **overrides}
+    backbone = EmbeddingBackbone(tokenizer.vocabulary_size, **arguments)
+    return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, objective.sequence_length))
 
 
 def _length(size, sequence_length, published=None):

@@ -288,6 +288,23 @@ def sentinel_corpus(sentinels, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def word_tokenizer():
+    """A tokenizer with ELMo's words and rows."""
+    from keras_plm import data
+
+    return data.train_tokenizer([BOOK], vocabulary_size=300, model="word", layout="elmo")
+
+
+@pytest.fixture(scope="session")
+def word_corpus(word_tokenizer, tmp_path_factory):
+    """The book in words."""
+    from keras_plm import data
+
+    directory = tmp_path_factory.mktemp("words") / "book"
+    return data.Corpus.build([BOOK], word_tokenizer, directory, num_workers=1)
+
+
+@pytest.fixture(scope="session")
 def other_tokenizer():
     """A tokenizer like `tokenizer`, but with other pieces."""
     from keras_plm import data

@@ -152,6 +152,8 @@ GOOD = {
     "length": lambda: 3,
     "class_names": lambda: ["O", "B-a", "I-a"],
     "token_embedding": lambda: keras.layers.ReversibleEmbedding(20, 8),
+    "softmax": lambda: heads.SoftmaxTable(20, 8),
+    "width": lambda: 8,
     "embedding": lambda: layers.TokenAndQueryEmbedding(20, 8),
     "block": lambda: layers.TransformerBlock(2, 4, 16),
     "spec": lambda: STATE,
@@ -498,14 +500,19 @@ SYSTEMS = {
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_system(name, tokenizers, sentinels):
+def test_system(name, tokenizers, sentinels, word_tokenizer):
     layout = {"xlnet": "xlnet", "roberta": "roberta", "xlm": "xlm"}.get(name, "bert")
     layout = "gpt" if name.startswith("gpt") else layout
     sizes = dict(num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16, sequence_length=32)
+    sizes = sizes if name != "skip_gram" else dict(hidden_dim=8, sequence_length=32)
     tokenizer = sentinels if name == "t5" else tokenizers[layout]
+    if name == "elmo":
+        tokenizer = word_tokenizer
+        sizes = dict(projection_dim=4, lstm_dim=8, filters=((1, 3),), sequence_length=32)
     right = {"tokenizer": tokenizer, "size": "tiny", **sizes}
     calls = Calls()
-    for argument in (*inspect.signature(SYSTEMS[name]).parameters, "dropout"):
+    dropout = "word_dropout" if name == "skip_gram" else "dropout"
+    for argument in (*inspect.signature(SYSTEMS[name]).parameters, dropout):
         for fault, value in POOL.items():
             what = f"{name}({argument}={fault})"
             if argument != "overrides" and is_drawn(what):

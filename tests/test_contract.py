@@ -7,7 +7,7 @@ import inspect
 import json
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Callable
 
@@ -17,6 +17,7 @@ import pytest
 from keras import ops
 
 from keras_plm import data, families, models, tasks
+from keras_plm.backbones import EmbeddingBackbone
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -57,10 +58,12 @@ class Row:
 # === Rows of systems ===
 
 
-def system(build, layout, own_step=False, **options):
+def system(build, layout, own_step=False, sizes=None, **options):
     """A row of a system, whose batches are of its objective."""
-    sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
-    options = dict(sequence_length=32, dropout=0.0, attention_dropout=0.0, **options)
+    if sizes is None:
+        sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
+        options["attention_dropout"] = 0.0
+    options = dict(sequence_length=32, dropout=0.0, **options)
 
     def make(tools, **changes):
         return build(tools.tokenizers[layout], "tiny", **{**sizes, **options, **changes})
@@ -97,6 +100,10 @@ SYSTEMS = {
         normalize_first=True,
         tied_biases=False,
     ),
+    "elmo": system(
+        *(models.elmo, "words", True),
+        dict(num_layers=2, projection_dim=8, lstm_dim=12, filters=((1, 4), (2, 8))),
+    ),
     "bert": system(models.bert, "bert", own_step=True),
     "bert_wwm": system(models.bert_wwm, "bert", static_passes=2),
     "roberta": system(models.roberta, "roberta", own_step=True),
@@ -113,6 +120,13 @@ SYSTEMS = {
     "mass": system(models.mass, "roberta", share=0.4),
     "bart": system(models.bart, "roberta", own_step=True),
     "t5": system(models.t5, "sentinels"),
+    "skip_gram": replace(
+        system(models.skip_gram, "gpt"),
+        make=lambda tools, **changes: models.skip_gram(
+            *(tools.tokenizers["gpt"], "tiny", 32, 3, 4, None),
+            **{"hidden_dim": 16, "pooling": "mean_max", **changes},
+        ),
+    ),
 }
 
 
@@ -137,7 +151,10 @@ def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **ro
     def make(tools, **changes):
         tokenizer = tools.tokenizers[layout]
         kinds = {name: value for name, value in options.items() if name != "source"}
-        if layout == "xlnet":
+        if layout == "words":
+            sizes = {"lstm_dim": 12, "projection_dim": 8, "dropout": 0.0}
+            below = models.elmo(tokenizer, "tiny", **sizes, **changes).backbone
+        elif layout == "xlnet":
             below = tools.make_backbone(**kinds, **changes)
         else:
             maker = tools.make_seq2seq if "source" in options else tools.make_transformer
@@ -151,6 +168,14 @@ def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **ro
         return x, y, None if y is None else [1.0, 0.5, 2.0, 1.0 + number]
 
     return Row(cls, make, batch, logs, **row)
+
+
+def classifier_of_vectors(tools, **changes):
+    """A classifier over an embedding alone, with a hidden layer."""
+    tokenizer = tools.tokenizers["gpt"]
+    backbone = EmbeddingBackbone(tokenizer.vocabulary_size, 16, pooling="mean_max", **changes)
+    preprocessor = tasks.TextPreprocessor(tokenizer, 32)
+    return tasks.TextClassifier(backbone, 3, preprocessor, dropout=0.0, summarise=True)
 
 
 def targets(model, number):
@@ -210,6 +235,10 @@ TASKS = {
         length=56,
         own_step=True,
     ),
+    "tagger of words": task(
+        *(tasks.TokenClassifier, ("words", {}), WORDS, TAGS, ACCURACY | {"entity_f1"}),
+        {"num_classes": 3, "class_names": NAMES, "mix_layers": True, **NO_DROPOUT},
+    ),
     "tagger": task(
         *(tasks.TokenClassifier, XLNET, WORDS, TAGS, ACCURACY | {"entity_f1"}),
         {"num_classes": 3, "class_names": NAMES, **NO_DROPOUT},
@@ -258,6 +287,9 @@ TASKS = {
         trained=False,
     ),
 }
+TASKS["classifier of static vectors"] = replace(
+    TASKS["classifier"], make=classifier_of_vectors, own_step=False, quick_in_jax=False
+)
 ROWS = {**SYSTEMS, **TASKS}
 
 
@@ -282,13 +314,20 @@ def tools(
     sentinels,
     corpora,
     sentinel_corpus,
+    word_tokenizer,
+    word_corpus,
     make_backbone,
     make_transformer,
     make_seq2seq,
 ):
     return SimpleNamespace(
-        tokenizers={**tokenizers, "gpt1_transfer": gpt_transfer, "sentinels": sentinels},
-        corpora={**corpora, "sentinels": sentinel_corpus},
+        tokenizers={
+            **tokenizers,
+            "gpt1_transfer": gpt_transfer,
+            "sentinels": sentinels,
+            "words": word_tokenizer,
+        },
+        corpora={**corpora, "sentinels": sentinel_corpus, "words": word_corpus},
         make_backbone=make_backbone,
         make_transformer=make_transformer,
         make_seq2seq=make_seq2seq,
@@ -436,11 +475,6 @@ def test_preset_round_trip(made, tmp_path, caplog, quick):
     close(outputs_of(again, made.batch), made.outputs, rtol=1e-6, atol=1e-6)
 
 
-def carried(model):
-    """The variables of the state that is carried in training."""
-    return keras.tree.flatten(model.state.training_state)
-
-
 @each(ROWS)
 def test_mixed_precision(made, tools, quick):
     """Outputs of float32, off by less than 4 % of the largest one: 2.4 % is found."""
@@ -462,7 +496,8 @@ def test_mixed_precision(made, tools, quick):
     if made.row.trained:
         assert np.isfinite(list(train(half, made.batch).values())).all()
     if getattr(half, "state", None) is not None:
-        assert carried(half)[0].dtype == "bfloat16"
+        carried = keras.tree.flatten(half.state.training_state)
+        assert {one.dtype for one in carried} <= {"bfloat16", "bool"}
 
 
 @each(ROWS)
@@ -506,8 +541,9 @@ def test_xla_computes_the_same(made, tools, state_of, with_xla):
         if getattr(model, "state", None) is not None:
             model.state.forget()
             model.state.resize(BATCH, training=True)
-            state = carried(model)[0]
-            state.assign(np.random.default_rng(0).normal(size=state.shape))
+            for state in keras.tree.flatten(model.state.training_state):
+                if state.dtype != "bool":
+                    state.assign(np.random.default_rng(0).normal(size=state.shape))
         ends.append((train(model, following), state_of(model)))
     (logs, state), (expected_logs, expected_state) = ends
     close(logs, expected_logs, rtol=1e-4, atol=1e-6)

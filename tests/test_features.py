@@ -24,6 +24,7 @@ def batch(**changes):
         "left_positions": np.array([[0, 2, 0]] * BATCH, "int32"),
         "right_positions": np.array([[2, 3, 0]] * BATCH, "int32"),
         "span_offsets": np.array([[0, 1, 0]] * BATCH, "int32"),
+        "candidate_ids": np.array([[[1, 9, 0, 7]] * PREDICTIONS] * BATCH, "int32"),
         "source_token_ids": np.array([[1, 9]] * BATCH, "int32"),
         "source_padding_mask": np.ones((BATCH, 2), bool),
         "source_language_ids": np.ones((BATCH, 2), "int32"),
@@ -90,6 +91,10 @@ BAD = {
     "span past the end": (dict(right_positions=IDS[:, :3] * 4), r"'right_positions'.*\[0, 4\)"),
     "span before the row": (dict(left_positions=IDS[:, :3] * -1), "'left_positions'.*-1"),
     "offset past the end": (dict(span_offsets=IDS[:, :3] * 4), r"'span_offsets'.*\[0, 4\)"),
+    "candidate is the vocabulary size": (
+        dict(candidate_ids=np.full((BATCH, PREDICTIONS, 4), 10, "int32")),
+        r"'candidate_ids'.*\[0, 10\).*10 to 10",
+    ),
     "spans of other targets": (dict(span_offsets=IDS[:, :2]), r"'span_offsets'.*P = 3"),
     "order is negative": (dict(order=IDS * -1), "'order'.*-1"),
     "order is huge": (dict(order=IDS * 2**30), r"'order'.*2\*\*30"),

@@ -18,11 +18,13 @@ from keras_plm.objectives import (
     ObjectiveSum,
     RandomSelection,
     SentencePair,
+    SkipGram,
     SpanBoundary,
     SpanCorruption,
     SpanSelection,
     TextInfilling,
     Translation,
+    TwoWayModeling,
 )
 from keras_plm.presets import TRANSFORMER_SIZES
 from keras_plm.tasks import CausalLM, Pretrainer
@@ -488,3 +490,82 @@ def test_bad_options(tokenizer, options, error, message):
     options = {**sizes, **dict(size="tiny", sequence_length=24), **options}
     with pytest.raises(error, match=message):
         models.xlnet(tokenizer, **options)
+
+
+# === Static vectors ===
+
+
+def test_skip_gram(tokenizers):
+    tokenizer = tokenizers["gpt"]
+    model = models.skip_gram(tokenizer, "tiny", 16, window=2, threshold=None)
+    special_ids = tuple(sorted(set(tokenizer.special_token_ids.values())))
+    objective = SkipGram(300, special_ids, 16, window=2, threshold=None)
+    assert model.objective == objective and model.backbone.hidden_dim == 50
+    assert [one.shape for one in model.weights] == [(300, 50), (300, 50)]
+    for options, message in (
+        (dict(size="huge"), "size='huge'"),
+        (dict(num_layers=2), "EmbeddingBackbone has no arguments .*num_layers"),
+        (dict(window=0), "window"),
+        (dict(threshold=-1), "threshold"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            models.skip_gram(tokenizer, **options)
+
+
+def test_skip_gram_learns_what_stands_together(graph, tmp_path):
+    """Documents are of one of two topics: words of a topic come to be near each other."""
+    rng = np.random.default_rng(0)
+    topics = ["abcdefgh", "stuvwxyz"]
+    texts = [" ".join(rng.choice(list(topics[n % 2]), 60)) for n in range(40)]
+    tokenizer = data.train_tokenizer(
+        data.Texts(texts), 20, model="word", layout="transformer_xl", min_count=1
+    )
+    corpus = data.Corpus.build(data.Texts(texts), tokenizer, tmp_path / "corpus")
+    counts = data.token_counts(corpus)
+    assert dict(zip(tokenizer.words, counts)) == {
+        word: sum(text.count(word) for text in texts) for word in tokenizer.words
+    }
+    model = models.skip_gram(tokenizer, "tiny", 30, threshold=None, hidden_dim=8)
+    model.compile(keras.optimizers.Adam(0.05), **graph)
+    held_out = data.examples(corpus, model.objective, 8, training=False)
+    start = model.evaluate(held_out, steps=1, verbose=0, return_dict=True)
+    x, _, weight = held_out.batch_at(0)
+    candidates = x["candidate_ids"][weight["context"] > 0]
+    others = (candidates[:, :-1] != candidates[:, -1:]).sum(axis=1)  # the rest is left out
+    np.testing.assert_allclose(start["loss"], (1 + others.mean()) * np.log(2), rtol=1e-5)
+    assert start["accuracy"] == 0  # all logits are 0
+    model.fit(data.examples(corpus, model.objective, 8), steps_per_epoch=30, verbose=0)
+    end = model.evaluate(held_out, steps=1, verbose=0, return_dict=True)
+    assert end["loss"] < 0.8 * start["loss"]
+    table = keras.ops.convert_to_numpy(model.backbone.token_embedding.embeddings)
+    groups = [table[tokenizer.encode(" ".join(topic))] for topic in topics]
+    groups = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in groups]
+    assert min((rows @ rows.T).min() for rows in groups) > (groups[0] @ groups[1].T).max()
+
+
+def test_skip_gram_needs_tokens_that_are_read_alone(make_transformer):
+    backbone = make_transformer(300, causal=True)
+    with pytest.raises(ValueError, match="must read each token alone.*TransformerBackbone"):
+        Pretrainer(backbone, SkipGram(300))
+
+
+# === ELMo ===
+
+
+def test_elmo(word_tokenizer):
+    model = models.elmo(word_tokenizer, "tiny", cell_clip=5.0)
+    assert model.objective == TwoWayModeling(20) and model.preprocessor.sequence_length == 128
+    assert model.backbone.vocabulary_size == word_tokenizer.vocabulary_size
+    assert model.backbone.cell_clip == 5 and model.backbone.projection_dim == 32
+    sampled = models.elmo(word_tokenizer, "tiny", 200, num_sampled=7)
+    assert sampled.objective == TwoWayModeling(200, 7)
+    assert sampled.preprocessor.sequence_length == 200
+    for size in ("small", "medium", "original"):
+        assert models.ELMO_SIZES[size] == families.ELMO["sizes"][f"elmo_{size}"]
+    for options, message in (
+        (dict(layers=2), r"ELMoBackbone has no arguments .*layers"),
+        (dict(num_heads=2), r"ELMoBackbone has no arguments .*num_heads"),
+        (dict(num_sampled=-1), "num_sampled=-1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            models.elmo(word_tokenizer, "tiny", **options)

@@ -536,6 +536,11 @@ HEADS_OF_MODELS = {
         with_tokens,
         float32=True,
     ),
+    "NegativeSamplingHead": Row(
+        lambda **o: heads.NegativeSamplingHead(VOCABULARY, 2, **o),
+        {"rows": SLOT_ROWS, "candidate_ids": np.stack([TARGETS, KEYS[:, :SLOTS], TARGETS], -1)},
+        float32=True,
+    ),
     "SentencePairHead": Row(
         lambda **o: heads.SentencePairHead(large(), num_classes=3, **o), POOLED, float32=True
     ),
@@ -545,6 +550,14 @@ HEADS_OF_MODELS = {
         with_edges,
         float32=True,
     ),
+    "SampledSoftmaxHead": Row(
+        lambda **o: heads.SampledSoftmaxHead(
+            heads.SoftmaxTable(VOCABULARY, WIDTH, **o), 4, "forward_output", 0.5
+        ),
+        ROWS,
+        float32=True,
+    ),
+    "SoftmaxTable": Row(lambda **o: heads.SoftmaxTable(VOCABULARY, WIDTH, **o), ROWS, float32=True),
     "SpanHead": Row(
         lambda **o: heads.SpanHead(large(), **o), {**ROWS, "answer_mask": REAL}, float32=True
     ),
@@ -567,6 +580,12 @@ HEADS_OF_MODELS = {
         lambda **o: heads.SummaryHead(1, WIDTH, labels="number", **o), POOLED, float32=True
     ),
     "TokenHead": Row(lambda **o: heads.TokenHead(3, 0.2, large(), **o), ROWS, float32=True),
+    "TokenHead of layers": Row(
+        lambda **o: heads.TokenHead(3, mix=True, **o),
+        {**ROWS, "above": normal(BATCH, LENGTH, WIDTH)},
+        lambda layer, given: layer([given["rows"], given["above"]]),
+        float32=True,
+    ),
     "TokenHead of entities": Row(
         lambda **o: heads.TokenHead(3, class_names=["O", "B-a", "I-a"], **o), ROWS, float32=True
     ),
@@ -839,6 +858,7 @@ SETTINGS = {
     "CorruptedInput": objectives.CorruptedInput(4, objectives.ALL_MASK, (0, 1), False),
     "SpanTarget": objectives.SpanTarget(),
     "SpanBoundary": objectives.SpanBoundary(7),
+    "TwoWayModeling": objectives.TwoWayModeling(8, 100),
     "CausalModeling of characters": objectives.CausalModeling(8, characters=True),
     "CausalModeling of a stream": objectives.CausalModeling(
         8, "stream", variable_length=True, backward=True
@@ -912,6 +932,18 @@ OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
         "bert",
         lambda tokenizer: objectives.RandomOrderMasking(masked(tokenizer)),
     ),
+    "SkipGram": (
+        "bert",
+        lambda tokenizer: objectives.SkipGram.for_tokenizer(
+            *(tokenizer,),
+            sequence_length=32,
+            window=3,
+            num_negatives=2,
+            threshold=0.01,
+            num_pairs=40,
+            rows="doc_sentences",
+        ),
+    ),
     "SentencePair": ("bert", lambda _: objectives.SentencePair(32, "swapped", 0.3)),
     "Denoising": (
         "bert",
@@ -959,6 +991,13 @@ OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
             swap=True,
             label_smoothing=0.1,
             shared_by="all",
+            languages=True,
+        ),
+    ),
+    "Denoising of languages": (
+        "xlm",
+        lambda tokenizer: noised(
+            tokenizer, objectives.MASS(), rows="language_stream", languages=True
         ),
     ),
     "Denoising of masks (BART)": (

@@ -78,6 +78,8 @@ CHANGED = {
         }
         for name in TASKS
     },
+    # mix_layers=False
+    "tasks.TokenClassifier": {"__init__", "compile", "fit", "from_preset"},
     # strict: whether arrays beside those of the model are refused.
     "backbones.Backbone": {"from_preset"},
     "backbones.TransformerBackbone": {"from_preset"},
@@ -91,7 +93,7 @@ CHANGED = {
     "objectives.CausalModeling": {"__init__"},  # characters=False, ..., backward=False
     "heads.SentencePairHead": {"__init__"},
     "heads.SummaryHead": {"__init__"},
-    "heads.TokenHead": {"__init__"},
+    "heads.TokenHead": {"__init__"},  # mix=False
     # None: it follows from the length of the rows.
     "objectives.PermutationModeling": {
         "__init__",

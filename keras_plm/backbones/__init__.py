@@ -4,6 +4,7 @@ from keras_plm.backbones.awd_lstm import AWDLSTMBackbone
 from keras_plm.backbones.backbone import Backbone
 from keras_plm.backbones.decoder import Decoder, RecomputingDecoder
 from keras_plm.backbones.elmo import ELMoBackbone
+from keras_plm.backbones.embedding import EmbeddingBackbone
 from keras_plm.backbones.keras_hub_conversion import from_keras_hub
 from keras_plm.backbones.seq2seq import Seq2SeqBackbone
 from keras_plm.backbones.transformer import TransformerBackbone
@@ -15,6 +16,7 @@ __all__ = [
     "Backbone",
     "Decoder",
     "ELMoBackbone",
+    "EmbeddingBackbone",
     "RecomputingDecoder",
     "Seq2SeqBackbone",
     "TransformerBackbone",

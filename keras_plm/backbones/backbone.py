@@ -92,11 +92,14 @@ class Backbone(keras_hub.models.Backbone):
 
         - "bidirectional": without an `order`, a token sees those on both sides.
         - "causal": without an `order`, no token sees one to its right.
+        - "alone": no token sees any other, whatever the features.
         - "queries": `target_output` are rows that predict tokens which they do not see, from
           `order` and `target_positions` alone (XLNet).
         - "state": `encode` takes and hands on a `state`.
         - "source": `encode` reads a second sequence, `source_token_ids`.
         - "pooler": `encode` returns `pooled_output`.
+        - "both_ways": `encode` takes `backward_character_ids`, and returns `forward_output` and
+          `backward_output` of two language models, each half as wide as a token state (ELMo).
         """
         reads = {"causal" if self.causal else "bidirectional"}
         reads |= {"pooler"} if self.pooler else set()

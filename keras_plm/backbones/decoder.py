@@ -14,7 +14,8 @@ class Decoder(ABC):
     for nothing.
 
     A cache is a nest of tensors whose first axis is the batch, so that a beam search can repeat
-    and reorder it; constants are all else, and the same for all texts.
+    and reorder it among the beams of a text, which stand one after the other; constants are all
+    else: the same for all texts, or of a text and the same for all its beams.
     """
 
     @abstractmethod

@@ -138,6 +138,7 @@ class ELMoBackbone(Backbone):
 
         # === Functional model ===
         inputs = {
+            "token_ids": keras.Input((None,), dtype="int32", name="token_ids"),
             "character_ids": keras.Input((None, WORD_LENGTH), dtype="int32", name="character_ids"),
             "padding_mask": keras.Input((None,), dtype="bool", name="padding_mask"),
         }
@@ -151,6 +152,18 @@ class ELMoBackbone(Backbone):
         self.cell_clip = cell_clip
         self.projection_clip = projection_clip
         self.dropout = dropout
+
+    @property
+    def reads(self):
+        """Those of every backbone, and "both_ways": each direction has an output of its own."""
+        return super().reads | {"both_ways"}
+
+    def lm_head(self, *args, **kwargs):
+        """Refuse: there is no table of tokens, and no token state that has not seen its token."""
+        raise ValueError(
+            "ELMo predicts words by the two heads of its objective, TwoWayModeling, in a "
+            f"Pretrainer, and has no head over a vocabulary besides. Received: {self.name!r}."
+        )
 
     @property
     def hidden_dim(self):

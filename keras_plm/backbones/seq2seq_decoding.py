@@ -23,7 +23,8 @@ class Seq2SeqDecoder(Decoder):
     """Keeps what the blocks project of the source, and of what was read behind it.
 
     `start` takes the features of the source as well: `source_token_ids` (B, N), and what there is
-    of `source_padding_mask`, `source_visible` and `source_language_ids`.
+    of `source_padding_mask`, `source_visible` and `source_language_ids`. The beams of a text read
+    one source, which is a constant: it is neither repeated for them nor reordered.
 
     Args:
         backbone: `Seq2SeqBackbone`.
@@ -37,11 +38,12 @@ class Seq2SeqDecoder(Decoder):
         source = {name: features[name] for name in SOURCE if features.get(name) is not None}
         encoded = backbone.encode_source(source, training=False)["encoder_output"]  # (B, N, D)
         stack = backbone.target_stack
-        cache = {"source": tuple(block.project_source(encoded) for block in stack.blocks)}
         visible = backbone.visible_source(source)  # (B, N)
-        if visible is not None:
-            cache["source_visible"] = visible
-        padding = None
+        source = (
+            tuple(block.project_source(encoded) for block in stack.blocks),
+            visible if visible is None else visible[:, None],  # (B, 1, N)
+        )
+        cache, padding = {}, None
         if features.get("padding_mask") is not None:
             hidden = ops.logical_not(ops.cast(features["padding_mask"], "bool"))
             cache["padding"] = padding = ops.sum(ops.cast(hidden, "int32"), axis=1)  # (B,)
@@ -58,9 +60,9 @@ class Seq2SeqDecoder(Decoder):
             cache["ids"],
             chunk=min(length, CHUNK),
             padding=padding,
-            source=_read(cache),
+            source=source,
         )
-        return None, cache
+        return source, cache
 
     def step(self, constants, cache, token_ids, index):
         places = index + ops.arange(token_ids.shape[1])  # (R,)
@@ -71,12 +73,6 @@ class Seq2SeqDecoder(Decoder):
             index,
             {name: ops.take(ids, places, axis=1) for name, ids in cache["ids"].items()},
             padding=cache.get("padding"),
-            source=_read(cache),
+            source=constants,
         )
         return states, {**cache, "key_value": key_value}
-
-
-def _read(cache):
-    """What `read_tokens` takes of a source."""
-    visible = cache.get("source_visible")
-    return cache["source"], visible if visible is None else visible[:, None]  # (B, 1, N)

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_plm import files
 from keras_plm.checkpoints.conversion import HUGGING_FACE, TENSORFLOW, check_arrays
-from keras_plm.checkpoints.families.awd_lstm import open_awd_lstm
+from keras_plm.checkpoints.families import awd_lstm
 from keras_plm.checkpoints.families.bart import BART, MARIAN
 from keras_plm.checkpoints.families.bert import BERT, ERNIE
 from keras_plm.checkpoints.families.distilbert import DISTILBERT
@@ -251,8 +251,8 @@ def open_checkpoint(directory, config=None):
         config: dict or None. The contents of its `config.json`, if they were read already.
 
     Returns:
-        `ReleasedCheckpoint`, `KerasHubCheckpoint`, `ELMoCheckpoint` or `AWDLSTMCheckpoint`, or
-        None if the directory holds nothing of others.
+        `ReleasedCheckpoint`, or what stands for one: `KerasHubCheckpoint`, `ELMoCheckpoint`,
+        `AWDLSTMCheckpoint`; or None if the directory holds no configuration of others.
 
     Raises:
         ValueError: if the configuration is damaged, or of an unknown system.
@@ -272,17 +272,19 @@ def open_checkpoint(directory, config=None):
                 TensorflowArrays, directory, system.tensorflow_checkpoint
             )
             return ReleasedCheckpoint(directory, system, TENSORFLOW, config, open_arrays)
-    return open_elmo(directory) or open_awd_lstm(directory)
+    return open_elmo(directory)
 
 
 def _open_hugging_face(directory, config):
     """A Hugging Face directory."""
     by_type = {system.model_type: system for system in SYSTEMS}
     kind = config["model_type"]
+    if kind == awd_lstm.MODEL_TYPE:
+        return awd_lstm.AWDLSTMCheckpoint(directory)
     if not isinstance(kind, str) or kind not in by_type:
         raise ValueError(
             f"{directory} holds a Hugging Face model of the type {kind!r:.100}. Known are "
-            f"{sorted(by_type)}."
+            f"{sorted([*by_type, awd_lstm.MODEL_TYPE])}."
         )
     system = by_type[kind]
     open_arrays = functools.partial(

@@ -1,8 +1,10 @@
 """From text on disk to batches: tokenizer, corpus, rows, examples."""
 
+from keras_plm.checkpoints.word_vectors import read_vectors
 from keras_plm.data.corpus.corpus import Corpus
 from keras_plm.data.corpus.dialogue_turns import quoted_turns
 from keras_plm.data.corpus.text_sources import Texts
+from keras_plm.data.corpus.token_counts import token_counts
 from keras_plm.data.examples import Examples, examples
 from keras_plm.data.rows.planned_rows import RowTable, row_plan
 from keras_plm.data.tokenizer_training import train_tokenizer
@@ -33,7 +35,9 @@ __all__ = [
     "add_special_tokens",
     "examples",
     "quoted_turns",
+    "read_vectors",
     "row_plan",
     "sentencepiece_from_tokenizers_json",
+    "token_counts",
     "train_tokenizer",
 ]

@@ -10,6 +10,7 @@ import grain
 import numpy as np
 
 from keras_plm.checks import check_integer
+from keras_plm.data.corpus.token_counts import token_counts
 from keras_plm.data.rows.passes import RowRequest
 from keras_plm.data.rows.row_plans import make_rows
 
@@ -166,6 +167,8 @@ class _Batches:
         self.seed, self.training, self.rows = seed, training, rows
         self.bidirectional = bool(bidirectional)
         self.sampler = TokenSampler(corpus) if objective.samples_per_row else None
+        counted = getattr(objective, "token_counts", False)
+        self.counts = token_counts(corpus) if counted else None
 
     def __len__(self):
         return sys.maxsize if self.training else self.builder.steps_per_pass
@@ -177,6 +180,8 @@ class _Batches:
             shape = (self.builder.batch_size, self.objective.samples_per_row)
             uniform = np.random.default_rng((self.seed, 3, step)).random(shape)
             batch["sampled_ids"] = self.sampler(uniform[self.rows])
+        if self.counts is not None:
+            batch["token_counts"] = self.counts
         bits = np.random.PCG64((self.seed, 2, step))
         # one step of the generator per number: go to those of this shard's first row
         bits.advance(self.rows.start * self.objective.draws_per_row)
@@ -190,7 +195,9 @@ class _Batches:
         """The rows of a batch, with the characters of their words if the objective takes them."""
         batch = self.builder(step, self.rows)
         if getattr(self.objective, "characters", False):
-            batch["character_ids"] = character_ids_of_rows(self.corpus, batch)
+            for side in ("", "backward_")[: 1 + ("backward_token_ids" in batch)]:
+                characters = character_ids_of_rows(self.corpus, batch, side)
+                batch[f"{side}character_ids"] = characters
         return batch
 
     def _first_like(self, step):
@@ -231,12 +238,13 @@ def _check_shard(shard, batch_size):
     return index, count
 
 
-def character_ids_of_rows(corpus, batch):
+def character_ids_of_rows(corpus, batch, side=""):
     """The bytes of the words of rows, of those out of the vocabulary as well.
 
     Args:
         corpus: a `Corpus`.
         batch: dict of token_ids (B, T) int32, padding_mask (B, T) bool, unknown_words (B, T) int32.
+        side: str. What stands before the names of token_ids and unknown_words.
 
     Returns:
         (B, T, 50) int32, see `keras_plm.tokenizers.words.character_ids`.
@@ -251,8 +259,8 @@ def character_ids_of_rows(corpus, batch):
             'characters=True, as train_tokenizer(..., model="word", layout="elmo") makes it. '
             f"Received: {corpus!r:.200}"
         )
-    unknown = batch["unknown_words"]
-    word = np.where(unknown > 0, corpus.vocabulary_size - 1 + unknown, batch["token_ids"])  # (B, T)
+    unknown, token_ids = batch[f"{side}unknown_words"], batch[f"{side}token_ids"]
+    word = np.where(unknown > 0, corpus.vocabulary_size - 1 + unknown, token_ids)  # (B, T)
     characters = np.asarray(table)[word].astype("int32")  # (B, T, W)
     return characters * batch["padding_mask"][:, :, None]
 

@@ -7,6 +7,8 @@ from keras_plm.heads.concat_pooling_head import ConcatPoolingHead
 from keras_plm.heads.end_logits import EndLogits
 from keras_plm.heads.head import Head, Targets
 from keras_plm.heads.masked_lm_head import MaskedLMHead
+from keras_plm.heads.negative_sampling_head import NegativeSamplingHead
+from keras_plm.heads.sampled_softmax_head import SampledSoftmaxHead, SoftmaxTable
 from keras_plm.heads.sentence_pair_head import SentencePairHead
 from keras_plm.heads.smoothed_cross_entropy import SmoothedCrossEntropy
 from keras_plm.heads.span_boundary_head import SpanBoundaryHead
@@ -23,8 +25,11 @@ __all__ = [
     "EndLogits",
     "Head",
     "MaskedLMHead",
+    "NegativeSamplingHead",
+    "SampledSoftmaxHead",
     "SentencePairHead",
     "SmoothedCrossEntropy",
+    "SoftmaxTable",
     "SpanBoundaryHead",
     "SpanHead",
     "SummaryHead",

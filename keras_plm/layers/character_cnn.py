@@ -127,8 +127,8 @@ class CharacterCNN(SequenceLayer):
             layer.build((None, None, self.width))
 
     def call(self, character_ids):
-        shape, length = ops.shape(character_ids), character_ids.shape[-1]
-        characters = ops.reshape(character_ids, (-1, length))  # (B T, W)
+        shape = ops.shape(character_ids)
+        characters = ops.reshape(character_ids, (-1, shape[-1]))  # (B T, W)
         characters = self.character_embedding(characters)
         parts = [ops.max(one(characters), axis=1) for one in self.convolutions]
         words = self._activate(ops.concatenate(parts, axis=-1))  # (B T, filters)

@@ -121,7 +121,8 @@ class ProjectedAttention(SequenceLayer):
         """Let rows read a projection.
 
         Args:
-            rows: tensor of shape (B, R, D).
+            rows: tensor of shape (B, R, D), or (B * W, R, D): the rows of W beams of each text,
+                one after the other, all of which read its projection.
             projection: pair, from `project`.
             visible, causal, bias: as in the call, with R rows and S keys.
             weights: bool. Whether the attention weights are returned as well.
@@ -130,8 +131,21 @@ class ProjectedAttention(SequenceLayer):
         Returns:
             Tensor of shape (B, R, D); with `weights` a pair of it and the weights before dropout,
             (B, H, R, S), float32.
+
+        Raises:
+            ValueError: if the rows are of another number of texts, or of beams that read so.
         """
         key, value = projection  # (B, S, H, K)
+        if None not in (rows.shape[0], key.shape[0]) and rows.shape[0] != key.shape[0]:
+            if causal or bias is not None or weights or rows.shape[0] % key.shape[0]:
+                raise ValueError(
+                    "Rows must be those of the projection's texts, or of as many beams of each, "
+                    "which read without `causal`, `bias` and `weights`. Received: "
+                    f"{rows.shape[0]} rows of {key.shape[0]} texts, causal={causal}, bias "
+                    f"{'not ' * (bias is not None)}None, weights={weights}."
+                )
+            beams = ops.reshape(rows, (key.shape[0], -1, rows.shape[-1]))  # (B, W * R, D)
+            return ops.reshape(self.read(beams, projection, visible), rows.shape)
         query = self.query(rows)  # (B, R, H, K)
         scale = None if self.scale_scores else 1.0
         if not weights and not (training and self.dropout.rate > 0):

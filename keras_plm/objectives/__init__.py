@@ -44,8 +44,10 @@ from keras_plm.objectives.selection.span_partition import SpanPartition
 from keras_plm.objectives.selection.span_sampling import sample_spans
 from keras_plm.objectives.selection.span_selection import SpanSelection
 from keras_plm.objectives.sentence_pair import SentencePair
+from keras_plm.objectives.skip_gram import SkipGram
 from keras_plm.objectives.span_boundary import SpanBoundary
 from keras_plm.objectives.translation import Translation
+from keras_plm.objectives.two_way_modeling import TwoWayModeling
 
 __all__ = [
     "ALL_MASK",
@@ -80,6 +82,7 @@ __all__ = [
     "SentencePermutation",
     "SentinelInput",
     "SentinelTarget",
+    "SkipGram",
     "SpanBoundary",
     "SpanCorruption",
     "SpanPartition",
@@ -88,6 +91,7 @@ __all__ = [
     "TextInfilling",
     "TokenLabel",
     "Translation",
+    "TwoWayModeling",
     "WholeTarget",
     "WordNoise",
     "sample_spans",

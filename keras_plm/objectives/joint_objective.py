@@ -91,6 +91,11 @@ class JointObjective(Objective):
         """The most that any of them needs."""
         return max(objective.samples_per_row for objective in self.objectives)
 
+    @property
+    def token_counts(self):
+        """Whether a part takes `token_counts`."""
+        return any(objective.token_counts for objective in self.objectives)
+
     def target_shape(self, name):
         """That of the objectives which have the head; see `Objective.target_shape`."""
         self._check_head(name)

@@ -10,7 +10,8 @@ import numpy as np
 from keras_plm.features import FOR_HEADS
 from keras_plm.objectives.settings import Settings
 
-CONTIGUOUS = ("stream", "sentence_stream")  # rows that go on from batch to batch
+# Rows that go on from batch to batch.
+CONTIGUOUS = ("stream", "sentence_stream", "two_way_sentences")
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,12 @@ class Objective(Settings, ABC):
             rows go on and overlap (XLNet); 0: all.
         variable_length: bool. Whether batches of training have rows of several lengths about
             `sequence_length`, and are learned from at a rate in proportion.
-        characters: bool. Whether `character_ids` are among the arrays of a batch.
+        characters: bool. Whether `character_ids` are among the arrays of a batch, and of rows that
+            are read both ways `backward_character_ids`.
         samples_per_row: int. How many tokens drawn from the corpus each row needs in
             `sampled_ids`.
+        token_counts: bool. Whether `token_counts` are among the arrays of a batch: (V,), how often
+            each token of the vocabulary is in the corpus.
     """
 
     kind: ClassVar[str] = "objective"
@@ -50,6 +54,7 @@ class Objective(Settings, ABC):
     variable_length = False
     characters = False
     samples_per_row = 0
+    token_counts = False
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)

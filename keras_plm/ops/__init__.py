@@ -10,6 +10,12 @@ from keras_plm.ops.factorised_position import (
 from keras_plm.ops.recurrence import lstm
 from keras_plm.ops.relative_position import relative_buckets, relative_gather, relative_shift
 from keras_plm.ops.rows import gather_rows, real_tokens, summary_row
+from keras_plm.ops.sampled_softmax import (
+    draw_candidates,
+    log_expected_counts,
+    log_uniform_probabilities,
+    sampled_softmax_losses,
+)
 from keras_plm.ops.visibility import (
     content_visibility,
     hide_masked,
@@ -24,9 +30,12 @@ __all__ = [
     "clustered_log_probs",
     "clustered_losses",
     "content_visibility",
+    "draw_candidates",
     "factorised_scores",
     "gather_rows",
     "hide_masked",
+    "log_expected_counts",
+    "log_uniform_probabilities",
     "lstm",
     "mask_of_keys",
     "position_basis",
@@ -35,6 +44,7 @@ __all__ = [
     "relative_buckets",
     "relative_gather",
     "relative_shift",
+    "sampled_softmax_losses",
     "sinusoid_frequencies",
     "summary_row",
 ]

@@ -7,9 +7,18 @@ import numpy as np
 from keras import ops
 
 from keras_plm.backbones import Backbone
-from keras_plm.checks import check_arguments, choice, flag, integer, is_integer, kind
+from keras_plm.checks import (
+    check_arguments,
+    check_number,
+    choice,
+    flag,
+    integer,
+    is_integer,
+    kind,
+)
 from keras_plm.ops import summary_row
 from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import encode_texts, text_inputs
 
@@ -26,7 +35,8 @@ class TextEmbedder(Task):
         backbone: a backbone of this package.
         preprocessor: `TextPreprocessor` or None: then features are given, not strings.
         layers: int, or list or tuple of int. Which of the L + 1 `hidden_states` are taken: 0 is
-            the embeddings, -1 the output. Of several the mean is taken.
+            the embeddings, -1 the output. Of several the mean is taken; or of pairs (int, float)
+            the sum by these weights, such as those of a `ScalarMix` that was trained.
         pooling: str. "mean" or "max" over the real tokens, special ones included; the "first" or
             "last" real token; or "none": a vector for every token.
 
@@ -79,8 +89,7 @@ class TextEmbedder(Task):
         inputs = text_inputs(backbone)
         encoded = encode_texts(backbone, inputs)
         hidden_states = encoded.get("encoder_hidden_states", encoded["hidden_states"])
-        rows = [ops.cast(hidden_states[place], "float32") for place in places]
-        rows = sum(rows[1:], rows[0]) / len(rows)  # (B, T, D)
+        rows = _mixed(hidden_states, places)  # (B, T, D)
         outputs = _pool(rows, inputs["padding_mask"], pooling)  # (B, D)
 
         # === Config ===
@@ -102,7 +111,8 @@ class TextEmbedder(Task):
         """Turn texts into vectors.
 
         Args:
-            texts: list of N str, or a pair (tuple) of two such lists.
+            texts: list of N str, or a pair (tuple) of two such lists; or a list of N lists of str,
+                the words of each text, see `WordPreprocessor`.
             layers: as the class's; None: what the class was given.
             pooling: as the class's; None: what the class was given.
             batch_size: int. How many texts are read at once.
@@ -112,7 +122,8 @@ class TextEmbedder(Task):
 
         Returns:
             float32 array (N, D); with pooling "none" a list of N arrays (T_i, D), one vector per
-            token of each text, special ones included.
+            token of each text, special ones included; of lists of words one per word, that of its
+            first piece, but for words beyond `sequence_length`.
 
         Raises:
             TypeError, ValueError: see `TextPreprocessor` and the class.
@@ -120,26 +131,40 @@ class TextEmbedder(Task):
         if self.preprocessor is None:
             raise ValueError("Texts need a preprocessor. Received: preprocessor=None.")
         model = self._with(layers, pooling)
-        features = self.keep_inputs(self.preprocessor.padded(self.preprocessor.rows(texts)))
+        features, asked = self._features(texts)
+        features = self.keep_inputs(features)
         self.check_x(features)
-        padding_mask = features["padding_mask"]
-        found = [None] * len(padding_mask)
+        found = [None] * len(asked)
         for numbers, vectors, columns in model._predicted(features, batch_size, verbose=verbose):
             if normalize:
                 lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
                 vectors = vectors / np.maximum(lengths, 1e-12)
             for number, own in zip(numbers, vectors):
-                real = padding_mask[number, columns]
-                found[number] = own[real] if model.pooling == "none" else own
+                kept = asked[number, columns]
+                found[number] = own[kept] if model.pooling == "none" else own
         return found if model.pooling == "none" else np.stack(found)
+
+    def _features(self, texts):
+        """The features of texts, and for which tokens there is a vector, bool (N, T)."""
+        of_words = isinstance(texts, list) and texts and isinstance(texts[0], (list, tuple))
+        if not of_words and not isinstance(self.preprocessor, WordPreprocessor):
+            features = self.preprocessor.padded(self.preprocessor.rows(texts))
+            return features, features["padding_mask"]
+        own = self.preprocessor
+        words = WordPreprocessor(own.tokenizer, own.sequence_length, own.language)
+        features, positions = words.features_and_words(texts)
+        asked = np.zeros(features["padding_mask"].shape, bool)  # (N, T)
+        for row, places in enumerate(positions):
+            asked[row, places] = True
+        return features, asked
 
     def _with(self, layers, pooling):
         """This model, or one of other layers and pooling over the same weights."""
         layers = self.hidden_layers if layers is None else layers
         pooling = self.pooling if pooling is None else pooling
-        key = (tuple(_checked_layers(layers, self.backbone.num_layers)), pooling)
+        key = (str(_checked_layers(layers, self.backbone.num_layers)), pooling)
         if key == (
-            tuple(_checked_layers(self.hidden_layers, self.backbone.num_layers)),
+            str(_checked_layers(self.hidden_layers, self.backbone.num_layers)),
             self.pooling,
         ):
             return self
@@ -178,15 +203,33 @@ class TextEmbedder(Task):
 
 
 def _checked_layers(layers, num_layers):
-    """Layers as a list of their numbers, counted from the embeddings."""
+    """Layers as a list of their numbers, counted from the embeddings, or of [number, weight]."""
     given = list(layers) if isinstance(layers, (list, tuple)) else [layers]
-    integers = all(map(is_integer, given))
-    if not given or not integers or any(not -num_layers - 1 <= n <= num_layers for n in given):
+    weighted = bool(given) and all(isinstance(one, (list, tuple)) for one in given)
+    if weighted and all(len(one) == 2 for one in given):
+        numbers = [one[0] for one in given]
+    else:
+        numbers, weighted = given, False
+    integers = all(map(is_integer, numbers))
+    if not given or not integers or any(not -num_layers - 1 <= n <= num_layers for n in numbers):
         raise ValueError(
             f"`layers` must be one or several integers in [{-num_layers - 1}, {num_layers}]: 0 is "
-            f"the embeddings, {num_layers} or -1 the output. Received: layers={layers!r:.200}."
+            f"the embeddings, {num_layers} or -1 the output; or pairs of such and their weights. "
+            f"Received: layers={layers!r:.200}."
         )
-    return [int(number) % (num_layers + 1) for number in given]
+    places = [int(number) % (num_layers + 1) for number in numbers]
+    if not weighted:
+        return places
+    weights = [float(check_number("a weight of `layers`", weight)) for _, weight in given]
+    return [list(pair) for pair in zip(places, weights)]
+
+
+def _mixed(hidden_states, places):
+    """The mean of layers, or their sum by weights, (B, T, D)."""
+    if isinstance(places[0], list):
+        return sum(weight * ops.cast(hidden_states[place], "float32") for place, weight in places)
+    rows = [ops.cast(hidden_states[place], "float32") for place in places]
+    return sum(rows[1:], rows[0]) / len(rows)
 
 
 def _pool(rows, padding_mask, pooling):

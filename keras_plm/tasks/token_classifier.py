@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_plm.backbones import Backbone
-from keras_plm.checks import check_arguments, check_integer, kind, number
+from keras_plm.checks import check_arguments, check_integer, flag, kind, number
 from keras_plm.heads import TokenHead
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.preprocessing.preprocessor import Preprocessor
@@ -32,6 +32,9 @@ class TokenClassifier(Task):
         class_names: list of C str, or None. The names of the classes, such as
             `["O", "B-person", "I-person"]`.
         dropout: float. Dropout rate before the logits.
+        mix_layers: bool. Whether the vector of a word is a weighted sum of all layers of the
+            backbone, whose weights are learned, and not the last one: ELMo, mostly with
+            `backbone.trainable = False`.
 
     Call arguments:
         inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
@@ -59,7 +62,7 @@ class TokenClassifier(Task):
         return model.tag(texts)
     ```
 
-    Source: BERT, arXiv:1810.04805, section 5.3.
+    Source: BERT, arXiv:1810.04805, section 5.3; ELMo, arXiv:1802.05365, section 3.2.
     """
 
     outputs_of_tokens = True
@@ -74,6 +77,7 @@ class TokenClassifier(Task):
         preprocessor: kind(Preprocessor, none=True) = None,
         class_names=None,
         dropout: number(0, 1) = 0.1,
+        mix_layers: flag() = False,
         **kwargs,
     ):
         num_classes = check_integer("num_classes", num_classes, 2)
@@ -87,6 +91,7 @@ class TokenClassifier(Task):
             dropout=dropout,
             kernel_initializer=backbone.kernel_initializer(),
             class_names=class_names,
+            mix=mix_layers,
             dtype=float_policy(backbone.dtype_policy),
             name="token_label",
         )
@@ -96,10 +101,11 @@ class TokenClassifier(Task):
         self.num_classes = int(num_classes)
         self.class_names = class_names  # before `compile`, which needs it
         self.dropout = dropout
+        self.mix_layers = mix_layers
 
         # === Functional model ===
         inputs = text_inputs(backbone)
-        outputs = head(encode_texts(backbone, inputs)["sequence_output"])  # (B, T, C)
+        outputs = head.read(encode_texts(backbone, inputs), inputs)  # (B, T, C)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
     def tag(self, texts, batch_size=None, **kwargs):
@@ -188,4 +194,9 @@ class TokenClassifier(Task):
 
     def settings(self):
         names = None if self.class_names is None else list(self.class_names)
-        return {"num_classes": self.num_classes, "class_names": names, "dropout": self.dropout}
+        return {
+            "num_classes": self.num_classes,
+            "class_names": names,
+            "dropout": self.dropout,
+            "mix_layers": self.mix_layers,
+        }

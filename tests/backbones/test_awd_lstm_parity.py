@@ -12,10 +12,12 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from safetensors.numpy import save_file
 
 from keras_plm.backbones import AWDLSTMBackbone
 from keras_plm.heads import ConcatPoolingHead
 from keras_plm.layers import ConcatPooling
+from keras_plm.tasks import CausalLM
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -298,3 +300,15 @@ def test_training_of_the_classifier(value_and_gradients):
     assert len(gradients) == 16
     for path, gradient in gradients.items():
         assert_equal(gradient, theirs(path, arrays, "train0/grad/"), f"gradient of {path}")
+
+
+def test_an_exported_state(tmp_path, quickly):
+    """Read by `from_preset`: the backbone and the bias of the head."""
+    arrays, _ = reference("lm")
+    state = {key[2:]: np.ascontiguousarray(one) for key, one in arrays.items() if key[:2] == "w/"}
+    save_file(state, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "awd_lstm"}))
+    model = CausalLM.from_preset(str(tmp_path))
+    rows = quickly(model.backbone.encode)({"token_ids": tensor(arrays["token_ids_0"])})
+    logits = model.heads["tokens"].logits(rows["sequence_output"])
+    assert_equal(logits, arrays["eval/logits_0"], "logits")

@@ -8,6 +8,7 @@ from keras import ops
 from keras_plm import families
 from keras_plm.backbones import Backbone, ELMoBackbone
 from keras_plm.backbones.deferred_weights import DeferredWeights
+from keras_plm.tasks import TextClassifier
 from keras_plm.tokenizers.words.character_ids import character_ids
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -48,7 +49,7 @@ def test_sizes_of_the_released_models(name):
 
 
 def test_what_it_says(backbone):
-    assert backbone.reads == {"bidirectional", "state"} and backbone.hidden_dim == 8
+    assert backbone.reads == {"bidirectional", "state", "both_ways"} and backbone.hidden_dim == 8
     groups = backbone.layer_groups()
     grouped = [id(weight) for group in groups for weight in group]
     assert len(groups) == 3 and sorted(grouped) == sorted(map(id, backbone.weights))
@@ -126,6 +127,18 @@ def test_outputs_of_heads_have_dropout(backbone):
         assert 0.2 < (ops.convert_to_numpy(trained) == 0).mean() < 0.8
 
 
+def test_a_task_reads_it(backbone, quick):
+    classifier = TextClassifier(backbone, 2, pooling="mean")
+    classifier.compile(**quick)
+    x = {
+        "token_ids": np.ones((2, 8), "int32"),
+        "character_ids": IDS,
+        "padding_mask": np.ones((2, 8), bool),
+    }
+    loss = classifier.fit(x, np.array([0, 1]), verbose=0).history["loss"]
+    assert np.isfinite(loss).all() and classifier.predict(x, verbose=0).shape == (2, 2)
+
+
 def test_presets(backbone, tmp_path):
     backbone.save_to_preset(tmp_path / "preset")
     again = Backbone.from_preset(tmp_path / "preset", dropout=0.0)
@@ -136,6 +149,8 @@ def test_presets(backbone, tmp_path):
 def test_what_it_cannot_take(backbone):
     with pytest.raises(ValueError, match=r"has no features \['order'\]"):
         backbone.encode({"character_ids": IDS, "order": IDS[..., 0]})
+    with pytest.raises(ValueError, match="by the two heads of its objective"):
+        backbone.lm_head()
     with pytest.raises(ValueError, match="needs `character_ids`"):
         backbone.encode({"token_ids": IDS[..., 0]})
     for state in ({"forward": {}}, {"forward": {"hidden": [], "cell": []}, "backward": 3}, 7):

@@ -88,7 +88,7 @@ def test_texts_that_begin_later(form):
 
 
 def test_several_tokens_at_once_and_beams():
-    """The cache is repeated, reordered, and read on."""
+    """The cache is repeated, reordered among the beams of a text, and read on."""
     backbone = made("t5 1.1")
     decoder = backbone.decoder()
     constants, cache = decoder.start(tensors({**READ, "token_ids": IDS}) | {"known": 2})
@@ -97,7 +97,7 @@ def test_several_tokens_at_once_and_beams():
     rows, cache = decoder.step(constants, cache, ops.convert_to_tensor(IDS[:, 2:4]), 2)
     expected = encode(backbone, **{**BATCH, "padding_mask": np.ones_like(IDS, bool)})
     assert_close(rows, expected["sequence_output"][:, 2:4])
-    order = np.array([5, 1, 4, 0])  # of two beams for each text: those of texts 2, 0, 2, 0
+    order = np.array([1, 0, 2, 2, 5, 5, 6, 7])  # of two beams for each text
     beams = keras.tree.map_structure(lambda leaf: ops.take(leaf, order, 0), repeat_cache(cache, 2))
     texts = order // 2
     rows, _ = decoder.step(constants, beams, ops.convert_to_tensor(IDS[texts, 4:]), 4)
@@ -109,7 +109,8 @@ def test_the_source_is_read_once():
     backbone = made("bart")
     decoder = backbone.decoder()
     constants, cache = decoder.start(tensors({**READ, "token_ids": IDS}) | {"known": 1})
-    before = cache["source"]
     _, cache = decoder.step(constants, cache, ops.convert_to_tensor(IDS[:, 1:2]), 1)
-    assert all(new is old for pair in zip(cache["source"], before) for new, old in zip(*pair))
-    assert len(before) == 3 and before[0][0].shape == (4, SOURCE.shape[1], 2, 8)
+    assert list(cache) == ["ids", "key_value"] and not cache["ids"]
+    projections, visible = constants
+    assert len(projections) == 3 and projections[0][0].shape == (4, SOURCE.shape[1], 2, 8)
+    assert visible.shape == (4, 1, SOURCE.shape[1])

@@ -343,7 +343,10 @@ def test_bad_weights(change, message, make_directory):
 
 
 BAD_CONFIGS = {
-    "another type": (dict(model_type="llama"), r"type 'llama'. Known are \['bart', .*'xlnet'\]"),
+    "another type": (
+        dict(model_type="llama"),
+        r"type 'llama'. Known are \['awd_lstm', .*'xlnet'\]",
+    ),
     "another family": (dict(model_type="gpt2"), "positive integers for .*n_embd"),
     "no type": (dict(model_type=None), "of the type None"),
     "another vocabulary": (dict(vocab_size=51), r"expected \(51, 16\), received \(50, 16\)"),

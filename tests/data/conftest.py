@@ -22,7 +22,7 @@ def random_corpus(
         document_offsets=sentence_offsets[np.concatenate([[0], np.cumsum(sentences)])],
         documents=np.arange(num_documents) if documents is None else np.asarray(documents),
         vocabulary_size=vocabulary_size,
-        special_token_ids={"cls": 3, "sep": 4, "pad": 5, "mask": 6, "eod": 7},
+        special_token_ids={"bos": 1, "eos": 2, "cls": 3, "sep": 4, "pad": 5, "mask": 6, "eod": 7},
         tokenizer_fingerprint="abc",
         layout="bert",
     )

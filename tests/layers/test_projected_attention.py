@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from keras_plm.layers import ProjectedAttention
@@ -64,3 +65,19 @@ def test_dropout_is_drawn_in_training_only():
     assert np.abs(first - second).max() > 0.01
     same = [ops.convert_to_numpy(layer(CONTENT)) for _ in range(2)]
     np.testing.assert_array_equal(*same)
+
+
+def test_beams_read_the_projection_of_their_text():
+    layer = ProjectedAttention(2, 4)
+    content = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
+    layer.build(content.shape)
+    rows = np.random.default_rng(1).normal(size=(6, 3, 8)).astype("float32")
+    visible = np.arange(5) < np.array([5, 3])[:, None, None]  # (B, 1, S)
+    key, value = layer.project(content)
+    found = layer.read(ops.convert_to_tensor(rows), (key, value), visible)
+    repeated = [ops.repeat(one, 3, axis=0) for one in (key, value, ops.convert_to_tensor(visible))]
+    expected = layer.read(ops.convert_to_tensor(rows), repeated[:2], repeated[2])
+    np.testing.assert_allclose(*map(ops.convert_to_numpy, (found, expected)), atol=1e-6)
+    for wrong, options in ((rows[:5], {}), (rows, {"weights": True}), (rows, {"causal": True})):
+        with pytest.raises(ValueError, match="as many beams of each"):
+            layer.read(ops.convert_to_tensor(wrong), (key, value), **options)

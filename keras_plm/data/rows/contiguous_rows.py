@@ -91,13 +91,8 @@ class ContiguousRows:
         Raises:
             ValueError: the corpus has ids outside its vocabulary.
         """
-        pass_number, pass_step = self._locate(step)
-        ends = self._ends(pass_number)
-        first, end = ends[pass_step - 1] if pass_step else 0, ends[pass_step]
-        row = np.arange(self.batch_size)[rows]  # (B,)
-        begin = row * self.row_length + first
-        position = begin[:, None] + np.arange(end - first + 1)  # (B, T + 1)
-        found = self._stream(pass_number).read(position)
+        stream, position, begins_pass = self.places(step, rows)
+        found = stream.read(position)
         behind = found["token_ids"][:, -1]
         found = {name: value[:, :-1] for name, value in found.items()}
         functional = found.pop("document_ends")
@@ -106,11 +101,29 @@ class ContiguousRows:
             "padding_mask": np.ones_like(functional),
             "functional": functional,
             "next_token_ids": behind,
-            "fresh": np.full(len(row), pass_step == 0),
+            "fresh": np.full(len(position), begins_pass),
         }
         batch["segment_ids"] = np.zeros_like(batch["token_ids"])
         fill_special(found, None, (slice(None), 0))  # the ends of documents have theirs
         return {**batch, **found}
+
+    def places(self, step, rows=slice(None)):
+        """Says where the tokens of batch `step` are.
+
+        Args:
+            step, rows: see `__call__`.
+
+        Returns:
+            Triple: the `DocumentStream` of the pass; positions on it, (B, T + 1) int, with that of
+            the token behind each row; and whether the batch is the first of its pass.
+        """
+        pass_number, pass_step = self._locate(step)
+        ends = self._ends(pass_number)
+        first, end = ends[pass_step - 1] if pass_step else 0, ends[pass_step]
+        row = np.arange(self.batch_size)[rows]  # (B,)
+        begin = row * self.row_length + first
+        position = begin[:, None] + np.arange(end - first + 1)  # (B, T + 1)
+        return self._stream(pass_number), position, pass_step == 0
 
     def _locate(self, step):
         """The pass of a batch, and its number in the pass."""

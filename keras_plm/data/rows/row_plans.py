@@ -11,6 +11,7 @@ from keras_plm.data.rows.packed_rows import doc_sentences, full_sentences, packe
 from keras_plm.data.rows.pair_rows import source_target, text_pair, translation_pair
 from keras_plm.data.rows.planned_rows import PlannedRows
 from keras_plm.data.rows.sentence_pair_rows import sentence_pair
+from keras_plm.data.rows.two_way_rows import TwoWayRows
 from keras_plm.data.rows.xlnet_rows import SegmentPairRows
 
 # By the objective's attribute `rows`: plan(stream, room, rng, **settings), see `row_plan`.
@@ -63,6 +64,7 @@ ROW_BUILDERS = {
     "segment_pair": SegmentPairRows,
     "sentence_stream": functools.partial(ContiguousRows, sentence_ends=True),
     "stream": ContiguousRows,
+    "two_way_sentences": TwoWayRows,
 }
 READ_BOTH_WAYS = ("mixture", "segment_pair")
 

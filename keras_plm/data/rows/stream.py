@@ -89,6 +89,19 @@ class DocumentStream:
             np.copyto(values, COLUMNS[name].special, where=is_end)
         return found
 
+    def within_document(self, positions):
+        """Says where positions are in their documents.
+
+        Args:
+            positions: int array of any shape, 0 to `num_tokens - 1`.
+
+        Returns:
+            Two int arrays of the same shape: how many tokens of the document stand before, and how
+            many it has; <eod>, which is not counted, has the same number twice.
+        """
+        document, offset = self._locate(positions)
+        return offset, self._lengths[document]
+
     def sentence_number(self, positions):
         """The number of the sentence that holds each position, counted through the stream."""
         document, offset = self._locate(positions)

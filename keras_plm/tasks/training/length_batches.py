@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from keras_plm import features as contract
 from keras_plm.checks import check_integer
 from keras_plm.tasks.training.prepared_data import unless_none
 from keras_plm.tasks.training.row_lengths import row_lengths, whole_length
 
+OF_CHARACTERS = {name for name, one in contract.FEATURES.items() if one.shape == "BTW"}
 SHORTEST = 16  # a program for shorter rows would hardly be faster
 
 
@@ -101,7 +103,8 @@ def cut(arrays, length, whole, at_left):
     """Leave out columns of padding.
 
     Args:
-        arrays: nest of arrays (..., T), or None.
+        arrays: nest of arrays (..., T), or None; those of characters, by their names in a dict,
+            are (..., T, W).
         length: int. How many columns stay.
         whole: int. T.
         at_left: bool. Whether those at the start are left out.
@@ -112,7 +115,14 @@ def cut(arrays, length, whole, at_left):
     if length == whole:
         return arrays
     columns = _columns(length, whole, at_left)
-    return keras.tree.map_structure(unless_none(lambda array: array[..., columns]), arrays)
+
+    def one(path, array):
+        of_characters = path and path[-1] in OF_CHARACTERS
+        return array[..., columns, :] if of_characters else array[..., columns]
+
+    paths = keras.tree.flatten_with_path(arrays)
+    kept = [None if array is None else one(path, array) for path, array in paths]
+    return keras.tree.pack_sequence_as(arrays, kept)
 
 
 def _columns(length, whole, at_left):

@@ -11,8 +11,8 @@ def row_lengths(x, cut_left=True):
     Of an encoder and a decoder both sides are cut to one length, that of the longer one.
 
     Args:
-        x: dict of arrays, the features of N examples: (N, T), or (N, C, T) with several rows each;
-            of an encoder and a decoder (N, S) and (N, T).
+        x: dict of arrays, the features of N examples: (N, T), of characters (N, T, W), or (N, C, T)
+            with several rows each; of an encoder and a decoder (N, S) and (N, T).
         cut_left: bool. Whether padding at the start of the rows may be left out: not for a model
             that counts positions from there.
 
@@ -22,7 +22,7 @@ def row_lengths(x, cut_left=True):
     """
     if isinstance(x, dict) and "source_padding_mask" in x:
         return _pair_lengths(x), False
-    can = {name for name, one in contract.FEATURES.items() if one.shape == "BT"}
+    can = {name for name, one in contract.FEATURES.items() if one.shape.startswith("BT")}
     known = isinstance(x, dict) and "padding_mask" in x and not set(x) - can
     if not known or np.ndim(x["padding_mask"]) not in (2, 3):
         return None, False

@@ -26,6 +26,7 @@ SETTINGS = {
     "stream": PLAIN,
     "text_pair": PLAIN,
     "translation_pair": PLAIN,
+    "two_way_sentences": PLAIN,
 }
 LANGUAGES = ("language_stream", "source_target", "translation_pair")
 
@@ -67,7 +68,8 @@ def test_batches_by_number_and_by_shard(make_random_corpus, make_language_corpus
     assert (make(name, corpus)(0)["token_ids"] != rows(1)["token_ids"]).any()
 
 
-RUNNING = {"segment_pair", "stream", "sentence_stream"}  # without a special token at the begin
+# Without a special token at the begin.
+RUNNING = {"segment_pair", "stream", "sentence_stream", "two_way_sentences"}
 
 
 @pytest.mark.parametrize("name", sorted(set(SETTINGS) - RUNNING))

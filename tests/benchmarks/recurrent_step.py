@@ -1,0 +1,173 @@
+"""Forward and backward pass of our recurrent layers against PyTorch's.
+
+    python tests/benchmarks/recurrent_step.py
+
+`awd_lstm` are the LSTMs of ULMFiT (400, 1152, 1152, 400 wide, T 70, B 20), without dropout;
+`elmo` those of one direction of the medium ELMo (cells of 2048, projected to 256, two layers, T 20,
+B 32), without clips, which `torch.nn.LSTM` has not. A step gives the gradients of all weights from
+the sum of squares of the output. Engines: ours on TensorFlow with XLA and without it, and on JAX;
+Keras's own LSTM there (not of ELMo: it has no projection); `torch.nn.LSTM`.
+
+Figures are medians over rounds of CPU time, one compute thread, see interleaved.py; ratios are
+ratios of medians, with the 10th and 90th percentile of the ratios within a round behind them. The
+last line is one JSON object.
+"""
+
+import argparse
+import json
+import sys
+
+import numpy as np
+from interleaved import measure, processor, ratio
+from turns import Turns, keras_product, one_core, torch_product
+
+ENGINES = {  # name: (backend, kind)
+    "tensorflow_xla": ("tensorflow", "ours xla"),
+    "tensorflow": ("tensorflow", "ours"),
+    "jax": ("jax", "ours xla"),
+    "tensorflow_keras": ("tensorflow", "keras"),
+    "jax_keras": ("jax", "keras xla"),
+    "torch": ("torch", "torch"),
+}
+CASES = {  # widths of input, cell and output of each layer
+    "awd_lstm": dict(layers=[(400, 1152, 0), (1152, 1152, 0), (1152, 400, 0)], length=70, batch=20),
+    "elmo": dict(layers=[(256, 2048, 256)] * 2, length=20, batch=32),
+}
+SETTINGS = dict(device="cpu", dtype="float32")
+
+
+def text(settings):
+    """Random token states (B, T, D)."""
+    shape = settings["batch"], settings["length"], settings["layers"][0][0]
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def make_layers(settings):
+    """The Keras layers of a case, built."""
+    import keras
+
+    from keras_plm.layers import ProjectedLSTM, WeightDropLSTM
+
+    made = []
+    for below, cell, projected in settings["layers"]:
+        if settings["kind"].startswith("keras"):
+            if projected:
+                raise ValueError("Keras's LSTM has no projection.")
+            layer = keras.layers.LSTM(cell, return_sequences=True, use_cudnn=False)
+        elif projected:
+            layer = ProjectedLSTM(cell, projected, cell_clip=None, projection_clip=None)
+        else:
+            layer = WeightDropLSTM(cell)
+        layer.build((None, None, below))
+        made.append(layer)
+    return made
+
+
+def keras_step(settings):
+    """A function of one step on this process's backend, which returns the loss."""
+    import keras
+    from keras import ops
+
+    layers, rows = make_layers(settings), ops.convert_to_tensor(text(settings))
+    variables = [weight for layer in layers for weight in layer.trainable_weights]
+
+    def loss_of(rows):
+        for layer in layers:
+            rows = layer(rows)
+            rows = rows[0] if isinstance(rows, tuple) else rows
+        return ops.sum(rows * rows)
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function(jit_compile=settings["kind"].endswith("xla"))
+        def both(rows):
+            with tf.GradientTape() as tape:
+                loss = loss_of(rows)
+            return loss, tape.gradient(loss, [variable.value for variable in variables])
+
+        return lambda: float(both(rows)[0])
+    import jax
+
+    def stateless(values, rows):
+        with keras.StatelessScope(state_mapping=list(zip(variables, values))):
+            return loss_of(rows)
+
+    both = jax.jit(jax.value_and_grad(stateless))
+    values = [variable.value for variable in variables]
+    return lambda: float(jax.block_until_ready(both(values, rows))[0])
+
+
+def torch_step(settings):
+    """A function of one step of `torch.nn.LSTM`."""
+    import torch
+
+    torch.set_num_threads(1)
+    layers = [
+        torch.nn.LSTM(below, cell, proj_size=projected, batch_first=True)
+        for below, cell, projected in settings["layers"]
+    ]
+    given = torch.from_numpy(text(settings))
+
+    def step():
+        rows = given
+        for layer in layers:
+            layer.zero_grad()
+            rows, _ = layer(rows)
+        loss = (rows * rows).sum()
+        loss.backward()
+        return float(loss.detach())
+
+    return step
+
+
+def serve(settings):
+    """One step whenever the parent asks."""
+    one_core()
+    is_torch = settings["backend"] == "torch"
+    step = (torch_step if is_torch else keras_step)(settings)
+    product, library = (torch_product if is_torch else keras_product)(settings)
+    turns = Turns(product)
+    step(), step()
+    turns.answer(ready=library)
+    while True:
+        turns.wait()
+        turns.finish(loss=step())
+
+
+def report(workers, case):
+    """Print the figures of one case and return them."""
+    figures = {}
+    for engine, worker in workers.items():
+        milliseconds = np.median([step["cpu"] for step in worker.steps]) * 1e3
+        print(f"  {engine:20}{milliseconds:8.0f} ms")
+        figures[f"{case}_{engine}_milliseconds"] = round(float(milliseconds), 1)
+        for other in ("torch", "tensorflow_keras"):
+            found = ratio(workers, engine, other, "cpu") if engine != other else None
+            if found:
+                print(f"    of {other}: {found[0]:.2f} [{found[1]:.2f}, {found[2]:.2f}]")
+                figures[f"{case}_{engine}_vs_{other}"] = found
+    return figures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    options = parser.parse_args()
+    engines = {name: ENGINES[name] for name in options.engines}
+    figures = {"processor": processor()}
+    print(f"processor: {figures['processor']}; {options.rounds} rounds")
+    for case in options.cases:
+        print(f"=== {case}")
+        settings = {**SETTINGS, **CASES[case]}
+        workers, _ = measure("recurrent_step.py", engines, settings, options.rounds)
+        figures |= report(workers, case)
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] and sys.argv[1].startswith("{"):
+        serve(json.loads(sys.argv[1]))
+    main()
