@@ -858,8 +858,8 @@ MUTANTS = (
     Mutant(
         "rows_of_the_next_batch_skip_a_token",
         "data/rows/contiguous_rows.py",
-        "pass_step * self.sequence_length\n",
-        "pass_step * (self.sequence_length + 1)\n",
+        "ends[pass_step - 1] if pass_step",
+        "ends[pass_step - 1] + 1 if pass_step",
         ("data/rows/test_contiguous_rows.py",),
     ),
     Mutant(
@@ -1079,7 +1079,7 @@ MUTANTS = (
     Mutant(
         "first_token_predicted_behind_padding",
         "objectives/causal_modeling.py",
-        "is_real & real[:, : self.num_predict]",
+        "is_real & real[:, : following.shape[1]]",
         "is_real",
         ("objectives/test_causal_modeling.py",),
     ),
