@@ -41,6 +41,12 @@ LISTS = [  # of rows: file, name of its folder in OUTPUT, options
         ("pretrain_gpt.py", "gpt2", "--steps 8 --held-out-batches 2 --resume"),
         ("pretrain_gpt.py", "gpt3", "--system gpt3 --steps 4 --batch-size 8 --held-out-batches 2"),
         ("pretrain_transformer_xl.py", "xl", "--steps 4 --held-out-tokens 640"),
+        (
+            "ulmfit.py",
+            "ulmfit",
+            "--steps 3 --task-steps 3 --epochs 2 --limit 48 --sequence-length 64 "
+            "--gradient-length 32 --batch-size 16",
+        ),
         ("pretrain_elmo.py", "elmo", "--steps 4 --held-out-batches 2 --limit 40"),
         ("gpt_transfer.py", "gpt_transfer", f"--preset none --seeds 2 {FEW}"),
         ("few_shot.py", "few_shot", "--steps 5 --shots 0 2 --draws 1 --limit 8"),

@@ -28,6 +28,7 @@ from dataclasses import replace
 
 from keras_plm import families
 from keras_plm.backbones import (
+    AWDLSTMBackbone,
     ELMoBackbone,
     EmbeddingBackbone,
     Seq2SeqBackbone,
@@ -99,6 +100,12 @@ ELMO_SIZES = {
     **{name.removeprefix("elmo_"): sizes for name, sizes in families.ELMO["sizes"].items()},
 }
 LENGTHS = {"tiny": 128, "small": 256, "base": 512, "large": 512}
+# Base is the one that fastai released.
+LSTM_SIZES = {
+    "tiny": dict(num_layers=2, hidden_dim=64, lstm_dim=128),
+    "small": dict(num_layers=3, hidden_dim=200, lstm_dim=576),
+    "base": dict(num_layers=3, hidden_dim=400, lstm_dim=1152),
+}
 # Mikolov et al. (arXiv:1310.4546), sections 3 and 4: 300 and 1000; the default of word2vec.c: 100.
 SKIP_GRAM_WIDTHS = {"tiny": 50, "small": 100, "base": 300, "large": 1000}
 
@@ -163,6 +170,46 @@ def transformer_xl(tokenizer: kind(Tokenizer), size="base", sequence_length=None
     arguments = {**family["flags"], **SIZES[size], "memory_length": length, **overrides}
     backbone = TransformerXLBackbone(tokenizer.vocabulary_size, **arguments)
     return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length))
+
+
+@_takes(AWDLSTMBackbone)
+@check_arguments
+def ulmfit(
+    tokenizer: kind(Tokenizer),
+    size="base",
+    sequence_length=70,
+    backward: flag() = False,
+    **overrides,
+):
+    """ULMFiT: an AWD-LSTM, every token of a text predicted from all those before it.
+
+    The rows of a batch go on where those of the batch before ended, and so does the state of the
+    LSTMs. Batches have one of six lengths about T. The original reads words:
+    `train_tokenizer(..., model="word", layout="ulmfit")`. Then its `TextClassifier` has
+    `pooling="concat"` and the dropouts `families.AWD_LSTM["classifier"]`.
+
+    Args:
+        size: str. "tiny" (2 LSTMs, width 64), "small" (3, 200) or "base" (3, 400; inside 1152).
+        sequence_length: int. T, what the lengths of batches are near: 35, 60, 65, 70, 75, 80 of 70.
+        backward: bool. Whether texts are read from their last token to their first: the second
+            model of the pair whose predictions ULMFiT averages.
+
+    Source: ULMFiT, arXiv:1801.06146, sections 3.1 and 3.4; AWD-LSTM, arXiv:1708.02182; sizes and
+    dropouts of fastai (`awd_lstm_lm_config`).
+    """
+    check_choice("size", size, sorted(LSTM_SIZES))
+    length = check_integer("sequence_length", sequence_length, 4)
+    objective = CausalModeling(
+        length,
+        rows="stream",
+        documents_apart=False,
+        output_bias=True,
+        variable_length=True,
+        backward=backward,
+    )
+    arguments = {**families.AWD_LSTM["flags"], **LSTM_SIZES[size], **overrides}
+    backbone = AWDLSTMBackbone(tokenizer.vocabulary_size, **arguments)
+    return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length, backward=backward))
 
 
 @_takes(ELMoBackbone)

@@ -65,6 +65,63 @@ class Mutant(NamedTuple):
 SURVIVORS = {}
 
 MUTANTS = (
+    # === ULMFiT ===
+    Mutant(
+        "the_rate_is_not_scaled",
+        "tasks/optimizers/scaled_rate.py",
+        "return lambda: rate() * factor",
+        "return lambda: rate() * 1.0",
+        ("tasks/optimizers/test_scaled_rate.py",),
+    ),
+    Mutant(
+        "a_step_has_the_rate_of_any_length",
+        "tasks/pretrainer.py",
+        "length / self.objective.sequence_length",
+        "length / length",
+        ("tasks/training/test_variable_lengths.py",),
+    ),
+    Mutant(
+        "no_batch_is_half_as_long",
+        "objectives/variable_lengths.py",
+        "SHARE_OF_LONG, 1.0, 0.5)",
+        "SHARE_OF_LONG, 1.0, 1.0)",
+        ("objectives/test_variable_lengths.py",),
+    ),
+    Mutant(
+        "batches_begin_as_if_all_were_equally_long",
+        "data/rows/contiguous_rows.py",
+        "begin = row * self.row_length + first",
+        "begin = row * self.row_length + pass_step * self.sequence_length",
+        ("data/rows/test_contiguous_rows.py",),
+    ),
+    Mutant(
+        "documents_from_their_ends_begin_with_the_separator",
+        "data/rows/stream.py",
+        "offset = self._lengths[document] - 1 - offset",
+        "offset = self._lengths[document] - offset",
+        ("data/rows/test_contiguous_rows.py",),
+    ),
+    Mutant(
+        "texts_are_never_turned",
+        "preprocessing/text_preprocessor.py",
+        "[one[::-1] for one in ids]",
+        "[one[::1] for one in ids]",
+        ("tasks/test_concat_pooling.py",),
+    ),
+    Mutant(
+        "the_mean_forgets_what_was_read_before",
+        "layers/long_text_pooling.py",
+        "_gathered(rows, real[:, before:], largest, total)",
+        "_gathered(rows, real[:, before:], largest, 0.0 * total)",
+        ("layers/test_long_text_pooling.py",),
+    ),
+    Mutant(
+        "padding_stays_at_the_right_of_long_texts",
+        "layers/long_text_pooling.py",
+        'place = place - ops.cast(behind, "int32")[:, None]',
+        'place = place - 0 * ops.cast(behind, "int32")[:, None]',
+        ("layers/test_long_text_pooling.py",),
+    ),
     # === recurrent layers ===
     Mutant(
         "padding_moves_the_state",
@@ -801,8 +858,8 @@ MUTANTS = (
     Mutant(
         "rows_of_the_next_batch_skip_a_token",
         "data/rows/contiguous_rows.py",
-        "pass_step * self.sequence_length\n",
-        "pass_step * (self.sequence_length + 1)\n",
+        "ends[pass_step - 1] if pass_step",
+        "ends[pass_step - 1] + 1 if pass_step",
         ("data/rows/test_contiguous_rows.py",),
     ),
     Mutant(
@@ -1022,7 +1079,7 @@ MUTANTS = (
     Mutant(
         "first_token_predicted_behind_padding",
         "objectives/causal_modeling.py",
-        "is_real & real[:, : self.num_predict]",
+        "is_real & real[:, : following.shape[1]]",
         "is_real",
         ("objectives/test_causal_modeling.py",),
     ),

@@ -74,7 +74,23 @@ def system(build, layout, own_step=False, sizes=None, **options):
     return Row(build, make, batch, own_step=own_step)
 
 
+def recurrent(build, layout, **options):
+    """A row of a system of LSTMs, without dropout."""
+    rates = ("embedding", "input", "weight", "hidden", "output")
+    options = {**{f"{name}_dropout": 0.0 for name in rates}, **options}
+    sizes = dict(num_layers=1, hidden_dim=8, lstm_dim=8, sequence_length=28)
+
+    def make(tools, **changes):
+        return build(tools.tokenizers[layout], "tiny", **{**sizes, **options, **changes})
+
+    def batch(tools, model, number):
+        return data.examples(tools.corpora[layout], model.objective, BATCH, start=number)
+
+    return Row(build, make, batch, own_step=True)
+
+
 SYSTEMS = {
+    "ulmfit": recurrent(models.ulmfit, "gpt", backward=True),
     "xlnet": system(models.xlnet, "xlnet", own_step=True, bidirectional=True, memory_length=6),
     "transformer_xl": system(
         *(models.transformer_xl, "gpt"),
@@ -203,6 +219,10 @@ TASKS = {
             **NO_DROPOUT,
         },
         own_step=True,
+    ),
+    "classifier by concat pooling": task(
+        *(tasks.TextClassifier, GPT_2, TEXTS, LABELS, ACCURACY),
+        {"num_classes": 3, "pooling": "concat", **NO_DROPOUT},
     ),
     "classifier and language model": task(
         *(tasks.TextClassifier, GPT_1, TEXTS, LABELS, ACCURACY),
@@ -387,7 +407,9 @@ def made(request, tools, quick):
     compilation = model.get_compile_config()
     random = np.random.default_rng(0)
     for weight in weights_of(model):
-        weight.assign((weight.name == "gamma") + random.normal(0, 0.3, weight.shape))
+        weight.assign(
+            (weight.name in ("gamma", "moving_variance")) + random.normal(0, 0.3, weight.shape)
+        )
     model.compile(**quick)
     batch = row.batch(tools, model, 0)
     outputs = outputs_of(model, batch)

@@ -343,6 +343,7 @@ ELSEWHERE = {
     "RowsToChoices": "takes a number of each choice",
     "CarriedState": "takes `fresh`, (B,)",
     "SegmentMemory": "takes `fresh`, (B,)",
+    "LongTextPooling": "takes token ids, (B, T)",
     "LastStates": "a memory has no mask",
     "AnswerClass": "takes vectors, (B, D)",
     "ConcatPoolingHead": "takes vectors, (B, 3D)",

@@ -230,6 +230,30 @@ def test_unilm(wordpiece, tokenizers):
             small(models.unilm, tokenizers[layout])
 
 
+def test_ulmfit(tokenizers, corpora, quick):
+    tokenizer, sizes = tokenizers["gpt"], dict(num_layers=2, hidden_dim=8, lstm_dim=12)
+    for backward in (False, True):
+        model = models.ulmfit(tokenizer, "tiny", 28, backward, **sizes)
+        assert model.objective == CausalModeling(
+            28, "stream", False, True, variable_length=True, backward=backward
+        )
+        assert model.preprocessor.backward == backward
+    model.compile(**quick)
+    examples = data.examples(corpora["gpt"], model.objective, 2)
+    history = model.fit(examples, steps_per_epoch=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    whole = models.LSTM_SIZES["base"]
+    published = families.AWD_LSTM["sizes"]["ulmfit_wt103"]
+    assert whole == {name: published[name] for name in whole}
+    for options, message in (
+        (dict(size="large"), r"\['base', 'small', 'tiny'\].*size='large'"),
+        (dict(size="tiny", num_heads=2), "AWDLSTMBackbone has no arguments .*num_heads"),
+        (dict(size="tiny", sequence_length=3), "sequence_length"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            models.ulmfit(tokenizer, **options)
+
+
 def test_transformer_xl(tokenizers, corpora, tmp_path, quick):
     """A memory as long as a row; words in clusters; the preset writes, with a longer memory too."""
     tokenizer = tokenizers["gpt"]

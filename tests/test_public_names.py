@@ -56,6 +56,14 @@ VERBOSE = {  # methods that show Keras's bar
     "PrefixLM": {"generate"},
     "TextEmbedder": {"embed"},
 }
+# preprocessor_class: TextPreprocessor has backward=False; __init__: gradient_length=None.
+READS_TEXTS = dict.fromkeys(
+    ("CausalLM", "MaskedLM", "PermutationLM", "PrefixLM", "Pretrainer", "Task", "TextEmbedder"),
+    {"preprocessor_class"},
+)
+READS_TEXTS |= dict.fromkeys(
+    ("TextClassifier", "TextRegressor"), {"__init__", "preprocessor_class"}
+)
 FIT = {"Pretrainer": (), "TextEmbedder": ()}  # their own, that did not change
 CHANGED = {
     # Every task has all arguments of `compile`, which stands once, in `Task`; `custom_objects`.
@@ -64,6 +72,7 @@ CHANGED = {
         f"tasks.{name}": {
             "compile",
             "from_preset",
+            *READS_TEXTS.get(name, ()),
             *VERBOSE.get(name, ()),
             *FIT.get(name, ("fit",)),
         }
@@ -81,7 +90,7 @@ CHANGED = {
     "data.Corpus": {"build", "build_pairs"},
     "data.SentencePieceTokenizer": {"__init__"},  # num_sentinels=0
     "data.train_tokenizer": {"signature"},
-    "objectives.CausalModeling": {"__init__"},  # characters=False, cutoffs=()
+    "objectives.CausalModeling": {"__init__"},  # characters=False, ..., backward=False
     "heads.SentencePairHead": {"__init__"},
     "heads.SummaryHead": {"__init__"},
     "heads.TokenHead": {"__init__"},  # mix=False
@@ -117,6 +126,7 @@ CHANGED = {
     "layers.TransformerXLBlock": {"call", "__init__"},  # normalize_first=False
     "layers.RelativePositionEncoding": {"call", "compute_output_spec"},  # memory=None
     "ops.content_visibility": {"signature"},  # memory_mask=None
+    "tasks.TextPreprocessor": {"__init__"},  # backward=False
     "tasks.resume": {"signature"},  # may_differ=()
     "presets.open_checkpoint": {"signature"},  # config=None
     "tasks.BeamSearch": {"__init__"},  # length_normalization="gnmt"

@@ -30,7 +30,7 @@ class Examples(grain.IterDataset):
     Attributes:
         batch_size: rows of the whole batch.
         local_batch_size: rows of the batch in this shard.
-        steps_per_epoch: batches in one pass over the corpus.
+        steps_per_epoch: batches in one pass over the corpus; in the first, where lengths vary.
         tokenizer_fingerprint: of the tokenizer that made the corpus.
         vocabulary_size: of the corpus.
         objective: the objective.

@@ -3,10 +3,14 @@
 import keras
 
 from keras_plm.checks import check_arguments, choice, integer, integers, number
-from keras_plm.heads.head import Head, Targets, class_accuracy, class_loss, yes_no_accuracy
+from keras_plm.heads.head import Head
+from keras_plm.heads.summary_head import (
+    LABELS,
+    loss_of_labels,
+    metrics_of_labels,
+    targets_of_labels,
+)
 from keras_plm.layers.initializer import initializer
-
-LABELS = ("class", "classes")
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -23,8 +27,7 @@ class ConcatPoolingHead(Head):
         dropout: float. Dropout rate of what was pooled.
         intermediate_dropout: float. Dropout rate before every other dense layer.
         kernel_initializer: initializer of the kernels.
-        labels: str. What it is trained on: the "class" of a text; or its "classes", any number of
-            them, each a yes or no.
+        labels: str. What it is trained on; see `SummaryHead`.
 
     Call arguments:
         inputs: tensor of shape (B, 3D).
@@ -94,19 +97,17 @@ class ConcatPoolingHead(Head):
 
     @property
     def targets(self):
-        """One class for each example, or a yes or no for each class."""
-        return Targets("B", self.num_classes)
+        """One class, choice or number for each example; or a yes or no for each class."""
+        return targets_of_labels(self.labels, self.num_classes)
 
     @property
     def loss(self):
-        """Cross-entropy of classes, binary if there are several."""
-        if self.labels == "classes":
-            return keras.losses.BinaryCrossentropy(from_logits=True)
-        return class_loss()
+        """Cross-entropy of classes and choices, binary if there are several, or squared error."""
+        return loss_of_labels(self.labels)
 
     def new_metrics(self):
-        """Accuracy."""
-        return [yes_no_accuracy() if self.labels == "classes" else class_accuracy()]
+        """Accuracy; of numbers the squared error, Pearson's and Spearman's correlation."""
+        return metrics_of_labels(self.labels)
 
     def build(self, inputs_shape):
         width = 3 * self.hidden_dim

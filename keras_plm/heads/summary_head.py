@@ -99,21 +99,16 @@ class SummaryHead(Head):
     @property
     def targets(self):
         """One class, choice or number for each example; or a yes or no for each class."""
-        return Targets("B", {"choice": "C", "number": None}.get(self.labels, self.num_classes))
+        return targets_of_labels(self.labels, self.num_classes)
 
     @property
     def loss(self):
         """Cross-entropy of classes and choices, binary if there are several, or squared error."""
-        if self.labels == "classes":
-            return keras.losses.BinaryCrossentropy(from_logits=True)
-        return keras.losses.MeanSquaredError() if self.labels == "number" else class_loss()
+        return loss_of_labels(self.labels)
 
     def new_metrics(self):
         """Accuracy; of numbers the squared error, Pearson's and Spearman's correlation."""
-        if self.labels == "number":
-            mse = keras.metrics.MeanSquaredError(name="mse")
-            return [mse, PearsonCorrelation(), SpearmanCorrelation()]
-        return [yes_no_accuracy() if self.labels == "classes" else class_accuracy()]
+        return metrics_of_labels(self.labels)
 
     def build(self, inputs_shape):
         if self.summary is not None:
@@ -140,3 +135,23 @@ class SummaryHead(Head):
             "use_bias": self.use_bias,
             "labels": self.labels,
         }
+
+
+def targets_of_labels(labels, num_classes):
+    """The `Targets` of a head with one row of logits per text, by its `LABELS`."""
+    return Targets("B", {"choice": "C", "number": None}.get(labels, num_classes))
+
+
+def loss_of_labels(labels):
+    """Its loss."""
+    if labels == "classes":
+        return keras.losses.BinaryCrossentropy(from_logits=True)
+    return keras.losses.MeanSquaredError() if labels == "number" else class_loss()
+
+
+def metrics_of_labels(labels):
+    """New metrics of it."""
+    if labels == "number":
+        mse = keras.metrics.MeanSquaredError(name="mse")
+        return [mse, PearsonCorrelation(), SpearmanCorrelation()]
+    return [yes_no_accuracy() if labels == "classes" else class_accuracy()]

@@ -10,6 +10,7 @@ from keras_plm.layers.choices import ChoicesToRows, RowsToChoices
 from keras_plm.layers.concat_pooling import ConcatPooling
 from keras_plm.layers.embedding_dropout import EmbeddingDropout
 from keras_plm.layers.last_states import LastStates
+from keras_plm.layers.long_text_pooling import LongTextPooling
 from keras_plm.layers.projected_attention import ProjectedAttention
 from keras_plm.layers.projected_lstm import ProjectedLSTM
 from keras_plm.layers.query_rows import QueryRows
@@ -38,6 +39,7 @@ __all__ = [
     "ConcatPooling",
     "EmbeddingDropout",
     "LastStates",
+    "LongTextPooling",
     "ProjectedAttention",
     "ProjectedLSTM",
     "QueryRows",

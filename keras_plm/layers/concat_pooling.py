@@ -34,6 +34,9 @@ class ConcatPooling(SequenceLayer):
 
     masked_outputs = (False,)
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+
     def build(self, rows_shape):
         pass
 
@@ -53,3 +56,6 @@ class ConcatPooling(SequenceLayer):
 
     def compute_output_spec(self, rows, *args, **kwargs):
         return keras.KerasTensor((rows.shape[0], 3 * rows.shape[-1]), dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config()}

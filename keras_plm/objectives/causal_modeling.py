@@ -31,6 +31,7 @@ from keras_plm.objectives.languages import (
     language_row_settings,
 )
 from keras_plm.objectives.objective import Objective, check_rows
+from keras_plm.objectives.variable_lengths import lengths_of_batches
 
 
 def document_ends(begins):
@@ -78,12 +79,22 @@ class CausalModeling(Objective):
         cutoffs: the first ids of the clusters of an adaptive softmax behind the first, for a large
             vocabulary whose ids are by frequency: training computes the rare ones where they are
             targets alone. (): the softmax that the backbone has by itself.
+        variable_length: whether the rows of "stream" and "sentence_stream" have in training one of
+            six lengths about T, another one from batch to batch, as the seed and the number of the
+            batch say; see `keras_plm.objectives.variable_lengths`. A batch of n tokens per row
+            is learned from at n / T of the learning rate. Evaluation has T throughout.
+        backward: whether these rows hold every document, or sentence, from its last token to its
+            first, each before its separator as ever: a model then predicts each token from those
+            behind it in the text.
 
     Raises:
-        ValueError: a setting is out of range.
+        ValueError: a setting is out of range, or the rows do not go on from batch to batch where
+            they must.
 
     Source: GPT (Radford et al. 2018), section 3.1; GPT-2 (Radford et al. 2019), section 2; GPT-3
     (arXiv:2005.14165), appendix B, which is cited above; XLM (arXiv:1901.07291), section 3.2.
+    Variable lengths: AWD-LSTM (arXiv:1708.02182), section 4.1; backward: ULMFiT
+    (arXiv:1801.06146), section 3.4.
     """
 
     sequence_length: integer(2) = 512  # a token, and one that is predicted from it
@@ -94,10 +105,18 @@ class CausalModeling(Objective):
     language_exponent: number(0, 1, none=True) = None
     characters: flag() = False
     cutoffs: ascending() = ()
+    variable_length: flag() = False
+    backward: flag() = False
 
     def __post_init__(self):
         super().__post_init__()
         check_rows(self.rows)
+        if (self.variable_length or self.backward) and not self.contiguous:
+            raise ValueError(
+                "variable_length and backward are for rows that go on from batch to batch: use "
+                f'rows="stream" or "sentence_stream". Received: rows={self.rows!r}, '
+                f"variable_length={self.variable_length}, backward={self.backward}"
+            )
 
     @property
     def num_predict(self):
@@ -115,8 +134,11 @@ class CausalModeling(Objective):
 
     @property
     def row_settings(self):
-        """The length of the rows, and the exponent of the languages if it is set."""
-        return language_row_settings(self)
+        """The length of the rows, and what else of them is not as by default."""
+        settings = language_row_settings(self)
+        for name in ("variable_length", "backward"):
+            settings |= {name: True} if getattr(self, name) else {}
+        return settings
 
     @property
     def draws_per_row(self):
@@ -144,6 +166,13 @@ class CausalModeling(Objective):
             )
         return {"tokens": backbone.lm_head(self.cutoffs, use_bias=self.output_bias)}
 
+    def _length_of(self, batch):
+        """The tokens of each row of a batch: T, or one of the lengths that vary."""
+        length = np.shape(batch.get("token_ids", ()))[1:]
+        if self.variable_length and set(length) <= set(lengths_of_batches(self.sequence_length)):
+            return length[0] if length else self.sequence_length
+        return self.sequence_length
+
     def __call__(self, batch, rng):
         """Lists the targets of each row.
 
@@ -159,6 +188,7 @@ class CausalModeling(Objective):
                 P - 1, and, by the settings, order, until, language_ids (B, T), character_ids (B,
                 T, 50), fresh (B,).
             y: {"tokens": (B, P) int32}, the token behind each position, 0 where that is padding.
+                With `variable_length` T and P are those of the batch.
             sample_weight: {"tokens": (B, P) float32}, 0 where one of the two is padding.
 
         Raises:
@@ -166,28 +196,29 @@ class CausalModeling(Objective):
         """
         names = ["token_ids", "padding_mask"]
         names += ["functional"] if self.documents_apart else []
-        shapes = {name: (self.sequence_length,) for name in names}
+        length = self._length_of(batch)
+        shapes = {name: (length,) for name in names}
         shapes |= {"next_token_ids": (), "fresh": ()} if self.contiguous else {}
         if self.characters:
-            shapes["character_ids"] = (self.sequence_length, WORD_LENGTH)
+            shapes["character_ids"] = (length, WORD_LENGTH)
         check_arrays("CausalModeling", batch, shapes)
         if self.languages:
-            check_languages("CausalModeling", batch, self.sequence_length)
+            check_languages("CausalModeling", batch, length)
         token_ids, real = batch["token_ids"], batch["padding_mask"]
         following, is_real = token_ids[:, 1:], real[:, 1:]
         if self.contiguous:
             behind = np.asarray(batch["next_token_ids"])[:, None]  # (B, 1)
             following = np.concatenate([following, behind], axis=1)
             is_real = np.concatenate([is_real, real[:, -1:]], axis=1)
-        counts = is_real & real[:, : self.num_predict]  # (B, P)
-        positions = np.arange(self.num_predict, dtype="int32")
+        counts = is_real & real[:, : following.shape[1]]  # (B, P)
+        positions = np.arange(following.shape[1], dtype="int32")
         x = {
             "token_ids": token_ids,
             "padding_mask": real,
             "target_positions": np.tile(positions, (len(token_ids), 1)),
         }
         if self.documents_apart:
-            x["order"] = np.where(real, np.arange(self.sequence_length, dtype="int32"), 0)
+            x["order"] = np.where(real, np.arange(length, dtype="int32"), 0)
             x["until"] = document_ends(batch["functional"] & real)
         if self.languages:
             x["language_ids"] = batch["language_ids"]

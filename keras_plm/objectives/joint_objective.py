@@ -28,6 +28,11 @@ class JointObjective(Objective):
                 f"{name} takes a tuple of two or more objectives. Received: "
                 f"objectives={objectives!r}"
             )
+        if any(one.variable_length for one in given):
+            raise ValueError(
+                f"The objectives of {name} must have rows of one length. Received: "
+                f"variable_length=True in {objectives!r}"
+            )
         lengths = {one.sequence_length for one in given if not isinstance(one, PlugIn)}
         if len(lengths) > 1:
             raise ValueError(

@@ -33,6 +33,8 @@ class Objective(Settings, ABC):
             same batches come again (k is BERT's `dupe_factor`).
         reuse_length: int. How many leading tokens of a row go before the next batch's row, where
             rows go on and overlap (XLNet); 0: all.
+        variable_length: bool. Whether batches of training have rows of several lengths about
+            `sequence_length`, and are learned from at a rate in proportion.
         characters: bool. Whether `character_ids` are among the arrays of a batch, and of rows that
             are read both ways `backward_character_ids`.
         samples_per_row: int. How many tokens drawn from the corpus each row needs in
@@ -49,6 +51,7 @@ class Objective(Settings, ABC):
     rows = None
     static_passes = 0
     reuse_length = 0
+    variable_length = False
     characters = False
     samples_per_row = 0
     token_counts = False

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_plm.checks import check_flag
 from keras_plm.preprocessing.preprocessor import Preprocessor
 
 
@@ -25,6 +26,9 @@ class TextPreprocessor(Preprocessor):
         pre_split: bool. Whether spaces separate the words of all texts (XLM: zh, th, ja).
         truncate: bool. Whether what is too long is cut, as in the released code; how many rows
             were is said in the log "keras_plm". False: it is refused.
+        backward: bool. Whether every text is read from its last token to its first, between the
+            special tokens of the layout, for a model of such texts (ULMFiT's second one). Then
+            what is too long loses its beginning.
 
     Call arguments:
         x: list of str, or a pair (tuple) of two such lists, of N texts.
@@ -50,15 +54,22 @@ class TextPreprocessor(Preprocessor):
         truncate=True,
         language=None,
         pre_split=False,
+        backward=False,
         **kwargs,
     ):
         super().__init__(tokenizer, sequence_length, language, pre_split, **kwargs)
         if not isinstance(truncate, bool):
             raise ValueError(f"`truncate` must be True or False. Received: {truncate!r}.")
         self.truncate = truncate
+        self.backward = check_flag("backward", backward)
 
     def settings(self):
-        return {**super().settings(), "truncate": self.truncate}
+        given = {"backward": True} if self.backward else {}
+        return {**super().settings(), "truncate": self.truncate, **given}
+
+    def encode_texts(self, texts, what="`x`"):
+        ids = super().encode_texts(texts, what)
+        return [one[::-1] for one in ids] if self.backward else ids
 
     def call(self, x):
         return self.padded(self.rows(x))

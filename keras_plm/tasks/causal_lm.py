@@ -109,6 +109,11 @@ class CausalLM(WritingTask, TargetTask):
                 "CausalLM needs a backbone that reads one text; for one that reads a source there "
                 f"is Seq2SeqLM. Received: {type(backbone).__name__}."
             )
+        if getattr(preprocessor, "backward", False):
+            raise ValueError(
+                "CausalLM writes texts from left to right. Received: a preprocessor with "
+                "backward=True. Leave it out, and give and take ids in the order of the model."
+            )
         if "causal" not in backbone.reads:
             raise ValueError(
                 "CausalLM needs a backbone with causal=True: one that reads in both directions "

@@ -13,6 +13,7 @@ from keras_plm.layers import CarriedState, UpdateCarriedState
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.objectives import Objective
 from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.tasks.optimizers.scaled_rate import scaled_rate
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.training import prepared_data
 from keras_plm.tasks.training.replicas import num_replicas, scope_of
@@ -247,6 +248,15 @@ class Pretrainer(Task):
 
     def _trainer(self, x):
         return keras.Model
+
+    def train_step(self, *arguments):
+        """Take one step; of a batch of another length than T at a rate in proportion."""
+        if not self.objective.variable_length:
+            return super().train_step(*arguments)
+        token_ids = arguments[-1][0]["token_ids"]  # (B, T)
+        length = keras.ops.cast(keras.ops.shape(token_ids)[1], "float32")
+        with scaled_rate(self.optimizer, length / self.objective.sequence_length):
+            return super().train_step(*arguments)
 
     def settings(self):
         return {"objective": self.objective.get_config()}

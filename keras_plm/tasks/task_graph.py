@@ -5,12 +5,12 @@ import numpy as np
 from keras import ops
 
 from keras_plm.checks import check_choice, check_flag, check_number, is_integer
-from keras_plm.heads import AuxiliaryLMLoss, SummaryHead
-from keras_plm.layers import ChoicesToRows
+from keras_plm.heads import AuxiliaryLMLoss, ConcatPoolingHead, SummaryHead
+from keras_plm.layers import ChoicesToRows, ConcatPooling
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import summary_row
 
-POOLINGS = ("first", "last", "mean")
+POOLINGS = ("first", "last", "mean", "concat")
 
 
 def text_inputs(backbone):
@@ -67,11 +67,12 @@ def text_summary(backbone, encoded, padding_mask, pooling=None):
         encoded: dict, what its `encode` returned.
         padding_mask: bool tensor of shape (B, T).
         pooling: str or None. "first" or "last": the output at that real token; "mean": the mean
-            of those at all real tokens. None: the pooled output, if the backbone has a pooler;
-            else the output at the real token, first or last, that `backbone.summary_row` names.
+            of those at all real tokens; "concat": the last of them, and maximum and mean over all.
+            None: the pooled output, if the backbone has a pooler; else the output at the real
+            token, first or last, that `backbone.summary_row` names.
 
     Returns:
-        Tensor of shape (B, D).
+        Tensor of shape (B, D), or (B, 3D) of "concat".
 
     Raises:
         ValueError: if `pooling` is none of these.
@@ -80,6 +81,9 @@ def text_summary(backbone, encoded, padding_mask, pooling=None):
     if pooling is None and "pooler" in backbone.reads:
         return encoded["pooled_output"]
     rows = encoded["sequence_output"]  # (B, T, D)
+    if pooling == "concat":
+        policy = float_policy(backbone.dtype_policy)
+        return ConcatPooling(dtype=policy, name="concat_pooling")(rows, padding_mask)
     if pooling != "mean":
         return summary_row(rows, padding_mask, pooling or backbone.summary_row)
     real = ops.cast(padding_mask, "float32")[:, :, None]  # (B, T, 1)
@@ -115,7 +119,7 @@ def summary_head(
         labels: str. What it is trained on; see `SummaryHead`.
 
     Returns:
-        `SummaryHead`.
+        `SummaryHead`, or of pooling="concat" `ConcatPoolingHead`.
 
     Raises:
         ValueError: if an argument is none of these.
@@ -125,6 +129,24 @@ def summary_head(
             f"`summarise` must be True, False or None. Received: summarise={summarise!r:.200}."
         )
     check_flag("logits_bias", logits_bias)
+    if pooling == "concat":
+        given = summarise, summary_activation, logits_bias, summary_dim
+        if given != (None, None, True, None):
+            raise ValueError(
+                '`pooling="concat"` brings a head of its own: leave out `summarise`, '
+                "`summary_activation`, `logits_bias` and `summary_dim`. Received: "
+                f"{given!r:.200}."
+            )
+        policy = float_policy(backbone.dtype_policy)
+        return ConcatPoolingHead(
+            num_classes,
+            backbone.hidden_dim,
+            dropout=dropout,
+            intermediate_dropout=dropout / 4,  # fastai: 0.4 and 0.1
+            labels=labels,
+            dtype=policy,
+            name=name,
+        )
     pooled = "pooler" in backbone.reads and pooling is None
     summarise = not pooled if summarise is None else summarise
     whole = is_integer(summary_dim) and 1 <= summary_dim < 2**31

@@ -4,19 +4,17 @@ import keras
 import numpy as np
 
 from keras_plm.backbones import Backbone
-from keras_plm.checks import check_arguments, flag, kind, number, text
+from keras_plm.checks import check_arguments, flag, integer, kind, number, text
 from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.tasks.pooled_texts import pooled_texts
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
-    encode_texts,
     in_both_orders,
     inputs_of_several,
     sum_of_several,
     summary_head,
     text_inputs,
-    text_summary,
-    with_auxiliary_loss,
 )
 from keras_plm.tasks.training.label_checks import numbers
 
@@ -31,7 +29,8 @@ class TextRegressor(Task):
     Args:
         backbone: a backbone of this package.
         preprocessor: `TextPreprocessor` or None: then features are given, not strings.
-        dropout: float. Dropout rate before the number.
+        dropout: float. Dropout rate before the number; of pooling="concat" before its first dense
+            layer, and a quarter of it before the next (ULMFiT: 0.4).
         auxiliary_lm: float. The weight of the loss of a language model over the texts themselves,
             beside that of the task; 0: none. GPT-1 takes 0.5. The backbone must be causal; see
             `keras_plm.heads.AuxiliaryLMLoss`. It counts every text as 1, whatever its weight.
@@ -40,11 +39,16 @@ class TextRegressor(Task):
         both_orders: bool. Whether of pairs both orders are read, A B and B A, and their vectors
             added: the order of a pair, such as of two questions, makes no difference then.
         pooling: str or None. What stands for a text: the output at the "first" or "last" real
-            token, or the "mean" of those at all real tokens. None: the pooled output, or the
+            token, or the "mean" of those at all real tokens; or "concat", ULMFiT's last, maximum
+            and mean, with its `ConcatPoolingHead`. None: the pooled output, or the
             token that `backbone.summary_row` names.
         summary_activation: str or None. Another activation of the summary than tanh, such as
             "linear" (none); without the dense layer there is none unless it is named.
         logits_bias: bool. Whether a bias is added to the number; GPT's in transformers has none.
+        gradient_length: int or None. Through how many of the last tokens of a text the gradient
+            goes, of pooling="concat" over a backbone with a state; ULMFiT has 1400. What stands
+            before is read without, so that memory does not grow with the text; see
+            `keras_plm.layers.LongTextPooling`. None: through all.
 
     Call arguments:
         inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
@@ -87,6 +91,7 @@ class TextRegressor(Task):
         pooling=None,
         summary_activation: text(none=True) = None,
         logits_bias=True,
+        gradient_length: integer(1, none=True) = None,
         **kwargs,
     ):
         # === Layers ===
@@ -109,9 +114,7 @@ class TextRegressor(Task):
         inputs = rows = text_inputs(backbone)
         if both_orders:
             inputs, rows = inputs_of_several(backbone, 2)
-        encoded = encode_texts(backbone, rows)
-        summary = text_summary(backbone, encoded, rows["padding_mask"], pooling)  # (B, D)
-        summary = with_auxiliary_loss(summary, auxiliary_lm, backbone, encoded, rows)
+        summary = pooled_texts(backbone, rows, pooling, auxiliary_lm, gradient_length)  # (B, D)
         if both_orders:
             summary = sum_of_several(summary, 2)
         outputs = head(summary)  # (B, 1)
@@ -125,6 +128,7 @@ class TextRegressor(Task):
         self.summary_activation = summary_activation
         self.logits_bias = logits_bias
         self.both_orders = bool(both_orders)
+        self.gradient_length = gradient_length
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """As every task does; the labels become a column, as the outputs are."""
@@ -154,4 +158,5 @@ class TextRegressor(Task):
             "summary_activation": self.summary_activation,
             "logits_bias": self.logits_bias,
             "both_orders": self.both_orders,
+            "gradient_length": self.gradient_length,
         }

@@ -41,4 +41,4 @@ def test_what_it_cannot_take():
     with pytest.raises(ValueError, match="`intermediate_dims` must be a tuple of integers"):
         ConcatPoolingHead(3, 4, intermediate_dims=(0,))
     with pytest.raises(ValueError, match="`labels` must be one of"):
-        ConcatPoolingHead(3, 4, labels="number")
+        ConcatPoolingHead(3, 4, labels="pairs")

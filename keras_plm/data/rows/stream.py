@@ -19,10 +19,11 @@ class DocumentStream:
         documents: (D,) int, indices of documents in the order of the stream.
         end_of_document_id: the id of <eod>.
         training: whether the pass is one of a training, so that plans may draw from their rows.
+        backward: whether `read` finds the tokens of every document from its last to its first.
     """
 
-    def __init__(self, corpus, documents, end_of_document_id, training=True):
-        self.training = training
+    def __init__(self, corpus, documents, end_of_document_id, training=True, backward=False):
+        self.training, self._backward = training, backward
         self.token_ids = np.asarray(corpus.token_ids)  # plain views: memmap's indexing is slow
         self.columns = token_columns(corpus)
         self.sentence_offsets = np.asarray(corpus.sentence_offsets)
@@ -77,6 +78,8 @@ class DocumentStream:
         """
         document, offset = self._locate(positions)
         is_end = offset == self._lengths[document]
+        if self._backward:
+            offset = self._lengths[document] - 1 - offset
         position = np.where(is_end, 0, self._begins[document] + offset)
         token_ids = np.where(is_end, self.end_of_document_id, self.token_ids[position])
         self._check_ids(token_ids)

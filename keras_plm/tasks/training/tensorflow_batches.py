@@ -28,7 +28,8 @@ def as_tf_dataset(batches):
     if keras.backend.backend() != "tensorflow":
         return batches
     if isinstance(batches, Examples):
-        return _dataset(batches.source, len(batches.source))
+        varies = batches.objective.variable_length
+        return _dataset(batches.source, len(batches.source), varies)
     if isinstance(batches, SortedBatches):
         return _dataset(batches, len(batches))
     if isinstance(batches, ShuffledBatches):
@@ -36,7 +37,7 @@ def as_tf_dataset(batches):
     return batches
 
 
-def _dataset(source, count):
+def _dataset(source, count, lengths_vary=False):
     """`source[0]`, `source[1]` and so on, `count` of them, or without end if it is -1."""
     import tensorflow as tf
 
@@ -46,6 +47,8 @@ def _dataset(source, count):
         [None, *tf.TensorShape(array.shape).most_specific_compatible_shape(other.shape)[1:]]
         for array, other in zip(flat, keras.tree.flatten(second))
     ]
+    if lengths_vary:
+        shapes = [[None, None, *shape[2:]][: len(shape)] for shape in shapes]
 
     def load(index):
         """Batch `index`, in the structure of all."""

@@ -100,3 +100,67 @@ def test_sentences_that_are_separated():
     assert rows(1)["next_token_ids"].tolist() == [B]
     assert rows(0)["functional"].tolist() == [[False, True, False, False, True, False]]
     assert rows(0)["span_marks"].tolist() == [[0, 0, 1, 2, 0, 0]]
+
+
+# === Lengths that vary, and documents from their ends ===
+
+
+def rows_of(corpus, training=True, seed=0, batch_size=3, **settings):
+    return ContiguousRows(RowRequest(corpus, batch_size, seed, training), 14, **settings)
+
+
+def test_batches_of_several_lengths_join_without_gap(make_random_corpus):
+    """The tokens of all batches of three passes are the streams of the passes, from their start."""
+    corpus = make_random_corpus(num_documents=200)
+    varying, plain = (rows_of(corpus, variable_length=one) for one in (True, False))
+    step, lengths = 0, set()
+    for number in range(3):
+        first, batches = step, []
+        while step == first or not varying(step)["fresh"].any():
+            batches.append(varying(step))
+            step += 1
+        assert batches[0]["fresh"].all()
+        whole = [plain(number * plain.steps_per_pass + one) for one in range(plain.steps_per_pass)]
+        joined, expected = (
+            np.concatenate([batch["token_ids"] for batch in found], axis=1)
+            for found in (batches, whole)
+        )
+        shared = min(joined.shape[1], expected.shape[1])
+        np.testing.assert_array_equal(joined[:, :shared], expected[:, :shared])
+        assert varying.row_length - joined.shape[1] <= 17  # no batch more has room
+        for one, after in zip(batches, batches[1:]):
+            np.testing.assert_array_equal(one["next_token_ids"], after["token_ids"][:, 0])
+        lengths |= {batch["token_ids"].shape[1] for batch in batches}
+    assert lengths == {7, 12, 13, 14, 15, 16}
+
+
+def test_a_batch_depends_on_its_number_alone(make_random_corpus):
+    """Also of a later pass, asked for first; and a shard is a slice."""
+    corpus = make_random_corpus(num_documents=60)
+    one, other = (rows_of(corpus, variable_length=True, batch_size=4) for _ in range(2))
+    last = 5 * one.steps_per_pass
+    late = one(last)
+    for step in (3, 0, last):
+        for name, value in other(step).items():
+            np.testing.assert_array_equal(value, one(step)[name])
+    halves = [other(last, slice(begin, begin + 2)) for begin in (0, 2)]
+    for name, value in late.items():
+        np.testing.assert_array_equal(np.concatenate([half[name] for half in halves]), value)
+    third = rows_of(corpus, variable_length=True, batch_size=4, seed=1)
+    several = [[rows(step)["token_ids"].shape for step in range(40)] for rows in (one, third)]
+    assert several[0] != several[1]
+
+
+def test_evaluation_has_one_length(make_random_corpus):
+    corpus = make_random_corpus(num_documents=60)
+    varying, plain = (rows_of(corpus, False, variable_length=one) for one in (True, False))
+    assert varying.steps_per_pass == plain.steps_per_pass
+    np.testing.assert_array_equal(varying(3)["token_ids"], plain(3)["token_ids"])
+
+
+def test_documents_from_their_ends():
+    """The example of the module: b a a a | e e d d c |, two rows of 5."""
+    rows = ContiguousRows(RowRequest(a_corpus(), 2, 0, False), 2, backward=True)
+    assert rows(0)["token_ids"].tolist() == [[B, A], [E, E]]
+    assert rows(1)["token_ids"].tolist() == [[A, A], [D, D]]
+    assert rows(1)["next_token_ids"].tolist() == [EOD, C]
