@@ -326,6 +326,10 @@ SEQUENCES = {
         alone,
         (TOKENS,),
     ),
+    "SampledSoftmaxHead": Row(
+        lambda: heads.SampledSoftmaxHead(heads.SoftmaxTable(VOCABULARY, WIDTH)), alone, (TOKENS,)
+    ),
+    "SoftmaxTable": Row(lambda: heads.SoftmaxTable(VOCABULARY, WIDTH), alone, (TOKENS,)),
     "SpanBoundaryHead": Row(
         lambda: heads.SpanBoundaryHead(
             keras.layers.ReversibleEmbedding(VOCABULARY, WIDTH), position_dim=4
@@ -347,6 +351,7 @@ ELSEWHERE = {
     "LastStates": "a memory has no mask",
     "AnswerClass": "takes vectors, (B, D)",
     "ConcatPoolingHead": "takes vectors, (B, 3D)",
+    "NegativeSamplingHead": "takes rows of pairs, (B, P, D)",
     "SentencePairHead": "takes vectors, (B, D)",
     "SummaryHead": "takes vectors, (B, D)",
     "Head": "abstract",

@@ -13,7 +13,7 @@ from keras_plm.ops import draw_candidates, sampled_softmax_losses
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class SoftmaxTable(keras.layers.Layer):
+class SoftmaxTable(SequenceLayer):
     """An output matrix and a bias for each token, which several heads may share.
 
     Args:

@@ -258,6 +258,7 @@ def test_a_sentencepiece_model(with_tokenizer, tokenizer):
         "clean_text": True,
         "keep_accents": False,
         "lowercase": False,
+        "num_sentinels": 0,
         "split_digit_commas": True,
     }
     assert model.predict(["the dog", "a door"], verbose=0).shape == (2, 3)
