@@ -14,6 +14,7 @@ from keras_plm.checkpoints.families.bert import BERT, ERNIE
 from keras_plm.checkpoints.families.distilbert import DISTILBERT
 from keras_plm.checkpoints.families.elmo import open_elmo
 from keras_plm.checkpoints.families.gpt import GPT, GPT2
+from keras_plm.checkpoints.families.mass import MASS
 from keras_plm.checkpoints.families.roberta import MPNET, ROBERTA
 from keras_plm.checkpoints.families.t5 import T5
 from keras_plm.checkpoints.families.transformer_xl import TRANSFORMER_XL
@@ -27,7 +28,7 @@ from keras_plm.checkpoints.tensorflow_arrays import TensorflowArrays
 SYSTEMS = (
     *(XLNET, TRANSFORMER_XL),
     *(BERT, ERNIE, ROBERTA, MPNET, XLM, DISTILBERT, GPT, GPT2),
-    *(BART, MARIAN, T5),
+    *(BART, MARIAN, T5, MASS),
 )
 CONFIG = "config.json"
 # SpanBERT's and UniLM's configs, and others of their time, do not say that they are BERT's.

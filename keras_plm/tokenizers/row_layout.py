@@ -97,6 +97,8 @@ LAYOUTS = {
         RowLayout("t5", (), ("eos",), ("eos",), decoder_start="pad"),
         # A </s>: Marian, as OPUS-MT's models were trained; it has no pairs, which are as T5's.
         RowLayout("marian", (), ("eos",), ("eos",), decoder_start="pad"),
+        # A SEP: MASS (Song et al. 2019), whose texts have BERT's pieces and end so; pairs as T5's.
+        RowLayout("mass", (), ("sep",), ("sep",)),
         # xxbos A xxbos B: ULMFiT (Howard and Ruder 2018), as fastai 2 begins its texts.
         RowLayout("ulmfit", ("bos",), ("bos",)),
     )

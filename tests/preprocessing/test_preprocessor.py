@@ -14,6 +14,7 @@ def test_it_knows_its_arguments():
         "truncate",
         "language",
         "pre_split",
+        "backward",
     ]
     assert list(inspect.signature(Preprocessor).parameters)[0] == "tokenizer"
 

@@ -30,12 +30,13 @@ OWN = tuple(part.removeprefix(BLOCK) for part in PARTS if part.startswith(BLOCK)
 CROSS = tuple(f"cross_{part}" for part in OWN if part.startswith("attention"))
 
 
-def seq2seq_rows(names):
+def seq2seq_rows(names, style=STYLE):
     """Make the function that gives the table of a backbone.
 
     Args:
         names: function of a side, our name of a part and the number of its block (None: it stands
             outside of the blocks): the name of the part there.
+        style: `Style` of the file.
 
     Returns:
         function of the constructor arguments: tuple of `Row`.
@@ -64,7 +65,7 @@ def seq2seq_rows(names):
                 for layer in range(number)
                 for part in _inside(side, arguments)
             ]
-        return tuple(row for part in found for row in part_rows(*part, style=STYLE))
+        return tuple(row for part in found for row in part_rows(*part, style=style))
 
     return rows
 

@@ -237,6 +237,9 @@ MASS = SIDES | {
 }
 T5 = {one for one in SIDES if one.endswith("gamma")}
 T5 |= {f"{side}_final_norm/gamma" for side in ("encoder", "decoder")}
+ELMO = {f"{side}_lstm/gates/bias" for side in ("forward", "backward")} | {"forward/softmax/bias"}
+ELMO |= {f"character_cnn/{one}/bias" for one in ("convolution", "highway_gate", "projection")}
+ELMO |= {"character_cnn/highway_transform/bias"}
 # The system, its layout, what does not decay, and how many others there are, blocks as one.
 SYSTEMS = {
     "xlnet": ("xlnet", XLNET, 13),
@@ -256,16 +259,21 @@ SYSTEMS = {
     "mass": ("bert", MASS, 19),
     "bart": ("bert", MASS, 19),
     "t5": ("sentinels", T5, 19),
+    "elmo": ("words", ELMO, 12),
+    "ulmfit": ("gpt", {"lstm/gates/bias", "tokens/bias"}, 3),
+    "skip_gram": ("gpt", set(), 2),
 }
+NO_TRANSFORMERS = ("elmo", "ulmfit", "skip_gram")
 
 
 def small(name, layout, tokenizers):
     sizes = dict(num_layers=2, num_heads=2, hidden_dim=16, intermediate_dim=32, sequence_length=32)
+    sizes = {} if name in NO_TRANSFORMERS else sizes
     return getattr(models, name)(tokenizers[layout], "tiny", **sizes)
 
 
 def without_numbers(path):
-    return re.sub("block_[0-9]+", "block", path)
+    return re.sub("(block|lstm|convolution|highway)_[0-9]+", r"\1", path)
 
 
 def decaying(optimizer, variables):
@@ -289,9 +297,10 @@ def test_every_system_has_a_row():
 
 @pytest.mark.parametrize("name", SYSTEMS)
 @pytest.mark.usefixtures("quick_compilation")
-def test_what_does_not_decay(name, tokenizers, sentinels):
+def test_what_does_not_decay(name, tokenizers, sentinels, word_tokenizer):
     layout, expected, others = SYSTEMS[name]
-    model = small(name, layout, {**tokenizers, "sentinels": sentinels})
+    others_by_name = {"sentinels": sentinels, "words": word_tokenizer}
+    model = small(name, layout, {**tokenizers, **others_by_name})
     model.compile("auto")
     decay, stay = decaying(model.optimizer, model.trainable_variables)
     assert stay == expected
