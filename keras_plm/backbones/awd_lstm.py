@@ -1,6 +1,7 @@
 """AWD-LSTM: a causal language model of LSTMs, ULMFiT's and many others'."""
 
 import keras
+from keras import ops
 
 from keras_plm import features as contract
 from keras_plm.backbones.backbone import Backbone, check_sizes, grouped_weights
@@ -186,11 +187,18 @@ class AWDLSTMBackbone(Backbone):
             new["cell"].append(cell)
         content = self.regularization(content, raw, padding_mask)
         if self.projection is not None:
-            content = self.projection(content)  # (B, T, D)
+            content = self._projected(content, padding_mask)
         encoded = {"sequence_output": content, "hidden_states": hidden_states, "state": new}
         if "target_positions" in features:
             encoded["target_output"] = gather_rows(content, features["target_positions"])
         return encoded
+
+    def _projected(self, content, padding_mask):
+        """The outputs (B, T, D) of the last LSTM's; padding stays 0."""
+        content = self.projection(content)
+        if padding_mask is None:
+            return content
+        return content * ops.cast(padding_mask, content.dtype)[..., None]
 
     def states(self, features):
         """Give every LSTM its hidden state and cell.
