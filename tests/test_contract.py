@@ -474,6 +474,10 @@ def test_preset_round_trip(made, tmp_path, caplog, quick):
     assert not caplog.records  # no head starts new
     check_settings(model, again)
     for old, new in zip(weights_of(model), weights_of(again), strict=True):
+        if (
+            old.name == "current_weight"
+        ):  # of the auxiliary loss: a preset has the one of `settings`
+            continue
         old, new = (ops.convert_to_numpy(weight) for weight in (old, new))
         np.testing.assert_array_equal(new, old)
     again.compile(**quick)

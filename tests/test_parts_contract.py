@@ -507,7 +507,7 @@ HEADS_OF_MODELS = {
     ),
     "AttentionPoolingHead": Row(
         lambda **o: heads.AttentionPoolingHead(
-            3, WIDTH, 4, 0.3, kernel_initializer=large(), labels="classes", **o
+            3, WIDTH, 4, 0.2, kernel_initializer=large(), labels="classes", **o
         ),
         {"pooled": normal(BATCH, 4)},
         float32=True,
