@@ -126,15 +126,15 @@ MUTANTS = (
     Mutant(
         "padding_has_a_share_of_the_attention",
         "layers/attention_pooling.py",
-        "ops.softmax(ops.where(shown, energies, HIDDEN), axis=1)",
-        "ops.softmax(energies, axis=1)",
+        "energies = ops.where(real[..., None], energies, HIDDEN)",
+        "energies = energies * 1.0",
         ("layers/test_attention_pooling.py",),
     ),
     Mutant(
         "a_text_without_tokens_has_a_mean",
         "layers/attention_pooling.py",
-        'shares = shares * ops.cast(shown, "float32")',
-        "shares = shares * 1.0",
+        "rows = ops.where(real[..., None], rows, ops.zeros_like(rows))",
+        "rows = rows * 1.0",
         ("layers/test_attention_pooling.py",),
     ),
     Mutant(

@@ -97,17 +97,14 @@ class AttentionPooling(SequenceLayer):
         real = real_tokens(padding_mask, mask, rows_mask)
         if self.lstm is not None:
             rows, *_ = self.lstm(rows, padding_mask=real)  # (B, T, units)
-            rows = self.dropout(rows, training=training)
+            rows = self.dropout(rows, training=training)  # padding is 0
         elif real is not None:
             rows = ops.where(real[..., None], rows, ops.zeros_like(rows))
         energies = self.attention_dropout(self.energy(rows), training=training)
         energies = ops.cast(energies, "float32")  # (B, T, 1)
-        if real is None:
-            shares = ops.softmax(energies, axis=1)
-        else:
-            shown = real[..., None]  # (B, T, 1)
-            shares = ops.softmax(ops.where(shown, energies, HIDDEN), axis=1)
-            shares = shares * ops.cast(shown, "float32")  # of a text without tokens too
+        if real is not None:
+            energies = ops.where(real[..., None], energies, HIDDEN)
+        shares = ops.softmax(energies, axis=1)
         return ops.sum(ops.cast(shares, rows.dtype) * rows, axis=1)
 
     def compute_output_spec(self, rows, *args, **kwargs):
