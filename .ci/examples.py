@@ -47,6 +47,12 @@ LISTS = [  # of rows: file, name of its folder in OUTPUT, options
             "--steps 3 --task-steps 3 --epochs 2 --limit 48 --sequence-length 64 "
             "--gradient-length 32 --batch-size 16",
         ),
+        (
+            "siatl.py",
+            "siatl",
+            "--steps 3 --epochs 1 --numbers 32 --seeds 1 --held-out 32 --sequence-length 32 "
+            "--vocabulary-size 1000",
+        ),
         ("pretrain_elmo.py", "elmo", "--steps 4 --held-out-batches 2 --limit 40"),
         ("gpt_transfer.py", "gpt_transfer", f"--preset none --seeds 2 {FEW}"),
         ("few_shot.py", "few_shot", "--steps 5 --shots 0 2 --draws 1 --limit 8"),

@@ -1,9 +1,10 @@
 """The families of published models: what each is, and which sizes it was published in.
 
 One literal per family says all of it: `flags`, what its models compute; `initial_weights`, how they
-begin; `sizes`, by name. All are arguments of `TransformerBackbone`, of `TRANSFORMER_XL`, `AWD_LSTM`
-and `ELMO` those of `TransformerXLBackbone`, `AWDLSTMBackbone` and `ELMoBackbone`, of the
-encoder-decoders in `SEQ2SEQ_SIZES` those of `Seq2SeqBackbone`; what is not said has its default.
+begin; `sizes`, by name. All are arguments of `TransformerBackbone`, of `TRANSFORMER_XL` those of
+`TransformerXLBackbone`, of `AWD_LSTM` and `SIATL` of `AWDLSTMBackbone`, of `ELMO` of
+`ELMoBackbone`, of the encoder-decoders in `SEQ2SEQ_SIZES` of `Seq2SeqBackbone`; what is not said
+has its default.
 The catalogue and the checkpoints read the flags here.
 """
 
@@ -387,6 +388,30 @@ AWD_LSTM = {
         weight_dropout=0.5,
         hidden_dropout=0.3,
         output_dropout=0.0,
+    ),
+}
+
+# Chronopoulou et al. 2019, section 4.2, and the settings of the released code.
+SIATL = {
+    "flags": dict(
+        output_projection=True,
+        embedding_dropout=0.0,
+        input_dropout=0.3,
+        weight_dropout=0.0,
+        hidden_dropout=0.3,
+        output_dropout=0.3,
+        activation_regularization=0.0,
+        temporal_regularization=0.0,
+    ),
+    "initial_weights": {},
+    "sizes": {
+        "siatl_twitter": dict(num_layers=2, hidden_dim=400, lstm_dim=1000, vocabulary_size=70_000),
+    },
+    "classifier": dict(
+        embedding_dropout=0.2,
+        input_dropout=0.1,
+        hidden_dropout=0.4,
+        output_dropout=0.1,
     ),
 }
 

@@ -106,6 +106,11 @@ LSTM_SIZES = {
     "small": dict(num_layers=3, hidden_dim=200, lstm_dim=576),
     "base": dict(num_layers=3, hidden_dim=400, lstm_dim=1152),
 }
+SIATL_SIZES = {
+    "tiny": dict(num_layers=2, hidden_dim=64, lstm_dim=128),
+    "small": dict(num_layers=2, hidden_dim=200, lstm_dim=500),
+    "base": dict(num_layers=2, hidden_dim=400, lstm_dim=1000),
+}
 # Mikolov et al. (arXiv:1310.4546), sections 3 and 4: 300 and 1000; the default of word2vec.c: 100.
 SKIP_GRAM_WIDTHS = {"tiny": 50, "small": 100, "base": 300, "large": 1000}
 
@@ -210,6 +215,32 @@ def ulmfit(
     arguments = {**families.AWD_LSTM["flags"], **LSTM_SIZES[size], **overrides}
     backbone = AWDLSTMBackbone(tokenizer.vocabulary_size, **arguments)
     return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length, backward=backward))
+
+
+@_takes(AWDLSTMBackbone)
+@check_arguments
+def siatl(tokenizer: kind(Tokenizer), size="base", sequence_length=80, **overrides):
+    """SiATL: LSTMs whose language model a classifier keeps as an auxiliary loss.
+
+    The rows of a batch go on where those of the batch before ended, and so does the state. A dense
+    layer leads from the last LSTM to the width of the embeddings, whose table is the softmax,
+    without a bias: it is then the very language model of `TextClassifier(auxiliary_lm=0.2)`, which
+    has `pooling="attention"` and the dropouts `families.SIATL["classifier"]`. The original reads
+    words: `train_tokenizer(..., model="word", layout="ulmfit")`.
+
+    Args:
+        size: str. "tiny" (2 LSTMs of 128, embeddings of 64), "small" (500, 200) or "base" (1000,
+            400).
+        sequence_length: int or None. T, tokens per row; None: 80.
+
+    Source: Chronopoulou et al., SiATL, arXiv:1902.10547, sections 3 and 4.2; its released code.
+    """
+    check_choice("size", size, sorted(SIATL_SIZES))
+    length = check_integer("sequence_length", 80 if sequence_length is None else sequence_length, 2)
+    objective = CausalModeling(length, rows="stream", documents_apart=False)
+    arguments = {**families.SIATL["flags"], **SIATL_SIZES[size], **overrides}
+    backbone = AWDLSTMBackbone(tokenizer.vocabulary_size, **arguments)
+    return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length))
 
 
 @_takes(ELMoBackbone)

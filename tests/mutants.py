@@ -122,6 +122,56 @@ MUTANTS = (
         'place = place - 0 * ops.cast(behind, "int32")[:, None]',
         ("layers/test_long_text_pooling.py",),
     ),
+    # === SiATL ===
+    Mutant(
+        "padding_has_a_share_of_the_attention",
+        "layers/attention_pooling.py",
+        "energies = ops.where(real[..., None], energies, HIDDEN)",
+        "energies = energies * 1.0",
+        ("layers/test_attention_pooling.py",),
+    ),
+    Mutant(
+        "a_text_without_tokens_has_a_mean",
+        "layers/attention_pooling.py",
+        "rows = ops.where(real[..., None], rows, ops.zeros_like(rows))",
+        "rows = rows * 1.0",
+        ("layers/test_attention_pooling.py",),
+    ),
+    Mutant(
+        "the_lstm_of_the_task_reads_padding",
+        "layers/attention_pooling.py",
+        "self.lstm(rows, padding_mask=real)",
+        "self.lstm(rows, padding_mask=None)",
+        ("layers/test_attention_pooling.py",),
+    ),
+    Mutant(
+        "the_weight_of_the_auxiliary_loss_is_baked_in",
+        "heads/auxiliary_lm_loss.py",
+        "ops.convert_to_tensor(self.current_weight) * extra",
+        "self.weight * extra",
+        ("transfer/test_auxiliary_loss_decay.py",),
+    ),
+    Mutant(
+        "the_weight_falls_an_epoch_too_slowly",
+        "transfer/auxiliary_loss_decay.py",
+        "** (epoch / (self.epochs - 1))",
+        "** (epoch / self.epochs)",
+        ("transfer/test_auxiliary_loss_decay.py",),
+    ),
+    Mutant(
+        "the_projection_is_in_the_group_of_the_embeddings",
+        "backbones/awd_lstm.py",
+        "grouped_weights(self, self.blocks, above)",
+        "grouped_weights(self, self.blocks)",
+        ("backbones/test_awd_lstm.py",),
+    ),
+    Mutant(
+        "the_projection_of_padding_is_its_bias",
+        "backbones/awd_lstm.py",
+        "content * ops.cast(padding_mask, content.dtype)[..., None]",
+        "content",
+        ("backbones/test_awd_lstm.py",),
+    ),
     # === recurrent layers ===
     Mutant(
         "padding_moves_the_state",

@@ -509,12 +509,12 @@ def test_system(name, tokenizers, sentinels, word_tokenizer):
     if name == "elmo":
         tokenizer = word_tokenizer
         sizes = dict(projection_dim=4, lstm_dim=8, filters=((1, 3),), sequence_length=32)
-    if name == "ulmfit":
+    if name in ("ulmfit", "siatl"):
         sizes = dict(num_layers=1, hidden_dim=8, lstm_dim=8, sequence_length=32)
     right = {"tokenizer": tokenizer, "size": "tiny", **sizes}
     calls = Calls()
-    dropouts = {"skip_gram": "word_dropout", "ulmfit": "output_dropout"}
-    dropout = dropouts.get(name, "dropout")
+    dropout = {"skip_gram": "word_dropout", "ulmfit": "output_dropout", "siatl": "output_dropout"}
+    dropout = dropout.get(name, "dropout")
     for argument in (*inspect.signature(SYSTEMS[name]).parameters, dropout):
         for fault, value in POOL.items():
             what = f"{name}({argument}={fault})"

@@ -208,6 +208,9 @@ SEQUENCES = {
         lambda layer, given: layer(given["content"], given["content"]),
         (TOKENS,),
     ),
+    "AttentionPooling": Row(
+        lambda: layers.AttentionPooling(4, kernel_initializer=large()), alone, (EXAMPLE,)
+    ),
     "ConcatPooling": Row(layers.ConcatPooling, alone, (EXAMPLE,)),
     "EmbeddingDropout": Row(
         lambda: layers.EmbeddingDropout(VOCABULARY, 0.5),
@@ -341,6 +344,7 @@ SEQUENCES = {
     "TokenHead": Row(lambda: heads.TokenHead(3, kernel_initializer=large()), alone, (TOKENS,)),
 }
 ELSEWHERE = {
+    "AttentionPoolingHead": "takes vectors, (B, units)",
     "AuxiliaryLMLoss": "its loss is tested below",
     "CharacterCNN": "takes characters, (B, T, W), of which words of zeros are padding",
     "ChoicesToRows": "tested below",

@@ -254,6 +254,28 @@ def test_ulmfit(tokenizers, corpora, quick):
             models.ulmfit(tokenizer, **options)
 
 
+def test_siatl(tokenizers, corpora, quick):
+    tokenizer, sizes = tokenizers["gpt"], dict(num_layers=2, hidden_dim=8, lstm_dim=12)
+    model = models.siatl(tokenizer, "tiny", 28, **sizes)
+    assert model.objective == CausalModeling(28, "stream", documents_apart=False)
+    assert model.backbone.widths == [12, 12] and model.backbone.weight_dropout == 0
+    model.compile(**quick)
+    examples = data.examples(corpora["gpt"], model.objective, 2)
+    history = model.fit(examples, steps_per_epoch=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert models.siatl(tokenizer, "tiny", **sizes).objective.sequence_length == 80
+    whole = models.SIATL_SIZES["base"]
+    published = families.SIATL["sizes"]["siatl_twitter"]
+    assert whole == {name: published[name] for name in whole}
+    for options, message in (
+        (dict(size="large"), r"\['base', 'small', 'tiny'\].*size='large'"),
+        (dict(size="tiny", num_heads=2), "AWDLSTMBackbone has no arguments .*num_heads"),
+        (dict(size="tiny", sequence_length=1), "sequence_length"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            models.siatl(tokenizer, **options)
+
+
 def test_transformer_xl(tokenizers, corpora, tmp_path, quick):
     """A memory as long as a row; words in clusters; the preset writes, with a longer memory too."""
     tokenizer = tokenizers["gpt"]

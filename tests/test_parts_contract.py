@@ -273,6 +273,12 @@ LAYERS = {
         {**ROWS, "raw": ROWS["rows"], "real": REAL},
         lambda layer, given: layer(given["rows"], given["raw"], given["real"], training=True),
     ),
+    "AttentionPooling": Row(
+        lambda **o: layers.AttentionPooling(4, 0.3, 0.2, large(), **o), {**ROWS, "real": REAL}
+    ),
+    "AttentionPooling of all, without an LSTM": Row(
+        lambda **o: layers.AttentionPooling(kernel_initializer=large(), **o), ROWS
+    ),
     "ConcatPooling": Row(layers.ConcatPooling, {**ROWS, "real": REAL}),
     "ConcatPooling of all": Row(layers.ConcatPooling, ROWS),
     "LongTextPooling": Row(
@@ -497,6 +503,13 @@ HEADS_OF_MODELS = {
     "AnswerClass": Row(
         lambda **o: heads.AnswerClass(WIDTH, 0.3, large(), **o),
         {**POOLED, "summary": normal(BATCH, WIDTH)},
+        float32=True,
+    ),
+    "AttentionPoolingHead": Row(
+        lambda **o: heads.AttentionPoolingHead(
+            3, WIDTH, 4, 0.2, kernel_initializer=large(), labels="classes", **o
+        ),
+        {"pooled": normal(BATCH, 4)},
         float32=True,
     ),
     "AuxiliaryLMLoss": Row(

@@ -1,11 +1,12 @@
 """AWD-LSTM: a causal language model of LSTMs, ULMFiT's and many others'."""
 
 import keras
+from keras import ops
 
 from keras_plm import features as contract
 from keras_plm.backbones.backbone import Backbone, check_sizes, grouped_weights
 from keras_plm.backbones.recurrent_decoding import RecurrentDecoder
-from keras_plm.checks import check_arguments, constructor_arguments, number
+from keras_plm.checks import check_arguments, constructor_arguments, flag, number
 from keras_plm.layers import ActivationRegularization, EmbeddingDropout, WeightDropLSTM
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import gather_rows
@@ -27,8 +28,8 @@ class AWDLSTMBackbone(Backbone):
     Args:
         vocabulary_size: int. The vocabulary size V.
         num_layers: int. The LSTMs L.
-        hidden_dim: int. The width D of embeddings and of the last LSTM.
-        lstm_dim: int. The width of all LSTMs but the last.
+        hidden_dim: int. The width D of embeddings, of the output and of the last LSTM.
+        lstm_dim: int. The width of all LSTMs but the last; with `output_projection` of all.
         embedding_dropout: float. The share of words of the vocabulary that are dropped.
         input_dropout: float. Dropout rate of the embedded tokens.
         weight_dropout: float. The share of each recurrent matrix that is dropped.
@@ -39,6 +40,8 @@ class AWDLSTMBackbone(Backbone):
             dropout (AR).
         temporal_regularization: float. Weight of the mean square of the changes of the output
             before its dropout, from token to token (TAR).
+        output_projection: bool. Whether the last LSTM is as wide as the others and a dense layer
+            leads from it to the width D of the output, behind dropout and regularisation (SiATL).
         dtype: str or `keras.DTypePolicy`.
 
     Raises:
@@ -57,7 +60,8 @@ class AWDLSTMBackbone(Backbone):
     ```
 
     Source: AWD-LSTM, arXiv:1708.02182; ULMFiT, arXiv:1801.06146, section 3.1; its settings in
-    fastai (`awd_lstm_lm_config`).
+    fastai (`awd_lstm_lm_config`). The projection: SiATL, arXiv:1902.10547, and its released code
+    (`down`).
     """
 
     causal = True
@@ -76,6 +80,7 @@ class AWDLSTMBackbone(Backbone):
         output_dropout: number(0, 1) = 0.1,
         activation_regularization: number(0) = 2.0,
         temporal_regularization: number(0) = 1.0,
+        output_projection: flag() = False,
         dtype=None,
         **kwargs,
     ):
@@ -88,6 +93,7 @@ class AWDLSTMBackbone(Backbone):
         check_sizes(**sizes)
         for name, value in sizes.items():
             setattr(self, name, value)
+        self.output_projection = output_projection
 
         # === Layers ===
         self.token_embedding = keras.layers.ReversibleEmbedding(
@@ -121,6 +127,14 @@ class AWDLSTMBackbone(Backbone):
         self.regularization = ActivationRegularization(
             activation_regularization, temporal_regularization, dtype=dtype, name="regularization"
         )
+        self.projection = None
+        if output_projection:
+            self.projection = keras.layers.Dense(
+                hidden_dim,
+                kernel_initializer=_uniform(lstm_dim**-0.5),
+                dtype=dtype,
+                name="projection",
+            )
 
         # === Functional model ===
         inputs = {
@@ -142,7 +156,8 @@ class AWDLSTMBackbone(Backbone):
     @property
     def widths(self):
         """The width of each LSTM, a list of L int."""
-        return [self.lstm_dim] * (self.num_layers - 1) + [self.hidden_dim]
+        last = self.lstm_dim if self.output_projection else self.hidden_dim
+        return [self.lstm_dim] * (self.num_layers - 1) + [last]
 
     def encode(self, features):
         """Run the forward pass over a text, or over what follows one.
@@ -171,10 +186,19 @@ class AWDLSTMBackbone(Backbone):
             new["hidden"].append(hidden)
             new["cell"].append(cell)
         content = self.regularization(content, raw, padding_mask)
+        if self.projection is not None:
+            content = self._projected(content, padding_mask)
         encoded = {"sequence_output": content, "hidden_states": hidden_states, "state": new}
         if "target_positions" in features:
             encoded["target_output"] = gather_rows(content, features["target_positions"])
         return encoded
+
+    def _projected(self, content, padding_mask):
+        """The outputs (B, T, D) of the last LSTM's; padding stays 0."""
+        content = self.projection(content)
+        if padding_mask is None:
+            return content
+        return content * ops.cast(padding_mask, content.dtype)[..., None]
 
     def states(self, features):
         """Give every LSTM its hidden state and cell.
@@ -199,8 +223,9 @@ class AWDLSTMBackbone(Backbone):
         return list(zip(state["hidden"], state["cell"]))
 
     def layer_groups(self):
-        """Group the weights from bottom to top: embeddings, first LSTM, ..., last LSTM."""
-        return grouped_weights(self, self.blocks)
+        """Group the weights from bottom to top: embeddings, LSTMs, with the last its projection."""
+        above = [] if self.projection is None else [self.projection]
+        return grouped_weights(self, self.blocks, above)
 
     def decoder(self):
         """Make what keeps the state; see `keras_plm.backbones.recurrent_decoding`."""

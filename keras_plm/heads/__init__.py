@@ -1,6 +1,7 @@
 """Heads: token states to logits, and how these are trained. A head's name is its key in `y`."""
 
 from keras_plm.heads.adaptive_softmax_head import AdaptiveSoftmaxHead
+from keras_plm.heads.attention_pooling_head import AttentionPoolingHead
 from keras_plm.heads.auxiliary_lm_loss import AuxiliaryLMLoss
 from keras_plm.heads.beam_span_head import AnswerClass, BeamSpanHead
 from keras_plm.heads.concat_pooling_head import ConcatPoolingHead
@@ -19,6 +20,7 @@ from keras_plm.heads.token_head import TokenHead
 __all__ = [
     "AdaptiveSoftmaxHead",
     "AnswerClass",
+    "AttentionPoolingHead",
     "AuxiliaryLMLoss",
     "BeamSpanHead",
     "ConcatPoolingHead",

@@ -16,11 +16,16 @@ class AuxiliaryLMLoss(SequenceLayer):
     Every real token is predicted from the row of the token to its left, with the token embedding
     as output matrix and without a bias. The cross-entropy is averaged over the predicted tokens of
     each row, then over the rows, as in the released code: a short text counts as much as a long
-    one. What is added to the loss of a training step, or of `evaluate`, is `weight` times that.
+    one. What is added to the loss of a training step, or of `evaluate`, is the weight times that.
 
     Args:
         token_embedding: `keras.layers.ReversibleEmbedding` of shape (V, D), the backbone's.
-        weight: float. The weight of this loss; that of the task has 1.
+        weight: float. The weight of this loss at first; that of the task has 1.
+
+    Attributes:
+        current_weight: variable, float32, not trained: the weight now. It may be assigned to
+            between batches or epochs, as `keras_plm.transfer.AuxiliaryLossDecay` does, and is
+            saved with the weights of the model.
 
     Call arguments:
         summary: tensor of shape (B, D), which is returned as it is.
@@ -65,6 +70,19 @@ class AuxiliaryLMLoss(SequenceLayer):
 
     def build(self, summary_shape, rows_shape, token_ids_shape, padding_mask_shape):
         self.head.build(rows_shape)
+        self.current_weight = self.add_weight(
+            name="current_weight",
+            shape=(),
+            initializer=keras.initializers.Constant(self.weight),
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+        )
+
+    def load_own_variables(self, store):
+        """Read the weight; files from before it could change have none."""
+        if len(store.keys()):
+            super().load_own_variables(store)
 
     def call(self, summary, rows, token_ids, padding_mask, rows_mask=None):
         logits = self.head(rows[:, :-1])  # (B, T - 1, V)
@@ -74,7 +92,8 @@ class AuxiliaryLMLoss(SequenceLayer):
             real = real * ops.cast(rows_mask, "float32")
         real = real[:, 1:] * real[:, :-1]  # (B, T - 1)
         counts = ops.maximum(ops.sum(real, axis=1), 1.0)  # (B,)
-        self.add_loss(self.weight * ops.mean(ops.sum(losses * real, axis=1) / counts))
+        extra = ops.mean(ops.sum(losses * real, axis=1) / counts)
+        self.add_loss(ops.convert_to_tensor(self.current_weight) * extra)
         return summary
 
     def compute_output_spec(self, summary, *args, **kwargs):

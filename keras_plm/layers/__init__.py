@@ -4,6 +4,7 @@ from keras_plm.layers.activation_regularization import ActivationRegularization
 from keras_plm.layers.adaptive_embedding import AdaptiveEmbedding
 from keras_plm.layers.attention_biases import AttentionBiases
 from keras_plm.layers.attention_maps import AttentionMaps
+from keras_plm.layers.attention_pooling import AttentionPooling
 from keras_plm.layers.carried_state import CarriedState, UpdateCarriedState
 from keras_plm.layers.character_cnn import CharacterCNN
 from keras_plm.layers.choices import ChoicesToRows, RowsToChoices
@@ -33,6 +34,7 @@ __all__ = [
     "AdaptiveEmbedding",
     "AttentionBiases",
     "AttentionMaps",
+    "AttentionPooling",
     "CarriedState",
     "CharacterCNN",
     "ChoicesToRows",

@@ -7,13 +7,13 @@ from keras_plm.checks import check_arguments, kind, number, text
 from keras_plm.layers import RowsToChoices
 from keras_plm.preprocessing.choice_preprocessor import ChoicePreprocessor
 from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.tasks.pooled_texts import pooling_of, text_summary
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
     encode_texts,
     inputs_of_several,
     summary_head,
-    text_summary,
     with_auxiliary_loss,
 )
 
@@ -35,14 +35,16 @@ class MultipleChoice(Task):
         summarise: bool or None. Whether a dense layer with tanh stands before the logits; None:
             unless the pooled output of a backbone is read. GPT-1 has none: False.
         pooling: str or None. What stands for a row: the output at the "first" or "last" real
-            token, or the "mean" of those at all real tokens. None: the pooled output, or the
-            token that `backbone.summary_row` names.
+            token, or the "mean" of those at all real tokens; "concat" or "attention" as
+            `TextClassifier` has them. None: the pooled output, or the token that
+            `backbone.summary_row` names.
         summary_activation: str or None. Another activation of the summary than tanh, such as
             "linear" (none); without the dense layer there is none unless it is named.
         logits_bias: bool. Whether the logits have a bias; those of GPT's classifiers in
             transformers have none.
         summary_dim: int or None. The width of the dense layer; None: that of the backbone. In
-            transformers XLM's is `num_labels`.
+            transformers XLM's is `num_labels`. Of pooling="attention" the width of its LSTM;
+            None: 100.
 
     Call arguments:
         inputs: dict of the features that the backbone takes of texts, such as `token_ids`,
@@ -109,7 +111,9 @@ class MultipleChoice(Task):
         # === Functional model ===
         inputs, rows = inputs_of_several(backbone)
         encoded = encode_texts(backbone, rows)
-        summary = text_summary(backbone, encoded, rows["padding_mask"], pooling)  # (B * C, D)
+        summary = text_summary(
+            backbone, encoded, rows["padding_mask"], pooling_of(head, pooling)
+        )  # (B * C, D)
         summary = with_auxiliary_loss(summary, auxiliary_lm, backbone, encoded, rows)
         scores = head(summary)  # (B * C, 1)
         outputs = RowsToChoices(name="scores")(scores, inputs["token_ids"])  # (B, C)

@@ -5,12 +5,17 @@ import numpy as np
 from keras import ops
 
 from keras_plm.checks import check_choice, check_flag, check_number, is_integer
-from keras_plm.heads import AuxiliaryLMLoss, ConcatPoolingHead, SummaryHead
-from keras_plm.layers import ChoicesToRows, ConcatPooling
+from keras_plm.heads import (
+    AttentionPoolingHead,
+    AuxiliaryLMLoss,
+    ConcatPoolingHead,
+    SummaryHead,
+)
+from keras_plm.layers import ChoicesToRows
 from keras_plm.layers.float_policy import float_policy
-from keras_plm.ops import summary_row
 
-POOLINGS = ("first", "last", "mean", "concat")
+POOLINGS = ("first", "last", "mean", "concat", "attention")
+TASK_LSTM = 100  # SiATL: the width of the LSTM below its attention
 
 
 def text_inputs(backbone):
@@ -59,38 +64,6 @@ def encode_texts(backbone, features):
     return backbone.encode({**features, **source, "token_ids": moved})
 
 
-def text_summary(backbone, encoded, padding_mask, pooling=None):
-    """The vector that stands for each text.
-
-    Args:
-        backbone: a backbone of this package.
-        encoded: dict, what its `encode` returned.
-        padding_mask: bool tensor of shape (B, T).
-        pooling: str or None. "first" or "last": the output at that real token; "mean": the mean
-            of those at all real tokens; "concat": the last of them, and maximum and mean over all.
-            None: the pooled output, if the backbone has a pooler; else the output at the real
-            token, first or last, that `backbone.summary_row` names.
-
-    Returns:
-        Tensor of shape (B, D), or (B, 3D) of "concat".
-
-    Raises:
-        ValueError: if `pooling` is none of these.
-    """
-    check_choice("pooling", pooling, POOLINGS, none=True)
-    if pooling is None and "pooler" in backbone.reads:
-        return encoded["pooled_output"]
-    rows = encoded["sequence_output"]  # (B, T, D)
-    if pooling == "concat":
-        policy = float_policy(backbone.dtype_policy)
-        return ConcatPooling(dtype=policy, name="concat_pooling")(rows, padding_mask)
-    if pooling != "mean":
-        return summary_row(rows, padding_mask, pooling or backbone.summary_row)
-    real = ops.cast(padding_mask, "float32")[:, :, None]  # (B, T, 1)
-    count = ops.maximum(ops.sum(real, axis=1), 1.0)  # (B, 1)
-    return ops.sum(ops.cast(rows, "float32") * real, axis=1) / count
-
-
 def summary_head(
     backbone,
     num_classes,
@@ -115,11 +88,13 @@ def summary_head(
         pooling: see `text_summary`.
         summary_activation: str or None. Another activation than tanh; see `SummaryHead`.
         logits_bias: bool. Whether the logits have a bias.
-        summary_dim: int or None. The width of that dense layer; None: that of the backbone.
+        summary_dim: int or None. The width of that dense layer; None: that of the backbone. Of
+            "attention" the width of its LSTM; None: 100.
         labels: str. What it is trained on; see `SummaryHead`.
 
     Returns:
-        `SummaryHead`, or of pooling="concat" `ConcatPoolingHead`.
+        `SummaryHead`; of pooling="concat" `ConcatPoolingHead`, of "attention"
+        `AttentionPoolingHead`.
 
     Raises:
         ValueError: if an argument is none of these.
@@ -129,15 +104,31 @@ def summary_head(
             f"`summarise` must be True, False or None. Received: summarise={summarise!r:.200}."
         )
     check_flag("logits_bias", logits_bias)
-    if pooling == "concat":
-        given = summarise, summary_activation, logits_bias, summary_dim
-        if given != (None, None, True, None):
+    check_choice("pooling", pooling, POOLINGS, none=True)
+    policy = float_policy(backbone.dtype_policy)
+    if pooling in ("concat", "attention"):
+        given = summarise, summary_activation, logits_bias
+        given += (summary_dim,) if pooling == "concat" else ()
+        if given != (None, None, True, None)[: len(given)]:
             raise ValueError(
-                '`pooling="concat"` brings a head of its own: leave out `summarise`, '
-                "`summary_activation`, `logits_bias` and `summary_dim`. Received: "
-                f"{given!r:.200}."
+                f'`pooling="{pooling}"` brings a head of its own: leave out `summarise`, '
+                f"`summary_activation`, `logits_bias`{' and `summary_dim`' * (len(given) > 3)}. "
+                f"Received: {given!r:.200}."
             )
-        policy = float_policy(backbone.dtype_policy)
+    if pooling == "attention":
+        units = TASK_LSTM if summary_dim is None else summary_dim
+        head = AttentionPoolingHead(
+            num_classes,
+            backbone.hidden_dim,
+            units,
+            dropout=dropout,
+            labels=labels,
+            dtype=policy,
+            name=name,
+        )
+        head.build((None, units))  # the task calls its pooling first
+        return head
+    if pooling == "concat":
         return ConcatPoolingHead(
             num_classes,
             backbone.hidden_dim,
@@ -164,7 +155,7 @@ def summary_head(
         activation=summary_activation,
         use_bias=logits_bias,
         labels=labels,
-        dtype=float_policy(backbone.dtype_policy),
+        dtype=policy,
         name=name,
     )
 

@@ -17,7 +17,7 @@ from keras_plm.checks import (
     text,
 )
 from keras_plm.preprocessing.preprocessor import Preprocessor
-from keras_plm.tasks.pooled_texts import pooled_texts
+from keras_plm.tasks.pooled_texts import pooled_texts, pooling_of
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
@@ -66,17 +66,20 @@ class TextClassifier(Task):
         num_classes: int. How many classes C.
         preprocessor: `TextPreprocessor` or None: then features are given, not strings.
         dropout: float. Dropout rate before the logits; of pooling="concat" before its first dense
-            layer, and a quarter of it before the next (ULMFiT: 0.4).
+            layer, and a quarter of it before the next (ULMFiT: 0.4); of "attention" behind its
+            LSTM and of the attention (SiATL: 0.3).
         auxiliary_lm: float. The weight of the loss of a language model over the texts themselves,
             beside that of the task; 0: none. GPT-1 takes 0.5. The backbone must be causal; see
             `keras_plm.heads.AuxiliaryLMLoss`. It counts every text as 1, whatever its weight.
+            `keras_plm.transfer.AuxiliaryLossDecay` lets the weight fall (SiATL).
         summarise: bool or None. Whether a dense layer with tanh stands before the logits; None:
             unless the pooled output of a backbone is read. GPT-1 has none: False.
         both_orders: bool. Whether of pairs both orders are read, A B and B A, and their vectors
             added: the order of a pair, such as of two questions, makes no difference then.
         pooling: str or None. What stands for a text: the output at the "first" or "last" real
             token, or the "mean" of those at all real tokens; or "concat", ULMFiT's last, maximum
-            and mean, with its `ConcatPoolingHead`. None: the pooled output, or the
+            and mean, with its `ConcatPoolingHead`; or "attention", SiATL's, over an LSTM of the
+            task of width 100, with its `AttentionPoolingHead`. None: the pooled output, or the
             token that the backbone names, as said above.
         summary_activation: str or None. Another activation of the summary than tanh, such as
             "linear" (none); without the dense layer there is none unless it is named.
@@ -161,7 +164,8 @@ class TextClassifier(Task):
         inputs = rows = text_inputs(backbone)
         if both_orders:
             inputs, rows = inputs_of_several(backbone, 2)
-        summary = pooled_texts(backbone, rows, pooling, auxiliary_lm, gradient_length)  # (B, D)
+        pool = pooling_of(head, pooling)
+        summary = pooled_texts(backbone, rows, pool, auxiliary_lm, gradient_length)  # (B, D)
         if both_orders:
             summary = sum_of_several(summary, 2)
         outputs = head(summary)  # (B, num_classes)

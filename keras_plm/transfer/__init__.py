@@ -10,6 +10,7 @@ from keras_plm.tasks.optimizers.paper_optimizers import (
     roberta_optimizer,
     xlnet_optimizer,
 )
+from keras_plm.transfer.auxiliary_loss_decay import AuxiliaryLossDecay
 from keras_plm.transfer.checkpoint_averaging import average_checkpoints
 from keras_plm.transfer.few_shot import FewShot, FittedPrompt, draw_shots
 from keras_plm.transfer.inverse_square_root_decay import InverseSquareRootDecay, noam
@@ -35,6 +36,7 @@ __all__ = [
     "TRANSLATION",
     "TRANSLATION_ARROW",
     "AdamWeightDecay",
+    "AuxiliaryLossDecay",
     "FewShot",
     "FittedPrompt",
     "GradualUnfreezing",

@@ -128,6 +128,32 @@ def test_presets(backbone, tmp_path):
     np.testing.assert_array_equal(rows_of(again, IDS), rows_of(backbone, IDS))
 
 
+def test_a_projection(backbone):
+    """All LSTMs are equally wide; behind the last one a dense layer, but for padding."""
+    projected = made(output_projection=True)
+    assert [len(group) for group in projected.layer_groups()] == [1, 3, 5]
+    spec = projected.state_spec(4)
+    assert [tuple(one.shape) for one in spec["hidden"] + spec["cell"]] == [(4, 8)] * 4
+    real = np.array([[0, 1, 1, 1, 1, 1, 1, 0, 0]] * 4, bool)
+    encoded = projected.encode({"token_ids": IDS, "padding_mask": real})
+    last = ops.convert_to_numpy(encoded["hidden_states"][-1])
+    kernel, bias = (ops.convert_to_numpy(one) for one in projected.projection.weights)
+    expected = np.where(real[..., None], last @ kernel + bias, 0)
+    found = ops.convert_to_numpy(encoded["sequence_output"])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    test_cached_is_recomputed(projected)
+    assert "projection" not in {layer.name for layer in backbone.layers}
+
+
+def test_size_of_siatl():
+    """Embeddings, two LSTMs of 1,000 with one bias each, and the way down to 400."""
+    with DeferredWeights().building():
+        sizes, flags = families.SIATL["sizes"]["siatl_twitter"], families.SIATL["flags"]
+        backbone = AWDLSTMBackbone(**sizes, **flags)
+    lstms = 4 * 1000 * (400 + 1000 + 1) + 4 * 1000 * (1000 + 1000 + 1)
+    assert backbone.count_params() == 70_000 * 400 + lstms + 1000 * 400 + 400
+
+
 def test_what_it_cannot_take(backbone):
     with pytest.raises(ValueError, match="takes the features .*Received also: .*order"):
         backbone.encode({"token_ids": IDS, "order": IDS})
@@ -138,3 +164,5 @@ def test_what_it_cannot_take(backbone):
         backbone.encode({"token_ids": IDS, "state": state})
     with pytest.raises(ValueError, match="lstm_dim"):
         AWDLSTMBackbone(11, 2, 6, lstm_dim=0)
+    with pytest.raises(ValueError, match="`output_projection` must be True or False"):
+        AWDLSTMBackbone(11, 2, 6, 8, output_projection=1)

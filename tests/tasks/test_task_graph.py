@@ -16,7 +16,8 @@ from keras_plm.tasks import (
     TokenClassifier,
     WordPreprocessor,
 )
-from keras_plm.tasks.task_graph import summary_head, text_inputs, text_summary
+from keras_plm.tasks.pooled_texts import text_summary
+from keras_plm.tasks.task_graph import summary_head, text_inputs
 
 TEXTS = ["the dog was red", "a fish", "I went to the boat of the red fish"]
 WORDS = [text.split() for text in TEXTS]

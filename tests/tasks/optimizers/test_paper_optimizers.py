@@ -261,9 +261,10 @@ SYSTEMS = {
     "t5": ("sentinels", T5, 19),
     "elmo": ("words", ELMO, 12),
     "ulmfit": ("gpt", {"lstm/gates/bias", "tokens/bias"}, 3),
+    "siatl": ("gpt", {"lstm/gates/bias", "projection/bias"}, 4),
     "skip_gram": ("gpt", set(), 2),
 }
-NO_TRANSFORMERS = ("elmo", "ulmfit", "skip_gram")
+NO_TRANSFORMERS = ("elmo", "ulmfit", "siatl", "skip_gram")
 
 
 def small(name, layout, tokenizers):
