@@ -15,8 +15,8 @@ from keras_plm.checks import (
 )
 from keras_plm.features import WORD_LENGTH
 from keras_plm.layers import CharacterCNN, ProjectedLSTM
-from keras_plm.layers.character_cnn import FILTERS
 from keras_plm.layers.float_policy import float_policy
+from keras_plm.layers.recurrent.character_cnn import FILTERS
 from keras_plm.ops import gather_rows, real_tokens
 
 _FEATURES = (

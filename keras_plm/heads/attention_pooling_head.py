@@ -10,8 +10,8 @@ from keras_plm.heads.summary_head import (
     metrics_of_labels,
     targets_of_labels,
 )
-from keras_plm.layers.attention_pooling import AttentionPooling
 from keras_plm.layers.initializer import initializer
+from keras_plm.layers.pooling.attention_pooling import AttentionPooling
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")

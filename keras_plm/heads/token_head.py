@@ -5,7 +5,7 @@ import keras
 from keras_plm.checks import check_arguments, flag, integer, number, texts
 from keras_plm.heads.head import Head, Targets, class_accuracy
 from keras_plm.layers.initializer import initializer
-from keras_plm.layers.scalar_mix import ScalarMix
+from keras_plm.layers.pooling.scalar_mix import ScalarMix
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.metrics import EntityF1
 from keras_plm.metrics.entity_f1 import is_bio

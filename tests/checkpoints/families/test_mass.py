@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from keras_plm.backbones import Backbone
 from keras_plm.checkpoints import export_huggingface
+from keras_plm.checkpoints.families.mass import MASS
 from keras_plm.tasks import Seq2SeqLM
 
 CASE = "bart_scaled"  # all that MASS computes
@@ -63,6 +64,16 @@ def test_computes_what_bart_does(tmp_path):
     assert model.backbone.position_offset == 1 and model.backbone.max_sequence_length == 12
     with pytest.raises(ValueError, match="transformers has no model with these settings"):
         export_huggingface(model, str(tmp_path / "out"))
+
+
+def test_the_table_has_the_names_of_fairseq():
+    sizes = dict(vocabulary_size=9, num_layers=1, num_decoder_layers=2, num_heads=2, hidden_dim=4)
+    sizes |= dict(intermediate_dim=8, max_sequence_length=5, positions="learned")
+    places = MASS.backbone_weights({**sizes, "position_offset": 1}, "hugging_face")
+    key = places["decoder_block_1/cross_attention/key/kernel"]
+    assert key.names == ("decoder.layers.1.encoder_attn.in_proj_weight",)
+    assert key.shape == (12, 4) and key.row.part == 1
+    assert places["encoder_position_embedding/embeddings"].shape == (6, 4)
 
 
 def test_its_tokenizer(tmp_path, wordpiece):

@@ -5,8 +5,8 @@ from keras import ops
 
 from keras_plm.checks import check_arguments, integer, number
 from keras_plm.layers.initializer import initializer
+from keras_plm.layers.recurrent.weight_drop_lstm import WeightDropLSTM
 from keras_plm.layers.sequence_layer import SequenceLayer
-from keras_plm.layers.weight_drop_lstm import WeightDropLSTM
 from keras_plm.ops import real_tokens
 
 HIDDEN = -1e9  # the energy of what is padding; others are within [-1, 1], before dropout

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_plm.checks import check_arguments, integer, number
 from keras_plm.layers.initializer import ForgetBias, initializer
-from keras_plm.layers.recurrent_state import output_specs, start_of
+from keras_plm.layers.recurrent.recurrent_state import output_specs, start_of
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import lstm, real_tokens
 
