@@ -152,7 +152,7 @@ def lstm_classifier(preset, auxiliary, steps):
     )
     table, *lstms = classifier.backbone.layer_groups()
     groups = transfer.parameter_groups(classifier, [table, sum(lstms, [])])
-    optimizer = keras.optimizers.Adam(5e-3, global_clipnorm=1.0)
+    optimizer = keras.optimizers.Adam(2e-3, global_clipnorm=1.0)
     optimizer = transfer.GroupedOptimizer(optimizer, groups)
     classifier.compile(optimizer, jit_compile=jit_compile)
     callbacks = [transfer.SequentialUnfreezing([4, 1, 0])]
