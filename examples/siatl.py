@@ -63,7 +63,7 @@ parser.add_argument("--seeds", type=int, default=2)
 parser.add_argument("--size", choices=["tiny", "small", "base"], default="tiny")
 parser.add_argument("--vocabulary-size", type=int, default=8_000)
 parser.add_argument("--steps", type=int, default=500, help="of general text")
-parser.add_argument("--epochs", type=int, default=10, help="of the classifiers")
+parser.add_argument("--epochs", type=int, default=15, help="of the classifiers")
 parser.add_argument("--batch-size", type=int, default=16, help="of the classifiers")
 parser.add_argument("--sequence-length", type=int, default=80, help="words of a text at most")
 parser.add_argument("--held-out", type=int, default=500, help="evaluate on so many texts")
@@ -121,8 +121,11 @@ def pretrain(system):
     """The directory of a language model."""
     keras.utils.set_random_seed(0)
     make = {"lstm": models.siatl, "gpt": models.gpt1}[system]
-    model = make(tokenizer, arguments.size, length)
-    schedule = transfer.WarmupPolynomialDecay(2e-3, arguments.steps // 10, arguments.steps)
+    # Dropouts of the papers are for much more text and for larger models.
+    rates = ("input_dropout", "hidden_dropout", "output_dropout")
+    rates = {name: 0.1 for name in rates} if system == "lstm" else {}
+    model = make(tokenizer, arguments.size, length, **rates)
+    schedule = transfer.WarmupPolynomialDecay(5e-3, arguments.steps // 10, arguments.steps)
     optimizer = keras.optimizers.Adam(schedule, global_clipnorm=1.0)
     model.compile(optimizer, jit_compile=jit_compile)
     examples = data.examples(corpus, model.objective, batch_size=32)
@@ -150,7 +153,7 @@ def lstm_classifier(preset, auxiliary, steps):
     table, *lstms = classifier.backbone.layer_groups()
     groups = transfer.parameter_groups(classifier, [table, sum(lstms, [])])
     optimizer = keras.optimizers.Adam(2e-3, global_clipnorm=1.0)
-    optimizer = transfer.GroupedOptimizer(optimizer, groups, [0.1, 0.5, 1.0])
+    optimizer = transfer.GroupedOptimizer(optimizer, groups)
     classifier.compile(optimizer, jit_compile=jit_compile)
     callbacks = [transfer.SequentialUnfreezing([4, 1, 0])]
     return classifier, callbacks + [transfer.AuxiliaryLossDecay()] * auxiliary
