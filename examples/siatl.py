@@ -4,8 +4,8 @@ Description: A classifier that stays a language model, against one that does not
     labels: an LSTM as in SiATL, and a small GPT as in GPT-1.
 Accelerator: none needed
 
-Run it as it is to learn who wrote a paragraph of the shipped novels, in about a quarter of an
-hour on two cores, or on text and labels of your own; a file has a text and a label in each line,
+Run it as it is to learn who wrote a paragraph of the shipped novels, in some twenty minutes on two
+cores, or on text and labels of your own; a file has a text and a label in each line,
 as json:
 
     python examples/siatl.py
