@@ -66,8 +66,9 @@ def test_texts_of_a_least_length_that_do_not_repeat_themselves(plain):
     stop = plain.generate(prompts, 8, "greedy")[0][1]
     assert plain.generate(prompts, 6, "greedy", stop_token_ids=[stop])[0] == [1]
     options = dict(stop_token_ids=[stop], prefix=[7, 8], min_length=5)
-    for text in plain.generate(prompts, 6, "greedy", **options):
-        assert len(text) in (5, 6) and stop not in text[1:]
+    for prompt, text in zip(prompts, plain.generate(prompts, 6, "greedy", **options)):
+        assert len(text) in (5, 6) and text[: len(prompt)] == prompt
+        assert stop not in text[len(prompt) :]
     for sampler in ("greedy", "random", BeamSearch(3, num_results=2)):
         texts = plain.generate(prompts, 6, sampler, prefix=[7, 8], no_repeat_ngram_size=1)
         for text in np.reshape(texts, (-1, 6)).tolist():
