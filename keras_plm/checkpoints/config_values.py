@@ -61,6 +61,20 @@ def read_choice(config, key, values, default):
     return values[value]
 
 
+def read_flag(config, key, default):
+    """A yes or no of a config.
+
+    Args:
+        config: dict.
+        key: str.
+        default: bool where the config has none.
+
+    Raises:
+        ValueError: if it is neither true nor false.
+    """
+    return read_choice(config, key, {True: True, False: False}, default)
+
+
 def write_choice(arguments, name, values):
     """Translate one argument of ours by the same dict.
 

@@ -10,12 +10,13 @@ from keras_plm.checkpoints.families.keras_hub_models import (
     hub_arguments,
     hub_weights,
 )
+from keras_plm.checkpoints.foreign_checkpoint import ForeignCheckpoint
 from keras_plm.checkpoints.h5_arrays import H5Arrays
 
 WEIGHTS_FILE, TOKENIZER_FILE = "model.weights.h5", "tokenizer.json"
 
 
-class KerasHubCheckpoint:
+class KerasHubCheckpoint(ForeignCheckpoint):
     """A directory that `save_to_preset` of KerasHub wrote, not yet read.
 
     It stands for a `ReleasedCheckpoint`. Of a task it has the backbone and the tokenizer; the
@@ -35,44 +36,18 @@ class KerasHubCheckpoint:
     """
 
     class_name = "TransformerBackbone"
+    without_heads = "heads of KerasHub are not read"
 
     def __init__(self, directory, name, config):
-        self.directory, self._name = directory, name
+        super().__init__(directory)
+        self._name = name
         with files.reading(f"{directory}/config.json"):
             self.arguments = hub_arguments(name, config)
 
     def __repr__(self):
         return f"<KerasHubCheckpoint {str(self.directory)!r}: {self._name}>"
 
-    def backbone_weights(self, arguments, strict=True):
-        """The values of a backbone's weights, after all shapes have been compared.
-
-        Args:
-            arguments: dict of the constructor arguments of the backbone.
-            strict: bool. Whether arrays that stand apart from the model are refused.
-
-        Returns:
-            generator of pairs of our path and a float32 array.
-
-        Raises:
-            ValueError: if arrays are missing, unexpected or misshapen, all in one message, or if
-                the arguments are those of another model.
-        """
-        places = self.backbone_places(arguments, strict)
-        return ((path, read()) for path, (_, read) in places.items())
-
     def backbone_places(self, arguments, strict=True):
-        """Where the values of a backbone's weights are, after all shapes have been compared.
-
-        Args:
-            arguments, strict: as those of `backbone_weights`.
-
-        Returns:
-            dict of our path to its shape and a function that reads it; see `ReleasedCheckpoint`.
-
-        Raises:
-            ValueError: as `backbone_weights`.
-        """
         check_overrides(self.arguments, arguments)
         stored = hub_weights(self._name, self.arguments)
         arrays = H5Arrays(files.file_inside(self.directory, WEIGHTS_FILE))
@@ -84,14 +59,6 @@ class KerasHubCheckpoint:
             for path, (_, array, shape) in stored.items()
             if path not in left_out
         }
-
-    def head_weights(self, heads):
-        """No heads; and for each why: KerasHub's are not read."""
-        return {}, {head: "heads of KerasHub are not read" for head in heads}
-
-    def settings(self):
-        """No settings of tasks."""
-        return {}
 
     def tokenizer(self):
         """Where the tokenizer is.

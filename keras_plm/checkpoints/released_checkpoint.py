@@ -20,6 +20,7 @@ from keras_plm.checkpoints.families.t5 import T5
 from keras_plm.checkpoints.families.transformer_xl import TRANSFORMER_XL
 from keras_plm.checkpoints.families.xlm import XLM
 from keras_plm.checkpoints.families.xlnet import XLNET
+from keras_plm.checkpoints.foreign_checkpoint import ForeignCheckpoint
 from keras_plm.checkpoints.keras_hub_checkpoint import open_keras_hub
 from keras_plm.checkpoints.safetensors_arrays import SafetensorsArrays
 from keras_plm.checkpoints.tensorflow_arrays import TensorflowArrays
@@ -37,7 +38,7 @@ BERT_KEYS = {"hidden_size", "num_attention_heads", "intermediate_size", "type_vo
 logger = logging.getLogger("keras_plm")
 
 
-class ReleasedCheckpoint:
+class ReleasedCheckpoint(ForeignCheckpoint):
     """A Hugging Face directory or an original TensorFlow checkpoint, not yet read.
 
     Args:
@@ -57,7 +58,8 @@ class ReleasedCheckpoint:
     """
 
     def __init__(self, directory, system, form, config, open_arrays):
-        self.directory, self.system, self.form, self.config = directory, system, form, config
+        super().__init__(directory)
+        self.system, self.form, self.config = system, form, config
         self._open_arrays = open_arrays
         read = system.read_hugging_face if form == HUGGING_FACE else system.read_tensorflow
         name = CONFIG if form == HUGGING_FACE else system.tensorflow_config
@@ -74,36 +76,7 @@ class ReleasedCheckpoint:
         """The arrays, of which only names and shapes have been read."""
         return self._open_arrays()
 
-    def backbone_weights(self, arguments, strict=True):
-        """The values of a backbone's weights, one by one, after all shapes have been compared.
-
-        Args:
-            arguments: dict of the constructor arguments of the backbone.
-            strict: bool. Whether arrays that stand apart from the model are refused.
-
-        Returns:
-            generator of pairs of our path and a float32 array.
-
-        Raises:
-            ValueError: if arrays are missing, unexpected, misshapen or no floats, all in one
-                message, see `check_arrays`; from the generator, if one is not finite.
-        """
-        places = self.backbone_places(arguments, strict)
-        return ((path, read()) for path, (_, read) in places.items())
-
     def backbone_places(self, arguments, strict=True):
-        """Where the values of a backbone's weights are, after all shapes have been compared.
-
-        Args:
-            arguments, strict: as those of `backbone_weights`.
-
-        Returns:
-            dict of our path to the shape of our weight and a function that reads it, a float32
-            array; the function raises ValueError if a value is not finite.
-
-        Raises:
-            ValueError: as `backbone_weights`.
-        """
         for note in self._notes:
             logger.warning("%s: %s.", self.directory, note)
         stored = self.system.backbone_weights(arguments, self.form)
@@ -136,20 +109,6 @@ class ReleasedCheckpoint:
         }
 
     def head_weights(self, heads):
-        """The values of the weights of heads, as far as the checkpoint has them in their shapes.
-
-        Args:
-            heads: dict of a head's name to a dict of the path of a weight below the head to its
-                shape.
-
-        Returns:
-            dict of a head's name to a dict of path to float32 array, without the heads that the
-            checkpoint has not; and a dict of these to a str: why.
-
-        Raises:
-            ValueError: if a head computes something else than ours, or has weights of its own
-                where ours shares them with the backbone, or values that are not finite.
-        """
         found = {head: self._head_names(head, shapes) for head, shapes in heads.items()}
         values = {
             head: {
@@ -162,18 +121,9 @@ class ReleasedCheckpoint:
         return values, {head: why for head, why in found.items() if isinstance(why, str)}
 
     def settings(self):
-        """What the checkpoint says about its task, as arguments that a task may take."""
         return self.system.read_head_settings(self.config, self.arrays.shapes)
 
     def tokenizer(self):
-        """Where the tokenizer is.
-
-        Returns:
-            `keras_plm.checkpoints.conversion.TokenizerFiles`, or None if there is none.
-
-        Raises:
-            ValueError: if a setting or a special token is none.
-        """
         return self.system.tokenizer.find(self.directory, self.config)
 
     def _read(self, one):

@@ -22,6 +22,7 @@ import numpy as np
 
 from keras_plm import files
 from keras_plm.checkpoints.conversion import check_arrays
+from keras_plm.checkpoints.foreign_checkpoint import ForeignCheckpoint
 from keras_plm.checkpoints.safetensors_arrays import SafetensorsArrays
 
 MODEL_TYPE = "awd_lstm"
@@ -32,8 +33,8 @@ COPIES = (
 OLD_NAMES = {".module.weight_hh_l0_raw": ".weight_hh_l0_raw"}
 
 
-class AWDLSTMCheckpoint:
-    """A directory with an exported state of fastai. It stands for a `ReleasedCheckpoint`.
+class AWDLSTMCheckpoint(ForeignCheckpoint):
+    """A directory with an exported state of fastai.
 
     Args:
         directory: the directory.
@@ -50,34 +51,14 @@ class AWDLSTMCheckpoint:
     class_name = "AWDLSTMBackbone"
 
     def __init__(self, directory):
-        self.directory = directory
+        super().__init__(directory)
         self._arrays = SafetensorsArrays(directory, "0.", OLD_NAMES, COPIES)
         shapes = self._arrays.shapes
         self._prefix = "0.module." if "0.module.encoder.weight" in shapes else "0."
         with files.reading(str(self._arrays.path)):
             self.arguments = _sizes(shapes, self._prefix)
 
-    def __repr__(self):
-        return f"<AWDLSTMCheckpoint {str(self.directory)!r}>"
-
-    def backbone_weights(self, arguments, strict=True):
-        """The values of a backbone's weights; see `ReleasedCheckpoint.backbone_weights`."""
-        places = self.backbone_places(arguments, strict)
-        return ((path, read()) for path, (_, read) in places.items())
-
     def backbone_places(self, arguments, strict=True):
-        """Where the values of a backbone's weights are, after all shapes have been compared.
-
-        Args:
-            arguments: dict of the constructor arguments of the backbone.
-            strict: bool. Whether arrays that stand apart from the model are refused.
-
-        Returns:
-            dict of our path to its shape and a function that reads it; see `ReleasedCheckpoint`.
-
-        Raises:
-            ValueError: if arrays are missing, unexpected or misshapen, all in one message.
-        """
         table = _weight_table(arguments, self._prefix)
         shapes = self._arrays.shapes
         expected = {name: shape for names, shape, _ in table.values() for name in names}
@@ -93,19 +74,7 @@ class AWDLSTMCheckpoint:
         return np.ascontiguousarray(ours(sum(map(self._arrays.read, names))))
 
     def head_weights(self, heads):
-        """The bias of the language model's head; others are not read.
-
-        Args:
-            heads: dict of a head's name to a dict of the path of a weight below the head to its
-                shape.
-
-        Returns:
-            dict of a head's name to a dict of path to array, and a dict of the other heads to a
-            str: why.
-
-        Raises:
-            ValueError: if the decoder has a matrix of its own.
-        """
+        """The bias of the language model's head; others are not read; see `ForeignCheckpoint`."""
         values, why = {}, {}
         for head, shapes in heads.items():
             bias = {"bias": self._arrays.shapes.get("1.decoder.bias")}
@@ -129,9 +98,6 @@ class AWDLSTMCheckpoint:
     def settings(self):
         """The language model's head has a bias and no transform."""
         return {"transform": False, "use_bias": True}
-
-    def tokenizer(self):
-        """None: its words are in a pickle."""
 
 
 def _sizes(shapes, prefix):

@@ -12,18 +12,20 @@ from keras_plm.checkpoints import tokenizer_format
 from keras_plm.checkpoints.config_values import (
     ACTIVATIONS,
     read_choice,
+    read_flag,
     read_number,
     read_sizes,
     write_choice,
 )
 from keras_plm.checkpoints.conversion import Row, System
 from keras_plm.checkpoints.families.bert_weights import DENSE, SPANS, part_rows
-from keras_plm.checkpoints.families.seq2seq_config import (
-    SWITCH,
-    read_head_settings,
-    write_head_config,
+from keras_plm.checkpoints.families.seq2seq_config import read_head_settings, write_head_config
+from keras_plm.checkpoints.families.seq2seq_weights import (
+    check_flags,
+    dotted_names,
+    seq2seq_rows,
+    sizes,
 )
-from keras_plm.checkpoints.families.seq2seq_weights import check_flags, seq2seq_rows, sizes
 from keras_plm.checkpoints.head_config import other_head
 
 SIZES = {
@@ -86,14 +88,7 @@ PARTS = {
     "embedding_norm": "layernorm_embedding",
 }
 BIAS = "final_logits_bias"
-
-
-def _name(side, part, layer):
-    """The name of a part in transformers."""
-    if side is None:
-        return "model.shared"
-    place = f"model.{side}" if layer is None else f"model.{side}.layers.{layer}"
-    return ".".join([place, *(PARTS[one] for one in part.split("/"))])
+rows = seq2seq_rows(dotted_names(PARTS, "model.shared", "model."))
 
 
 def _head(arguments):
@@ -124,7 +119,7 @@ def _read(family, required, config):
     for ours, (theirs, default) in NUMBERS.items():
         arguments[ours] = read_number(config, theirs, default)
     arguments["activation"] = read_choice(config, "activation_function", ACTIVATIONS, "gelu")
-    scaled = read_choice(config, "scale_embedding", SWITCH, False)
+    scaled = read_flag(config, "scale_embedding", False)
     dropped = [
         f"`{name}` is dropped: no block is left out in training"
         for name in ("encoder_layerdrop", "decoder_layerdrop")
@@ -260,7 +255,7 @@ BART = System(
     class_name="Seq2SeqBackbone",
     model_type="bart",
     prefix="model.",
-    rows=seq2seq_rows(_name),
+    rows=rows,
     sizes=sizes,
     heads={"tokens": _head, "label": SUMMARY, "score": SUMMARY, "span": SPANS},
     tied={"tokens": COPIES},
@@ -278,7 +273,7 @@ MARIAN = System(
     class_name="Seq2SeqBackbone",
     model_type="marian",
     prefix="model.",
-    rows=seq2seq_rows(_name),
+    rows=rows,
     sizes=sizes,
     heads={"tokens": _head},
     tied={"tokens": COPIES},

@@ -13,8 +13,9 @@ import os
 import numpy as np
 
 from keras_plm import files
-from keras_plm.checkpoints.config_values import read_choice, read_number, read_sizes
+from keras_plm.checkpoints.config_values import read_choice, read_flag, read_number, read_sizes
 from keras_plm.checkpoints.conversion import check_arrays
+from keras_plm.checkpoints.foreign_checkpoint import ForeignCheckpoint
 from keras_plm.checkpoints.h5_arrays import H5Arrays
 from keras_plm.features import NUM_CHARACTERS, WORD_LENGTH
 
@@ -22,8 +23,8 @@ OPTIONS, WEIGHTS = "options.json", "weights.hdf5"
 RELEASED_VOCABULARY = 793_471  # words of the One Billion Word Benchmark, with <S>, </S>, <UNK>
 
 
-class ELMoCheckpoint:
-    """A directory with a released pair of ELMo, not yet read. It stands for a `ReleasedCheckpoint`.
+class ELMoCheckpoint(ForeignCheckpoint):
+    """A directory with a released pair of ELMo, not yet read.
 
     Args:
         directory: the directory.
@@ -38,37 +39,17 @@ class ELMoCheckpoint:
     """
 
     class_name = "ELMoBackbone"
+    without_heads = "the released files of ELMo have no heads"
 
     def __init__(self, directory, options):
-        self.directory, self._options = directory, options
+        super().__init__(directory)
+        self._options = options
         config = files.read_json(files.file_inside(directory, options))
         with files.reading(f"{directory}/{options}"):
             self.arguments = read_options(config)
             files.check_config(self.arguments)
 
-    def __repr__(self):
-        return f"<ELMoCheckpoint {str(self.directory)!r}>"
-
-    def backbone_weights(self, arguments, strict=True):
-        """The values of a backbone's weights; see `ReleasedCheckpoint.backbone_weights`."""
-        places = self.backbone_places(arguments, strict)
-        return ((path, read()) for path, (_, read) in places.items())
-
     def backbone_places(self, arguments, strict=True):
-        """Where the values of a backbone's weights are, after all shapes have been compared.
-
-        Args:
-            arguments: dict of the constructor arguments of the backbone.
-            strict: bool. Whether arrays that stand apart from the model are refused.
-
-        Returns:
-            dict of our path to its shape and a function that reads it; see `ReleasedCheckpoint`.
-
-        Raises:
-            FileNotFoundError: if there are no weights.
-            ValueError: if arrays are missing, unexpected or misshapen, all in one message, as
-                where the options contradict the weights.
-        """
         name = _only_file(self.directory, WEIGHTS)
         if name is None:
             raise FileNotFoundError(
@@ -82,17 +63,6 @@ class ELMoCheckpoint:
             path: (shape, functools.partial(_read, arrays, name, ours))
             for path, (name, _, shape, ours) in table.items()
         }
-
-    def head_weights(self, heads):
-        """No heads; and for each why: the released files have none."""
-        return {}, {head: "the released files of ELMo have no heads" for head in heads}
-
-    def settings(self):
-        """No settings of tasks."""
-        return {}
-
-    def tokenizer(self):
-        """None: words come as they are, by their bytes."""
 
 
 def open_elmo(directory):
@@ -157,9 +127,7 @@ def read_options(options):
         "activation": read_choice(characters, "activation", known, "relu"),
         "cell_clip": read_number(recurrent, "cell_clip", None) or None,
         "projection_clip": read_number(recurrent, "proj_clip", None) or None,
-        "skip_connections": read_choice(
-            recurrent, "use_skip_connections", {True: True, False: False}, False
-        ),
+        "skip_connections": read_flag(recurrent, "use_skip_connections", False),
     }
 
 

@@ -25,7 +25,12 @@ from keras_plm.checkpoints import tokenizer_format
 from keras_plm.checkpoints.config_values import read_sizes
 from keras_plm.checkpoints.conversion import System
 from keras_plm.checkpoints.families.bart import PARTS as BART_PARTS
-from keras_plm.checkpoints.families.seq2seq_weights import STYLE, seq2seq_rows, sizes
+from keras_plm.checkpoints.families.seq2seq_weights import (
+    STYLE,
+    dotted_names,
+    seq2seq_rows,
+    sizes,
+)
 from keras_plm.checkpoints.families.transformer_weights import Style
 from keras_plm.checkpoints.head_config import other_head
 
@@ -38,15 +43,8 @@ PARTS = {
 }
 SHARED = "encoder.embed_tokens.weight"
 COPIES = {"decoder.embed_tokens.weight": SHARED}
+fused_rows = seq2seq_rows(dotted_names(PARTS, SHARED.removesuffix(".weight")), FUSED)
 ARCHITECTURES = {("tokens",): "ForConditionalGeneration"}
-
-
-def _name(side, part, layer):
-    """The name of a part in fairseq."""
-    if side is None:
-        return SHARED.removesuffix(".weight")
-    place = side if layer is None else f"{side}.layers.{layer}"
-    return ".".join([place, *(PARTS[one] for one in part.split("/"))])
 
 
 def rows(arguments):
@@ -61,7 +59,7 @@ def rows(arguments):
     dotted, theirs = f"{IN_PROJECTION}.", f"{IN_PROJECTION}_"
     return tuple(
         replace(row, hugging_face=row.hugging_face.replace(dotted, theirs))
-        for row in seq2seq_rows(_name, FUSED)(arguments)
+        for row in fused_rows(arguments)
     )
 
 

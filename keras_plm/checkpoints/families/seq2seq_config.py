@@ -3,7 +3,6 @@
 from keras_plm.checkpoints.config_values import read_number
 from keras_plm.checkpoints.families.transformer_config import read_classes, write_heads
 
-SWITCH = {True: True, False: False}
 CLASSIFIER = "classification_head.out_proj.weight"
 START = "decoder_start_token_id"
 BART_START = 2  # where its config does not say it; the others start with the padding

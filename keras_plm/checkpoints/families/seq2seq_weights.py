@@ -70,6 +70,27 @@ def seq2seq_rows(names, style=STYLE):
     return rows
 
 
+def dotted_names(parts, shared, prefix=""):
+    """Make the function that names parts as BART and fairseq do, for `seq2seq_rows`.
+
+    Args:
+        parts: dict of our name of a part, or of one piece of it, to theirs.
+        shared: str. The name of the embedding.
+        prefix: str. What stands before the names of all others.
+
+    Returns:
+        function, see `seq2seq_rows`.
+    """
+
+    def name(side, part, layer):
+        if side is None:
+            return shared
+        place = side if layer is None else f"{side}.layers.{layer}"
+        return prefix + ".".join([place, *(parts[one] for one in part.split("/"))])
+
+    return name
+
+
 def _outside(arguments):
     """The parts of a side that stand outside of its blocks, and whether it has them."""
     return {

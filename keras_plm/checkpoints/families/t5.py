@@ -12,16 +12,13 @@ from keras_plm.checkpoints import tokenizer_format
 from keras_plm.checkpoints.config_values import (
     ACTIVATIONS,
     read_choice,
+    read_flag,
     read_number,
     read_sizes,
     write_choice,
 )
 from keras_plm.checkpoints.conversion import System
-from keras_plm.checkpoints.families.seq2seq_config import (
-    SWITCH,
-    read_head_settings,
-    write_head_config,
-)
+from keras_plm.checkpoints.families.seq2seq_config import read_head_settings, write_head_config
 from keras_plm.checkpoints.families.seq2seq_weights import check_flags, seq2seq_rows, sizes
 from keras_plm.checkpoints.head_config import other_head
 
@@ -134,8 +131,8 @@ def read_hugging_face(config, arrays):
     arguments["layer_norm_epsilon"] = read_number(config, "layer_norm_epsilon", 1e-6)
     arguments["activation"] = read_choice(config, "feed_forward_proj", FEED_FORWARD, "relu")
     gated = config.get("feed_forward_proj", "relu").startswith(GATED)
-    said = read_choice(config, "tie_word_embeddings", SWITCH, True)
-    scaled = read_choice(config, "scale_decoder_outputs", SWITCH, said)
+    said = read_flag(config, "tie_word_embeddings", True)
+    scaled = read_flag(config, "scale_decoder_outputs", said)
     family = families.T5_1_1 if gated else families.T5
     own = {"gated": gated, "tie_weights": _is_tied(arrays, said), "scale_logits": scaled}
     return {**family["flags"], **family["initial_weights"], **arguments, **own}, []

@@ -13,7 +13,12 @@ Source: kimiyoung/transformer-xl, `tf/model.py`; transformers 4.35, `modeling_tr
 import re
 
 from keras_plm.checkpoints import tokenizer_format
-from keras_plm.checkpoints.config_values import read_choice, read_number, read_sizes
+from keras_plm.checkpoints.config_values import (
+    read_choice,
+    read_flag,
+    read_number,
+    read_sizes,
+)
 from keras_plm.checkpoints.conversion import System
 from keras_plm.checkpoints.families.transformer_config import read_classes, write_heads
 from keras_plm.checkpoints.families.transformer_xl_weights import (
@@ -67,8 +72,7 @@ def read_hugging_face(config, arrays):
         arguments[ours] = read_number(config, theirs, default)
     clamp_length = read_number(config, "clamp_len", 1000, int)
     tied = {"tie_weight": config.get("tie_weight", True), **config}
-    switch = {True: True, False: False}
-    same_length = read_choice(config, "same_length", switch, True)
+    same_length = read_flag(config, "same_length", True)
     memory_length = read_number(config, "mem_len", 1600, int)
     if same_length and not memory_length:
         raise ValueError("`same_length` must be false without a `mem_len`. Received: true.")
@@ -76,10 +80,10 @@ def read_hugging_face(config, arrays):
         "cutoffs": _read_cutoffs(config, arguments["vocabulary_size"]),
         "div_val": read_number(config, "div_val", 1, int),
         "embedding_dim": read_number(config, "d_embed", arguments["hidden_dim"], int),
-        "tie_weights": read_choice(tied, "tie_word_embeddings", switch, tied["tie_weight"]),
+        "tie_weights": read_flag(tied, "tie_word_embeddings", tied["tie_weight"]),
         "tie_projections": _read_tied_projections(config),
-        "normalize_first": read_choice(config, "pre_lnorm", switch, False),
-        "tied_biases": not read_choice(config, "untie_r", switch, True),
+        "normalize_first": read_flag(config, "pre_lnorm", False),
+        "tied_biases": not read_flag(config, "untie_r", True),
         "memory_length": memory_length,
         "start_from_zeros": memory_length > 0,
         "same_length": same_length,
