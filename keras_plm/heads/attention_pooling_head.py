@@ -3,19 +3,13 @@
 import keras
 
 from keras_plm.checks import check_arguments, choice, integer, number
-from keras_plm.heads.head import Head
-from keras_plm.heads.summary_head import (
-    LABELS,
-    loss_of_labels,
-    metrics_of_labels,
-    targets_of_labels,
-)
+from keras_plm.heads.label_head import LABELS, LabelHead
 from keras_plm.layers.initializer import initializer
 from keras_plm.layers.pooling.attention_pooling import AttentionPooling
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class AttentionPoolingHead(Head):
+class AttentionPoolingHead(LabelHead):
     """Logits from an LSTM over the token states, and attention over its outputs.
 
     The layer `pooling` makes the vector of a text, the head itself its logits.
@@ -86,20 +80,6 @@ class AttentionPoolingHead(Head):
             dtype=self.dtype_policy,
             name="logits",
         )
-
-    @property
-    def targets(self):
-        """One class, choice or number for each example; or a yes or no for each class."""
-        return targets_of_labels(self.labels, self.num_classes)
-
-    @property
-    def loss(self):
-        """Cross-entropy of classes and choices, binary if there are several, or squared error."""
-        return loss_of_labels(self.labels)
-
-    def new_metrics(self):
-        """Accuracy; of numbers the squared error, Pearson's and Spearman's correlation."""
-        return metrics_of_labels(self.labels)
 
     def build(self, inputs_shape):
         if not self.pooling.built:

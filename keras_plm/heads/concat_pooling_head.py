@@ -3,18 +3,12 @@
 import keras
 
 from keras_plm.checks import check_arguments, choice, integer, integers, number
-from keras_plm.heads.head import Head
-from keras_plm.heads.summary_head import (
-    LABELS,
-    loss_of_labels,
-    metrics_of_labels,
-    targets_of_labels,
-)
+from keras_plm.heads.label_head import LABELS, LabelHead
 from keras_plm.layers.initializer import initializer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class ConcatPoolingHead(Head):
+class ConcatPoolingHead(LabelHead):
     """Logits from what `ConcatPooling` gives: norms over the batch, dropout and dense layers.
 
     Dense layers have no bias, as the norm before the next has one; nor have the logits. In
@@ -94,20 +88,6 @@ class ConcatPoolingHead(Head):
                 name=f"{'logits' if is_last else 'dense'}_{index}",
             ),
         )
-
-    @property
-    def targets(self):
-        """One class, choice or number for each example; or a yes or no for each class."""
-        return targets_of_labels(self.labels, self.num_classes)
-
-    @property
-    def loss(self):
-        """Cross-entropy of classes and choices, binary if there are several, or squared error."""
-        return loss_of_labels(self.labels)
-
-    def new_metrics(self):
-        """Accuracy; of numbers the squared error, Pearson's and Spearman's correlation."""
-        return metrics_of_labels(self.labels)
 
     def build(self, inputs_shape):
         width = 3 * self.hidden_dim

@@ -3,17 +3,13 @@
 import keras
 
 from keras_plm.checks import check_arguments, check_choice, choice, flag, integer, number, text
-from keras_plm.heads.head import Head, Targets, class_accuracy, class_loss, yes_no_accuracy
+from keras_plm.heads.label_head import LABELS, LabelHead
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.initializer import initializer
-from keras_plm.metrics import PearsonCorrelation, SpearmanCorrelation
-
-# What the logits are, and what their labels are.
-LABELS = ("class", "classes", "choice", "number")
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class SummaryHead(Head):
+class SummaryHead(LabelHead):
     """Logits from the vector that stands for a text: dense, tanh, dropout, dense.
 
     A backbone with a pooler has made the summary itself: then only dropout and dense are left.
@@ -96,20 +92,6 @@ class SummaryHead(Head):
             name="logits",
         )
 
-    @property
-    def targets(self):
-        """One class, choice or number for each example; or a yes or no for each class."""
-        return targets_of_labels(self.labels, self.num_classes)
-
-    @property
-    def loss(self):
-        """Cross-entropy of classes and choices, binary if there are several, or squared error."""
-        return loss_of_labels(self.labels)
-
-    def new_metrics(self):
-        """Accuracy; of numbers the squared error, Pearson's and Spearman's correlation."""
-        return metrics_of_labels(self.labels)
-
     def build(self, inputs_shape):
         if self.summary is not None:
             self.summary.build(inputs_shape)
@@ -135,23 +117,3 @@ class SummaryHead(Head):
             "use_bias": self.use_bias,
             "labels": self.labels,
         }
-
-
-def targets_of_labels(labels, num_classes):
-    """The `Targets` of a head with one row of logits per text, by its `LABELS`."""
-    return Targets("B", {"choice": "C", "number": None}.get(labels, num_classes))
-
-
-def loss_of_labels(labels):
-    """Its loss."""
-    if labels == "classes":
-        return keras.losses.BinaryCrossentropy(from_logits=True)
-    return keras.losses.MeanSquaredError() if labels == "number" else class_loss()
-
-
-def metrics_of_labels(labels):
-    """New metrics of it."""
-    if labels == "number":
-        mse = keras.metrics.MeanSquaredError(name="mse")
-        return [mse, PearsonCorrelation(), SpearmanCorrelation()]
-    return [yes_no_accuracy() if labels == "classes" else class_accuracy()]
