@@ -37,6 +37,7 @@ from keras_plm.generation.sampling import (
     log_likelihood_of_rows,
     texts_written,
 )
+from keras_plm.preprocessing.preprocessor import right_padded
 
 MODES = ("factorised", "bidirectional")
 
@@ -248,11 +249,8 @@ def rows_of(prompts, length):
     Returns:
         Pair of arrays (B, T): int32 ids, 0 behind a prompt, and bool: what lies behind it.
     """
-    token_ids = np.zeros((len(prompts), length), "int32")
-    for row, prompt in zip(token_ids, prompts):
-        row[: len(prompt)] = prompt
-    lengths = np.array([len(prompt) for prompt in prompts])
-    return token_ids, np.arange(length) >= lengths[:, None]
+    token_ids, real = right_padded(prompts, length)
+    return token_ids, ~real
 
 
 def batches_of(rows, batch_size):

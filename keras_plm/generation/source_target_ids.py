@@ -5,7 +5,7 @@ import numpy as np
 from keras_plm.generation.canvas import checked_ids
 from keras_plm.generation.text_ids import TextIds, rows_given
 from keras_plm.objectives.noising.noise import end_token_id, start_token_id
-from keras_plm.preprocessing.seq2seq_preprocessor import decoder_arrays, source_arrays
+from keras_plm.preprocessing.seq2seq_preprocessor import pair_arrays, source_arrays
 
 
 class SourceTargetIds:
@@ -129,7 +129,7 @@ class SourceTargetIds:
         return source_arrays(rows, length, self._pad)
 
     def arrays(self, sources, targets, source_length, target_length):
-        """The features of both sides.
+        """The arrays of both sides.
 
         Args:
             sources: list of N rows.
@@ -138,11 +138,11 @@ class SourceTargetIds:
             target_length: int. P.
 
         Returns:
-            Tuple: dict of features, the targets (N, P) int32, and which of them count, bool.
+            `(x, y, sample_weight)`: dict of features, {"tokens": (N, P) int32}, and weights alike.
         """
-        features, tokens, asked = decoder_arrays(targets, target_length, self.start, self._pad)
-        features |= self.source_arrays(sources, source_length)
-        return {**features, **self.languages(features)}, tokens, asked
+        lengths = source_length, target_length
+        x, y, weight = pair_arrays(sources, targets, *lengths, self.start, self._pad)
+        return {**x, **self.languages(x)}, y, weight
 
     def languages(self, features):
         """The languages of both sides, where the backbone has some.

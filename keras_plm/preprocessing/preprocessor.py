@@ -311,6 +311,24 @@ class Preprocessor(keras_hub.models.Preprocessor):
             return cls(tokenizer, **{**settings, **kwargs})
 
 
+def right_padded(rows, length, value=0):
+    """Put rows into one array, padded at the right.
+
+    Args:
+        rows: list of N lists of at most T ints.
+        length: int. T.
+        value: int. What stands behind the rows.
+
+    Returns:
+        Pair of arrays (N, T): int32, and bool: which of it is of a row.
+    """
+    ids = np.full((len(rows), length), value, "int32")
+    for array, row in zip(ids, rows):
+        array[: len(row)] = row
+    lengths = np.array([len(row) for row in rows])
+    return ids, np.arange(length) < lengths[:, None]
+
+
 def preprocessor_arguments(cls):
     """The names of a preprocessor's constructor arguments beside the tokenizer.
 

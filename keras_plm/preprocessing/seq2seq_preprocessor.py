@@ -1,11 +1,13 @@
 """From pairs of texts to what an encoder reads and what a decoder is asked for."""
 
+from typing import NamedTuple
+
 import keras
-import numpy as np
 
 from keras_plm.checks import check_arguments, flag, integer, kind, text
 from keras_plm.objectives.noising.noise import end_token_id, start_token_id
-from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.objectives.source_and_target import decoder_arrays
+from keras_plm.preprocessing.preprocessor import Preprocessor, right_padded
 from keras_plm.tokenizers.text_columns import refuse_empty, text_list
 from keras_plm.tokenizers.tokenizer import Tokenizer
 
@@ -91,7 +93,8 @@ class Seq2SeqPreprocessor(Preprocessor):
         return own, own if self.target_language is None else self._language_id(self.target_language)
 
     def call(self, x):
-        return self.source_arrays(self.source_rows(x), self.sequence_length)
+        rows = self.source_rows(x)
+        return source_arrays(rows, self.sequence_length, self.tokenizer.pad_token_id)
 
     def source_rows(self, texts, what="`x`"):
         """The ids of sources, with the special tokens around them.
@@ -110,19 +113,6 @@ class Seq2SeqPreprocessor(Preprocessor):
         ids = self.tokenizer.encode([(self.prefix or "") + one for one in texts])
         refuse_empty(texts, ids, what)
         return self._laid_out(self.tokenizer, ids, self.sequence_length, what)
-
-    def source_arrays(self, rows, length):
-        """The features of sources.
-
-        Args:
-            rows: list of N lists of at most S ints.
-            length: int. S.
-
-        Returns:
-            dict of `source_token_ids` (N, S) int32 and `source_padding_mask` (N, S) bool.
-        """
-        pad = 0 if self.tokenizer is None else self.tokenizer.pad_token_id
-        return source_arrays(rows, length, pad)
 
     def target_rows(self, texts, start=None, end=None, what="`y`"):
         """The ids that a decoder is asked for, with what closes each text.
@@ -188,35 +178,35 @@ def source_arrays(rows, length, pad):
     Returns:
         dict of `source_token_ids` (N, S) int32 and `source_padding_mask` (N, S) bool.
     """
-    token_ids = np.full((len(rows), length), pad, "int32")
-    for array, row in zip(token_ids, rows):
-        array[: len(row)] = row
-    lengths = np.array([len(row) for row in rows])
-    return {
-        "source_token_ids": token_ids,
-        "source_padding_mask": np.arange(length) < lengths[:, None],
-    }
+    token_ids, real = right_padded(rows, length, pad)
+    return {"source_token_ids": token_ids, "source_padding_mask": real}
 
 
-def decoder_arrays(rows, length, start, pad):
-    """What a decoder reads, and what it is asked for: all that it reads, moved by one.
+def pair_arrays(sources, targets, source_length, target_length, start, pad):
+    """The arrays of pairs of rows, as `Translation` makes them.
 
     Args:
-        rows: list of N lists of at most P ints, what is asked for.
-        length: int. P.
-        start: int. What is read first.
+        sources: list of N lists of at most S ints.
+        targets: list of N lists of at most P ints, what is asked for.
+        source_length: int. S.
+        target_length: int. P.
+        start: int. What the decoder reads first.
         pad: int. The id of padding.
 
     Returns:
-        Tuple: dict of `token_ids` (N, P) int32, `padding_mask` (N, P) bool and `target_positions`
-        (N, P) int32; the targets (N, P) int32, 0 behind the end; and which of them count, bool.
+        `(x, y, sample_weight)`, see `keras_plm.objectives.source_and_target.decoder_arrays`.
     """
-    arrays = source_arrays(rows, length, 0)
-    asked, real = arrays["source_token_ids"], arrays["source_padding_mask"]  # (N, P)
-    reads = np.concatenate([np.full_like(asked[:, :1], start), asked[:, :-1]], axis=1)
-    features = {
-        "token_ids": np.where(real, reads, pad).astype("int32"),
-        "padding_mask": real,
-        "target_positions": np.tile(np.arange(length, dtype="int32"), (len(rows), 1)),
-    }
-    return features, asked, real
+    both = ((sources, source_length), (targets, target_length))
+    source, target = (
+        dict(zip(("token_ids", "keep"), right_padded(rows, length))) for rows, length in both
+    )
+    return decoder_arrays(source, target, _Ids(target_length, start, None, pad))
+
+
+class _Ids(NamedTuple):
+    """What `decoder_arrays` asks an objective for."""
+
+    target_length: int
+    start_token_id: int
+    end_token_id: int | None  # None: targets have theirs
+    pad_token_id: int

@@ -154,7 +154,8 @@ class Seq2SeqLM(WritingTask, TargetTask):
             TypeError, ValueError: see `Seq2SeqPreprocessor`; or there is not one target for each
                 source, or weights are none.
         """
-        ids, preprocessor = self._ids, self._ids.preprocessor_of_texts
+        ids = self._ids
+        preprocessor = ids.preprocessor_of_texts
         if y is None:
             raise ValueError(
                 "Sources need targets: `fit(sources, targets)`; `generate` writes them. "
@@ -165,11 +166,10 @@ class Seq2SeqLM(WritingTask, TargetTask):
         _check_pairs(sources, targets)
         check_weights(sample_weight, len(sources), "pair")
         length = preprocessor.target_length or preprocessor.sequence_length
-        features, tokens, asked = ids.arrays(sources, targets, preprocessor.sequence_length, length)
-        weight = asked.astype("float32")
+        features, y, weight = ids.arrays(sources, targets, preprocessor.sequence_length, length)
         if sample_weight is not None:
-            weight *= np.asarray(sample_weight, "float32").reshape(-1, 1)
-        return features, {"tokens": tokens}, {"tokens": weight}
+            weight["tokens"] *= np.asarray(sample_weight, "float32").reshape(-1, 1)
+        return features, y, weight
 
     # === Texts ===
 
@@ -356,8 +356,8 @@ class Seq2SeqLM(WritingTask, TargetTask):
         for numbers, _ in with_progress(batches, len(pairs), verbose, count=lambda b: len(b[0])):
             whole = np.resize(numbers, shapes.rows(len(numbers)))
             sides = [[pairs[row][side] for row in whole] for side in (0, 1)]
-            features, tokens, _ = self._ids.arrays(*sides, *map(self._width, sides))
-            values = self._programs.score(features, tokens)  # (B, P)
+            features, y, _ = self._ids.arrays(*sides, *map(self._width, sides))
+            values = self._programs.score(features, y["tokens"])  # (B, P)
             for row, own in zip(numbers, values):
                 scores[row] = own[: len(pairs[row][1])]
         return scores

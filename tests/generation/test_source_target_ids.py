@@ -31,7 +31,8 @@ def test_ids_are_taken_as_they_are(backbone):
     ids = SourceTargetIds(None, backbone, 5)
     assert ids.end is None and ids.start == 5
     assert ids.source_rows(np.array([[7, 399]])) == ([[7, 399]], False)
-    features, tokens, asked = ids.arrays([[7, 8, 9]], [[3, 4]], 4, 3)
+    features, y, weight = ids.arrays([[7, 8, 9]], [[3, 4]], 4, 3)
+    tokens, asked = y["tokens"], weight["tokens"] > 0
     assert features["source_token_ids"].tolist() == [[7, 8, 9, 0]]
     assert features["token_ids"].tolist() == [[5, 3, 0]] and tokens.tolist() == [[3, 4, 0]]
     assert asked.tolist() == [[True, True, False]] and "language_ids" not in features

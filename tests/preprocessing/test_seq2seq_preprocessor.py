@@ -5,7 +5,7 @@ import pytest
 
 from keras_plm.preprocessing.seq2seq_preprocessor import (
     Seq2SeqPreprocessor,
-    decoder_arrays,
+    pair_arrays,
     source_arrays,
 )
 
@@ -60,7 +60,9 @@ def test_what_is_too_long_loses_its_end(byte_level, caplog):
 
 def test_arrays_of_both_sides():
     rows = [[7, 8, 2], [9, 2]]
-    features, asked, real = decoder_arrays(rows, 4, start=1, pad=3)
+    features, y, weight = pair_arrays(rows, rows, 4, 4, start=1, pad=3)
+    asked, real = y["tokens"], weight["tokens"] > 0
+    assert features["source_token_ids"].tolist() == [[7, 8, 2, 3], [9, 2, 3, 3]]
     assert features["token_ids"].tolist() == [[1, 7, 8, 3], [1, 9, 3, 3]]
     assert asked.tolist() == [[7, 8, 2, 0], [9, 2, 0, 0]]
     np.testing.assert_array_equal(features["padding_mask"], real)
