@@ -77,17 +77,7 @@ def make_keras_hub(settings):
 
 def train_keras(model, settings):
     """One step per turn. Ours predicts T - 1 rows; KerasHub's T, of which the last weighs 0."""
-    import keras
-
     ours = settings["kind"] == "ours"
-    if ours:  # as a plain model, like KerasHub's: no metrics
-        model = keras.Model(model.input, model.output["tokens"])
-    model.compile(
-        optimizer=keras.optimizers.AdamW(1e-4),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        weighted_metrics=None,
-        jit_compile=True,
-    )
     batches = []
     for x in make_batches(settings):
         token_ids = x["token_ids"]
@@ -99,6 +89,21 @@ def train_keras(model, settings):
             y, weight = np.roll(token_ids, -1, axis=1), np.ones(token_ids.shape, "float32")
             weight[:, -1] = 0
         batches.append((x, y, weight))
+    train_on(model, batches, settings)
+
+
+def train_on(model, batches, settings):
+    """One step per turn on batches (x, tokens, weights), ours as a plain model without metrics."""
+    import keras
+
+    if settings["kind"] == "ours":  # like KerasHub's
+        model = keras.Model(model.input, model.output["tokens"])
+    model.compile(
+        optimizer=keras.optimizers.AdamW(1e-4),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=None,
+        jit_compile=True,
+    )
     fit_in_turns(model, batches, settings)
 
 

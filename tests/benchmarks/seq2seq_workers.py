@@ -10,8 +10,8 @@ import sys
 import time
 
 import numpy as np
-from causal_lm_workers import call_in_turns, compiled
-from turns import fit_in_turns, keras_product, one_core, step_in_turns, torch_product
+from causal_lm_workers import call_in_turns, compiled, train_on
+from turns import keras_product, one_core, step_in_turns, torch_product
 
 NUM_BATCHES = 4
 START = 0  # what the decoder reads first
@@ -87,17 +87,7 @@ def make_keras_hub(settings):
 
 def train_keras(model, settings):
     """One step per turn, in which every token of the targets is predicted."""
-    import keras
-
     ours = settings["kind"] == "ours"
-    if ours:  # as a plain model, like KerasHub's: no metrics
-        model = keras.Model(model.input, model.output["tokens"])
-    model.compile(
-        optimizer=keras.optimizers.AdamW(1e-4),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        weighted_metrics=None,
-        jit_compile=True,
-    )
     names = ("source_", "") if ours else ("encoder_", "decoder_")
     batches = []
     for source, target in make_batches(settings):
@@ -109,7 +99,7 @@ def train_keras(model, settings):
             places = np.arange(target.shape[1], dtype="int32")
             x["target_positions"] = np.tile(places, (len(target), 1))
         batches.append((x, target, np.ones(target.shape, "float32")))
-    fit_in_turns(model, batches, settings)
+    train_on(model, batches, settings)
 
 
 # === Generation ===

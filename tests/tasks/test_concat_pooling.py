@@ -1,12 +1,9 @@
 """TextClassifier(pooling="concat") is fastai's classifier over an AWD-LSTM; presets, long texts."""
 
-import json
-import pathlib
-import re
-
 import keras
 import numpy as np
 import pytest
+from awd_lstm_reference import assign, reference
 from keras import ops
 
 from keras_plm import data, families, models
@@ -21,37 +18,11 @@ from keras_plm.tasks import (
 )
 
 TEXTS = ["The cat sat .", "the DOG sat sat sat !", "a cat and a dog", "sat"]
-FIXTURE = pathlib.Path(__file__).parents[1] / "fixtures" / "awd_lstm_classifier.npz"
-# (what a path ends with, fastai's name)
-NAMES = [
-    (r"token_embedding/embeddings", r"encoder.weight"),
-    (r"lstm_(\d)/gates/kernel", r"rnns.\1.module.weight_ih_l0"),
-    (r"lstm_(\d)/recurrent_kernel", r"rnns.\1.weight_hh_l0_raw"),
-    (r"lstm_(\d)/gates/bias", r"rnns.\1.module.bias_ih_l0"),
-    (r"norm_(\d)/gamma", r"layers.\1.0.weight"),
-    (r"norm_(\d)/beta", r"layers.\1.0.bias"),
-    (r"norm_(\d)/moving_mean", r"layers.\1.0.running_mean"),
-    (r"norm_(\d)/moving_variance", r"layers.\1.0.running_var"),
-    (r"(?:dense_|logits_)(\d)/kernel", r"layers.\1.1.weight"),
-]
-
-
-def theirs(path, arrays):
-    for ours, name in NAMES:
-        if found := re.search(f"/{ours}$", f"/{path}"):
-            ending = found.expand(name)
-            (key,) = [one for one in arrays if one.startswith("w/") and one.endswith(ending)]
-            array = arrays[key]
-            if "bias_ih" in key:  # torch has two
-                array = array + arrays[key.replace("bias_ih", "bias_hh")]
-            return array if "embeddings" in path else array.T
-    raise AssertionError(path)
 
 
 @pytest.mark.parametrize("gradient_length", [None, 4])
 def test_logits_of_fastai(gradient_length, quick):
-    arrays = dict(np.load(FIXTURE))
-    meta = json.loads(str(arrays.pop("meta")))
+    arrays, meta = reference("classifier")
     backbone = AWDLSTMBackbone(meta["vocab"], meta["n_layers"], meta["emb_sz"], meta["n_hid"])
     options = {"pooling": "concat", "gradient_length": gradient_length}
     model = TextClassifier(backbone, meta["classes"], **options)
@@ -62,8 +33,7 @@ def test_logits_of_fastai(gradient_length, quick):
         head = ConcatPoolingHead(meta["classes"], meta["emb_sz"], (dense,))
         head.build((None, 3 * meta["emb_sz"]))
     for layer in (backbone, head):
-        for weight in layer.weights:
-            weight.assign(theirs(weight.path, arrays))
+        assign(layer, arrays)
     real = np.arange(arrays["token_ids"].shape[1]) < arrays["lengths"][:, None]
     features = {"token_ids": arrays["token_ids"].astype("int32"), "padding_mask": real}
     pooled = keras.Model(model.input, head(model.heads["label"].input))(features)

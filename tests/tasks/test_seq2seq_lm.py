@@ -1,11 +1,9 @@
 """Writing and scoring targets for sources, against CTranslate2, and what must hold besides."""
 
-import importlib.util
-import pathlib
-
 import keras
 import numpy as np
 import pytest
+import test_transliteration
 
 from keras_plm.backbones import Seq2SeqBackbone
 from keras_plm.objectives import Translation
@@ -16,19 +14,9 @@ TARGETS = ["a dog", "the red fish was there", "he"]
 
 
 @pytest.fixture(scope="module")
-def transliteration():
-    """The module of the Transformer that OpenNMT trained."""
-    path = pathlib.Path(__file__).parents[1] / "backbones" / "test_transliteration.py"
-    spec = importlib.util.spec_from_file_location("transliteration", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def trained(transliteration, quick):
+def trained(quick):
     """A task with its weights; texts are ids."""
-    backbone, head = transliteration.made()
+    backbone, head = test_transliteration.made()
     model = Seq2SeqLM(backbone, start_token_id=1, end_token_id=2)
     model.heads["tokens"].bias.assign(head.bias)
     model.compile(**quick)
@@ -56,12 +44,12 @@ def model(make_model, quick):
     return model
 
 
-def test_writes_what_ctranslate2_writes(trained, transliteration):
-    expected = transliteration.EXPECTED
+def test_writes_what_ctranslate2_writes(trained):
+    expected = test_transliteration.EXPECTED
     sources = [one["source_ids"] for one in expected.values()]
 
     def words(texts):
-        return [transliteration.text_of(np.array([*ids, 2])) for ids in texts]
+        return [test_transliteration.text_of(np.array([*ids, 2])) for ids in texts]
 
     texts, scores = trained.generate(sources, 12, return_scores=True)
     assert words(texts) == [one["greedy"] for one in expected.values()]

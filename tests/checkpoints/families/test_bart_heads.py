@@ -2,35 +2,23 @@
 
 import functools
 import json
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+import seq2seq_checkpoints
+from safetensors.numpy import load_file
 
 from keras_plm.checkpoints import export_huggingface
 from keras_plm.tasks import SpanExtractor, TextClassifier, TextEmbedder
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
-make_weights = runpy.run_path(str(FIXTURES / "transformer_weights.py"))["make_weights"]
-
-
-@functools.cache
-def reference():
-    with np.load(FIXTURES / "seq2seq_heads.npz") as file:
-        arrays = dict(file)
-    return arrays, json.loads(str(arrays.pop("cases")))
+reference = functools.partial(seq2seq_checkpoints.reference, "seq2seq_heads")
 
 
 def write(directory, case):
     """A directory as transformers has it."""
-    config, shapes = (reference()[1][case][name] for name in ("config", "shapes"))
-    weights = {name: make_weights(name, tuple(shape)) for name, shape in shapes.items()}
-    directory.mkdir()
-    (directory / "config.json").write_text(json.dumps(config))
-    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
-    return str(directory), weights
+    weights = seq2seq_checkpoints.weights_of(case, "seq2seq_heads")
+    config = reference()[1][case]["config"]
+    return seq2seq_checkpoints.write(directory, config, weights), weights
 
 
 def near(found, expected):

@@ -1,12 +1,9 @@
 """MASS's names: BART's weights under them, with queries, keys and values in one."""
 
-import json
-import runpy
-from pathlib import Path
-
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+import seq2seq_checkpoints
+from seq2seq_checkpoints import logits, reference, weights_of
 
 from keras_plm.backbones import Backbone
 from keras_plm.checkpoints import export_huggingface
@@ -14,8 +11,6 @@ from keras_plm.checkpoints.families.mass import MASS
 from keras_plm.tasks import Seq2SeqLM
 
 CASE = "bart_scaled"  # all that MASS computes
-others = runpy.run_path(str(Path(__file__).with_name("test_seq2seq.py")))
-logits, make_weights, reference = (others[n] for n in ("logits", "make_weights", "reference"))
 
 
 def renamed(weights):
@@ -39,20 +34,11 @@ def renamed(weights):
 
 def write(directory, change=None, **changes):
     """A directory as the docstring of the table makes it."""
-    shapes = reference()[1][CASE]["shapes"]
-    weights = renamed({name: make_weights(name, tuple(shape)) for name, shape in shapes.items()})
+    weights = renamed(weights_of(CASE))
     if change is not None:
         change(weights)
-    directory.mkdir()
     config = {"model_type": "mass", "num_heads": 4, **changes}
-    (directory / "config.json").write_text(json.dumps(config))
-    save_file(weights, directory / "model.safetensors")
-    return str(directory)
-
-
-class WithHead:
-    def __init__(self, task):
-        self.backbone, self.heads = task.backbone, task.heads
+    return seq2seq_checkpoints.write(directory, config, weights)
 
 
 def test_computes_what_bart_does(tmp_path):
@@ -60,7 +46,7 @@ def test_computes_what_bart_does(tmp_path):
     arrays, _ = reference()
     expected = arrays[f"{CASE}/logits"][arrays["padding_mask"]]
     near = 1e-5 * max(1, np.abs(expected).max())
-    np.testing.assert_allclose(logits(WithHead(model), CASE), expected, atol=near)
+    np.testing.assert_allclose(logits(model, CASE), expected, atol=near)
     assert model.backbone.position_offset == 1 and model.backbone.max_sequence_length == 12
     with pytest.raises(ValueError, match="transformers has no model with these settings"):
         export_huggingface(model, str(tmp_path / "out"))

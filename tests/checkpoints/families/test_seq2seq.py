@@ -3,15 +3,14 @@
 The weights and what they give are those of tests/fixtures/seq2seq_reference.npz.
 """
 
-import functools
 import json
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
+import seq2seq_checkpoints
 from keras import ops
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from seq2seq_checkpoints import logits, reference, weights_of
 
 from keras_plm import presets
 from keras_plm.backbones import Backbone, Seq2SeqBackbone
@@ -21,30 +20,17 @@ from keras_plm.checkpoints.families.t5 import read_hugging_face
 from keras_plm.tasks import Seq2SeqLM
 from keras_plm.tasks.heads_file import read_checkpoint_heads
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
-make_weights = runpy.run_path(str(FIXTURES / "transformer_weights.py"))["make_weights"]
 CASES = ("marian", "bart", "bart_scaled", "t5", "t5_1_1")
-
-
-@functools.cache
-def reference():
-    with np.load(FIXTURES / "seq2seq_reference.npz") as file:
-        arrays = dict(file)
-    return arrays, json.loads(str(arrays.pop("cases")))
 
 
 def write(directory, case, change=None, **changes):
     """A directory as transformers has it."""
-    config, shapes = (reference()[1][case][name] for name in ("config", "shapes"))
-    weights = {name: make_weights(name, tuple(shape)) for name, shape in shapes.items()}
+    config, weights = reference()[1][case]["config"], weights_of(case)
     if case == "marian":
         weights["model.shared.weight"][config["pad_token_id"]] = 0
     if change is not None:
         change(weights)
-    directory.mkdir(exist_ok=True)
-    (directory / "config.json").write_text(json.dumps({**config, **changes}))
-    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
-    return str(directory), weights
+    return seq2seq_checkpoints.write(directory, {**config, **changes}, weights), weights
 
 
 class WithHead:
@@ -56,16 +42,6 @@ class WithHead:
         self.heads["tokens"].build((None, None, self.backbone.hidden_dim))
         checkpoint = presets.open_checkpoint(directory)
         assert read_checkpoint_heads(checkpoint, self.heads, self.backbone) == {}
-
-
-def logits(model, case):
-    arrays, cases = reference()
-    token_ids = arrays["token_ids"].copy()
-    token_ids[:, 0] = cases[case]["config"]["decoder_start_token_id"]
-    names = ("source_token_ids", "source_padding_mask", "padding_mask")
-    encoded = model.backbone.encode({**{n: arrays[n] for n in names}, "token_ids": token_ids})
-    found = model.heads["tokens"].logits(encoded["sequence_output"])
-    return ops.convert_to_numpy(found)[arrays["padding_mask"]]
 
 
 @pytest.mark.parametrize("case", CASES)
