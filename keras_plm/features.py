@@ -3,8 +3,8 @@
 Letters, used in every shape comment, docstring and einsum of the package: B batch, T query
 positions, N positions of a source text, S key positions (S = M + T), M memory, P predictions per
 example, R rows that read (T content rows or P query rows), C columns of a relative position table
-or candidates of a slot, W bytes of a word with its marks, D model width, H heads, K head width, F
-feed-forward width, V vocabulary, L layers.
+or candidates of a slot or batch, W bytes of a word with its marks, D model width, H heads, K head
+width, F feed-forward width, V vocabulary, L layers.
 
 Beside these arrays `encode` takes, and hands on, a nest: `state`, what is carried from batch to
 batch, as `Backbone.state_spec` of the backbone says. It never comes from data code.
@@ -41,6 +41,10 @@ FEATURES = {
     "position_ids": Feature("int32", "BT", "where positions are not 0 .. T-1"),
     "language_ids": Feature("int32", "BT", "the language of each token (XLM)"),
     "task_ids": Feature("int32", "BT", "the pretraining task (ERNIE 2.0)"),
+    "entity_ids": Feature("int32", "BT", "the entity whose mention begins here; 0 = none"),
+    "candidate_entity_ids": Feature(
+        "int32", "BC", "entities of a batch; unused 0, as is the first"
+    ),
     "order": Feature("int32", "BT", "the step of the factorisation at which a token is seen"),
     "until": Feature("int32", "BT", "the step from which on it is not; missing: for ever"),
     "target_positions": Feature("int32", "BP", "which tokens are predicted; unused slots are 0"),
@@ -64,14 +68,20 @@ WORD_LENGTH = 50  # W: what ELMo has of each word
 NUM_CHARACTERS = 262  # the numbers of `character_ids`
 
 # Features that heads read beside what the backbone gives; no backbone takes them.
-FOR_HEADS = ("left_positions", "right_positions", "span_offsets", "candidate_ids")
+FOR_HEADS = (
+    "left_positions",
+    "right_positions",
+    "span_offsets",
+    "candidate_ids",
+    "candidate_entity_ids",
+)
 
 # Features that hold a number which must stay below a bound that only the model knows.
 _BOUNDED = {
     "token_ids": "vocabulary_size",
     "target_token_ids": "vocabulary_size",
     "source_token_ids": "vocabulary_size",
-    **dict.fromkeys(("target_positions", *FOR_HEADS), "sequence_length"),
+    **dict.fromkeys(("target_positions", *FOR_HEADS[:3]), "sequence_length"),
     "candidate_ids": "vocabulary_size",
 }
 
@@ -160,7 +170,7 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
     for name in ("character_ids", "backward_character_ids"):
         if name in x:
             _check_range(name, np.asarray(x[name]), NUM_CHARACTERS, "bytes, marks")
-    for name in ("segment_ids", "order", "until"):
+    for name in ("segment_ids", "order", "until", "entity_ids", "candidate_entity_ids"):
         if name in x:
             _check_range(name, np.asarray(x[name]), 2**30, "2**30")
     for name, bound in bounds.items():

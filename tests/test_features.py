@@ -17,6 +17,8 @@ def batch(**changes):
         "position_ids": np.array([[2, 3, 4, 1]] * BATCH, "int32"),
         "language_ids": np.array([[0, 0, 1, 1]] * BATCH, "int32"),
         "task_ids": np.zeros((BATCH, LENGTH), "int32"),
+        "entity_ids": np.array([[0, 7, 0, 0]] * BATCH, "int32"),
+        "candidate_entity_ids": np.array([[0, 5, 7, 0]] * BATCH, "int32"),
         "order": np.array([[0, 1, 0, 2]] * BATCH, "int32"),
         "until": np.array([[9, 9, 1, 9]] * BATCH, "int32"),
         "target_positions": np.array([[1, 3, 0]] * BATCH, "int32"),
@@ -94,6 +96,11 @@ BAD = {
     "candidate is the vocabulary size": (
         dict(candidate_ids=np.full((BATCH, PREDICTIONS, 4), 10, "int32")),
         r"'candidate_ids'.*\[0, 10\).*10 to 10",
+    ),
+    "an entity is negative": (dict(entity_ids=IDS * -1), "'entity_ids'.*-1"),
+    "a candidate entity is negative": (
+        dict(candidate_entity_ids=IDS * -1),
+        "'candidate_entity_ids'.*-1",
     ),
     "spans of other targets": (dict(span_offsets=IDS[:, :2]), r"'span_offsets'.*P = 3"),
     "order is negative": (dict(order=IDS * -1), "'order'.*-1"),

@@ -1,10 +1,12 @@
 """From text on disk to batches: tokenizer, corpus, rows, examples."""
 
 from keras_plm.checkpoints.word_vectors import read_vectors
+from keras_plm.data.corpus.aligned_entities import build_entity_corpus, read_entity_names
 from keras_plm.data.corpus.corpus import Corpus
 from keras_plm.data.corpus.dialogue_turns import quoted_turns
 from keras_plm.data.corpus.text_sources import Texts
 from keras_plm.data.corpus.token_counts import token_counts
+from keras_plm.data.entity_linker import DictionaryLinker
 from keras_plm.data.examples import Examples, examples
 from keras_plm.data.rows.planned_rows import RowTable, row_plan
 from keras_plm.data.tokenizer_training import train_tokenizer
@@ -22,6 +24,7 @@ from keras_plm.tokenizers.words.word_tokenizer import WordTokenizer
 
 __all__ = [
     "Corpus",
+    "DictionaryLinker",
     "Examples",
     "RowTable",
     "SENTINEL_TOKENS",
@@ -33,8 +36,10 @@ __all__ = [
     "TranslationTokenizer",
     "WordTokenizer",
     "add_special_tokens",
+    "build_entity_corpus",
     "examples",
     "quoted_turns",
+    "read_entity_names",
     "read_vectors",
     "row_plan",
     "sentencepiece_from_tokenizers_json",

@@ -3,6 +3,7 @@
 from keras_plm.objectives.causal_modeling import CausalModeling
 from keras_plm.objectives.corruption import ALL_MASK, Corruption
 from keras_plm.objectives.denoising import Denoising
+from keras_plm.objectives.entity_denoising import EntityDenoising
 from keras_plm.objectives.label_objective import PairLabel, TokenLabel
 from keras_plm.objectives.masked_modeling import MaskedModeling
 from keras_plm.objectives.masked_permutation_modeling import MaskedPermutationModeling
@@ -56,6 +57,7 @@ __all__ = [
     "CorruptedInput",
     "Corruption",
     "Denoising",
+    "EntityDenoising",
     "Hidden",
     "InfilledInput",
     "LocalShuffle",

@@ -92,6 +92,11 @@ class JointObjective(Objective):
         return max(objective.samples_per_row for objective in self.objectives)
 
     @property
+    def whole_batch(self):
+        """Whether a part makes arrays of the whole batch."""
+        return any(objective.whole_batch for objective in self.objectives)
+
+    @property
     def token_counts(self):
         """Whether a part takes `token_counts`."""
         return any(objective.token_counts for objective in self.objectives)

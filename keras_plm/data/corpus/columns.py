@@ -32,6 +32,7 @@ class Column:
         rule: str, what the values are, for the message about a damaged file.
         per: "token" or "sentence". Those of sentences are not carried into rows.
         optional: whether a corpus may be without.
+        begins: whether what `annotate` finds has its number at its first token alone.
     """
 
     dtype: str
@@ -42,6 +43,7 @@ class Column:
     rule: str = ""
     per: str = "token"
     optional: bool = True
+    begins: bool = False
 
 
 COLUMNS = {
@@ -57,6 +59,9 @@ COLUMNS = {
     ),
     # 0, or the number of a word that the vocabulary has not, from 1; see `Corpus.word_characters`.
     "unknown_words": Column("int32", 2**31 - 1),
+    # 0, or the entity whose mention begins here, a row of a table of vectors, from 1. What is left
+    # of a mention that a row cuts has none (ERNIE, arXiv:1905.07129, and its released data).
+    "entities": Column("int32", 2**31 - 1, begins=True),
     "sentence_languages": Column("int32", per="sentence"),
 }
 
