@@ -7,9 +7,11 @@ from keras_plm.data.corpus.dialogue_turns import quoted_turns
 from keras_plm.data.corpus.text_sources import Texts
 from keras_plm.data.corpus.token_counts import token_counts
 from keras_plm.data.entity_linker import DictionaryLinker
+from keras_plm.data.entity_table import entity_table
 from keras_plm.data.examples import Examples, examples
 from keras_plm.data.rows.planned_rows import RowTable, row_plan
 from keras_plm.data.tokenizer_training import train_tokenizer
+from keras_plm.data.translating_embeddings import TransE, read_triples
 from keras_plm.tokenizers.added_tokens import (
     SENTINEL_TOKENS,
     TRANSFER_TOKENS,
@@ -33,13 +35,16 @@ __all__ = [
     "TRANSFER_TOKENS",
     "Texts",
     "Tokenizer",
+    "TransE",
     "TranslationTokenizer",
     "WordTokenizer",
     "add_special_tokens",
     "build_entity_corpus",
+    "entity_table",
     "examples",
     "quoted_turns",
     "read_entity_names",
+    "read_triples",
     "read_vectors",
     "row_plan",
     "sentencepiece_from_tokenizers_json",
