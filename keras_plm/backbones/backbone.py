@@ -1,6 +1,7 @@
 """What every backbone has: one forward pass, `encode`, and presets that load safely."""
 
 import collections
+import contextlib
 import os
 import types
 
@@ -98,6 +99,7 @@ class Backbone(keras_hub.models.Backbone):
         - "state": `encode` takes and hands on a `state`.
         - "source": `encode` reads a second sequence, `source_token_ids`.
         - "pooler": `encode` returns `pooled_output`.
+        - "entities": `encode` takes `entity_ids`, rows of the table `entity_table`.
         - "both_ways": `encode` takes `backward_character_ids`, and returns `forward_output` and
           `backward_output` of two language models, each half as wide as a token state (ELMo).
         """
@@ -178,6 +180,14 @@ class Backbone(keras_hub.models.Backbone):
             Where it does, one graph must serve both: `encode` takes lengths from the state.
         """
         return self.state_spec(batch_size)
+
+    def copy_scope(self):
+        """Say inside of which context a config of this backbone makes a whole copy of it.
+
+        Returns:
+            Context manager. A backbone needs one that was given something no config holds.
+        """
+        return contextlib.nullcontext()
 
     def decoder(self):
         """Make what reads a text a few tokens at a time, as a task that writes does.
