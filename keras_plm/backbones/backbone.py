@@ -42,6 +42,8 @@ class Backbone(keras_hub.models.Backbone):
         pooler: bool. Whether `encode` returns `pooled_output` as well.
         max_sequence_length: int or None. The longest rows that it takes; None: any.
         bounds: dict of str to int. What the ids of features must lie below, besides `token_ids`.
+        not_in_checkpoints: frozenset of str. The paths of weights that no checkpoint has, because
+            they come from a file of their own.
     """
 
     memory_length = 0
@@ -57,6 +59,7 @@ class Backbone(keras_hub.models.Backbone):
     pooler = False
     max_sequence_length = None
     bounds = types.MappingProxyType({})
+    not_in_checkpoints = frozenset()
 
     def __init__(self, *args, **kwargs):
         cls = type(self)  # Keras would ignore what it does not know

@@ -86,6 +86,7 @@ class KnowledgeBackbone(Backbone):
 
     pooler = True
     summary_row = "first"
+    not_in_checkpoints = frozenset({"entity_table/vectors"})
 
     @check_arguments
     def __init__(
@@ -125,9 +126,9 @@ class KnowledgeBackbone(Backbone):
         check_sizes(**sizes)
         if hidden_dim % num_heads or entity_dim % entity_heads:
             raise ValueError(
-                "`num_heads` must divide `hidden_dim`, and `entity_heads` `entity_dim`. Received: "
-                f"num_heads={num_heads}, hidden_dim={hidden_dim}, entity_heads={entity_heads}, "
-                f"entity_dim={entity_dim}."
+                "`hidden_dim` must be a multiple of `num_heads`, `entity_dim` of `entity_heads`. "
+                f"Received: num_heads={num_heads}, hidden_dim={hidden_dim}, "
+                f"entity_heads={entity_heads}, entity_dim={entity_dim}."
             )
         types = _checked_types(block_types, num_layers)
         source, vectors = find_table(entity_vectors, checked_source(entity_source), entity_dim)

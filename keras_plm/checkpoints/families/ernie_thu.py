@@ -43,6 +43,7 @@ CONFIG = TransformerConfig(
     sizes=SIZES,
     numbers=NUMBERS,
     activation=("hidden_act", "gelu"),
+    free=("num_segments",),
     required=REQUIRED,
     constants={"pad_token_id": 0},
 )
