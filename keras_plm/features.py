@@ -84,6 +84,9 @@ _BOUNDED = {
     **dict.fromkeys(("target_positions", *FOR_HEADS[:3]), "sequence_length"),
     "candidate_ids": "vocabulary_size",
 }
+# What such a bound is of, where more is to be said.
+_ROWS = "rows of the table of entity vectors; 1: none was given, see `entity_vectors=`"
+_MEANINGS = {"entity_ids": _ROWS, "candidate_entity_ids": _ROWS}
 
 
 def check_names(given, known, what):
@@ -175,7 +178,9 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
             _check_range(name, np.asarray(x[name]), 2**30, "2**30")
     for name, bound in bounds.items():
         if name in x:
-            _check_range(name, np.asarray(x[name]), bound, "what the model has")
+            _check_range(
+                name, np.asarray(x[name]), bound, _MEANINGS.get(name, "what the model has")
+            )
 
 
 def _check_feature(name, value, lengths):

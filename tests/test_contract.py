@@ -110,6 +110,7 @@ SYSTEMS = {
     "roberta": system(models.roberta, "roberta", own_step=True),
     "spanbert": system(models.spanbert, "bert", own_step=True),
     "ernie1": system(models.ernie1, "bert", dialogue=True),
+    "ernie_thu": system(models.ernie_thu, "bert", entity_dim=6, entity_heads=2, num_layers=2),
     "gpt1": system(models.gpt1, "gpt"),
     "gpt2": system(models.gpt2, "gpt", own_step=True, documents_apart=True),
     "gpt3": system(models.gpt3, "gpt", own_step=True, num_layers=2, window=[None, 8]),
@@ -137,9 +138,11 @@ XLNET = ("xlnet", {"num_layers": 1})
 POOLER = ("bert", {"pooler": True, "num_tasks": 2})
 COUNTED = ("roberta", families.ROBERTA["flags"])
 PLAIN = ("bert", {})
+ENTITIES = ("bert", {"knowledge": True, "entity_dim": 6, "entity_heads": 2, "num_layers": 2})
 SIX_SEGMENTS = ("bert", {"num_segments": 6})
 GPT_1 = ("gpt1_transfer", families.GPT1["flags"])
 GPT_2 = ("gpt", families.GPT2["flags"])
+KINDS = ("source", "knowledge")  # which backbone it is, and no argument of it
 SOURCE = {"source": True, "max_sequence_length": 64}
 BOTH_SIDES = ("roberta", {**families.BART["flags"], **SOURCE})
 RELATIVE = ("sentinels", {**families.T5["flags"], **SOURCE})
@@ -151,7 +154,7 @@ def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **ro
 
     def make(tools, **changes):
         tokenizer = tools.tokenizers[layout]
-        kinds = {name: value for name, value in options.items() if name != "source"}
+        kinds = {name: value for name, value in options.items() if name not in KINDS}
         if layout == "words":
             sizes = {"lstm_dim": 12, "projection_dim": 8, "dropout": 0.0}
             below = models.elmo(tokenizer, "tiny", **sizes, **changes).backbone
@@ -159,6 +162,7 @@ def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **ro
             below = tools.make_backbone(**kinds, **changes)
         else:
             maker = tools.make_seq2seq if "source" in options else tools.make_transformer
+            maker = tools.make_knowledge if "knowledge" in options else maker
             below = maker(tokenizer.vocabulary_size, **{**kinds, **changes})
         preprocessor = cls.preprocessor_class(tokenizer, length, **dict(preprocessing))
         return cls(below, preprocessor=preprocessor, **arguments)
@@ -211,6 +215,11 @@ TASKS = {
     "classifier of pairs": task(
         *(tasks.TextClassifier, POOLER, PAIRS, LABELS, ACCURACY, {"num_classes": 3, **NO_DROPOUT}),
         length=64,
+    ),
+    "classifier of texts with entities": task(
+        *(tasks.TextClassifier, ENTITIES, TEXTS, LABELS, ACCURACY),
+        {"num_classes": 3, **NO_DROPOUT},
+        own_step=True,
     ),
     "classifier of several classes": task(
         *(tasks.TextClassifier, GPT_2, TEXTS, MANY, ACCURACY),
@@ -324,6 +333,7 @@ def tools(
     make_backbone,
     make_transformer,
     make_seq2seq,
+    make_knowledge,
 ):
     return SimpleNamespace(
         tokenizers={
@@ -336,6 +346,7 @@ def tools(
         make_backbone=make_backbone,
         make_transformer=make_transformer,
         make_seq2seq=make_seq2seq,
+        make_knowledge=make_knowledge,
     )
 
 

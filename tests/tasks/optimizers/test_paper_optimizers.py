@@ -224,6 +224,9 @@ GPT = BLOCK | {"final_norm/gamma", "final_norm/beta"}
 XLM = BLOCK | {"embedding_norm/gamma", "embedding_norm/beta", "tokens/bias"}
 ROBERTA = XLM | {f"tokens/transform{name}" for name in ("/bias", "_norm/gamma", "_norm/beta")}
 BERT = ROBERTA | {"pooler/bias", "sentence_pair/logits/bias"}
+ERNIE_THU = BERT | {f"block/entity_{name}/bias" for name in ("intermediate", "output")}
+ERNIE_THU |= {one.replace("block/att", "block/entity_att") for one in BLOCK if "k/att" in one}
+ERNIE_THU |= {f"block/entity_norm/{name}" for name in ("gamma", "beta")}
 SPANBERT = ROBERTA | {"span_boundary/edges/bias"}
 SPANBERT |= {"span_boundary/edges_norm/gamma", "span_boundary/edges_norm/beta"}
 SPANBERT |= {f"span_boundary/output_head/transform{name}" for name in ("/bias", "_norm/gamma")}
@@ -249,6 +252,7 @@ SYSTEMS = {
     "roberta": ("roberta", ROBERTA, 10),
     "spanbert": ("bert", SPANBERT, 13),
     "ernie1": ("bert", BERT, 12),
+    "ernie_thu": ("bert", ERNIE_THU, 18),
     "gpt1": ("gpt", BLOCK, 8),
     "gpt2": ("gpt", GPT, 8),
     "gpt3": ("gpt", GPT, 8),
