@@ -1302,8 +1302,8 @@ MUTANTS = (
     Mutant(
         "entities_beyond_the_candidates_are_asked_for",
         "objectives/entity_denoising.py",
-        "is_known.astype(\"float32\")",
-        "is_mention.astype(\"float32\")",
+        'is_known.astype("float32")',
+        'is_mention.astype("float32")',
         ("objectives/test_entity_denoising.py",),
     ),
     Mutant(
