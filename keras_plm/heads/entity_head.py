@@ -98,10 +98,8 @@ class EntityHead(SequenceLayer, Head):
         vectors = ops.cast(self.entity_table(candidates), rows.dtype)  # (B, C, E)
         logits = ops.cast(ops.einsum("bte,bce->btc", rows, vectors), "float32")
         place = ops.cumsum(ops.ones_like(candidates), axis=1)  # (B, C): 1 .. C
-        used = ops.logical_or(ops.not_equal(candidates, 0), ops.equal(place, 1))[
-            :, None
-        ]  # (B, 1, C)
-        return ops.where(used, logits, -1e30)
+        used = ops.logical_or(ops.not_equal(candidates, 0), ops.equal(place, 1))  # (B, C)
+        return ops.where(used[:, None], logits, -1e30)
 
     def read(self, encoded, features):
         """The logits of the tokens.

@@ -1,12 +1,13 @@
 """What the stream of entities costs: forward and backward pass beside BERT's, and its FLOPs.
 
     python tests/benchmarks/entity_stream.py
-    python tests/benchmarks/entity_stream.py --layers 4 --rounds 4
+    python tests/benchmarks/entity_stream.py --layers 12 --rounds 4
 
-`bert` is a `TransformerBackbone`, `knowledge` a `KnowledgeBackbone` of the same sizes, those of
-base (widths 768 and 100, 12 and 4 heads; T 128, B 2), whose upper half and one block more fuse. A
-step gives the gradients of all trained weights from the sum of squares of the output, with XLA, on
-TensorFlow and on JAX. One token in ten begins a mention, of one of 10,000 entities.
+`bert` is a `TransformerBackbone`, `knowledge` a `KnowledgeBackbone` of the same sizes, the widths
+those of base (768 and 100, 12 and 4 heads; T 128, B 2) and the layers four, whose upper half and
+one block more fuse. A step gives the gradients of all trained weights from the sum of squares of
+the output, with XLA, on TensorFlow and on JAX. One token in ten begins a mention, of one of 10,000
+entities.
 
 FLOPs are those of matrix products, of the forward pass: 2 for each weight and token of a dense
 layer, 4 T W for the attention of width W; what XLA leaves out (the entities above the last block)
@@ -32,7 +33,7 @@ ENGINES = {  # name: (backend, kind)
 }
 SIZES = dict(
     vocabulary_size=8_000,
-    num_layers=12,
+    num_layers=4,
     num_heads=12,
     hidden_dim=768,
     intermediate_dim=3072,

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_plm.checkpoints.h5_arrays import describe_weights_file
 from keras_plm.layers import EntityTable
 
 VECTORS = np.array([[0, 0], [1, 2], [3, -4]], "float32")
@@ -41,6 +42,8 @@ def test_files_of_models_leave_it_out(tmp_path):
     ids = keras.Input((None,), dtype="int32")
     model = keras.Model(ids, keras.layers.Dense(3)(made()(ids)))
     model.save_weights(tmp_path / "model.weights.h5")
+    shapes = {shape for shape, _ in describe_weights_file(tmp_path / "model.weights.h5").values()}
+    assert shapes == {(2, 3), (3,)}
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     table, dense = again.layers[1:]
