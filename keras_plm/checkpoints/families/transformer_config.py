@@ -23,6 +23,7 @@ PLAIN = {
     "num_segments": 0,
     "num_languages": 0,
     "num_tasks": 0,
+    "task_id": 0,
     "positions_from_padding": False,
     "causal": False,
     "relative_position_buckets": 0,
