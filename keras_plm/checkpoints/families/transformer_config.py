@@ -23,7 +23,6 @@ PLAIN = {
     "num_segments": 0,
     "num_languages": 0,
     "num_tasks": 0,
-    "task_id": 0,
     "positions_from_padding": False,
     "causal": False,
     "relative_position_buckets": 0,
@@ -115,7 +114,8 @@ class TransformerConfig:
         Raises:
             ValueError: if this system has no such model.
         """
-        flags = {**self._flags(), "window": None}
+        arguments = {"task_id": 0, **arguments}  # they have no row but the first
+        flags = {**self._flags(), "window": None, "task_id": 0}
         if arguments["head_dim"] is not None:
             flags["head_dim"] = arguments["hidden_dim"] // arguments["num_heads"]
         wrong = {
