@@ -82,10 +82,10 @@ CHANGED = {
     "tasks.TokenClassifier": {"__init__", "compile", "fit", "from_preset"},
     # strict: whether arrays beside those of the model are refused.
     "backbones.Backbone": {"from_preset"},
-    "backbones.TransformerBackbone": {"from_preset"},
+    "backbones.TransformerBackbone": {"__init__", "from_preset"},  # task_id=0
     "backbones.XLNetBackbone": {"from_preset"},
     "presets.ReleasedCheckpoint": {"backbone_weights"},
-    "objectives.Mixture": {"__init__"},  # weights=None, stages=None
+    "objectives.Mixture": {"__init__"},  # weights=None, stages=None, task_ids=False
     # New arguments, at the end.
     "data.Corpus": {"build", "build_pairs"},
     "data.SentencePieceTokenizer": {"__init__"},  # num_sentinels=0

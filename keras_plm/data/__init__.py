@@ -5,6 +5,7 @@ from keras_plm.data.corpus.corpus import Corpus
 from keras_plm.data.corpus.dialogue_turns import quoted_turns
 from keras_plm.data.corpus.text_sources import Texts
 from keras_plm.data.corpus.token_counts import token_counts
+from keras_plm.data.corpus.word_annotators import find_capitals, find_discourse_markers
 from keras_plm.data.examples import Examples, examples
 from keras_plm.data.rows.planned_rows import RowTable, row_plan
 from keras_plm.data.tokenizer_training import train_tokenizer
@@ -34,6 +35,8 @@ __all__ = [
     "WordTokenizer",
     "add_special_tokens",
     "examples",
+    "find_capitals",
+    "find_discourse_markers",
     "quoted_turns",
     "read_vectors",
     "row_plan",

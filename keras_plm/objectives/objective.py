@@ -39,6 +39,8 @@ class Objective(Settings, ABC):
             are read both ways `backward_character_ids`.
         samples_per_row: int. How many tokens drawn from the corpus each row needs in
             `sampled_ids`.
+        columns: tuple of str. The columns that the corpus must have beside the words, such as
+            `capitals`; see `Corpus.build(..., annotate=...)`.
         token_counts: bool. Whether `token_counts` are among the arrays of a batch: (V,), how often
             each token of the vocabulary is in the corpus.
     """
@@ -55,6 +57,7 @@ class Objective(Settings, ABC):
     characters = False
     samples_per_row = 0
     token_counts = False
+    columns = ()
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)

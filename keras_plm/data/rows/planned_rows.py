@@ -34,11 +34,15 @@ class RowTable:
             {"sentence_pair": 1 where the texts of a row do not belong together}; None: there are
             none.
         languages: (R, K) int, the language of each text; None if the rows do not say.
+        token_labels: dict of the names of labels of tokens to functions of (stream, texts), texts
+            (B, K, 2) of some of the rows, that return their labels, one for each token of these
+            texts, one text after the other; None: there are none.
     """
 
     texts: np.ndarray
     labels: dict | None = None
     languages: np.ndarray | None = None
+    token_labels: dict | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class RowPlan:
 
     Args:
         num_texts: K, texts per row.
+        joined: whether these are pieces of one text, with nothing between.
         apart: whether each text has special tokens and positions of its own, see `RowRenderer`.
         across: whether texts reach across documents, and need a separator between these.
         select: function (corpus, documents) to those of the documents, (D,) int in the order of
@@ -57,6 +62,7 @@ class RowPlan:
     apart: bool = False
     across: bool = False
     select: object = None
+    joined: bool = False
 
 
 def row_plan(**settings):
@@ -104,7 +110,11 @@ class PlannedRows:
         if self._rows.across:
             check_separator(request.corpus)
         self._render = RowRenderer(
-            request.corpus, sequence_length, self._rows.num_texts, self._rows.apart
+            request.corpus,
+            sequence_length,
+            self._rows.num_texts,
+            self._rows.apart,
+            self._rows.joined,
         )
         self._plan = functools.partial(plan, **settings)
         self._passes = LastPasses(self._make_pass)
@@ -126,8 +136,8 @@ class PlannedRows:
             rows: slice of the batch's rows; the others are not made.
 
         Returns:
-            dict of arrays, see `RowRenderer`, and the labels (B,) int32 of the rows, if they have
-            some.
+            dict of arrays, see `RowRenderer`, and the labels (B,) int32 of the rows and (B, T)
+            of their tokens, if they have some.
 
         Raises:
             ValueError: the corpus has ids outside its vocabulary.
@@ -137,7 +147,7 @@ class PlannedRows:
         place = pass_step * self.batch_size + np.arange(self.batch_size)[rows]  # (B,)
         chosen = order[place % len(order)]
         languages = None if table.languages is None else table.languages[chosen]
-        batch = self._render(stream, table.texts[chosen], languages)
+        batch = self._render(stream, table.texts[chosen], languages, table.token_labels)
         batch.update({name: labels[chosen] for name, labels in (table.labels or {}).items()})
         return batch
 

@@ -224,6 +224,14 @@ GPT = BLOCK | {"final_norm/gamma", "final_norm/beta"}
 XLM = BLOCK | {"embedding_norm/gamma", "embedding_norm/beta", "tokens/bias"}
 ROBERTA = XLM | {f"tokens/transform{name}" for name in ("/bias", "_norm/gamma", "_norm/beta")}
 BERT = ROBERTA | {"pooler/bias", "sentence_pair/logits/bias"}
+ERNIE2 = (
+    ROBERTA
+    | {"pooler/bias"}
+    | {
+        f"{task}/logits/bias"
+        for task in ("capitals", "token_document", "sentence_reordering", "discourse_relation")
+    }
+)
 SPANBERT = ROBERTA | {"span_boundary/edges/bias"}
 SPANBERT |= {"span_boundary/edges_norm/gamma", "span_boundary/edges_norm/beta"}
 SPANBERT |= {f"span_boundary/output_head/transform{name}" for name in ("/bias", "_norm/gamma")}
@@ -249,6 +257,7 @@ SYSTEMS = {
     "roberta": ("roberta", ROBERTA, 10),
     "spanbert": ("bert", SPANBERT, 13),
     "ernie1": ("bert", BERT, 12),
+    "ernie2": ("bert", ERNIE2, 16),
     "gpt1": ("gpt", BLOCK, 8),
     "gpt2": ("gpt", GPT, 8),
     "gpt3": ("gpt", GPT, 8),
