@@ -124,6 +124,20 @@ MUTANTS = (
     ),
     # === SiATL ===
     Mutant(
+        "cudnn_gets_a_mask_of_one_row",
+        "ops/attention.py",
+        "rows = ops.zeros_like(query[:1, :, :1, :1])  # (1, R, 1, 1)",
+        "rows = ops.zeros_like(query[:1, :1, :1, :1])  # (1, R, 1, 1)",
+        ("ops/test_fused_kernels.py",),
+    ),
+    Mutant(
+        "a_mask_of_a_gpu_hides_nothing",
+        "ops/attention.py",
+        "bias = mask if bias is None else ops.cast(bias, query.dtype) + mask",
+        "bias = mask if bias is None else ops.cast(bias, query.dtype)",
+        ("ops/test_fused_kernels.py",),
+    ),
+    Mutant(
         "padding_has_a_share_of_the_attention",
         "layers/pooling/attention_pooling.py",
         "energies = ops.where(real[..., None], energies, HIDDEN)",

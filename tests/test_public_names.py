@@ -127,6 +127,7 @@ CHANGED = {
     "layers.RelativePositionEncoding": {"call", "compute_output_spec"},  # memory=None
     "ops.content_visibility": {"signature"},  # memory_mask=None
     "tasks.TextPreprocessor": {"__init__"},  # backward=False, linker=None
+    "tasks.Checkpoint": {"save"},  # wait=True
     "tasks.resume": {"signature"},  # may_differ=()
     "presets.open_checkpoint": {"signature"},  # config=None
     "tasks.BeamSearch": {"__init__"},  # length_normalization="gnmt"
