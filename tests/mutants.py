@@ -1133,6 +1133,13 @@ MUTANTS = (
         ("layers/test_entity_table.py",),
     ),
     Mutant(
+        "checkpoints_of_training_hold_the_vectors_of_entities",
+        "tasks/training/checkpoint.py",
+        "if v.path in outside} if outside",
+        "if v.path in outside} if not outside",
+        ("backbones/test_knowledge.py",),
+    ),
+    Mutant(
         "unused_candidates_have_a_share",
         "heads/entity_head.py",
         "return ops.where(used[:, None], logits, -1e30)",
