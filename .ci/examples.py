@@ -85,6 +85,7 @@ LISTS = [  # of rows: file, name of its folder in OUTPUT, options
         ("unilm_seq2seq.py", "unilm", "--pretraining-steps 4 --steps 10 --batch-size 8 --limit 4"),
         ("plot_objectives.py", "objectives", ""),
         ("plot_encoder_decoder.py", "encoder_decoder", ""),
+        ("plot_entity_stream.py", "entity_stream", ""),
         ("translate.py", "translate", "--steps 4 --limit 4"),
         ("denoise.py", "bart", "--system bart --steps 4 --held-out-batches 2"),
     ],

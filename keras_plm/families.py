@@ -3,8 +3,8 @@
 One literal per family says all of it: `flags`, what its models compute; `initial_weights`, how they
 begin; `sizes`, by name. All are arguments of `TransformerBackbone`, of `TRANSFORMER_XL` those of
 `TransformerXLBackbone`, of `AWD_LSTM` and `SIATL` of `AWDLSTMBackbone`, of `ELMO` of
-`ELMoBackbone`, of the encoder-decoders in `SEQ2SEQ_SIZES` of `Seq2SeqBackbone`; what is not said
-has its default.
+`ELMoBackbone`, of `ERNIE_THU` of `KnowledgeBackbone`, of the encoder-decoders in `SEQ2SEQ_SIZES`
+of `Seq2SeqBackbone`; what is not said has its default.
 The catalogue and the checkpoints read the flags here.
 """
 
@@ -93,6 +93,36 @@ ERNIE2 = {
     "sizes": {
         "ernie2_base_en": _size(12, 768, 12, 30522, 512),
         "ernie2_large_en": _size(24, 1024, 16, 30522, 512),
+    },
+}
+
+
+def fusing_block_types(num_layers):
+    """What the blocks of a `KnowledgeBackbone` are, bottom to top, as ERNIE of Tsinghua has them.
+
+    Args:
+        num_layers: int. L.
+
+    Returns:
+        list of L str: the lower half "text" but for its last, "fuse", and above "fuse_attend".
+
+    Source: Zhang et al. 2019, section 3.2: an encoder of texts below, one of knowledge above; the
+    block between them: `ernie_config.json` of thunlp/ERNIE.
+    """
+    below = num_layers // 2
+    lower = ["text"] * (below - 1) + ["fuse"] * min(below, 1)
+    return lower + ["fuse_attend"] * (num_layers - below)
+
+
+# ERNIE (Tsinghua): Zhang et al. 2019, section 4.1; the released configuration, whose model starts
+# from BERT base.
+ERNIE_THU = {
+    "flags": dict(num_segments=2, entity_dim=100, entity_heads=4),
+    "initial_weights": dict(initializer="normal"),
+    "sizes": {
+        "ernie_thu_base_en_uncased": _size(
+            *(12, 768, 12, 30522, 512), block_types=fusing_block_types(12)
+        )
     },
 }
 

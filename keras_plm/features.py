@@ -41,6 +41,10 @@ FEATURES = {
     "position_ids": Feature("int32", "BT", "where positions are not 0 .. T-1"),
     "language_ids": Feature("int32", "BT", "the language of each token (XLM)"),
     "task_ids": Feature("int32", "BT", "the pretraining task (ERNIE 2.0)"),
+    "entity_ids": Feature("int32", "BT", "the entity whose mention begins here; 0 = none"),
+    "candidate_entity_ids": Feature(
+        "int32", "BC", "entities of a batch; unused 0, as is the first"
+    ),
     "order": Feature("int32", "BT", "the step of the factorisation at which a token is seen"),
     "until": Feature("int32", "BT", "the step from which on it is not; missing: for ever"),
     "target_positions": Feature("int32", "BP", "which tokens are predicted; unused slots are 0"),
@@ -64,16 +68,25 @@ WORD_LENGTH = 50  # W: what ELMo has of each word
 NUM_CHARACTERS = 262  # the numbers of `character_ids`
 
 # Features that heads read beside what the backbone gives; no backbone takes them.
-FOR_HEADS = ("left_positions", "right_positions", "span_offsets", "candidate_ids")
+FOR_HEADS = (
+    "left_positions",
+    "right_positions",
+    "span_offsets",
+    "candidate_ids",
+    "candidate_entity_ids",
+)
 
 # Features that hold a number which must stay below a bound that only the model knows.
 _BOUNDED = {
     "token_ids": "vocabulary_size",
     "target_token_ids": "vocabulary_size",
     "source_token_ids": "vocabulary_size",
-    **dict.fromkeys(("target_positions", *FOR_HEADS), "sequence_length"),
+    **dict.fromkeys(("target_positions", *FOR_HEADS[:3]), "sequence_length"),
     "candidate_ids": "vocabulary_size",
 }
+# What such a bound is of, where more is to be said.
+_ROWS = "rows of the table of entity vectors; 1: none was given, see `entity_vectors=`"
+_MEANINGS = {"entity_ids": _ROWS, "candidate_entity_ids": _ROWS}
 
 
 def check_names(given, known, what):
@@ -165,7 +178,9 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
             _check_range(name, np.asarray(x[name]), 2**30, "2**30")
     for name, bound in bounds.items():
         if name in x:
-            _check_range(name, np.asarray(x[name]), bound, "what the model has")
+            _check_range(
+                name, np.asarray(x[name]), bound, _MEANINGS.get(name, "what the model has")
+            )
 
 
 def _check_feature(name, value, lengths):

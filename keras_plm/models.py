@@ -31,6 +31,7 @@ from keras_plm.backbones import (
     AWDLSTMBackbone,
     ELMoBackbone,
     EmbeddingBackbone,
+    KnowledgeBackbone,
     Seq2SeqBackbone,
     TransformerBackbone,
     TransformerXLBackbone,
@@ -597,6 +598,39 @@ def unilm(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overr
     return _pretrainer(families.UNILM, tokenizer, objective, size, overrides)
 
 
+@_takes(KnowledgeBackbone)
+@check_arguments
+def ernie_thu(
+    tokenizer: kind(Tokenizer), size="base", sequence_length=None, static_passes=0, **overrides
+):
+    """ERNIE (Tsinghua): BERT's tokens and pairs, over a text and the entities that it mentions.
+
+    The blocks of the lower half read the text alone; those above carry a second stream, of the
+    entities, and fuse both. The vectors of the entities are frozen, and come from a knowledge
+    graph: `entity_vectors=`, a table or its file. Tokens are masked as in `bert`. The paper starts
+    from BERT's weights, `backbone.copy_text_weights(bert)`, and has rows of 256.
+
+    Args:
+        static_passes: int. As in `bert`.
+
+    Source: ERNIE (Zhang et al. 2019, arXiv:1905.07129), sections 3.2 to 3.4 and 4.1; thunlp/ERNIE.
+    """
+    length = _length(size, sequence_length)
+    masked = MaskedModeling.for_tokenizer(
+        tokenizer,
+        select=RandomSelection("token"),
+        corrupt=Corruption(random_ids="vocabulary"),
+        sequence_length=length,
+        rows="sentence_pair",
+        segments=True,
+        static_passes=static_passes,
+    )
+    objective = ObjectiveSum((masked, SentencePair(length)))
+    return _pretrainer(
+        families.ERNIE_THU, tokenizer, objective, size, overrides, backbone_class=KnowledgeBackbone
+    )
+
+
 @_takes(TransformerBackbone)
 @check_arguments
 def xlm(
@@ -778,7 +812,9 @@ def _length(size, sequence_length, published=None):
     return published if published and size in ("base", "large") else LENGTHS[size]
 
 
-def _pretrainer(family, tokenizer, objective, size, overrides, **delta):
+def _pretrainer(
+    family, tokenizer, objective, size, overrides, backbone_class=TransformerBackbone, **delta
+):
     """Return a Transformer of a family, of any size, and its objective; `delta` is what differs.
 
     It has positions for rows of its size's length at least, and, if its family has segments, one
@@ -795,9 +831,8 @@ def _pretrainer(family, tokenizer, objective, size, overrides, **delta):
         **delta,
         **overrides,
     }
-    return Pretrainer(
-        TransformerBackbone(**arguments), objective, TextPreprocessor(tokenizer, length)
-    )
+    backbone = backbone_class(**arguments)
+    return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length))
 
 
 def _encoder_decoder(family, tokenizer, objective, size, overrides):

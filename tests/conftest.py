@@ -461,6 +461,20 @@ def make_transformer():
 
 
 @pytest.fixture(scope="session")
+def make_knowledge():
+    """A function that makes a tiny KnowledgeBackbone, of large weights, without a table."""
+    from keras_plm.backbones import KnowledgeBackbone
+
+    def make_knowledge(vocabulary_size, **changes):
+        sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
+        options = dict(dropout=0.0, attention_dropout=0.0, initializer_range=0.3)
+        options["max_sequence_length"] = 64
+        return KnowledgeBackbone(vocabulary_size, **{**sizes, **options, **changes})
+
+    return make_knowledge
+
+
+@pytest.fixture(scope="session")
 def make_seq2seq():
     """A function that makes a tiny Seq2SeqBackbone, of large weights, for texts of any length."""
     from keras_plm.backbones import Seq2SeqBackbone

@@ -115,6 +115,7 @@ SYSTEMS = {
         label_tasks=("capitals", "token_document", "sentence_distance", "discourse_relation"),
         task_steps=None,
     ),
+    "ernie_thu": system(models.ernie_thu, "bert", entity_dim=6, entity_heads=2, num_layers=2),
     "gpt1": system(models.gpt1, "gpt"),
     "gpt2": system(models.gpt2, "gpt", own_step=True, documents_apart=True),
     "gpt3": system(models.gpt3, "gpt", own_step=True, num_layers=2, window=[None, 8]),
@@ -142,9 +143,11 @@ XLNET = ("xlnet", {"num_layers": 1})
 POOLER = ("bert", {"pooler": True, "num_tasks": 2})
 COUNTED = ("roberta", families.ROBERTA["flags"])
 PLAIN = ("bert", {})
+ENTITIES = ("bert", {"knowledge": True, "entity_dim": 6, "entity_heads": 2, "num_layers": 2})
 SIX_SEGMENTS = ("bert", {"num_segments": 6})
 GPT_1 = ("gpt1_transfer", families.GPT1["flags"])
 GPT_2 = ("gpt", families.GPT2["flags"])
+KINDS = ("source", "knowledge")  # which backbone it is, and no argument of it
 SOURCE = {"source": True, "max_sequence_length": 64}
 BOTH_SIDES = ("roberta", {**families.BART["flags"], **SOURCE})
 RELATIVE = ("sentinels", {**families.T5["flags"], **SOURCE})
@@ -156,7 +159,7 @@ def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **ro
 
     def make(tools, **changes):
         tokenizer = tools.tokenizers[layout]
-        kinds = {name: value for name, value in options.items() if name != "source"}
+        kinds = {name: value for name, value in options.items() if name not in KINDS}
         if layout == "words":
             sizes = {"lstm_dim": 12, "projection_dim": 8, "dropout": 0.0}
             below = models.elmo(tokenizer, "tiny", **sizes, **changes).backbone
@@ -164,6 +167,7 @@ def task(cls, backbone, x, y, logs, arguments, preprocessing=(), length=32, **ro
             below = tools.make_backbone(**kinds, **changes)
         else:
             maker = tools.make_seq2seq if "source" in options else tools.make_transformer
+            maker = tools.make_knowledge if "knowledge" in options else maker
             below = maker(tokenizer.vocabulary_size, **{**kinds, **changes})
         preprocessor = cls.preprocessor_class(tokenizer, length, **dict(preprocessing))
         return cls(below, preprocessor=preprocessor, **arguments)
@@ -216,6 +220,11 @@ TASKS = {
     "classifier of pairs": task(
         *(tasks.TextClassifier, POOLER, PAIRS, LABELS, ACCURACY, {"num_classes": 3, **NO_DROPOUT}),
         length=64,
+    ),
+    "classifier of texts with entities": task(
+        *(tasks.TextClassifier, ENTITIES, TEXTS, LABELS, ACCURACY),
+        {"num_classes": 3, **NO_DROPOUT},
+        own_step=True,
     ),
     "classifier of several classes": task(
         *(tasks.TextClassifier, GPT_2, TEXTS, MANY, ACCURACY),
@@ -329,6 +338,7 @@ def tools(
     make_backbone,
     make_transformer,
     make_seq2seq,
+    make_knowledge,
 ):
     return SimpleNamespace(
         tokenizers={
@@ -341,6 +351,7 @@ def tools(
         make_backbone=make_backbone,
         make_transformer=make_transformer,
         make_seq2seq=make_seq2seq,
+        make_knowledge=make_knowledge,
     )
 
 

@@ -17,6 +17,8 @@ def batch(**changes):
         "position_ids": np.array([[2, 3, 4, 1]] * BATCH, "int32"),
         "language_ids": np.array([[0, 0, 1, 1]] * BATCH, "int32"),
         "task_ids": np.zeros((BATCH, LENGTH), "int32"),
+        "entity_ids": np.array([[0, 7, 0, 0]] * BATCH, "int32"),
+        "candidate_entity_ids": np.array([[0, 7, 99, 0]] * BATCH, "int32"),
         "order": np.array([[0, 1, 0, 2]] * BATCH, "int32"),
         "until": np.array([[9, 9, 1, 9]] * BATCH, "int32"),
         "target_positions": np.array([[1, 3, 0]] * BATCH, "int32"),
@@ -91,6 +93,11 @@ BAD = {
     "span past the end": (dict(right_positions=IDS[:, :3] * 4), r"'right_positions'.*\[0, 4\)"),
     "span before the row": (dict(left_positions=IDS[:, :3] * -1), "'left_positions'.*-1"),
     "offset past the end": (dict(span_offsets=IDS[:, :3] * 4), r"'span_offsets'.*\[0, 4\)"),
+    "entities of another length": (dict(entity_ids=IDS[:, :3]), r"'entity_ids'.*T = 4"),
+    "candidates of another batch": (
+        dict(candidate_entity_ids=IDS[:1]),
+        "'candidate_entity_ids'.*B = 2",
+    ),
     "candidate is the vocabulary size": (
         dict(candidate_ids=np.full((BATCH, PREDICTIONS, 4), 10, "int32")),
         r"'candidate_ids'.*\[0, 10\).*10 to 10",
@@ -129,6 +136,9 @@ def test_another_batch_size_is_refused():
         ({"segment_ids": 2}, r"'segment_ids' must lie in \[0, 2\).*from 0 to 2"),
         ({"language_ids": 1}, r"'language_ids' must lie in \[0, 1\).*from 0 to 1"),
         ({"position_ids": 4}, r"'position_ids' must lie in \[0, 4\).*from 1 to 4"),
+        ({"entity_ids": 7}, r"'entity_ids' must lie in \[0, 7\) \(rows of the table of entity"),
+        ({"entity_ids": 1}, r"\[0, 1\) .*1: none was given, see `entity_vectors=`.*from 0 to 7"),
+        ({"candidate_entity_ids": 99}, r"\[0, 99\) \(rows of the table of entity.*from 0 to 99"),
     ],
 )
 def test_bounds_of_a_model(bounds, message):

@@ -88,6 +88,10 @@ def xl_block(**options):
     return layers.TransformerXLBlock(HEADS, KEY, 16, kernel_initializer=large(), **options)
 
 
+def fusion():
+    return layers.KnowledgeFusionBlock(HEADS, KEY, 16, WIDTH, HEADS, kernel_initializer=large())
+
+
 def relative(**options):
     return layers.TwoStreamAttention(HEADS, KEY, kernel_initializer=large(), **options)
 
@@ -137,6 +141,12 @@ def beams(layer, given):
     starts = ops.zeros_like(given["ids"][:, 0]) - 1
     answers = layer(given["content"], ops.not_equal(given["ids"], 5), starts)
     return [answers[name] for name in ("start", "end", "impossible", "start_top_log_probs")]
+
+
+def candidates(layer, given):
+    """None and the two entities of a table."""
+    zeros = ops.zeros_like(given["ids"][:, 0])
+    return layer(given["content"], ops.stack([zeros, zeros + 1, zeros + 2], axis=1))
 
 
 def resized(name):
@@ -329,6 +339,27 @@ SEQUENCES = {
         alone,
         (TOKENS,),
     ),
+    "KnowledgeFusionBlock": Row(
+        fusion,
+        lambda layer, given: layer(given["content"], 2 * given["content"]),
+        (TOKENS, TOKENS),
+    ),
+    "KnowledgeFusionBlock seen": Row(
+        fusion,
+        lambda layer, given: layer(
+            given["content"],
+            2 * given["content"],
+            has_entity=ops.not_equal(given["ids"], 3),
+            visible=all_pairs(given),
+        ),
+        (TOKENS, TOKENS),
+    ),
+    "EntityHead": Row(
+        lambda: heads.EntityHead(layers.EntityTable(2, WIDTH), kernel_initializer=large()),
+        candidates,
+        (TOKENS,),
+        ready=lambda layer, batch: layer.entity_table.give(np.diag([0, 1, 2, 0, 0, 0, 0, 0])[:3]),
+    ),
     "SampledSoftmaxHead": Row(
         lambda: heads.SampledSoftmaxHead(heads.SoftmaxTable(VOCABULARY, WIDTH)), alone, (TOKENS,)
     ),
@@ -352,6 +383,7 @@ ELSEWHERE = {
     "CarriedState": "takes `fresh`, (B,)",
     "SegmentMemory": "takes `fresh`, (B,)",
     "LongTextPooling": "takes token ids, (B, T)",
+    "EntityTable": "takes ids of entities, of any shape",
     "LastStates": "a memory has no mask",
     "AnswerClass": "takes vectors, (B, D)",
     "ConcatPoolingHead": "takes vectors, (B, 3D)",

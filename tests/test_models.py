@@ -48,6 +48,7 @@ SYSTEMS = {
     "spanbert": (models.spanbert, "bert"),
     "ernie1": (models.ernie1, "bert"),
     "ernie2": (models.ernie2, "bert"),
+    "ernie_thu": (models.ernie_thu, "bert"),
     "gpt1": (models.gpt1, "gpt"),
     "gpt2": (models.gpt2, "gpt"),
     "gpt3": (models.gpt3, "gpt"),
@@ -226,6 +227,21 @@ def test_bad_options_of_ernie2(wordpiece, options, message):
         small(models.ernie2, wordpiece, **options)
 
 
+def test_ernie_thu(wordpiece):
+    """BERT's objective; the backbone takes entities, and its published sizes are the base ones."""
+    model = small(models.ernie_thu, wordpiece, static_passes=3, num_layers=4)
+    assert model.objective == small(models.bert, wordpiece, static_passes=3).objective
+    backbone = model.backbone
+    assert backbone.block_types == ["text", "fuse", "fuse_attend", "fuse_attend"]
+    assert (backbone.entity_dim, backbone.entity_heads) == (100, 4)
+    assert "entities" in backbone.reads and backbone.num_segments == 2
+    published = families.ERNIE_THU["sizes"]["ernie_thu_base_en_uncased"]
+    assert {name: published[name] for name in SIZES["base"] if name in published} == {
+        name: size for name, size in SIZES["base"].items() if name != "initializer_range"
+    }
+    assert families.fusing_block_types(12) == published["block_types"]
+
+
 def test_positions_and_segments(wordpiece, tokenizer):
     model = models.bert(wordpiece, "tiny", num_layers=1)
     assert model.backbone.max_sequence_length == model.preprocessor.sequence_length == 128
@@ -238,17 +254,8 @@ def test_positions_and_segments(wordpiece, tokenizer):
 def test_a_tokenizer_without_a_mask(wordpiece):
     pieces = {name: piece for name, piece in wordpiece.special_tokens.items() if name != "mask"}
     bare = data.SubwordTokenizer(wordpiece.model, pieces)
-    for name in (
-        "bert",
-        "bert_wwm",
-        "roberta",
-        "spanbert",
-        "ernie1",
-        "ernie2",
-        "unilm",
-        "mpnet",
-        "xlm",
-    ):
+    names = ("bert", "bert_wwm", "roberta", "spanbert", "ernie1", "ernie2", "ernie_thu", "unilm")
+    for name in (*names, "mpnet", "xlm"):
         system, _ = SYSTEMS[name]
         with pytest.raises(ValueError, match="no special token 'mask'.*Received"):
             small(system, bare)

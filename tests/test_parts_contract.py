@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 # Sizes of which no two are equal: those of LENGTH and SLOTS are free in a model.
 BATCH, LENGTH, SLOTS, WIDTH, HEADS, KEY, VOCABULARY = 4, 6, 3, 8, 2, 5, 10
+ENTITY = 14
 
 
 def classes_of(package):
@@ -400,6 +401,21 @@ LAYERS = {
         {**ROWS, "above": normal(BATCH, LENGTH, WIDTH), "real": REAL},
         lambda layer, given: layer([given["rows"], given["above"]], given["real"]),
     ),
+    "EntityTable": Row(  # no file has it, see its own tests
+        lambda **o: layers.EntityTable(VOCABULARY, WIDTH, **o), TOKENS, float32=True, graph=False
+    ),
+    "KnowledgeFusionBlock": Row(
+        lambda **o: layers.KnowledgeFusionBlock(
+            *(HEADS, KEY, 16, ENTITY, 2, False, 0.1, 0.2, "relu", 1e-6),
+            kernel_initializer=large(),
+            **o,
+        ),
+        {**ROWS, "entities": normal(BATCH, LENGTH, ENTITY), "has_entity": REAL, "sees": SEES},
+    ),
+    "KnowledgeFusionBlock of defaults": Row(
+        lambda **o: layers.KnowledgeFusionBlock(HEADS, KEY, 16, 12, **o),
+        {**ROWS, "entities": normal(BATCH, LENGTH, 12)},
+    ),
     "SegmentMemory": Row(
         lambda **o: layers.SegmentMemory(HEADS, KEY, WIDTH, **o), {"fresh": FRESH}, ready=resize
     ),
@@ -562,6 +578,14 @@ HEADS_OF_MODELS = {
         EDGES,
         with_edges,
         float32=True,
+    ),
+    "EntityHead": Row(  # no file has its table
+        lambda **o: heads.EntityHead(
+            layers.EntityTable(VOCABULARY, ENTITY, **o), "relu", 1e-6, large()
+        ),
+        {**ROWS, "candidates": TARGETS},
+        float32=True,
+        graph=False,
     ),
     "SampledSoftmaxHead": Row(
         lambda **o: heads.SampledSoftmaxHead(

@@ -126,7 +126,7 @@ CHANGED = {
     "layers.TransformerXLBlock": {"call", "__init__"},  # normalize_first=False
     "layers.RelativePositionEncoding": {"call", "compute_output_spec"},  # memory=None
     "ops.content_visibility": {"signature"},  # memory_mask=None
-    "tasks.TextPreprocessor": {"__init__"},  # backward=False
+    "tasks.TextPreprocessor": {"__init__"},  # backward=False, linker=None
     "tasks.Checkpoint": {"save"},  # wait=True
     "tasks.resume": {"signature"},  # may_differ=()
     "presets.open_checkpoint": {"signature"},  # config=None

@@ -1,6 +1,7 @@
 """What every backbone has: one forward pass, `encode`, and presets that load safely."""
 
 import collections
+import contextlib
 import os
 import types
 
@@ -41,6 +42,8 @@ class Backbone(keras_hub.models.Backbone):
         pooler: bool. Whether `encode` returns `pooled_output` as well.
         max_sequence_length: int or None. The longest rows that it takes; None: any.
         bounds: dict of str to int. What the ids of features must lie below, besides `token_ids`.
+        not_in_checkpoints: frozenset of str. The paths of weights that no checkpoint has, because
+            they come from a file of their own.
     """
 
     memory_length = 0
@@ -56,6 +59,7 @@ class Backbone(keras_hub.models.Backbone):
     pooler = False
     max_sequence_length = None
     bounds = types.MappingProxyType({})
+    not_in_checkpoints = frozenset()
 
     def __init__(self, *args, **kwargs):
         cls = type(self)  # Keras would ignore what it does not know
@@ -98,6 +102,7 @@ class Backbone(keras_hub.models.Backbone):
         - "state": `encode` takes and hands on a `state`.
         - "source": `encode` reads a second sequence, `source_token_ids`.
         - "pooler": `encode` returns `pooled_output`.
+        - "entities": `encode` takes `entity_ids`, rows of the table `entity_table`.
         - "both_ways": `encode` takes `backward_character_ids`, and returns `forward_output` and
           `backward_output` of two language models, each half as wide as a token state (ELMo).
         """
@@ -178,6 +183,14 @@ class Backbone(keras_hub.models.Backbone):
             Where it does, one graph must serve both: `encode` takes lengths from the state.
         """
         return self.state_spec(batch_size)
+
+    def copy_scope(self):
+        """Say inside of which context a config of this backbone makes a whole copy of it.
+
+        Returns:
+            Context manager. A backbone needs one that was given something no config holds.
+        """
+        return contextlib.nullcontext()
 
     def decoder(self):
         """Make what reads a text a few tokens at a time, as a task that writes does.

@@ -1,5 +1,6 @@
 """Other people's files by our names, in both directions. Numpy only."""
 
+from keras_plm.checkpoints.entity_vectors import read_entity_vectors
 from keras_plm.checkpoints.export import export_huggingface
 from keras_plm.checkpoints.pickled_vocabulary import convert_pickled_vocabulary
 from keras_plm.checkpoints.released_checkpoint import ReleasedCheckpoint, open_checkpoint
@@ -10,5 +11,6 @@ __all__ = [
     "convert_pickled_vocabulary",
     "export_huggingface",
     "open_checkpoint",
+    "read_entity_vectors",
     "read_vectors",
 ]

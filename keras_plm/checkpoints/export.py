@@ -96,6 +96,8 @@ def _with_heads(system, config, model, backbone, heads):
 def _backbone_arrays(system, backbone, arguments):
     """The tensors of a backbone by their Hugging Face names."""
     weights = {weight.path: weight for weight in backbone.weights}
+    for path in backbone.not_in_checkpoints:
+        weights.pop(path, None)
     stored = system.backbone_weights(arguments, HUGGING_FACE)
     strange = sorted(weights.keys() ^ stored.keys())
     if strange:

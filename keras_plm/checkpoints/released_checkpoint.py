@@ -13,6 +13,8 @@ from keras_plm.checkpoints.families.bart import BART, MARIAN
 from keras_plm.checkpoints.families.bert import BERT, ERNIE
 from keras_plm.checkpoints.families.distilbert import DISTILBERT
 from keras_plm.checkpoints.families.elmo import open_elmo
+from keras_plm.checkpoints.families.ernie_thu import CONFIG_FILE as ERNIE_CONFIG
+from keras_plm.checkpoints.families.ernie_thu import ERNIE_THU
 from keras_plm.checkpoints.families.gpt import GPT, GPT2
 from keras_plm.checkpoints.families.mass import MASS
 from keras_plm.checkpoints.families.roberta import MPNET, ROBERTA
@@ -29,6 +31,7 @@ from keras_plm.checkpoints.tensorflow_arrays import TensorflowArrays
 SYSTEMS = (
     *(XLNET, TRANSFORMER_XL),
     *(BERT, ERNIE, ROBERTA, MPNET, XLM, DISTILBERT, GPT, GPT2),
+    ERNIE_THU,
     *(BART, MARIAN, T5, MASS),
 )
 CONFIG = "config.json"
@@ -212,10 +215,14 @@ def open_checkpoint(directory, config=None):
         if config is None:
             config = files.read_json(files.file_inside(directory, CONFIG))
         if config.keys() >= BERT_KEYS:
-            config = {"model_type": BERT.model_type, **config}
+            known = ERNIE_THU if "layer_types" in config else BERT
+            config = {"model_type": known.model_type, **config}
         if "model_type" in config and "registered_name" not in config:
             return _open_hugging_face(directory, config)
         return open_keras_hub(directory, config)
+    if files.has_entry(directory, ERNIE_CONFIG):
+        config = files.read_json(files.file_inside(directory, ERNIE_CONFIG))
+        return _open_hugging_face(directory, {**config, "model_type": ERNIE_THU.model_type})
     for system in SYSTEMS:
         if system.tensorflow_config and files.has_entry(directory, system.tensorflow_config):
             config = files.read_json(files.file_inside(directory, system.tensorflow_config))

@@ -6,6 +6,7 @@ from keras_plm.heads.auxiliary_lm_loss import AuxiliaryLMLoss
 from keras_plm.heads.beam_span_head import AnswerClass, BeamSpanHead
 from keras_plm.heads.concat_pooling_head import ConcatPoolingHead
 from keras_plm.heads.end_logits import EndLogits
+from keras_plm.heads.entity_head import EntityHead
 from keras_plm.heads.head import Head, Targets
 from keras_plm.heads.masked_lm_head import MaskedLMHead
 from keras_plm.heads.negative_sampling_head import NegativeSamplingHead
@@ -25,6 +26,7 @@ __all__ = [
     "BeamSpanHead",
     "ConcatPoolingHead",
     "EndLogits",
+    "EntityHead",
     "Head",
     "MaskedLMHead",
     "NegativeSamplingHead",

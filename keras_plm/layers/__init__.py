@@ -5,6 +5,8 @@ from keras_plm.layers.attention_biases import AttentionBiases
 from keras_plm.layers.attention_maps import AttentionMaps
 from keras_plm.layers.carried_state import CarriedState, UpdateCarriedState
 from keras_plm.layers.choices import ChoicesToRows, RowsToChoices
+from keras_plm.layers.entity_table import EntityTable
+from keras_plm.layers.knowledge_fusion_block import KnowledgeFusionBlock
 from keras_plm.layers.last_states import LastStates
 from keras_plm.layers.pooling.attention_pooling import AttentionPooling
 from keras_plm.layers.pooling.concat_pooling import ConcatPooling
@@ -40,6 +42,8 @@ __all__ = [
     "ChoicesToRows",
     "ConcatPooling",
     "EmbeddingDropout",
+    "EntityTable",
+    "KnowledgeFusionBlock",
     "LastStates",
     "LongTextPooling",
     "ProjectedAttention",

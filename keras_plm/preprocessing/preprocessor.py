@@ -181,13 +181,15 @@ class Preprocessor(keras_hub.models.Preprocessor):
         """Put rows into arrays, padded at the side that the layout says.
 
         Args:
-            rows: list of N pairs (token ids, segment ids), as from `pair_row`.
+            rows: list of N pairs (token ids, segment ids), as from `pair_row`; or triples, with
+                the entity of each token.
             sequence_length: int or None. The length T of the arrays; None: that of the class.
 
         Returns:
             dict of `token_ids` (N, T) int32, `segment_ids` (N, T) int32, `padding_mask` (N, T)
-            bool, `language_ids` (N, T) int32 if the tokenizer has languages, and `character_ids`
-            (N, T, 50) int32 if it is of words that are read by their characters.
+            bool, `language_ids` (N, T) int32 if the tokenizer has languages, `character_ids`
+            (N, T, 50) int32 if it is of words that are read by their characters, and `entity_ids`
+            (N, T) int32 of triples.
 
         Raises:
             ValueError: if the tokenizer has several languages and none was given.
@@ -198,12 +200,15 @@ class Preprocessor(keras_hub.models.Preprocessor):
         padding_mask = np.zeros(shape, "bool")
         spelled = getattr(self.tokenizer, "characters", False)
         character_ids = np.zeros((*shape, contract.WORD_LENGTH) if spelled else 0, "int32")
-        for row, (ids, segments) in enumerate(rows):
+        entity_ids = np.zeros(shape, "int32")
+        for row, (ids, segments, *entities) in enumerate(rows):
             first = self.first_position(ids, shape[1])
             place = slice(first, first + len(ids))
             token_ids[row, place] = ids
             segment_ids[row, place] = segments
             padding_mask[row, place] = True
+            if entities:
+                entity_ids[row, place] = entities[0]
             if spelled:
                 character_ids[row, place] = self.tokenizer.character_ids(ids)
         features = {
@@ -215,6 +220,8 @@ class Preprocessor(keras_hub.models.Preprocessor):
             features["language_ids"] = np.full(shape, self._language_id(self.language), "int32")
         if spelled:
             features["character_ids"] = character_ids
+        if rows and len(rows[0]) == 3:
+            features["entity_ids"] = entity_ids
         return features
 
     def first_position(self, ids, sequence_length=None):

@@ -1,9 +1,15 @@
 """From texts, or pairs of texts, to the features of a backbone."""
 
+import logging
+
 import keras
 
 from keras_plm.checks import check_flag
+from keras_plm.preprocessing.linked_entities import entities_of_tokens
 from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.tokenizers.text_columns import refuse_empty, text_list
+
+logger = logging.getLogger("keras_plm")
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -29,14 +35,19 @@ class TextPreprocessor(Preprocessor):
         backward: bool. Whether every text is read from its last token to its first, between the
             special tokens of the layout, for a model of such texts (ULMFiT's second one). Then
             what is too long loses its beginning.
+        linker: function or None. What finds the entities of a text, for a backbone that reads
+            them: of a str it returns a list of (begin, end, number), characters of the text and a
+            row of the backbone's table, such as `keras_plm.data.DictionaryLinker`. The entity
+            stands at the first token of its mention. No file keeps a function: it is given again
+            where a preset is loaded.
 
     Call arguments:
         x: list of str, or a pair (tuple) of two such lists, of N texts.
 
     Returns:
         dict of `token_ids` (N, T) int32, `segment_ids` (N, T) int32, `padding_mask` (N, T) bool,
-        and `language_ids` (N, T) int32 if the tokenizer has languages. A task leaves out those
-        that its backbone does not take.
+        `language_ids` (N, T) int32 if the tokenizer has languages, and `entity_ids` (N, T) int32
+        if there is a linker. A task leaves out those that its backbone does not take.
 
     Raises:
         TypeError: if `x` holds anything but strings.
@@ -55,6 +66,7 @@ class TextPreprocessor(Preprocessor):
         language=None,
         pre_split=False,
         backward=False,
+        linker=None,
         **kwargs,
     ):
         super().__init__(tokenizer, sequence_length, language, pre_split, **kwargs)
@@ -62,6 +74,12 @@ class TextPreprocessor(Preprocessor):
             raise ValueError(f"`truncate` must be True or False. Received: {truncate!r}.")
         self.truncate = truncate
         self.backward = check_flag("backward", backward)
+        if linker is not None and (not callable(linker) or backward):
+            raise ValueError(
+                "`linker` must be a function of a text, or None, of texts that are not read "
+                f"backward. Received: linker={linker!r:.100}, backward={backward}."
+            )
+        self.linker = linker
 
     def settings(self):
         given = {"backward": True} if self.backward else {}
@@ -81,7 +99,8 @@ class TextPreprocessor(Preprocessor):
             x: list of N str, or a pair (tuple) of two such lists.
 
         Returns:
-            list of N pairs (token ids, segment ids), of at most T ints each.
+            list of N pairs (token ids, segment ids), of at most T ints each; with a linker of
+            triples, with the entity of each token.
 
         Raises:
             TypeError, ValueError: see the class.
@@ -91,12 +110,13 @@ class TextPreprocessor(Preprocessor):
                 f"A tuple must be a pair of two lists of texts. Received: {len(x)} elements. "
                 "Give texts as a list."
             )
-        first, second = x if isinstance(x, tuple) else (x, None)
-        first = self.encode_texts(first)
+        texts = x if isinstance(x, tuple) else (x, None)
+        first, second = (None if own is None else self._encoded(own) for own in texts)
+        first, first_entities = first
         if second is None:
-            second = [None] * len(first)
+            second, second_entities = [None] * len(first), [()] * len(first)
         else:
-            second = self.encode_texts(second)
+            second, second_entities = second
         if len(first) != len(second):
             raise ValueError(
                 "The two lists of a pair must be as long as each other. "
@@ -104,7 +124,39 @@ class TextPreprocessor(Preprocessor):
             )
         num_special = self.layout.num_special(second[0] is not None)
         self.check_lengths([len(a) + len(b or ()) + num_special for a, b in zip(first, second)])
-        return [self.pair_row(*texts) for texts in zip(first, second)]
+        rows = [self.pair_row(*texts) for texts in zip(first, second)]
+        if self.linker is None:
+            return rows
+        entities = [[*a, *b] for a, b in zip(first_entities, second_entities)]
+        return [
+            (*row, self._laid_out(own, len(a), b is not None))
+            for row, own, a, b in zip(rows, entities, first, second)
+        ]
+
+    def _encoded(self, texts):
+        """The ids of texts, and with a linker the entity of each of their tokens."""
+        if self.linker is None:
+            ids = self.encode_texts(texts)
+            return ids, [()] * len(ids)
+        texts = text_list(texts, "`x`")
+        ids, offsets = self.tokenizer.encode_with_offsets(texts)
+        refuse_empty(texts, ids, "`x`")
+        return ids, [entities_of_tokens(self.linker, *own) for own in zip(texts, offsets)]
+
+    def _laid_out(self, entities, num_first, pair):
+        """The entities of the tokens of a text or pair where these stand in their row."""
+        places = list(range(-1, -1 - len(entities), -1))  # special tokens are numbers from 0
+        second = places[num_first:] if pair else None
+        row, _ = self.pair_row(places[:num_first], second)
+        return [0 if place >= 0 else entities[-1 - place] for place in row]
+
+    def write_preset(self, directory):
+        if self.linker is not None:
+            logger.warning(
+                "%s: no file keeps the `linker`; give it again where the preset is loaded.",
+                type(self).__name__,
+            )
+        super().write_preset(directory)
 
     def check_lengths(self, lengths):
         """Refuse rows that are too long, or say that they will be cut.

@@ -130,10 +130,13 @@ class Task(FittedTask):
                 as `segment_ids`; not every backbone has a table for them.
 
         Returns:
-            dict of arrays.
+            dict of arrays; where nobody looked for entities, `entity_ids` are 0.
         """
         names = set(self.input_names_of_task())
-        return {name: value for name, value in features.items() if name in names}
+        kept = {name: value for name, value in features.items() if name in names}
+        if "entity_ids" in names and "entity_ids" not in kept:
+            kept["entity_ids"] = np.zeros_like(kept["token_ids"])
+        return kept
 
     # === Weights ===
 
@@ -188,14 +191,17 @@ class Task(FittedTask):
         """Make a new task of the same class, settings and compilation, with new weights.
 
         Layers that are frozen here are so there. `clone.set_weights(task.get_weights())` gives it
-        the same weights; the tokenizer is shared.
+        the same weights; the tokenizer is shared, and so is a linker.
 
         Returns:
             `Task`, of this class.
         """
-        new = type(self).from_config(self.get_config())
+        with self.backbone.copy_scope():
+            new = type(self).from_config(self.get_config())
         if self.preprocessor is not None:
             new.preprocessor.tokenizer = self.preprocessor.tokenizer
+            if hasattr(self.preprocessor, "linker"):  # no config has a function
+                new.preprocessor.linker = self.preprocessor.linker
         for mine, theirs in zip(self._flatten_layers(), new._flatten_layers()):
             if theirs.trainable != mine.trainable:
                 theirs.trainable = mine.trainable

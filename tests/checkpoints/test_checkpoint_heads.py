@@ -161,8 +161,8 @@ def to_numpy(tensor):
 
 def test_the_table_has_every_head_of_every_system_and_every_task():
     for system in SYSTEMS:
-        if system.class_name in ("TransformerXLBackbone", "Seq2SeqBackbone"):
-            continue  # families/test_transformer_xl.py, test_seq2seq.py, test_bart_heads.py
+        if system.class_name in ("TransformerXLBackbone", "Seq2SeqBackbone", "KnowledgeBackbone"):
+            continue  # families/: test_transformer_xl, _seq2seq, _bart_heads, _ernie_thu
         held = {HEADS[task] for holders in TABLE[system.model_type].values() for task in holders}
         assert held == system.heads.keys() - {"sentence_pair"}, system.name
     without_heads = {"Task", "TextEmbedder", "Seq2SeqLM"}  # families/test_seq2seq.py

@@ -300,8 +300,13 @@ def _say(step, directory, saved_by, allowed):
 
 
 def _state(model):
-    """Weights, seeds and optimizer, in the order in which the model made them."""
+    """Weights, seeds and optimizer, in the order in which the model made them.
+
+    Without what no checkpoint has, such as a table of vectors, of which the settings have a digest.
+    """
     left_out = {id(v) for v in (*model.metrics_variables, *_carried(model).values())}
+    outside = getattr(getattr(model, "backbone", None), "not_in_checkpoints", ())
+    left_out |= {id(v) for v in model.backbone.weights if v.path in outside} if outside else set()
     return {
         "model": [v for v in model.variables if id(v) not in left_out],
         "optimizer": model.optimizer.variables,

@@ -254,12 +254,14 @@ def axis_sizes(x):
         x: dict of features, checked.
 
     Returns:
-        dict of "B", "T", and "C" or "P" where there are choices or slots, to int.
+        dict of "B", "T", and "C" or "P" where there are choices, candidates or slots, to int.
     """
     shape = np.shape(x["token_ids"])
     sizes = dict(zip("BCT" if len(shape) == 3 else "BT", shape))
     if "target_positions" in x:
         sizes["P"] = np.shape(x["target_positions"])[1]
+    if "candidate_entity_ids" in x:
+        sizes["C"] = np.shape(x["candidate_entity_ids"])[1]
     return sizes
 
 

@@ -232,6 +232,9 @@ ERNIE2 = (
         for task in ("capitals", "token_document", "sentence_reordering", "discourse_relation")
     }
 )
+ERNIE_THU = BERT | {f"block/entity_{name}/bias" for name in ("intermediate", "output")}
+ERNIE_THU |= {one.replace("block/att", "block/entity_att") for one in BLOCK if "k/att" in one}
+ERNIE_THU |= {f"block/entity_norm/{name}" for name in ("gamma", "beta")}
 SPANBERT = ROBERTA | {"span_boundary/edges/bias"}
 SPANBERT |= {"span_boundary/edges_norm/gamma", "span_boundary/edges_norm/beta"}
 SPANBERT |= {f"span_boundary/output_head/transform{name}" for name in ("/bias", "_norm/gamma")}
@@ -258,6 +261,7 @@ SYSTEMS = {
     "spanbert": ("bert", SPANBERT, 13),
     "ernie1": ("bert", BERT, 12),
     "ernie2": ("bert", ERNIE2, 16),
+    "ernie_thu": ("bert", ERNIE_THU, 18),
     "gpt1": ("gpt", BLOCK, 8),
     "gpt2": ("gpt", GPT, 8),
     "gpt3": ("gpt", GPT, 8),
