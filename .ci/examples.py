@@ -60,6 +60,12 @@ LISTS = [  # of rows: file, name of its folder in OUTPUT, options
         ("pretrain_mass.py", "mass_shares", f"{PAIRS} --shares 0.5"),
         ("transliterate.py", "transliterate", "--epochs 2 --limit 64"),
         ("denoise.py", "t5", "--steps 4 --held-out-batches 2"),
+        (
+            "continual_ernie2.py",
+            "ernie2",
+            "--steps 4 --seeds 1 --layers 1 --width 16 --vocabulary-size 1000 --looks 1 "
+            "--batch-size 8 --held-out-batches 1",
+        ),
     ],
     [
         ("pretrain_mlm.py", "bert", f"--objective bert {MLM}"),

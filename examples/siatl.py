@@ -38,7 +38,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow: errors only
 import keras
 import numpy as np
 
-from keras_plm import data, families, models, tasks, transfer
+from keras_plm import data, models, tasks, transfer
 
 # === Settings ===
 
@@ -52,6 +52,8 @@ AUTHORS = {
 TEXTS = Path(__file__).parent / "texts"
 SHORTEST = 80  # characters of a paragraph
 NAMES = {"lstm": "LSTM, as SiATL", "gpt": "GPT, as GPT-1"}
+# The LSTM's; those of the paper are for much more text and for larger models.
+DROPOUTS = {name: 0.1 for name in ("input_dropout", "hidden_dropout", "output_dropout")}
 
 parser = argparse.ArgumentParser(description="What an auxiliary language model gains.")
 novels = sorted(TEXTS.glob("*.txt"))
@@ -121,10 +123,7 @@ def pretrain(system):
     """The directory of a language model."""
     keras.utils.set_random_seed(0)
     make = {"lstm": models.siatl, "gpt": models.gpt1}[system]
-    # Dropouts of the papers are for much more text and for larger models.
-    rates = ("input_dropout", "hidden_dropout", "output_dropout")
-    rates = {name: 0.1 for name in rates} if system == "lstm" else {}
-    model = make(tokenizer, arguments.size, length, **rates)
+    model = make(tokenizer, arguments.size, length, **(DROPOUTS if system == "lstm" else {}))
     schedule = transfer.WarmupPolynomialDecay(5e-3, arguments.steps // 10, arguments.steps)
     optimizer = keras.optimizers.Adam(schedule, global_clipnorm=1.0)
     model.compile(optimizer, jit_compile=jit_compile)
@@ -146,9 +145,9 @@ def lstm_classifier(preset, auxiliary, steps):
         class_names=names,
         sequence_length=length,
         pooling="attention",
-        dropout=0.3,
+        dropout=0.1,
         auxiliary_lm=0.2 if auxiliary else 0.0,
-        **families.SIATL["classifier"],
+        **DROPOUTS,
     )
     table, *lstms = classifier.backbone.layer_groups()
     groups = transfer.parameter_groups(classifier, [table, sum(lstms, [])])

@@ -509,6 +509,7 @@ DEFAULTS = {
 }
 # Those that change none.
 OTHERS = (
+    "task_id",
     "dropout",
     "attention_dropout",
     "activation",

@@ -50,9 +50,11 @@ from keras_plm.checks import (
 )
 from keras_plm.objectives import (
     MASS,
+    Capitals,
     CausalModeling,
     Corruption,
     Denoising,
+    DiscourseRelation,
     EntityDenoising,
     MaskedModeling,
     MaskedPermutationModeling,
@@ -62,14 +64,18 @@ from keras_plm.objectives import (
     PermutationModeling,
     PrefixModeling,
     RandomSelection,
+    SentenceDistance,
     SentencePair,
+    SentenceReordering,
     SkipGram,
     SpanBoundary,
     SpanCorruption,
     SpanSelection,
     TextInfilling,
+    TokenDocument,
     Translation,
     TwoWayModeling,
+    continual_stages,
 )
 from keras_plm.tasks import Pretrainer, TextPreprocessor
 from keras_plm.tokenizers import Tokenizer
@@ -418,6 +424,70 @@ def ernie1(
         objectives.append(ObjectiveSum((masked, pair)))
     objective = Mixture(tuple(objectives), (1,) * len(objectives))
     return _pretrainer(families.ERNIE1, tokenizer, objective, size, overrides)
+
+
+@_takes(TransformerBackbone)
+@check_arguments
+def ernie2(
+    tokenizer: kind(Tokenizer),
+    size="base",
+    sequence_length=None,
+    label_tasks=("capitals", "token_document", "sentence_reordering", "discourse_relation"),
+    spans: flag() = True,
+    task_steps: integer(2, none=True) = 50_000,
+    **overrides,
+):
+    """ERNIE 2.0 (Baidu): task after task is added to masked phrases, and the old ones go on.
+
+    A batch is of one task, whose number each token has in an embedding of its own: masked tokens
+    are 0, and as in ERNIE 1.0. Rows are whole sentences of one document. The tasks are those of the
+    English model; the Chinese one has distances of sentences, and relevance from a search log,
+    which is not here. The corpus is lower-cased English with the columns `capitals` and
+    `discourse_markers`, see `docs/ernie2.md`.
+
+    Args:
+        label_tasks: tuple of str. The tasks after the first, in their order: those of the default,
+            and "sentence_distance".
+        spans: bool. Whether masked units are the phrases and entities that the corpus has from
+            `Corpus.build(..., find_spans=...)`, and the words between them; else words alone.
+        task_steps: int or None. How many batches each task has, spread over the stages from the
+            one where it is new; at least as many as tasks. None: all tasks at once, without end,
+            each as often as the others.
+
+    Source: ERNIE 2.0, arXiv:1907.12412, sections 3 and 4, tables 1 and 8; no code of its tasks
+    was released.
+    """
+    length = _length(size, sequence_length)
+    labels = {
+        "capitals": Capitals(length, "doc_sentences", segments=True),
+        "token_document": TokenDocument(length, segments=True),
+        "sentence_reordering": SentenceReordering(length),
+        "sentence_distance": SentenceDistance(length),
+        "discourse_relation": DiscourseRelation(length),
+    }
+    names = label_tasks if isinstance(label_tasks, (tuple, list)) else ()
+    known = all(isinstance(name, str) and name in labels for name in names)
+    if not names or not known or len(set(names)) < len(names):
+        raise ValueError(
+            f"label_tasks must be one or more different ones of {sorted(labels)}. Received: "
+            f"label_tasks={label_tasks!r:.200}"
+        )
+    masked = MaskedModeling.for_tokenizer(
+        tokenizer,
+        select=RandomSelection("span" if spans else "word", count="bernoulli"),
+        corrupt=Corruption(random_ids="vocabulary"),
+        sequence_length=length,
+        rows="doc_sentences",
+        segments=True,
+    )
+    parts = (masked, *(labels[name] for name in names))
+    if task_steps is None:
+        objective = Mixture(parts, (1,) * len(parts), task_ids=True)
+    else:
+        task_steps = check_integer("task_steps", task_steps, len(parts))
+        stages = continual_stages(len(parts), task_steps)
+        objective = Mixture(parts, stages=stages, task_ids=True)
+    return _pretrainer(families.ERNIE2, tokenizer, objective, size, overrides)
 
 
 @_takes(TransformerBackbone)

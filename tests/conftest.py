@@ -265,6 +265,10 @@ def corpora(tokenizers, tmp_path_factory):
     english, french = directory / "en", directory / "fr"
     languages = ["en", "fr", ("en", "fr")]
     files["xlm"] = [english, french, (english, french)], {"languages": languages}
+    files["bert"][1]["annotate"] = {
+        "capitals": data.find_capitals,
+        "discourse_markers": data.find_discourse_markers,
+    }
     return {
         name: data.Corpus.build(
             paths,

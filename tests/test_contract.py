@@ -122,6 +122,11 @@ SYSTEMS = {
         num_candidates=24,
         min_entities=1,
     ),
+    "ernie2": system(
+        *(models.ernie2, "bert"),
+        label_tasks=("capitals", "token_document", "sentence_distance", "discourse_relation"),
+        task_steps=None,
+    ),
     "gpt1": system(models.gpt1, "gpt"),
     "gpt2": system(models.gpt2, "gpt", own_step=True, documents_apart=True),
     "gpt3": system(models.gpt3, "gpt", own_step=True, num_layers=2, window=[None, 8]),

@@ -8,9 +8,11 @@ from keras_plm import data, families, models
 from keras_plm.models import LENGTHS, SIZES
 from keras_plm.objectives import (
     MASS,
+    Capitals,
     CausalModeling,
     Corruption,
     Denoising,
+    DiscourseRelation,
     EntityDenoising,
     MaskedModeling,
     MaskedPermutationModeling,
@@ -18,14 +20,18 @@ from keras_plm.objectives import (
     NgramSelection,
     ObjectiveSum,
     RandomSelection,
+    SentenceDistance,
     SentencePair,
+    SentenceReordering,
     SkipGram,
     SpanBoundary,
     SpanCorruption,
     SpanSelection,
     TextInfilling,
+    TokenDocument,
     Translation,
     TwoWayModeling,
+    continual_stages,
 )
 from keras_plm.presets import TRANSFORMER_SIZES
 from keras_plm.tasks import CausalLM, Pretrainer
@@ -42,6 +48,7 @@ SYSTEMS = {
     "roberta": (models.roberta, "roberta"),
     "spanbert": (models.spanbert, "bert"),
     "ernie1": (models.ernie1, "bert"),
+    "ernie2": (models.ernie2, "bert"),
     "ernie_thu": (models.ernie_thu, "bert"),
     "gpt1": (models.gpt1, "gpt"),
     "gpt2": (models.gpt2, "gpt"),
@@ -86,6 +93,7 @@ def test_base_and_large_are_the_published_ones():
             "roberta_base",
             "spanbert_base_en_cased",
             "ernie1_base_zh",
+            "ernie2_base_en",
             "gpt1",
             "gpt2_small",
             "gpt3_125m",
@@ -96,6 +104,7 @@ def test_base_and_large_are_the_published_ones():
             "bert_large_en_uncased",
             "roberta_large",
             "spanbert_large_en_cased",
+            "ernie2_large_en",
             "gpt2_medium",
             "gpt3_350m",
             "unilm_large_en_cased",
@@ -174,6 +183,51 @@ def test_ernie1(wordpiece):
     assert masked.rows == "dialogue" and pair.negative == "reply"
 
 
+def test_ernie2(wordpiece):
+    model = small(models.ernie2, wordpiece)
+    mixture, backbone = model.objective, model.backbone
+    masked, *labels = mixture.objectives
+    assert masked.select == RandomSelection("span", 0.15, "bernoulli")
+    assert masked.rows == labels[0].rows == "doc_sentences"
+    assert labels == [
+        Capitals(32, "doc_sentences", segments=True),
+        TokenDocument(32, segments=True),
+        SentenceReordering(32),
+        DiscourseRelation(32),
+    ]
+    assert mixture.task_ids and mixture.stages == continual_stages(5, 50_000)
+    assert (backbone.num_tasks, backbone.num_segments, backbone.activation) == (16, 4, "gelu")
+    assert {"task_ids", "target_positions"} < set(model.input_names_of_task())
+    assert len(model.heads["sentence_reordering"].get_config()) and not backbone.task_id
+    options = dict(label_tasks=["sentence_distance"], spans=False)
+    model = small(models.ernie2, wordpiece, task_steps=6, num_tasks=2, task_id=1, **options)
+    assert model.objective.objectives[0].select.unit == "word"
+    assert model.objective.objectives[1] == SentenceDistance(32)
+    assert model.objective.stages == ((4, 0), (2, 6)) and model.backbone.task_id == 1
+    at_once = small(models.ernie2, wordpiece, task_steps=None, **options).objective
+    assert at_once.weights == (1.0, 1.0) and at_once.stages is None
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(label_tasks=()), "label_tasks must be one or more different"),
+        (dict(label_tasks="capitals"), "label_tasks must be one or more different"),
+        (dict(label_tasks=("capitals", "capitals")), "label_tasks must be one or more different"),
+        (dict(label_tasks=("relevance",)), r"\['capitals', 'discourse.*'relevance'"),
+        (dict(label_tasks=({},)), "label_tasks must be one or more different"),
+        (dict(task_steps=4), "`task_steps` must be an integer of at least 5"),
+        (dict(num_tasks=4), "make it with num_tasks=5 or more.*4 tasks"),
+        (dict(num_tasks=0), "make it with num_tasks=5 or more.*0 tasks"),
+        (dict(pooler=False), "SentenceReordering reads the pooled output"),
+        (dict(task_id=16), r"`task_id` must be a row.*task_id=16, num_tasks=16"),
+    ],
+)
+def test_bad_options_of_ernie2(wordpiece, options, message):
+    with pytest.raises(ValueError, match=message):
+        small(models.ernie2, wordpiece, **options)
+
+
 def test_ernie_thu(wordpiece):
     """BERT's objective, and entities; the published sizes of the backbone are the base ones."""
     model = small(models.ernie_thu, wordpiece, static_passes=3, num_layers=4)
@@ -203,7 +257,8 @@ def test_positions_and_segments(wordpiece, tokenizer):
 def test_a_tokenizer_without_a_mask(wordpiece):
     pieces = {name: piece for name, piece in wordpiece.special_tokens.items() if name != "mask"}
     bare = data.SubwordTokenizer(wordpiece.model, pieces)
-    for name in ("bert", "bert_wwm", "roberta", "spanbert", "ernie1", "ernie_thu", "unilm"):
+    names = ("bert", "bert_wwm", "roberta", "spanbert", "ernie1", "ernie2", "ernie_thu", "unilm")
+    for name in (*names, "mpnet", "xlm"):
         system, _ = SYSTEMS[name]
         with pytest.raises(ValueError, match="no special token 'mask'.*Received"):
             small(system, bare)

@@ -82,10 +82,10 @@ CHANGED = {
     "tasks.TokenClassifier": {"__init__", "compile", "fit", "from_preset"},
     # strict: whether arrays beside those of the model are refused.
     "backbones.Backbone": {"from_preset"},
-    "backbones.TransformerBackbone": {"from_preset"},
+    "backbones.TransformerBackbone": {"__init__", "from_preset"},  # task_id=0
     "backbones.XLNetBackbone": {"from_preset"},
     "presets.ReleasedCheckpoint": {"backbone_weights"},
-    "objectives.Mixture": {"__init__"},  # weights=None, stages=None
+    "objectives.Mixture": {"__init__"},  # weights=None, stages=None, task_ids=False
     # New arguments, at the end.
     "data.Corpus": {"build", "build_pairs"},
     "data.SentencePieceTokenizer": {"__init__"},  # num_sentinels=0
@@ -126,7 +126,8 @@ CHANGED = {
     "layers.TransformerXLBlock": {"call", "__init__"},  # normalize_first=False
     "layers.RelativePositionEncoding": {"call", "compute_output_spec"},  # memory=None
     "ops.content_visibility": {"signature"},  # memory_mask=None
-    "tasks.TextPreprocessor": {"__init__"},  # backward=False
+    "tasks.TextPreprocessor": {"__init__"},  # backward=False, linker=None
+    "tasks.Checkpoint": {"save"},  # wait=True
     "tasks.resume": {"signature"},  # may_differ=()
     "presets.open_checkpoint": {"signature"},  # config=None
     "tasks.BeamSearch": {"__init__"},  # length_normalization="gnmt"

@@ -11,7 +11,14 @@ from keras_plm.backbones.backbone import (
     make_initializer,
 )
 from keras_plm.backbones.transformer_decoding import TransformerDecoder
-from keras_plm.checks import check_arguments, constructor_arguments, flag, is_integer, number
+from keras_plm.checks import (
+    check_arguments,
+    constructor_arguments,
+    flag,
+    integer,
+    is_integer,
+    number,
+)
 from keras_plm.layers import AttentionMaps, RelativePositionBias, TransformerBlock, TwoStream
 from keras_plm.ops import content_visibility, gather_rows, query_visibility, summary_row
 
@@ -76,6 +83,8 @@ class TransformerBackbone(Backbone):
             begin smaller, by sqrt(2 L) (the papers of GPT-2 and GPT-3; not the released code).
         remat: bool. Whether training computes each block again in the backward pass instead of
             storing what lies inside: less memory, about a third more time.
+        task_id: int. The row of the table of pretraining tasks that tokens have where there are no
+            `task_ids`: in all tasks beside pretraining. It must be below `num_tasks`.
         dtype: str or `keras.DTypePolicy`.
 
     Raises:
@@ -136,6 +145,7 @@ class TransformerBackbone(Backbone):
         position_initializer_range: number(0, none=True) = None,
         scaled_residuals: flag() = False,
         remat: flag() = False,
+        task_id: integer(0) = 0,
         dtype=None,
         **kwargs,
     ):
@@ -162,6 +172,11 @@ class TransformerBackbone(Backbone):
             raise ValueError(
                 "`hidden_dim` must be a multiple of `num_heads`, unless `head_dim` is given. "
                 f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}."
+            )
+        if task_id >= max(num_tasks, 1):
+            raise ValueError(
+                "`task_id` must be a row of the table of tasks, below `num_tasks`, and 0 without "
+                f"one. Received: task_id={task_id}, num_tasks={num_tasks}."
             )
         windows = _checked_windows(window)
         positions_range = position_initializer_range
@@ -253,6 +268,7 @@ class TransformerBackbone(Backbone):
                 name="pooler",
             )
         self.causal = causal
+        self.task_id = task_id
         self.positions_from_padding = positions_from_padding
         for name, size in {**sizes, **counts}.items():
             setattr(self, name, size)
@@ -318,9 +334,9 @@ class TransformerBackbone(Backbone):
 
         Args:
             features: dict of str to tensor: `token_ids`, and any of `padding_mask`,
-                `position_ids` (rows of the position table), `segment_ids` and `task_ids`
-                (missing: all 0), `language_ids` (if the config has languages, needed), `order`,
-                `until`, `target_positions`, `target_token_ids`.
+                `position_ids` (rows of the position table), `segment_ids` (missing: all 0),
+                `task_ids` (missing: all `task_id`), `language_ids` (if the config has languages,
+                needed), `order`, `until`, `target_positions`, `target_token_ids`.
             attention_maps: bool. Whether `attention_maps` are returned as well: for each layer
                 the weights before dropout, (B, H, T, S), float32.
 
@@ -350,7 +366,8 @@ class TransformerBackbone(Backbone):
                 positions = _counted(index, padding_mask)
 
         ids = {name: features.get(name) for name in self.other_embeddings}
-        ids = {n: ops.zeros_like(token_ids) if i is None else i for n, i in ids.items()}
+        missing = {name: self.task_id if name == "task_ids" else 0 for name in ids}
+        ids = {n: ops.full_like(token_ids, missing[n]) if i is None else i for n, i in ids.items()}
         content = self.embed(token_ids, positions, ids)  # (B, T, D)
         windows = dict.fromkeys(self.windows)  # each once
         seen = {w: self._content(features, padding_mask, index, w) for w in windows}

@@ -132,8 +132,9 @@ def read_tokens(
     rows_at = ops.arange(token_ids.shape[1], dtype="int32") + ops.cast(first, "int32")  # (R,)
     keys_at = ops.arange(cache[0][0].shape[1], dtype="int32")  # (S,)
     positions = backbone.counted_positions(rows_at[None] - before)  # (B or 1, R)
+    known = {"task_ids": getattr(backbone, "task_id", 0), **(constants or {})}
     ids = {
-        name: ops.broadcast_to(ops.cast((constants or {}).get(name, 0), "int32"), token_ids.shape)
+        name: ops.broadcast_to(ops.cast(known.get(name, 0), "int32"), token_ids.shape)
         for name in backbone.other_embeddings
     }
     rows = backbone.embed(token_ids, positions, ids, training=training)  # (B, R, D)

@@ -6,6 +6,7 @@ from keras_plm.data.corpus.corpus import Corpus
 from keras_plm.data.corpus.dialogue_turns import quoted_turns
 from keras_plm.data.corpus.text_sources import Texts
 from keras_plm.data.corpus.token_counts import token_counts
+from keras_plm.data.corpus.word_annotators import find_capitals, find_discourse_markers
 from keras_plm.data.entity_linker import DictionaryLinker
 from keras_plm.data.entity_table import entity_table
 from keras_plm.data.examples import Examples, examples
@@ -42,6 +43,8 @@ __all__ = [
     "build_entity_corpus",
     "entity_table",
     "examples",
+    "find_capitals",
+    "find_discourse_markers",
     "quoted_turns",
     "read_entity_names",
     "read_triples",

@@ -10,6 +10,7 @@ import grain
 import numpy as np
 
 from keras_plm.checks import check_integer
+from keras_plm.data.corpus.columns import check_columns, token_columns
 from keras_plm.data.corpus.token_counts import token_counts
 from keras_plm.data.rows.passes import RowRequest
 from keras_plm.data.rows.row_plans import make_rows
@@ -133,7 +134,7 @@ def examples(
 
     Raises:
         ValueError: an argument is out of range, the arguments do not fit each other, or the
-            corpus is too small for one batch.
+            corpus is too small for one batch, or lacks a column that the objective needs.
     """
     check_integer("batch_size", batch_size, 1)
     check_integer("seed", seed, 0)
@@ -148,6 +149,7 @@ def examples(
         )
     index, count = _check_shard(shard, batch_size)
     request = RowRequest(corpus, batch_size, seed, training, bidirectional)
+    check_columns(token_columns(corpus), getattr(objective, "columns", ()))
     builder = make_rows(objective.rows, request, objective.row_settings)
     if not training and start >= builder.steps_per_pass:
         raise ValueError(

@@ -1,10 +1,16 @@
 """Objectives: which tokens are hidden, who sees whom, what is predicted. Numpy in, numpy out."""
 
 from keras_plm.objectives.causal_modeling import CausalModeling
+from keras_plm.objectives.continual_stages import continual_stages
 from keras_plm.objectives.corruption import ALL_MASK, Corruption
 from keras_plm.objectives.denoising import Denoising
 from keras_plm.objectives.entity_denoising import EntityDenoising
 from keras_plm.objectives.label_objective import PairLabel, TokenLabel
+from keras_plm.objectives.labels.capitals import Capitals
+from keras_plm.objectives.labels.discourse_relation import DISCOURSE_MARKERS, DiscourseRelation
+from keras_plm.objectives.labels.sentence_distance import SentenceDistance
+from keras_plm.objectives.labels.sentence_reordering import SentenceReordering
+from keras_plm.objectives.labels.token_document import TokenDocument
 from keras_plm.objectives.masked_modeling import MaskedModeling
 from keras_plm.objectives.masked_permutation_modeling import MaskedPermutationModeling
 from keras_plm.objectives.mixture import Mixture
@@ -53,10 +59,13 @@ from keras_plm.objectives.two_way_modeling import TwoWayModeling
 __all__ = [
     "ALL_MASK",
     "Arrangement",
+    "Capitals",
     "CausalModeling",
     "CorruptedInput",
     "Corruption",
+    "DISCOURSE_MARKERS",
     "Denoising",
+    "DiscourseRelation",
     "EntityDenoising",
     "Hidden",
     "InfilledInput",
@@ -80,8 +89,10 @@ __all__ = [
     "RandomSelection",
     "Rewriting",
     "Selection",
+    "SentenceDistance",
     "SentencePair",
     "SentencePermutation",
+    "SentenceReordering",
     "SentinelInput",
     "SentinelTarget",
     "SkipGram",
@@ -91,10 +102,12 @@ __all__ = [
     "SpanSelection",
     "SpanTarget",
     "TextInfilling",
+    "TokenDocument",
     "TokenLabel",
     "Translation",
     "TwoWayModeling",
     "WholeTarget",
     "WordNoise",
+    "continual_stages",
     "sample_spans",
 ]

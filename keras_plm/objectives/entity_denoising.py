@@ -112,6 +112,7 @@ class EntityDenoising(Objective):
 
     hides = False
     whole_batch = True
+    columns = ("entities",)
     target_axes = {"entities": "BT"}
 
     num_candidates: integer(2)

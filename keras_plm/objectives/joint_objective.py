@@ -97,6 +97,11 @@ class JointObjective(Objective):
         return any(objective.whole_batch for objective in self.objectives)
 
     @property
+    def columns(self):
+        """What any of them needs of the corpus."""
+        return tuple(dict.fromkeys(name for one in self.objectives for name in one.columns))
+
+    @property
     def token_counts(self):
         """Whether a part takes `token_counts`."""
         return any(objective.token_counts for objective in self.objectives)

@@ -7,6 +7,9 @@ question about pairs, and the head that stands idle gets zeros of weight 0.
     objective          masked                           masked + pairs
     y                  tokens, sentence_pair = 0 0 0    tokens, sentence_pair = 1 0 1
     sample_weight      tokens, sentence_pair = 0 0 0    tokens, sentence_pair = 1 1 1
+
+ERNIE 2.0 tells the model which part it is: with `task_ids=True` each token of a batch has the
+number of its part in `x["task_ids"]`.
 """
 
 import math
@@ -14,12 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_plm.checks import is_integer
+from keras_plm.checks import flag, is_integer
 from keras_plm.objectives.joint_objective import JointObjective
 from keras_plm.objectives.objective import DrawnNumbers
 from keras_plm.objectives.plug_in import PlugIn
 
 LARGEST_WEIGHT = 1e6
+SLOTS = "target_positions"  # 0 in slots that are not used, so that all of them may be
 
 
 @dataclass(frozen=True)
@@ -30,23 +34,29 @@ class Mixture(JointObjective):
     resumed, or read in shards, goes on as it would have.
 
     Args:
-        objectives: tuple of two or more `Objective` that make the same features. A head that two
-            of them have is the same head.
+        objectives: tuple of two or more `Objective` that make the same features, but that some may
+            hide nothing: `target_positions`, which they lack, are 0 then. A head that two of them
+            have is the same head.
         weights: tuple of as many positive numbers: how often each is drawn, relative to the
             others. "sizes": as often as a pass of its rows has batches.
         stages: in place of weights, a tuple of stages, each a tuple of as many integers of at
             least 0: how many batches of each objective it has, in random order. Behind the last
             stage it comes again. ERNIE 2.0's continual training (arXiv:1907.12412, section 3.3)
-            of three tasks: `((20, 0, 0), (10, 30, 0), (10, 10, 40))`, in thousands.
+            of three tasks: `((20, 0, 0), (10, 30, 0), (10, 10, 40))`, in thousands; see
+            `continual_stages`.
+        task_ids: whether `task_ids` is a feature: the number of the part, the same for all tokens
+            of a batch. The backbone has a table of tasks then, `num_tasks` rows or more.
 
     Raises:
-        ValueError: the objectives, weights or stages do not fit each other.
+        ValueError: the objectives, weights or stages do not fit each other, or, from `heads`, the
+            backbone has not as many tasks.
     """
 
     rows = "mixture"
 
     weights: tuple | str | None = None
     stages: tuple | None = None
+    task_ids: flag() = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -77,7 +87,8 @@ class Mixture(JointObjective):
     @property
     def feature_names(self):
         """The keys of `x`, the same for all of them."""
-        return self.objectives[0].feature_names
+        names = (name for objective in self.objectives for name in objective.feature_names)
+        return (*dict.fromkeys(names), *(["task_ids"] if self.task_ids else []))
 
     @property
     def head_names(self):
@@ -97,6 +108,13 @@ class Mixture(JointObjective):
 
     def heads(self, backbone):
         """Returns the heads of all of them, each once."""
+        rows = backbone.bounds.get("task_ids", 0) if self.task_ids else len(self.objectives)
+        if rows < len(self.objectives):
+            raise ValueError(
+                "With task_ids=True the backbone needs a task for each objective of the mixture: "
+                f"make it with num_tasks={len(self.objectives)} or more. Received: "
+                f"{type(backbone).__name__} with {rows} tasks"
+            )
         heads = {}
         for objective in self.objectives:
             heads = objective.heads(backbone) | heads
@@ -138,7 +156,16 @@ class Mixture(JointObjective):
             y[name] = made[name] if name in made else np.zeros(shape, "int32")
             given = name in made_weight
             sample_weight[name] = made_weight[name] if given else np.zeros(shape, "float32")
+        if SLOTS not in x and SLOTS in self.feature_names:
+            x = {**x, SLOTS: np.zeros((num_rows, self._num_slots), "int32")}
+        if self.task_ids:
+            x = {**x, "task_ids": np.full(batch["token_ids"].shape, part, "int32")}
         return {name: x[name] for name in self.feature_names}, y, sample_weight
+
+    @property
+    def _num_slots(self):
+        """P of those that have slots."""
+        return next(one.num_predict for one in self.objectives if SLOTS in one.feature_names)
 
 
 def _checked_weights(weights, count):
@@ -180,11 +207,12 @@ def _check_mixture(mixture):
             "The objectives of a mixture share one graph, which an objective with `outputs` of its "
             f"own does not: train it alone or in an ObjectiveSum. Received: {mixture.objectives}"
         )
-    sets = [sorted(objective.feature_names) for objective in mixture.objectives]
-    if any(names != sets[0] for names in sets):
+    sets = [sorted({*one.feature_names} - {SLOTS}) for one in mixture.objectives]
+    if any(names != sets[0] for names in sets) or mixture.task_ids and "task_ids" in sets[0]:
         raise ValueError(
             "The objectives of a mixture must make the same features, since they train one "
-            f"graph. Received: {sets}"
+            "graph; of labels segments=True makes segment_ids, and with task_ids=True the mixture "
+            f"makes task_ids. Received: {sets}, task_ids={mixture.task_ids}"
         )
     if mixture.stages is not None and mixture.static_passes:
         raise ValueError(

@@ -41,6 +41,8 @@ class Objective(Settings, ABC):
             `sampled_ids`.
         whole_batch: bool. Whether `of_batch` makes arrays of the whole batch, before it is sliced
             into shards.
+        columns: tuple of str. The columns that the corpus must have beside the words, such as
+            `capitals`; see `Corpus.build(..., annotate=...)`.
         token_counts: bool. Whether `token_counts` are among the arrays of a batch: (V,), how often
             each token of the vocabulary is in the corpus.
     """
@@ -58,6 +60,7 @@ class Objective(Settings, ABC):
     samples_per_row = 0
     whole_batch = False
     token_counts = False
+    columns = ()
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)

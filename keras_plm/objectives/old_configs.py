@@ -29,11 +29,6 @@ def _span_boundary_apart(config):
     return {"class": "ObjectiveSum", "objectives": [config, boundary]}
 
 
-def _without_stages(config):
-    """A `Mixture` had weights alone."""
-    return {"stages": None, **config}
-
-
 def _with_defaults(**defaults):
     """Settings that came later, at what they were before."""
     return lambda config: {**defaults, **config}
@@ -45,5 +40,5 @@ TRANSLATIONS = {
     "Denoising": _with_defaults(arrange=(), rotate=0.0),
     "InfilledInput": _with_defaults(replace="span", joined=True, random=0.0),
     "MaskedModeling": _span_boundary_apart,
-    "Mixture": _without_stages,
+    "Mixture": _with_defaults(stages=None, task_ids=False),
 }

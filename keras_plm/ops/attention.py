@@ -1,5 +1,7 @@
 """Dot-product attention: one call for the patterns that a backend can fuse, and the weights."""
 
+import keras
+import ml_dtypes
 from keras import ops
 
 
@@ -18,14 +20,25 @@ def attend(query, key, value, visible=None, causal=False, bias=None, scale=None)
         bias: float tensor of shape (B, H, R, S) or (1, H, R, S), added to the scores, or None.
         scale: float or None. What products of queries and keys are multiplied by; None: K^-0.5.
 
+    On a GPU, JAX calls cuDNN's fused kernel for numbers of half precision, heads up to 128 wide
+    (256 from Hopper on) and, where something is hidden or added, even R and S.
+
     Returns:
         Tensor of shape (B, R, H, K).
 
     Source: Vaswani et al., arXiv:1706.03762, section 3.2.1.
     """
     mask = None if visible is None else visible[:, None]  # (B, 1, R or 1, S)
+    mask, bias, flash_attention = _as_kernels_take_it(query, key, mask, bias)
     output = ops.dot_product_attention(
-        query, key, value, bias=bias, mask=mask, scale=scale, is_causal=causal
+        query,
+        key,
+        value,
+        bias=bias,
+        mask=mask,
+        scale=scale,
+        is_causal=causal,
+        flash_attention=flash_attention,
     )
     if visible is None:
         return output
@@ -54,6 +67,40 @@ def attention_weights(query, key, visible=None, causal=False, bias=None, scale=N
         return ops.softmax(score, axis=-1)
     score = ops.where(visible[:, None], score, -1e30)
     return ops.where(visible[:, None], ops.softmax(score, axis=-1), 0.0)
+
+
+def _as_kernels_take_it(query, key, mask, bias):
+    """The mask, the bias, and whether Keras may call a fused kernel (None: it looks by itself).
+
+    cuDNN takes a mask as a bias with every row written out, and Keras, which looks whether cuDNN
+    takes a bias, does not look at masks: JAX then fails, and Keras logs that for each layer. XLA
+    makes the bias once for all layers. TPUs have a kernel that takes masks of constants alone and
+    without one reads from left to right: Keras 3.15, `wrap_flash_attention`.
+    """
+    platform = _platform()
+    if platform == "tpu":
+        return mask, bias, False
+    if platform != "gpu" or (mask is None and bias is None):
+        return mask, bias, None
+    num_rows, num_keys = query.shape[1], key.shape[1]
+    if mask is not None:
+        dtype = keras.backend.standardize_dtype(query.dtype)
+        hidden = 0.7 * float(ml_dtypes.finfo(dtype).min)  # as in JAX: sums do not overflow
+        mask = ops.where(mask, 0.0, hidden)
+        rows = ops.zeros_like(query[:1, :, :1, :1])  # (1, R, 1, 1)
+        mask = ops.cast(mask, query.dtype) + ops.transpose(rows, (0, 2, 1, 3))  # (B, 1, R, S)
+        bias = mask if bias is None else ops.cast(bias, query.dtype) + mask
+    is_even = None not in (num_rows, num_keys) and num_rows % 2 == num_keys % 2 == 0
+    return None, bias, None if is_even else False
+
+
+def _platform():
+    """What JAX computes on: "cpu", "gpu" or "tpu"; None on another backend."""
+    if keras.backend.backend() != "jax":
+        return None
+    import jax
+
+    return jax.devices()[0].platform
 
 
 def _sees_any(visible, causal):

@@ -14,7 +14,11 @@ from keras_plm.transfer.auxiliary_loss_decay import AuxiliaryLossDecay
 from keras_plm.transfer.checkpoint_averaging import average_checkpoints
 from keras_plm.transfer.few_shot import FewShot, FittedPrompt, draw_shots
 from keras_plm.transfer.inverse_square_root_decay import InverseSquareRootDecay, noam
-from keras_plm.transfer.parameter_groups import discriminative_rates, parameter_groups
+from keras_plm.transfer.parameter_groups import (
+    discriminative_rates,
+    head_groups,
+    parameter_groups,
+)
 from keras_plm.transfer.prompt_template import (
     QUESTION,
     READING,
@@ -56,6 +60,7 @@ __all__ = [
     "gpt1_optimizer",
     "gpt2_optimizer",
     "gpt3_optimizer",
+    "head_groups",
     "noam",
     "parameter_groups",
     "roberta_optimizer",

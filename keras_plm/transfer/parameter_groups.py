@@ -63,6 +63,54 @@ def parameter_groups(model, groups=None):
     return [*members, rest] if rest else members
 
 
+def head_groups(model):
+    """Group the variables of a pretrainer that some batches of a `Mixture` have no gradient for.
+
+    Args:
+        model: `keras_plm.tasks.Pretrainer`, or another task of this package.
+
+    Returns:
+        list of lists of `keras.Variable`: of each head what it does not share with the backbone or
+        a head before it, and last of the backbone's pooler, if it has one. The rest of the model
+        is no group here, and the last one of `GroupedOptimizer(..., rest_when_idle=True)`.
+
+    Raises:
+        ValueError: if the model has no backbone and heads.
+
+    Source: MT-DNN, arXiv:1901.11504, algorithm 1: a step of one task changes the shared layers and
+    those of that task.
+
+    Example:
+
+    ```python
+    import keras
+    from keras_plm import models
+    from keras_plm.transfer import GroupedOptimizer, head_groups
+
+    def compiled(tokenizer):
+        model = models.ernie2(tokenizer, "tiny")
+        adam = keras.optimizers.AdamW(1e-4)
+        model.compile(GroupedOptimizer(adam, head_groups(model), rest_when_idle=True))
+        return model
+    ```
+    """
+    backbone, heads = getattr(model, "backbone", None), getattr(model, "heads", None)
+    if backbone is None or not isinstance(heads, dict):
+        raise ValueError(
+            "`model` must be a task with a backbone and heads, such as a Pretrainer. Received: "
+            f"{type(model).__name__}."
+        )
+    pooler = getattr(backbone, "pooler_layer", None)
+    last = [] if pooler is None else pooler.trainable_variables
+    taken = {id(one) for one in backbone.trainable_variables}
+    groups = []
+    for head in heads.values():
+        own = [one for one in head.trainable_variables if id(one) not in taken]
+        taken |= {id(one) for one in own}
+        groups.append(own)
+    return [group for group in [*groups, last] if group]
+
+
 def _members(group, variables):
     """Those of the variables that are in a group."""
     if isinstance(group, str):

@@ -18,7 +18,8 @@ from keras_plm.backbones import (
     entity_vectors_at_hand,
 )
 from keras_plm.heads import EntityHead, MaskedLMHead, SentencePairHead
-from keras_plm.tasks import TextClassifier
+from keras_plm.tasks import Checkpoint, TextClassifier, resume
+from keras_plm.tasks.training.checkpoint_files import read_checkpoint
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -349,6 +350,31 @@ def test_clones_and_loaded_models_have_the_table(backbone, tmp_path, caplog):
     with entity_vectors_at_hand(VECTORS[:3]), caplog.at_level(logging.WARNING, "keras_plm"):
         again = keras.saving.load_model(tmp_path / "task.keras")
     assert again.backbone.entity_table.num_entities == 0 and caplog.records
+
+
+def test_checkpoints_of_training_leave_the_table_out(tmp_path):
+    """Training goes on with the same table, whatever file it comes from, and with no other one."""
+
+    def task(vectors):
+        made = TextClassifier(large(KnowledgeBackbone(**SIZES, entity_vectors=vectors)), 2)
+        made.optimizer.build(made.trainable_variables)
+        return made
+
+    first = task(VECTORS)
+    checkpoint = Checkpoint(tmp_path / "run")
+    checkpoint.set_model(first)
+    checkpoint.save()
+    _, arrays = read_checkpoint(tmp_path / "run")
+    assert VECTORS.shape not in {array.shape for array in arrays.values()}
+    np.save(tmp_path / "graph.npy", VECTORS)
+    second = task(tmp_path / "graph.npy")
+    for weight in second.backbone.blocks[1].weights:
+        weight.assign(0 * weight)
+    resume(second, tmp_path / "run")
+    np.testing.assert_array_equal(encoded(second.backbone), encoded(first.backbone))
+    np.testing.assert_array_equal(numbers(second.backbone.entity_table.vectors), VECTORS)
+    with pytest.raises(ValueError, match="entity_source.*sha256"):
+        resume(task(2 * VECTORS), tmp_path / "run")
 
 
 def test_half_precision_keeps_the_table_whole():

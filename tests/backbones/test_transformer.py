@@ -380,6 +380,24 @@ def test_bad_features(name):
         shared().encode({"token_ids": IDS[None], **changes})
 
 
+def test_the_task_where_none_is_given():
+    """The row of `task_id`, and 0 by itself; of given ids those."""
+    backbone, given = made("ernie", task_id=2, dropout=0.0), features(shared("ernie"))
+    plain = made("ernie", dropout=0.0)
+    plain.set_weights(backbone.get_weights())
+    del given["task_ids"]
+    for one, row in ((backbone, 2), (plain, 0)):
+        for ids, expected in ((None, row), (np.ones((1, LENGTH), "int32"), 1)):
+            found = encode(one, {**given, **({} if ids is None else {"task_ids": ids})})
+            full = encode(plain, {**given, "task_ids": np.full((1, LENGTH), expected, "int32")})
+            np.testing.assert_allclose(found["sequence_output"], full["sequence_output"], atol=1e-6)
+    for task_id in (3, -1, 1.0):
+        with pytest.raises(ValueError, match="`task_id` must be"):
+            made("ernie", task_id=task_id)
+    with pytest.raises(ValueError, match="task_id=1, num_tasks=0"):
+        made("bert", task_id=1)
+
+
 def test_languages_are_needed():
     with pytest.raises(ValueError, match="3 languages: give `language_ids`"):
         shared("xlm").encode({"token_ids": IDS[None]})

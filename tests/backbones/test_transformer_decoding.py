@@ -20,6 +20,7 @@ FORMS = {
     "gpt3": {"embedding_norm": False, "normalize_first": True, "window": [3, None], "head_dim": 5},
     "counted, with distances": {"positions_from_padding": True, "relative_position_buckets": 8},
     "languages and tasks": {"num_languages": 3, "num_tasks": 2},
+    "another task": {"num_tasks": 3, "task_id": 2},
 }
 
 

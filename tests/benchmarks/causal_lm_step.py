@@ -4,7 +4,8 @@
 
 All engines do forward and backward pass and update (AdamW) of the same GPT-2: 4 layers of width
 256, 4 heads, feed-forward 1024, vocabulary 8000, T 256, B 8, with dropout 0 and 0.1; every token
-but the first of a row is predicted.
+but the first of a row is predicted. `transformers_compile` is compiled by torch, and
+`transformers_bf16` runs under autocast, which reaches AMX where the processor has it.
 
 Figures are medians over rounds of CPU time, one compute thread, see interleaved.py; ratios are
 ratios of medians, with the 10th and 90th percentile of the ratios within a round behind them. The
@@ -24,7 +25,10 @@ ENGINES = {  # name: (backend, kind)
     "jax": ("jax", "ours"),
     "jax_kerashub": ("jax", "kerashub"),
     "transformers": ("torch", "transformers"),
+    "transformers_compile": ("torch", "transformers_compile"),
+    "transformers_bf16": ("torch", "transformers_bf16"),
 }
+PEERS = [name for name, (backend, _) in ENGINES.items() if backend == "torch"]
 SETTINGS = dict(
     work="train",
     num_layers=4,
@@ -75,7 +79,7 @@ def main():
             print(f"=== dropout {dropout}")
             settings = {**SETTINGS, "dropout": dropout}
             workers, _ = measure("causal_lm_workers.py", engines, settings, options.rounds)
-            figures |= report(workers, case)
+            figures |= report(workers, case, (*PEERS, "kerashub"))
     print(json.dumps(figures))
 
 

@@ -236,20 +236,22 @@ def serve_torch(settings):
         torch.tensor(batch["token_ids"], dtype=torch.long) for batch in make_batches(settings)
     ]
     if settings["work"] == "train":
-        step_in_turns(torch_step(model.train(), batches), settings)
+        step_in_turns(torch_step(model.train(), batches, settings["kind"]), settings)
     call_in_turns(torch_generation(model.eval(), batches[0], settings), *torch_product(settings))
 
 
-def torch_step(model, batches):
+def torch_step(model, batches, kind):
     import torch
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    forward = torch.compile(model) if kind == "transformers_compile" else model
     done = [0]
 
     def step():
         optimizer.zero_grad()
         token_ids = batches[done[0] % NUM_BATCHES]
-        loss = model(input_ids=token_ids, labels=token_ids).loss
+        with torch.autocast("cpu", torch.bfloat16, enabled=kind == "transformers_bf16"):
+            loss = forward(input_ids=token_ids, labels=token_ids).loss
         loss.backward()
         optimizer.step()
         done[0] += 1

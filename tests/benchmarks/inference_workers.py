@@ -10,17 +10,6 @@ from turns import Turns, keras_product, one_core, torch_product
 BATCH, LENGTH, MANY, ONES, EPOCHS, AT_ONCE = 32, 128, 128, 20, 3, 8
 
 
-class PlainTurns(Turns):
-    """Turns whose times hold nothing but the work: no memory is given back or looked at."""
-
-    def start(self):
-        self.times = time.process_time(), time.perf_counter()
-
-    def finish(self, **values):
-        cpu, wall = time.process_time() - self.times[0], time.perf_counter() - self.times[1]
-        self.answer(cpu=cpu, wall=wall, **values)
-
-
 def read(settings):
     """Texts and labels."""
     with open(settings["texts"], encoding="utf-8") as file:
@@ -36,7 +25,7 @@ def serve_calls(settings, call, product, library):
     first = time.process_time() - before
     for number in range(16 if one else 2):
         call(texts[number : number + 1] if one else texts)
-    turns, number = PlainTurns(product), 0
+    turns, number = Turns(product), 0
     turns.answer(ready=library)
     while True:
         turns.wait()
@@ -52,7 +41,7 @@ class TakeTurns:
     """Counts batches, of which a turn has several, once the first ones have been read."""
 
     def __init__(self, warm, product, library):
-        self.turns, self.library = PlainTurns(product), library
+        self.turns, self.library = Turns(product), library
         self.warm, self.batches = warm, 0
 
     def begin(self):

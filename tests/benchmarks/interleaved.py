@@ -72,7 +72,8 @@ def measure(script, engines, settings, rounds):
     """Start engines, give them turns, and return {engine: Worker} of those that ran.
 
     `engines` is a dict of a name to a pair: the backend of Keras or "torch", and what `kind` of
-    work the script is to do; the settings go to the script with both.
+    work the script is to do; the settings go to the script with both. Memory is that of a step of
+    its own, in every third round: see `turns`.
     """
     workers, libraries = {}, {}
     for engine, (backend, kind) in engines.items():  # one by one: compilation needs the memory
@@ -83,11 +84,13 @@ def measure(script, engines, settings, rounds):
         except RuntimeError as error:
             print(f"{engine} is left out, it did not start:\n{error}\n", file=sys.stderr)
             worker.close()
-    order = list(workers.values())
-    for _ in range(rounds):
+    order, memory = list(workers.values()), {}
+    for number in range(rounds):
         random.shuffle(order)
         for worker in order:
-            worker.steps.append(worker.ask("step"))
+            if number % 3 == 0:
+                memory[worker] = worker.ask("memory")["memory"]
+            worker.steps.append({**worker.ask("step"), "memory": memory[worker]})
             worker.products.append(worker.ask("product"))
     for worker in order:
         worker.close()

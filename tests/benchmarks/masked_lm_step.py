@@ -6,7 +6,8 @@ All engines do forward and backward pass and update (AdamW) of the same sizes: 4
 256, 4 heads, feed-forward 1024, vocabulary 8000, T 256, B 8, P 43, with dropout 0 and 0.1. Ours and
 KerasHub's take GELU by tanh, transformers' by erf, each as shipped for BERT. `transformers`
 computes its head on all T rows, as it is shipped; `transformers_same_rows` on the P rows that are
-predicted, as ours and KerasHub's do.
+predicted, as ours and KerasHub's do; `transformers_compile` is compiled by torch, and
+`transformers_bf16` runs under autocast, which reaches AMX where the processor has it.
 
 Figures are medians over rounds of CPU time, one compute thread, see interleaved.py; ratios are
 ratios of medians, with the 10th and 90th percentile of the ratios within a round behind them. The
@@ -27,7 +28,10 @@ ENGINES = {  # name: (backend, kind)
     "jax_kerashub": ("jax", "kerashub"),
     "transformers": ("torch", "transformers"),
     "transformers_same_rows": ("torch", "transformers_same_rows"),
+    "transformers_compile": ("torch", "transformers_compile"),
+    "transformers_bf16": ("torch", "transformers_bf16"),
 }
+PEERS = [name for name, (backend, _) in ENGINES.items() if backend == "torch"]
 SETTINGS = dict(
     num_layers=4,
     num_heads=4,
@@ -55,7 +59,7 @@ def report(workers, case):
         print(f"  {engine:24}{milliseconds:8.0f} ms{memory:8.0f} MB   loss {loss:.3f}")
         figures[f"{engine}_milliseconds{case}"] = round(float(milliseconds), 1)
     for backend in ("tensorflow", "jax"):
-        for other in ("transformers", "transformers_same_rows", "kerashub"):
+        for other in (*PEERS, "kerashub"):
             against = f"{backend}_{other}" if other == "kerashub" else other
             found = ratio(workers, backend, against, "time")
             figures[f"{backend}_vs_{other}{case}"] = found and found[0]

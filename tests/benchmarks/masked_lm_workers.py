@@ -94,7 +94,7 @@ def make_keras_hub(settings):
 
 
 def serve_torch(settings):
-    """transformers' BertForMaskedLM as shipped, or its parts with the head on the same rows."""
+    """transformers' BertForMaskedLM: as shipped, compiled, in bfloat16, or on the same rows."""
     import torch
     import transformers
 
@@ -111,7 +111,7 @@ def serve_torch(settings):
         attention_probs_dropout_prob=settings["dropout"],
     )
     model = transformers.BertForMaskedLM(config).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     batches = []
     for batch in make_batches(settings):
         tensors = {
@@ -121,6 +121,8 @@ def serve_torch(settings):
         everywhere = torch.full_like(tensors["token_ids"], -100)
         everywhere.scatter_(1, tensors["target_positions"], tensors["labels"])
         batches.append({**tensors, "everywhere": everywhere})
+    forward = torch.compile(model) if settings["kind"] == "transformers_compile" else model
+    half = settings["kind"] == "transformers_bf16"
     done = [0]
 
     def loss_of(batch):
@@ -129,8 +131,8 @@ def serve_torch(settings):
             "token_type_ids": batch["segment_ids"],
             "attention_mask": batch["padding_mask"],
         }
-        if settings["kind"] == "transformers":
-            return model(**texts, labels=batch["everywhere"]).loss
+        if settings["kind"] != "transformers_same_rows":
+            return forward(**texts, labels=batch["everywhere"]).loss
         rows = model.bert(**texts).last_hidden_state  # (B, T, D)
         targets = batch["target_positions"][:, :, None].expand(-1, -1, rows.shape[-1])
         logits = model.cls(rows.gather(1, targets))  # (B, P, V)
@@ -138,7 +140,8 @@ def serve_torch(settings):
 
     def step():
         optimizer.zero_grad()
-        loss = loss_of(batches[done[0] % NUM_BATCHES])
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = loss_of(batches[done[0] % NUM_BATCHES])
         loss.backward()
         optimizer.step()
         done[0] += 1

@@ -93,8 +93,9 @@ def make_backbone(settings):
     return XLNetBackbone(
         memory_length=settings["memory_length"],
         reuse_length=settings["reuse_length"],
-        dropout=0.0,
-        attention_dropout=0.0,
+        dropout=settings["dropout"],
+        attention_dropout=settings["dropout"],
+        position_dropout=None if settings["kind"] == "paper" else 0.0,
         activation="gelu",
         remat=settings["kind"] == "remat",
         **{name: settings[name] for name in SIZES},
@@ -156,12 +157,12 @@ SIZES = ("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermedia
 
 
 def serve_torch(settings):
-    """transformers' XLNetLMHeadModel, eager or compiled."""
+    """transformers' XLNetLMHeadModel, eager, compiled, or eager in bfloat16."""
     import torch
     import transformers
 
     device = "cuda" if settings["device"] == "gpu" else "cpu"
-    half = settings["dtype"] == "mixed_bfloat16"
+    half = settings["dtype"] == "mixed_bfloat16" or settings["kind"] == "bf16"
     if device == "cpu":
         torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -173,12 +174,12 @@ def serve_torch(settings):
         n_head=settings["num_heads"],
         d_inner=settings["intermediate_dim"],
         ff_activation="gelu",
-        dropout=0.0,
+        dropout=settings["dropout"],
         mem_len=memory or None,
         reuse_len=settings["reuse_length"] or None,
     )
     model = transformers.XLNetLMHeadModel(config).train().to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     forward = torch.compile(model) if settings["kind"] == "compile" else model
     batches = []
     for x, y, weight in make_batches(settings)[1]:

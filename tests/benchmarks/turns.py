@@ -1,8 +1,10 @@
 """The worker's side of an interleaved benchmark: it does one step whenever the parent asks.
 
 A worker builds its model and its batches, writes {"ready": ...}, and then answers every line
-"step" or "product" on its standard input with one JSON line of CPU and wall seconds; to a step it
-adds the memory that the step took beyond what the process held before it, in megabytes.
+"step", "memory" or "product" on its standard input with one JSON line of CPU and wall seconds. To
+"memory", which is a step as well, it adds the memory that the step took beyond what the process
+held before it, in megabytes. Such a step is not timed by anybody: what was freed is given back
+before it, so that it faults its whole heap in again, which engines pay for differently.
 
 Keras models run under plain `fit`: a callback waits for the parent before each step.
 """
@@ -35,22 +37,21 @@ class Turns:
     def wait(self):
         """Serve products until a step is asked for; leave when the parent is gone."""
         for line in sys.stdin:
-            if line.strip() == "step":
-                self.start()
+            what = line.strip()
+            self.start(memory=what == "memory")
+            if what != "product":
                 return
-            self.start()
             self.product()
             self.finish()
         os._exit(0)
 
-    def start(self):
-        self.held = forget_peak()
+    def start(self, memory=False):
+        self.held = forget_peak() if memory else None
         self.times = time.process_time(), time.perf_counter()
 
     def finish(self, **values):
         cpu, wall = time.process_time() - self.times[0], time.perf_counter() - self.times[1]
-        peak = memory_of_this_process("VmHWM")
-        memory = None if self.held is None else peak - self.held
+        memory = None if self.held is None else memory_of_this_process("VmHWM") - self.held
         self.answer(cpu=cpu, wall=wall, memory=memory, **values)
 
 

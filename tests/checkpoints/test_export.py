@@ -213,6 +213,7 @@ def test_the_flags_say_which_model_it_is(kind, tmp_path):
     "arguments, reason",
     [
         (dict(window=3), "Bert: It has .*'window': None.*'window': 3"),
+        (dict(num_tasks=3, task_id=2), "Ernie: It has .*'task_id': 0.*'task_id': 2"),
         (dict(head_dim=3), "Bert: It has .*'head_dim': 2.*'head_dim': 3"),
         (dict(normalize_first=True), "GPT2: It has .*'causal': True"),
         (dict(num_segments=0, intermediate_dim=7, causal=True), "XLM: .*four times as wide"),

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from keras_plm.data.examples import examples
+from keras_plm.data.rows.passes import RowRequest
+from keras_plm.data.rows.row_plans import make_rows
 from keras_plm.objectives import (
     EntityDenoising,
     MaskedModeling,
@@ -143,11 +145,13 @@ def test_rows_without_entities_are_in_no_batch_and_a_corpus_without_is_refused(
 ):
     with pytest.raises(ValueError, match=r"make \d+ rows of 39 mentions or more. Lower min_entit"):
         examples(make_entity_corpus(), EntityDenoising(9, LENGTH, min_entities=39), 4)
-    with pytest.raises(ValueError, match="Rows with entities need a corpus that has some"):
-        examples(make_random_corpus(), DENOISING, 4)
     loose = EntityDenoising(9, LENGTH, min_entities=0)
-    with pytest.raises(ValueError, match="EntityDenoising needs rows with entities"):
-        examples(make_random_corpus(), loose, 4).batch_at(0)
+    for objective in (DENOISING, SUM, loose):
+        with pytest.raises(ValueError, match="needs the column 'entities'.*DictionaryLinker"):
+            examples(make_random_corpus(), objective, 4)
+    settings = {"sequence_length": LENGTH, "min_entities": 1}
+    with pytest.raises(ValueError, match="needs the column 'entities'"):
+        make_rows("packed", RowRequest(make_random_corpus(), 4, 0, True, False), settings)
     empty = make_entity_corpus(share=0.0)
     x, y, weight = examples(empty, loose, 4).batch_at(0)
     assert not any(one.any() for one in (x["entity_ids"], y["entities"], weight["entities"]))

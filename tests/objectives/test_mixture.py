@@ -1,7 +1,7 @@
 """Mixture: the literal example, idle heads, shards, what does not fit."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +16,7 @@ from keras_plm.objectives import (
     SentencePair,
     SpanBoundary,
     SpanSelection,
+    TokenLabel,
 )
 
 MASKED = MaskedModeling(
@@ -209,3 +210,102 @@ def test_examples_of_stages(corpora, tokenizers):
     sizes = data.examples(corpora["bert"], Mixture(parts, "sizes"), 4)
     drawn = [sizes.batch_at(n)[2]["sentence_pair"].any() for n in range(200)]
     assert 60 < sum(drawn) < 140  # both read the same rows
+
+
+# === Task ids ===
+
+
+@dataclass(frozen=True)
+class Turned(TokenLabel):
+    """A label of tokens, over the same features but for slots."""
+
+    label = "turned"
+    classes = ("no", "yes")
+
+
+LABELLED = Turned(16, "packed", segments=True)
+WITH_IDS = Mixture((MASKED, LABELLED, PAIRED), stages=((2, 0, 0), (1, 2, 2)), task_ids=True)
+
+
+def test_task_ids_are_the_part():
+    """The same for all tokens of a batch, padding too; idle slots are 0, of weight 0."""
+    shapes = []
+    for part, heads in enumerate([{"tokens"}, {"turned"}, {"tokens", "sentence_pair"}]):
+        batch = make_batch(4, part)
+        batch["turned"] = np.ones((4, 16), "int8")
+        batch["sentence_pair"] = np.ones(4, "int32")
+        batch["padding_mask"][:, 12:] = False
+        x, y, weight = WITH_IDS(batch, np.random.default_rng(0))
+        assert tuple(x) == WITH_IDS.feature_names and tuple(x)[-1] == "task_ids"
+        assert (x["task_ids"] == part).all() and x["task_ids"].dtype == np.int32
+        assert {name for name, own in weight.items() if own.any()} == heads
+        assert x["target_positions"].any() == ("tokens" in heads)
+        shapes.append({name: (one.shape, one.dtype) for name, one in {**x, **y}.items()})
+    assert shapes[0] == shapes[1] == shapes[2]
+    assert shapes[0]["target_positions"] == ((4, 3), np.int32)
+    assert "task_ids" not in MIXTURE.feature_names
+
+
+def test_slots_of_a_first_part_that_hides_nothing():
+    mixture = Mixture((LABELLED, MASKED), (1, 1))
+    batch = {**make_batch(2, 0), "turned": np.zeros((2, 16), "int8")}
+    x, _, weight = mixture(batch, np.random.default_rng(0))
+    assert x["target_positions"].shape == (2, 3) and not x["target_positions"].any()
+    assert not weight["tokens"].any() and weight["turned"].any()
+    assert "target_positions" not in Mixture((LABELLED, LABELLED), (1, 1)).feature_names
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_task_ids_need_as_many_tasks(rows):
+    backbone = SimpleNamespace(bounds={"task_ids": rows} if rows else {}, reads={"pooler"})
+    message = f"make it with num_tasks=3 or more. Received: SimpleNamespace with {rows} tasks"
+    with pytest.raises(ValueError, match=message):
+        WITH_IDS.heads(backbone)
+
+
+def test_bad_task_ids():
+    with pytest.raises(ValueError, match="`task_ids` must be True or False"):
+        Mixture((MASKED, PAIRED), (1, 1), task_ids=1)
+    with pytest.raises(ValueError, match=r"segments=True.*task_ids=True"):
+        Mixture((MASKED, replace(LABELLED, segments=False)), (1, 1), task_ids=True)
+
+
+def test_configs_from_before():
+    """Those of weights alone, and those without task ids."""
+    config = MIXTURE.get_config()
+    assert config.pop("task_ids") is False
+    assert Mixture.from_config(config) == MIXTURE
+    assert config.pop("stages") is None
+    assert Mixture.from_config(config) == MIXTURE
+
+
+def test_a_training_of_stages_goes_on_to_the_bit(corpora, tokenizers):
+    """Batch n is the same from any start, and in any shard; no task comes before its stage."""
+    from keras_plm import data
+    from keras_plm.objectives import SentenceDistance, TokenDocument, continual_stages
+
+    masked = MaskedModeling.for_tokenizer(
+        tokenizers["bert"], sequence_length=24, rows="doc_sentences", segments=True
+    )
+    parts = (masked, TokenDocument(24, segments=True), SentenceDistance(24))
+    stages = continual_stages(3, 8)
+    mixture = Mixture(parts, stages=stages, task_ids=True)
+    whole = data.examples(corpora["bert"], mixture, 4, seed=1)
+    resumed = iter(data.examples(corpora["bert"], mixture, 4, seed=1, start=9))
+    shard = data.examples(corpora["bert"], mixture, 4, seed=1, shard=(1, 2))
+    seen = []
+    for number in range(24):
+        batch = whole.batch_at(number)
+        seen.append(int(batch[0]["task_ids"][0, 0]))
+        assert (batch[0]["task_ids"] == seen[-1]).all()
+        weights = {name: one.any() for name, one in batch[2].items()}
+        names = ("tokens", "token_document", "sentence_distance")
+        assert weights == {name: seen[-1] == part for part, name in enumerate(names)}
+        others = [next(resumed)] if number >= 9 else []
+        for other in [*others, shard.batch_at(number)]:
+            for first, second in zip(batch, other):
+                for name, array in first.items():
+                    np.testing.assert_array_equal(array[-len(second[name]) :], second[name])
+    ends = np.cumsum(np.sum(stages, axis=1))
+    for counts, stage in zip(stages, np.split(seen, ends[:-1])):
+        assert np.bincount(stage, minlength=3).tolist() == list(counts)

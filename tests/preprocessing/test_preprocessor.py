@@ -15,6 +15,7 @@ def test_it_knows_its_arguments():
         "language",
         "pre_split",
         "backward",
+        "linker",
     ]
     assert list(inspect.signature(Preprocessor).parameters)[0] == "tokenizer"
 

@@ -114,7 +114,8 @@ class TransformerConfig:
         Raises:
             ValueError: if this system has no such model.
         """
-        flags = {**self._flags(), "window": None}
+        arguments = {"task_id": 0, **arguments}  # they have no row but the first
+        flags = {**self._flags(), "window": None, "task_id": 0}
         if arguments["head_dim"] is not None:
             flags["head_dim"] = arguments["hidden_dim"] // arguments["num_heads"]
         wrong = {

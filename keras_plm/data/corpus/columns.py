@@ -1,8 +1,8 @@
 """What a corpus may say about each token, or each sentence, beside what it is.
 
-    COLUMNS["capitals"] = Column("uint8", bound=2)
+    COLUMNS["digits"] = Column("uint8", bound=2)
 
-is all that another one costs: `Corpus.build(..., annotate={"capitals": find_capitals})` fills it,
+is all that another one costs: `Corpus.build(..., annotate={"digits": find_digits})` fills it,
 files, streams and rows carry it, and it is an array of the batches. The words 我, 爱, 北京大学 with
 a span over the last, in a row:
 
@@ -14,6 +14,8 @@ a span over the last, in a row:
 from dataclasses import dataclass
 
 import numpy as np
+
+from keras_plm.objectives.labels.discourse_relation import DISCOURSE_MARKERS
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Column:
         per: "token" or "sentence". Those of sentences are not carried into rows.
         optional: whether a corpus may be without.
         begins: whether what `annotate` finds has its number at its first token alone.
+        found_by: str, the function that finds it in text, for the message where it is missing.
     """
 
     dtype: str
@@ -44,6 +47,7 @@ class Column:
     per: str = "token"
     optional: bool = True
     begins: bool = False
+    found_by: str = "a function of a sentence"
 
 
 COLUMNS = {
@@ -61,8 +65,16 @@ COLUMNS = {
     "unknown_words": Column("int32", 2**31 - 1),
     # 0, or the entity whose mention begins here, a row of a table of vectors, from 1. What is left
     # of a mention that a row cuts has none (ERNIE, arXiv:1905.07129, and its released data).
-    "entities": Column("int32", 2**31 - 1, begins=True),
+    "entities": Column(
+        "int32", 2**31 - 1, begins=True, found_by="keras_plm.data.DictionaryLinker({...})"
+    ),
     "sentence_languages": Column("int32", per="sentence"),
+    # 1 at words that begin with a capital letter, which ids may not show.
+    "capitals": Column("uint8", 2, found_by="keras_plm.data.find_capitals"),
+    # At the connective that a sentence begins with its place in `DISCOURSE_MARKERS`, from 1.
+    "discourse_markers": Column(
+        "uint8", len(DISCOURSE_MARKERS) + 1, found_by="keras_plm.data.find_discourse_markers"
+    ),
 }
 
 
@@ -78,6 +90,26 @@ def token_columns(corpus):
         if column.per == "token"
     }
     return {name: np.asarray(values) for name, values in found.items() if values is not None}
+
+
+def check_columns(columns, names):
+    """Refuses a corpus that lacks a column which an objective needs.
+
+    Args:
+        columns: dict of those that it has, by name, see `token_columns`.
+        names: iterable of str, those that are needed.
+
+    Raises:
+        ValueError: naming it, and what finds it.
+    """
+    for name in names:
+        if name not in columns:
+            found_by = COLUMNS[name].found_by if name in COLUMNS else Column.found_by
+            raise ValueError(
+                f"The objective needs the column {name!r} of the corpus: build the corpus with "
+                f'Corpus.build(..., annotate={{"{name}": {found_by}}}). Received: a corpus of the '
+                f"columns {sorted(columns)}"
+            )
 
 
 def fill_special(columns, special, first):

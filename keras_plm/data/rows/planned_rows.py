@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_plm.data.corpus.columns import check_columns, token_columns
 from keras_plm.data.rows.passes import LastPasses, document_order
 from keras_plm.data.rows.row_rendering import RowRenderer
 from keras_plm.data.rows.stream import DocumentStream
@@ -34,11 +35,15 @@ class RowTable:
             {"sentence_pair": 1 where the texts of a row do not belong together}; None: there are
             none.
         languages: (R, K) int, the language of each text; None if the rows do not say.
+        token_labels: dict of the names of labels of tokens to functions of (stream, texts), texts
+            (B, K, 2) of some of the rows, that return their labels, one for each token of these
+            texts, one text after the other; None: there are none.
     """
 
     texts: np.ndarray
     labels: dict | None = None
     languages: np.ndarray | None = None
+    token_labels: dict | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class RowPlan:
 
     Args:
         num_texts: K, texts per row.
+        joined: whether these are pieces of one text, with nothing between.
         apart: whether each text has special tokens and positions of its own, see `RowRenderer`.
         across: whether texts reach across documents, and need a separator between these.
         select: function (corpus, documents) to those of the documents, (D,) int in the order of
@@ -57,6 +63,7 @@ class RowPlan:
     apart: bool = False
     across: bool = False
     select: object = None
+    joined: bool = False
 
 
 def row_plan(**settings):
@@ -102,18 +109,17 @@ class PlannedRows:
     def __init__(self, request, plan, sequence_length, min_entities=0, **settings):
         self.request, self.batch_size = request, request.batch_size
         self._min_entities = min_entities
-        if min_entities and getattr(request.corpus, "entities", None) is None:
-            raise ValueError(
-                "Rows with entities need a corpus that has some: build it with "
-                'annotate={"entities": linker}, such as a keras_plm.data.DictionaryLinker, or with '
-                f"keras_plm.data.build_entity_corpus. Received: min_entities={min_entities}, "
-                f"{request.corpus!r:.200}"
-            )
+        if min_entities:
+            check_columns(token_columns(request.corpus), ("entities",))
         self._rows = getattr(plan, "row_plan", RowPlan())
         if self._rows.across:
             check_separator(request.corpus)
         self._render = RowRenderer(
-            request.corpus, sequence_length, self._rows.num_texts, self._rows.apart
+            request.corpus,
+            sequence_length,
+            self._rows.num_texts,
+            self._rows.apart,
+            self._rows.joined,
         )
         self._plan = functools.partial(plan, **settings)
         self._passes = LastPasses(self._make_pass)
@@ -139,8 +145,8 @@ class PlannedRows:
             rows: slice of the batch's rows; the others are not made.
 
         Returns:
-            dict of arrays, see `RowRenderer`, and the labels (B,) int32 of the rows, if they have
-            some.
+            dict of arrays, see `RowRenderer`, and the labels (B,) int32 of the rows and (B, T)
+            of their tokens, if they have some.
 
         Raises:
             ValueError: the corpus has ids outside its vocabulary.
@@ -150,7 +156,7 @@ class PlannedRows:
         place = pass_step * self.batch_size + np.arange(self.batch_size)[rows]  # (B,)
         chosen = order[place % len(order)]
         languages = None if table.languages is None else table.languages[chosen]
-        batch = self._render(stream, table.texts[chosen], languages)
+        batch = self._render(stream, table.texts[chosen], languages, table.token_labels)
         batch.update({name: labels[chosen] for name, labels in (table.labels or {}).items()})
         return batch
 

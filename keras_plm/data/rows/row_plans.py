@@ -5,6 +5,10 @@ import functools
 from keras_plm.checks import did_you_mean
 from keras_plm.data.rows.contiguous_rows import ContiguousRows
 from keras_plm.data.rows.dialogue_rows import dialogue
+from keras_plm.data.rows.labels.discourse_relation_rows import discourse_relation
+from keras_plm.data.rows.labels.sentence_distance_rows import sentence_distance
+from keras_plm.data.rows.labels.sentence_reordering_rows import sentence_reordering
+from keras_plm.data.rows.labels.token_document_rows import token_document
 from keras_plm.data.rows.language_rows import language_stream
 from keras_plm.data.rows.mixture_rows import DrawnParts, MixtureRows, PartsInStages
 from keras_plm.data.rows.packed_rows import doc_sentences, full_sentences, packed
@@ -17,13 +21,17 @@ from keras_plm.data.rows.xlnet_rows import SegmentPairRows
 # By the objective's attribute `rows`: plan(stream, room, rng, **settings), see `row_plan`.
 ROW_PLANS = {
     "dialogue": dialogue,
+    "discourse_relation": discourse_relation,
     "doc_sentences": doc_sentences,
     "full_sentences": full_sentences,
     "language_stream": language_stream,
     "packed": packed,
+    "sentence_distance": sentence_distance,
     "sentence_pair": sentence_pair,
+    "sentence_reordering": sentence_reordering,
     "source_target": source_target,
     "text_pair": text_pair,
+    "token_document": token_document,
     "translation_pair": translation_pair,
 }
 

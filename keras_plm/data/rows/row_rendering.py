@@ -37,6 +37,7 @@ class RowRenderer:
         num_texts: K, texts per row.
         apart: bool. Whether the special tokens of a single text stand around each of the texts,
             and each has positions of its own, from 0.
+        joined: bool. Whether the texts are pieces of a single one, with nothing between.
 
     Attributes:
         text_length: how many tokens of text a row holds, T less its special tokens.
@@ -46,11 +47,11 @@ class RowRenderer:
             where a text ends cannot hold several, or T has no room for one token of each text.
     """
 
-    def __init__(self, corpus, sequence_length, num_texts=1, apart=False):
+    def __init__(self, corpus, sequence_length, num_texts=1, apart=False, joined=False):
         layout, ids = layout_by_name(corpus.layout), corpus.special_token_ids
         missing = {*layout.start, *layout.between, *layout.end} - ids.keys()
         marks = layout.start + layout.end if apart else layout.between
-        if missing or (num_texts > 1 and not marks):
+        if missing or (num_texts > 1 and not marks and not joined):
             raise ValueError(
                 f"Rows of {num_texts} texts need the special tokens of a layout that stands "
                 "between texts: build the corpus with a tokenizer that has them, as "
@@ -59,6 +60,7 @@ class RowRenderer:
             )
         tokenizer = SimpleNamespace(special_token_id=lambda name: (SPECIAL, ids[name]))
         texts = [[(k, 0)] for k in range(num_texts)]
+        texts = [sum(texts, [])] if joined else texts
         row, segments, own = [], [], []
         for number, group in enumerate([[text] for text in texts] if apart else [texts]):
             parts, segments_of = layout.lay_out(tokenizer, *group)
@@ -85,7 +87,7 @@ class RowRenderer:
                 f"sequence_length. Received: sequence_length={sequence_length}"
             )
 
-    def __call__(self, stream, texts, languages=None):
+    def __call__(self, stream, texts, languages=None, token_labels=None):
         """Makes the arrays of B rows.
 
         Args:
@@ -93,13 +95,15 @@ class RowRenderer:
             texts: (B, K, 2) int, begin and end of each text on the stream; in every row
                 `text_length` tokens at most.
             languages: (B, K) int, the language of each text of texts that are apart; or None.
+            token_labels: see `RowTable`; or None.
 
         Returns:
             dict of token_ids, segment_ids (B, T) int32; padding_mask, functional (B, T) bool; and
             the columns of the corpus, word_starts (B, T) bool among them. What a text begins with
             starts a word, and a span if it lies in one. Of texts apart position_ids (B, T) int32
             and, if languages are given, language_ids (B, T) int32: the special tokens around a
-            text have its language, padding that of the text beside it.
+            text have its language, padding that of the text beside it. And the labels of tokens
+            (B, T) int32, -1 where there is no text.
         """
         shape = (len(texts), self.sequence_length)
         lengths = np.tile(np.int64(self._kind == SPECIAL), (len(texts), 1))  # (B, parts)
@@ -126,6 +130,9 @@ class RowRenderer:
         first = row, begins[:, self._text_parts][row, text]
         fill_special(found, functional, first)
         batch.update(found)  # the columns of the corpus
+        for name, labels_of in (token_labels or {}).items():
+            batch[name] = np.full(shape, -1, "int32")
+            batch[name][is_text] = labels_of(stream, texts)  # texts stand in rows in their order
         if self._apart:
             own_begin = begins[:, self._own_begin].ravel().repeat(lengths.ravel()).reshape(shape)
             position = np.arange(shape[1]) - own_begin

@@ -116,6 +116,20 @@ class DocumentStream:
         document, offset = self._locate(positions)
         return offset, self._lengths[document]
 
+    def document_tokens(self, position):
+        """Looks a whole document up.
+
+        Args:
+            position: int, of any token of it.
+
+        Returns:
+            (its number of tokens,) int, without <eod>, and how many stand before the position.
+        """
+        document, offset = self._locate(position)
+        begin = self._begins[document]
+        tokens = self.token_ids[begin : begin + self._lengths[document]]
+        return tokens[::-1] if self._backward else tokens, int(offset)
+
     def sentence_number(self, positions):
         """The number of the sentence that holds each position, counted through the stream."""
         document, offset = self._locate(positions)

@@ -5,6 +5,7 @@ import logging
 import keras
 from keras import ops
 
+from keras_plm.checks import check_flag
 from keras_plm.tasks.training.replicas import under_strategy
 
 logger = logging.getLogger("keras_plm")
@@ -41,6 +42,10 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         groups: list of lists of `keras.Variable` or of their paths, as `parameter_groups` makes
             them. What is in no group is a group by itself, the last, with a factor of 1.
         factors: list of float of at least 0, one per group; None: all are 1.
+        rest_when_idle: bool. Whether a group all of whose gradients are 0 stands still in that step
+            as if its gate were closed: a head that a batch of a `Mixture` is not for, see
+            `keras_plm.transfer.head_groups`. Else Adam moves it by its moments, and weight decay
+            shrinks it.
 
     Attributes:
         factors: variable (G,), float.
@@ -66,7 +71,9 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
     ```
     """
 
-    def __init__(self, optimizer, groups, factors=None, name="grouped_optimizer"):
+    def __init__(
+        self, optimizer, groups, factors=None, name="grouped_optimizer", rest_when_idle=False
+    ):
         wraps = isinstance(optimizer, GroupedOptimizer) or any(
             hasattr(optimizer, one) for one in ("inner_optimizer", "optimizers")
         )
@@ -82,6 +89,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         if isinstance(rate, keras.Variable):
             rate = config["learning_rate"]
         super().__init__(rate, name=name, **{one: config.get(one) for one in OF_A_STEP})
+        self.rest_when_idle = check_flag("rest_when_idle", rest_when_idle)
         self.paths = paths
         self.initial_factors = factors
         self.optimizer = optimizer  # what the groups' are made as; it updates nothing itself
@@ -184,7 +192,11 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         for number, optimizer in enumerate(self.group_optimizers):
             own = [(gradient, variable) for gradient, variable, n in given if n == number]
             if own:
-                _apply_if(gates[number] > 0, optimizer, *map(list, zip(*own)))
+                own_grads, variables = map(list, zip(*own))
+                is_open = gates[number] > 0
+                if self.rest_when_idle:
+                    is_open = ops.logical_and(is_open, _any_is_not_zero(own_grads))
+                _apply_if(is_open, optimizer, own_grads, variables)
         self._rates = []
 
     def finalize_variable_values(self, var_list):
@@ -202,12 +214,19 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             "groups": [list(paths) for paths in self.paths],
             "factors": list(self.initial_factors),
             "name": self.name,
+            "rest_when_idle": self.rest_when_idle,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         optimizer = keras.saving.deserialize_keras_object(config["optimizer"], custom_objects)
         return cls(**{**config, "optimizer": optimizer})
+
+
+def _any_is_not_zero(grads):
+    """Whether a group has a gradient; NaN is one. Those of tables may be sparse."""
+    found = [ops.any(ops.not_equal(getattr(one, "values", one), 0)) for one in grads]
+    return ops.any(ops.stack(found))
 
 
 def _apply_if(condition, optimizer, grads, variables):

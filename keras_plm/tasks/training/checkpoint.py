@@ -8,6 +8,7 @@ import numpy as np
 from keras_plm import files
 from keras_plm.layers.carried_state import StateCarrier
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
+from keras_plm.tasks.training.background_writing import BackgroundWriting, join_all
 from keras_plm.tasks.training.checkpoint_files import read_checkpoint, write_checkpoint
 from keras_plm.tasks.training.replicas import build_optimizer, scope_of
 from keras_plm.tasks.training.training_fingerprint import (
@@ -31,6 +32,11 @@ class Checkpoint(keras.callbacks.Callback):
     the number of the next batch of `keras_plm.data.examples`. A checkpoint is whole or not there,
     and has a digest. The one before it is kept in its folder `before`: `resume` takes that if the
     newest is damaged.
+
+    Training stands still while the values are copied; they are written in a thread while it goes
+    on. A next checkpoint, and the end of `fit`, wait until the last one is written, and raise what
+    went wrong; a batch raises it as soon as it is known. The copy takes as much memory as weights
+    and optimizer, until `fit` ends.
 
     Args:
         directory: str. The directory, which always holds the newest checkpoint.
@@ -60,6 +66,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.step = self.step_of_epoch = start
         self._saved_in = None  # where the newest checkpoint is its own
         self._examples, self._step_of_fit = None, start  # what `fit` trains on, and since when
+        self._writing = BackgroundWriting()
+        self._arrays = {}  # of the last checkpoint: new memory costs ten times what a copy does
 
     def set_model(self, model):
         """Take a model, whose optimizer is as it was compiled."""
@@ -77,24 +85,42 @@ class Checkpoint(keras.callbacks.Callback):
         self.step_of_epoch = self.step
 
     def on_train_batch_end(self, batch, logs=None):
-        """Count the step, or steps of one execution, and save if it is time."""
+        """Count the step, or steps of one execution, and begin to save if it is time."""
         before, self.step = self.step, self.step_of_epoch + batch + 1
         if self.every is not None and self.step // self.every > before // self.every:
-            self.save()
+            self.save(wait=False)
+        else:
+            self._writing.raise_error()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Save at the end of an epoch, unless steps are counted."""
+        """Begin to save at the end of an epoch, unless steps are counted."""
         if self.every is None:
-            self.save()
+            self.save(wait=False)
 
-    def save(self):
-        """Save the checkpoint of this step."""
+    def on_train_end(self, logs=None):
+        """Wait until the last checkpoint is written."""
+        self.wait()
+        self._arrays = {}
+
+    def save(self, wait=True):
+        """Save the checkpoint of this step.
+
+        Args:
+            wait: bool. Whether to wait until it is written; else it is copied, and written while
+                training goes on.
+
+        Raises:
+            ValueError: if values are not finite, or the directory holds something else.
+            OSError: if it, or the one that was begun before, cannot be written.
+        """
+        self.wait()
         model = self.model  # on JAX this brings the variables up to date
         named = _named(_state(model))
-        arrays = {name: _to_numpy(variable) for name, variable in named.items()}
-        for name, variable in _carried(model).items():
-            arrays[name] = _to_numpy(variable)
-        bad = sorted(name for name, array in arrays.items() if not np.isfinite(array).all())
+        arrays = {
+            name: _copied(variable, self._arrays.get(name))
+            for name, variable in {**named, **_carried(model)}.items()
+        }
+        bad = sorted(name for name, array in arrays.items() if not _is_finite(array))
         if bad:
             paths = [named[name].path if name in named else name for name in bad]
             raise ValueError(
@@ -111,9 +137,23 @@ class Checkpoint(keras.callbacks.Callback):
         if self._examples is not None and self._examples.training:
             start = self._examples.start + self.step - self._step_of_fit
             description["examples"] = {**self._examples.description(), "start": start}
-        trusted = self._saved_in == self.directory
-        write_checkpoint(self.directory, description, arrays, trusted)
-        self._saved_in = self.directory
+        self._arrays = arrays
+        self._writing.start(self._write, self.directory, description, arrays)
+        if wait:
+            self.wait()
+            self._arrays = {}
+
+    def wait(self):
+        """Wait until the checkpoint that was begun last is written.
+
+        Raises:
+            ValueError, OSError: what went wrong; once.
+        """
+        self._writing.wait()
+
+    def _write(self, directory, description, arrays):
+        write_checkpoint(directory, description, arrays, self._saved_in == directory)
+        self._saved_in = directory
 
 
 def resume(model, directory, may_differ=()):
@@ -143,6 +183,7 @@ def resume(model, directory, may_differ=()):
     """
     if getattr(model, "optimizer", None) is None:
         raise ValueError("The model has no optimizer yet: compile it first.")
+    join_all()
     if not files.recover_directory(directory):
         logger.warning("Training starts at step 0: there is no checkpoint in %s.", directory)
         return 0
@@ -259,8 +300,13 @@ def _say(step, directory, saved_by, allowed):
 
 
 def _state(model):
-    """Weights, seeds and optimizer, in the order in which the model made them."""
+    """Weights, seeds and optimizer, in the order in which the model made them.
+
+    Without what no checkpoint has, such as a table of vectors, of which the settings have a digest.
+    """
     left_out = {id(v) for v in (*model.metrics_variables, *_carried(model).values())}
+    outside = getattr(getattr(model, "backbone", None), "not_in_checkpoints", ())
+    left_out |= {id(v) for v in model.backbone.weights if v.path in outside} if outside else set()
     return {
         "model": [v for v in model.variables if id(v) not in left_out],
         "optimizer": model.optimizer.variables,
@@ -347,6 +393,18 @@ def _checked_carried(model, arrays, directory):
     return found, sizes
 
 
-def _to_numpy(variable):
-    value = np.array(keras.ops.convert_to_numpy(variable.value), order="C")
-    return value if value.dtype.kind in "biuf" else value.astype("float32")  # bfloat16
+def _is_finite(array):
+    """Whether all values are; without an array of as many answers."""
+    if array.dtype.kind != "f" or not array.size:
+        return True
+    return bool(np.isfinite([array.min(), array.max()]).all())
+
+
+def _copied(variable, array=None):
+    """A copy of a variable's value, in the memory of an array that was one before."""
+    value = keras.ops.convert_to_numpy(variable.value)
+    value = value if value.dtype.kind in "biuf" else value.astype("float32")  # bfloat16
+    if array is None or (array.shape, array.dtype) != (value.shape, value.dtype):
+        return np.array(value, order="C")
+    np.copyto(array, value)
+    return array

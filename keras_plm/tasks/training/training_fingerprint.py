@@ -35,7 +35,7 @@ def training_fingerprint(model):
     if backbone is not None:
         config = {**_asked(backbone.get_config), "dtype": backbone.dtype_policy.name}
         name = keras.saving.get_registered_name(type(backbone))
-        found["backbone"] = _plain({"class": name, **config}, left_out=("name", "module"))
+        found["backbone"] = _plain({"class": name, **config}, left_out=("name", "module", "file"))
     remember_optimizer(model)
     name = keras.saving.get_registered_name(type(model.optimizer))
     exclusions = [one["pattern"] for one in weight_decay_exclusions(model)]

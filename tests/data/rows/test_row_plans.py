@@ -14,6 +14,7 @@ from keras_plm.objectives import CausalModeling, MaskedModeling, ObjectiveSum, P
 PLAIN = {"sequence_length": 24}
 SETTINGS = {
     "dialogue": {**PLAIN, "negative": "reply", "short_rate": 0.1},
+    "discourse_relation": PLAIN,
     "doc_sentences": PLAIN,
     "full_sentences": PLAIN,
     "language_stream": {**PLAIN, "language_exponent": 0.5},
@@ -21,13 +22,23 @@ SETTINGS = {
     "packed": PLAIN,
     "segment_pair": {**PLAIN, "reuse_length": 8},
     "sentence_stream": PLAIN,
+    "sentence_distance": PLAIN,
     "sentence_pair": {**PLAIN, "negative": "swapped", "short_rate": 0.1},
+    "sentence_reordering": {**PLAIN, "num_parts": 4},
     "source_target": {**PLAIN, "first_length": 10, "second_length": 14},
     "stream": PLAIN,
     "text_pair": PLAIN,
+    "token_document": PLAIN,
     "translation_pair": PLAIN,
     "two_way_sentences": PLAIN,
 }
+LABELS = (
+    "discourse_relation",
+    "sentence_distance",
+    "sentence_pair",
+    "sentence_reordering",
+    "token_document",
+)
 LANGUAGES = ("language_stream", "source_target", "translation_pair")
 
 
@@ -35,7 +46,11 @@ def corpus_for(name, make_random_corpus, make_language_corpus):
     """A corpus whose documents are what the rows need."""
     if name == "text_pair":
         return make_language_corpus({})  # pairs alone
-    return make_language_corpus() if name in LANGUAGES else make_random_corpus(60)
+    corpus = make_language_corpus() if name in LANGUAGES else make_random_corpus(60)
+    if name == "discourse_relation":  # half of the tokens are of markers
+        marks = np.random.default_rng(0).integers(-26, 27, len(corpus.token_ids))
+        corpus.discourse_markers = np.maximum(marks, 0).astype("uint8")
+    return corpus
 
 
 def make(name, corpus, training=True):
@@ -94,8 +109,9 @@ def test_what_holds_for_every_row(make_random_corpus, make_language_corpus, name
             keys = {"token_ids", "padding_mask", "functional", "word_starts", "span_marks"}
             keys |= {"segment_ids", *({"part"} if name == "mixture" else ())}
             keys |= {"position_ids", "language_ids"} if name in LANGUAGES else set()
-            pairs = name in ("sentence_pair", "dialogue")
-            assert set(batch) == keys | ({"sentence_pair"} if pairs else set())
+            labels = {name} & set(LABELS) | ({"sentence_pair"} if name == "dialogue" else set())
+            columns = {"discourse_markers"} if name == "discourse_relation" else set()
+            assert set(batch) == keys | labels | columns
 
 
 def test_equal_parts_share_their_rows(make_random_corpus):

@@ -29,11 +29,12 @@ def small_corpus(layout="bert", span_marks=None):
     )
 
 
-def render(corpus, texts, length=8, apart=False, languages=None):
+def render(corpus, texts, length=8, apart=False, languages=None, joined=False, labels=None):
     stream = DocumentStream(corpus, corpus.documents, EOD)  # 10 11 12 EOD 13 14 15 EOD
     texts = np.array(texts)
     languages = None if languages is None else np.array(languages)
-    return RowRenderer(corpus, length, texts.shape[1], apart)(stream, texts, languages)
+    renderer = RowRenderer(corpus, length, texts.shape[1], apart, joined)
+    return renderer(stream, texts, languages, labels)
 
 
 def test_the_example():
@@ -49,6 +50,35 @@ def test_the_example():
     dtypes = {name: array.dtype.name for name, array in batch.items()}
     assert dtypes.pop("token_ids") == dtypes.pop("segment_ids") == "int32"
     assert set(dtypes.values()) == {"bool"}
+
+
+def test_pieces_of_one_text():
+    """Joined: as a single text is laid out, in any order of its pieces, some of them empty."""
+    batch = render(small_corpus(), [[(2, 3), (0, 2), (3, 3)]], joined=True)
+    assert batch["token_ids"].tolist() == [[CLS, 12, 10, 11, SEP, PAD, PAD, PAD]]
+    assert not batch["segment_ids"].any()
+    assert batch["functional"][0].astype(int).tolist() == [1, 0, 0, 0, 1, 1, 1, 1]
+    padded_left = render(small_corpus("xlnet"), [[(2, 3), (0, 2)]], joined=True)
+    whole = render(small_corpus("xlnet"), [[(0, 3)]])
+    order = [*np.flatnonzero(~padded_left["functional"][0])]
+    assert padded_left["token_ids"][0][order].tolist() == [12, 10, 11]
+    for name in ("functional", "padding_mask", "segment_ids"):
+        assert (padded_left[name] == whole[name]).all()
+
+
+def test_labels_of_tokens():
+    """One for each token of text, in the order of the texts; -1 at special tokens."""
+    given = []
+
+    def labels_of(stream, texts):
+        given.append(texts.tolist())
+        return np.arange(4)
+
+    texts = [[(0, 2), (2, 3)], [(4, 5), (5, 5)]]
+    batch = render(small_corpus(), texts, labels={"marks": labels_of})
+    assert given == [[[list(text) for text in row] for row in texts]]
+    assert batch["marks"].tolist() == [[-1, 0, 1, -1, 2, -1, -1, -1], [-1, 3, *[-1] * 6]]
+    assert batch["marks"].dtype == np.int32
 
 
 def test_the_example_of_texts_apart():

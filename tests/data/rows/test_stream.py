@@ -61,6 +61,21 @@ def test_a_document_without_tokens_is_its_eod(make_random_corpus):
     np.testing.assert_array_equal(stream.sentence_number(positions), numbers)
 
 
+@pytest.mark.parametrize("backward", [False, True])
+def test_whole_documents(make_random_corpus, backward):
+    corpus, order = make_random_corpus(8), [3, 1, 7, 0]
+    stream = DocumentStream(corpus, order, EOD, backward=backward)
+    tokens = stream.read(np.arange(stream.num_tokens))["token_ids"]
+    begin = 0
+    for end in np.flatnonzero(tokens == EOD):
+        for position in (begin, end - 1):
+            document, before = stream.document_tokens(position)
+            assert document.tolist() == tokens[begin:end].tolist()
+            assert before == position - begin
+        begin = end + 1
+    assert begin == stream.num_tokens
+
+
 def test_no_documents(make_random_corpus):
     assert DocumentStream(make_random_corpus(3), [], EOD).num_tokens == 0
 

@@ -36,12 +36,14 @@ def targets(x):
     return x[:, :2] - 2 * x[:, 1:]
 
 
-def both(make, jit=False, **options):
+def both(make, jit=False, rest=False, **options):
     """A model of two halves, each of which has its own loss, and its optimizer."""
     (low, low_output), (high, high_output) = half("low"), half("high")
     model = keras.Model([low, high], {"low": low_output, "high": high_output})
     groups = parameter_groups(model, ["^low/", "^high/"])
-    optimizer = GroupedOptimizer(make(learning_rate=RATE), groups, [FACTOR, 1.0])
+    optimizer = GroupedOptimizer(
+        make(learning_rate=RATE), groups, [FACTOR, 1.0], rest_when_idle=rest
+    )
     model.compile(optimizer, {"low": "mse", "high": "mse"}, jit_compile=jit, **options)
     optimizer.build(model.trainable_variables)
     return model, optimizer
@@ -129,6 +131,57 @@ def test_adams_first_update_after_idle_steps():
     moved = np.abs(model.get_layer("low").get_weights()[0] - before) / (RATE * FACTOR)
     assert (moved > 0.99).all() and (moved < 1.01).all()
     assert [int(one.iterations) for one in optimizer.group_optimizers] == [1, 1001]
+
+
+# === Groups without a gradient ===
+
+
+def idle_and_busy(rest_when_idle, make=OPTIMIZERS["adamw"], jit=False):
+    """What a head gets of two batches that are its own, with two between that are not."""
+    model, optimizer = both(make, jit, rest=rest_when_idle)
+    for x, weight in zip(batches(4), (1.0, 0.0, 0.0, 1.0)):
+        y = {"low": targets(x), "high": targets(x)}
+        weights = {"low": np.full(4, weight, "float32"), "high": np.ones(4, "float32")}
+        model.train_on_batch([x, x], y, weights)
+    return model, optimizer
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("name", ["adamw", "ours", "sgd"])
+def test_a_head_without_weights_stands_still(name, jit):
+    """Its values, moments and count: as if there had been no such batches."""
+    model, optimizer = idle_and_busy(True, OPTIMIZERS[name], jit)
+    low, high = (alone(OPTIMIZERS[name], *one) for one in (("low", RATE * FACTOR), ("high", RATE)))
+    for number, x in enumerate(batches(4)):
+        step(high, x)
+        if number in (0, 3):
+            step(low, x)
+    for one, layer in ((low, "low"), (high, "high")):
+        for left, right in zip(one.get_weights(), model.get_layer(layer).get_weights()):
+            np.testing.assert_allclose(right, left, rtol=1e-5, atol=1e-6)
+    assert [int(one.iterations) for one in optimizer.group_optimizers] == [2, 4]
+    restless, _ = idle_and_busy(False, OPTIMIZERS[name], jit)
+    difference = (
+        restless.get_layer("low").get_weights()[0] - model.get_layer("low").get_weights()[0]
+    )
+    assert np.abs(difference).min() > 1e-4
+
+
+def test_resting_is_saved():
+    _, optimizer = idle_and_busy(True)
+    config = optimizer.get_config()
+    assert GroupedOptimizer.from_config(config).rest_when_idle is True
+    del config["rest_when_idle"]  # as before
+    assert GroupedOptimizer.from_config(config).rest_when_idle is False
+    with pytest.raises(ValueError, match="`rest_when_idle` must be True or False"):
+        GroupedOptimizer(keras.optimizers.SGD(), [["a"]], rest_when_idle=1)
+
+
+def test_a_gradient_that_is_no_number_is_one():
+    model, optimizer = idle_and_busy(True)
+    x = np.full((4, 3), np.nan, "float32")
+    step(model, x)
+    assert [int(one.iterations) for one in optimizer.group_optimizers] == [3, 5]
 
 
 def test_a_global_norm_is_of_the_open_groups():

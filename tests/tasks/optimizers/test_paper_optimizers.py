@@ -224,6 +224,14 @@ GPT = BLOCK | {"final_norm/gamma", "final_norm/beta"}
 XLM = BLOCK | {"embedding_norm/gamma", "embedding_norm/beta", "tokens/bias"}
 ROBERTA = XLM | {f"tokens/transform{name}" for name in ("/bias", "_norm/gamma", "_norm/beta")}
 BERT = ROBERTA | {"pooler/bias", "sentence_pair/logits/bias"}
+ERNIE2 = (
+    ROBERTA
+    | {"pooler/bias"}
+    | {
+        f"{task}/logits/bias"
+        for task in ("capitals", "token_document", "sentence_reordering", "discourse_relation")
+    }
+)
 ERNIE_THU = BERT | {f"block/entity_{name}/bias" for name in ("intermediate", "output")}
 ERNIE_THU |= {one.replace("block/att", "block/entity_att") for one in BLOCK if "k/att" in one}
 ERNIE_THU |= {f"block/entity_norm/{name}" for name in ("gamma", "beta")}
@@ -252,6 +260,7 @@ SYSTEMS = {
     "roberta": ("roberta", ROBERTA, 10),
     "spanbert": ("bert", SPANBERT, 13),
     "ernie1": ("bert", BERT, 12),
+    "ernie2": ("bert", ERNIE2, 16),
     "ernie_thu": ("bert", ERNIE_THU, 18),
     "gpt1": ("gpt", BLOCK, 8),
     "gpt2": ("gpt", GPT, 8),

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import keras
@@ -15,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from keras_plm import data
 from keras_plm.tasks import Checkpoint, resume
+from keras_plm.tasks.training import checkpoint as checkpoint_module
 from keras_plm.tasks.training import checkpoint_files
 
 SCRIPT = '''
@@ -35,6 +37,7 @@ class Copy(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not os.path.exists(folder + "/killed") and checkpoint.step == 4:
+            checkpoint.wait()
             shutil.copytree(folder + "/checkpoint", folder + "/killed")
 
 
@@ -524,6 +527,72 @@ def test_what_is_not_finite_is_not_saved(where, model, saved, values, same):
     assert resume(model, saved) == 7 and same(values(model), expected)
 
 
+def small_model():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    return model
+
+
+ONES = np.ones((6, 2), "float32"), np.ones((6, 1), "float32")
+
+
+class Writing:
+    """Stands for the disk: `write_checkpoint` waits until `may_go_on` is set."""
+
+    def __init__(self, monkeypatch, error=None):
+        self.may_go_on = threading.Event()
+        write = checkpoint_module.write_checkpoint
+
+        def slow(directory, description, arrays, trusted):
+            assert self.may_go_on.wait(60)
+            if error is not None:
+                raise error
+            write(directory, description, arrays, trusted)
+
+        monkeypatch.setattr(checkpoint_module, "write_checkpoint", slow)
+
+
+def test_training_goes_on_while_it_is_written(tmp_path, monkeypatch):
+    """The disk stands still until three steps more are done; what is written is of step 2."""
+    writing, model = Writing(monkeypatch), small_model()
+    callback = Checkpoint(tmp_path / "checkpoint", every=2)
+    kernels = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            kernels.append(np.array(self.model.layers[0].kernel))
+            if batch == 2:
+                assert not (tmp_path / "checkpoint").exists()
+                writing.may_go_on.set()
+
+    model.fit(*ONES, batch_size=2, epochs=1, callbacks=[callback, Watch()], verbose=0)
+    description, arrays = checkpoint_files.read_checkpoint(tmp_path / "checkpoint")
+    assert description["step"] == 2 and len(kernels) == 3
+    assert np.array_equal(arrays["model/00000"], kernels[1])
+    assert not np.array_equal(kernels[1], kernels[2])
+
+
+def test_what_goes_wrong_while_training_goes_on_ends_it(tmp_path, monkeypatch):
+    writing, model = Writing(monkeypatch, OSError(28, "No space left on device")), small_model()
+    writing.may_go_on.set()
+    callback = Checkpoint(tmp_path / "checkpoint", every=2)
+    with pytest.raises(OSError, match="No space"):
+        model.fit(*ONES, batch_size=1, epochs=1, callbacks=[callback], verbose=0)
+    assert callback.step <= 4  # the next one at the latest
+    callback.wait()  # it was said
+
+
+def test_what_reads_waits(tmp_path, monkeypatch):
+    writing, model = Writing(monkeypatch), small_model()
+    model.optimizer.build(model.trainable_variables)
+    callback = Checkpoint(tmp_path / "checkpoint", start=5)
+    callback.set_model(model)
+    callback.save(wait=False)
+    timer = threading.Timer(0.2, writing.may_go_on.set)
+    timer.start()
+    assert resume(model, tmp_path / "checkpoint") == 5
+
+
 def test_a_kill_while_saving_keeps_the_older_one(model, saved, values, same, monkeypatch):
     before = values(model)
     fill(model, 9)
@@ -687,7 +756,7 @@ def counted(every, start, steps_per_execution, epochs=2, steps=5):
     """The steps at which a checkpoint is saved."""
     callback = Checkpoint("nowhere", every, start)
     saved = []
-    callback.save = lambda: saved.append(callback.step)
+    callback.save = lambda wait: saved.append(callback.step)
     for epoch in range(epochs):
         callback.on_epoch_begin(epoch)
         for end in range(steps_per_execution, steps + 1, steps_per_execution):

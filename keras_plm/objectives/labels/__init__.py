@@ -1,0 +1,1 @@
+"""Labels of texts and tokens that need no annotator: ERNIE 2.0's tasks beside masked words."""
