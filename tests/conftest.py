@@ -261,11 +261,11 @@ def corpora(tokenizers, tmp_path_factory):
     for name, text in (("en", lines[::2]), ("fr", lines[1::2])):
         (directory / name).write_text("\n".join(text[: len(lines) // 2]), "utf-8")
     files = {name: ([BOOK], {}) for name in tokenizers}
-    files["bert"] = [BOOK], {"annotate": {"entities": entities_in}}
     english, french = directory / "en", directory / "fr"
     languages = ["en", "fr", ("en", "fr")]
     files["xlm"] = [english, french, (english, french)], {"languages": languages}
     files["bert"][1]["annotate"] = {
+        "entities": entities_in,
         "capitals": data.find_capitals,
         "discourse_markers": data.find_discourse_markers,
     }
