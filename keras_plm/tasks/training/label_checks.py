@@ -8,11 +8,12 @@ import keras
 import numpy as np
 
 from keras_plm.checks import check_rectangular, did_you_mean
-from keras_plm.heads import SmoothedCrossEntropy
+from keras_plm.heads import NegativeLogLikelihood, SmoothedCrossEntropy
 
 IDS, SHARES, YES_NO, NUMBERS = "ids", "shares", "yes_no", "numbers"
 _LOSSES = {
     IDS: (
+        NegativeLogLikelihood,
         SmoothedCrossEntropy,
         keras.losses.SparseCategoricalCrossentropy,
         keras.losses.sparse_categorical_crossentropy,
