@@ -6,6 +6,7 @@ from keras_plm.data.corpus.dialogue_turns import quoted_turns
 from keras_plm.data.corpus.text_sources import Texts
 from keras_plm.data.corpus.token_counts import token_counts
 from keras_plm.data.examples import Examples, examples
+from keras_plm.data.mixing import MainTask, Mix, mix
 from keras_plm.data.rows.planned_rows import RowTable, row_plan
 from keras_plm.data.tokenizer_training import train_tokenizer
 from keras_plm.tokenizers.added_tokens import (
@@ -23,6 +24,8 @@ from keras_plm.tokenizers.words.word_tokenizer import WordTokenizer
 __all__ = [
     "Corpus",
     "Examples",
+    "MainTask",
+    "Mix",
     "RowTable",
     "SENTINEL_TOKENS",
     "SentencePieceTokenizer",
@@ -34,6 +37,7 @@ __all__ = [
     "WordTokenizer",
     "add_special_tokens",
     "examples",
+    "mix",
     "quoted_turns",
     "read_vectors",
     "row_plan",

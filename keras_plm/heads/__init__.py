@@ -14,6 +14,7 @@ from keras_plm.heads.sampled_softmax_head import SampledSoftmaxHead, SoftmaxTabl
 from keras_plm.heads.san_head import SANHead
 from keras_plm.heads.sentence_pair_head import SentencePairHead
 from keras_plm.heads.smoothed_cross_entropy import SmoothedCrossEntropy
+from keras_plm.heads.soft_label_loss import SoftLabelLoss
 from keras_plm.heads.span_boundary_head import SpanBoundaryHead
 from keras_plm.heads.span_head import SpanHead
 from keras_plm.heads.summary_head import SummaryHead
@@ -35,6 +36,7 @@ __all__ = [
     "SampledSoftmaxHead",
     "SentencePairHead",
     "SmoothedCrossEntropy",
+    "SoftLabelLoss",
     "SoftmaxTable",
     "SpanBoundaryHead",
     "SpanHead",

@@ -126,7 +126,7 @@ class SpanExtractor(Task):
         if beam:
             inputs["start_positions"] = keras.Input((), dtype="int32", name="start_positions")
         self.beam = bool(beam)  # before what needs it
-        outputs = self._outputs(encoded, inputs)
+        outputs = self._logits_of(encoded, inputs)
 
         # === Config ===
         self.start_top = int(start_top)
@@ -135,9 +135,9 @@ class SpanExtractor(Task):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
     def read(self, encoded, features, several=1):
-        return self._labelled(self._outputs(encoded, features))
+        return self._labelled(self._logits_of(encoded, features))
 
-    def _outputs(self, encoded, features):
+    def _logits_of(self, encoded, features):
         """All that the head gives, the beam too."""
         rows, head = encoded["sequence_output"], self.heads["span"]  # (B, T, D)
         if not self.beam:
