@@ -78,9 +78,10 @@ class MultiTask(FittedMultiTask):
         backbone: kind(Backbone),
         tasks,
         preprocessor: kind(Preprocessor, none=True) = None,
-        compile=True,
         **kwargs,
     ):
+        compiles = kwargs.pop("compile", True)
+
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
@@ -100,7 +101,7 @@ class MultiTask(FittedMultiTask):
 
         # === Config ===
         self.set_tasks(made)
-        if compile:
+        if compiles:
             self.compile()
 
     def task(self, name):
@@ -118,16 +119,21 @@ class MultiTask(FittedMultiTask):
         Raises:
             ValueError: if there is no such task.
         """
-        return self.tasks[check_choice("name", name, list(self.tasks))]
+        return self.members[check_choice("name", name, list(self.members))]
+
+    @property
+    def tasks(self):
+        """What the tasks are made of, as the constructor takes it, as plain JSON values."""
+        return multi_task_parts.descriptions(self.members, self.preprocessor)
 
     def settings(self):
-        return {"tasks": multi_task_parts.descriptions(self.tasks, self.preprocessor)}
+        return {"tasks": self.tasks}
 
     # === Files ===
 
     def clone(self):
         new = super().clone()
-        for mine, theirs in zip(self.tasks.values(), new.tasks.values()):
+        for mine, theirs in zip(self.members.values(), new.members.values()):
             if mine.preprocessor is not None:
                 theirs.preprocessor.tokenizer = mine.preprocessor.tokenizer
         return new
@@ -143,7 +149,7 @@ class MultiTask(FittedMultiTask):
 
     def write_preset(self, directory):
         super().write_preset(directory)
-        multi_task_parts.write_heads_of_tasks(self.tasks, directory)
+        multi_task_parts.write_heads_of_tasks(self.members, directory)
 
     @classmethod
     def from_preset(cls, preset, load_weights=True, custom_objects=None, strict=False, **kwargs):
@@ -159,5 +165,5 @@ class MultiTask(FittedMultiTask):
         preset = multi_task_parts.open_preset(preset)
         model = super().from_preset(preset, load_weights, custom_objects, strict, **kwargs)
         if load_weights:
-            multi_task_parts.read_heads_of_tasks(model.tasks, preset)
+            multi_task_parts.read_heads_of_tasks(model.members, preset)
         return model

@@ -67,9 +67,9 @@ class FittedMultiTask(CompiledMultiTask):
         data = self._data(x, "x", labelled=True)
         if validation_data is not None:
             validation_data = self._data(validation_data, "validation_data", labelled=True)
-        numbers = [list(self.tasks).index(name) for name in data]
+        numbers = [list(self.members).index(name) for name in data]
         parts = [
-            TaskBatches(name, self.tasks[name], batch, size, _seed(seed, number))
+            TaskBatches(name, self.members[name], batch, size, _seed(seed, number))
             for number, (name, batch) in zip(numbers, data.items())
         ]
         lengths = length_buckets
@@ -119,7 +119,7 @@ class FittedMultiTask(CompiledMultiTask):
         for name, batch in self._data(x, "x", labelled=True).items():
             given = keras.utils.unpack_x_y_sample_weight(batch)
             names = dict(zip(("x", "y", "sample_weight"), given))
-            logs = self.tasks[name].evaluate(
+            logs = self.members[name].evaluate(
                 **names, batch_size=batch_size, verbose=verbose, return_dict=True, **kwargs
             )
             found |= {f"{name}_{one}": value for one, value in logs.items()}
@@ -140,7 +140,7 @@ class FittedMultiTask(CompiledMultiTask):
         """
         given = self._named(x, "x")
         options = dict(batch_size=batch_size, verbose=verbose, **kwargs)
-        return {name: self.tasks[name].predict(one, **options) for name, one in given.items()}
+        return {name: self.members[name].predict(one, **options) for name, one in given.items()}
 
     def train_on_batch(self, x, y=None, sample_weight=None, return_dict=True):
         """Train on one batch of one task; see `keras.Model.train_on_batch`.
@@ -168,17 +168,17 @@ class FittedMultiTask(CompiledMultiTask):
         (name,) = names
         weight = None if sample_weight is None else sample_weight[name]
         batch = self._data({name: (x[name], y[name], weight)}, "x", labelled=True)[name]
-        number, features = list(self.tasks).index(name), batch[0]
+        number, features = list(self.members).index(name), batch[0]
         count = len(features["token_ids"])
         rows = count * rows_per_example(features)
-        part = TaskBatches(name, self.tasks[name], batch, rows, 0)
+        part = TaskBatches(name, self.members[name], batch, rows, 0)
         part.sort(None)
         one = MixedBatches([part], [number], mix({name: 1}), self.input)
         batch = one.complete(0, part.as_rows(part.arrays))
         self._see([part], batch)
         self._build_optimizer()
         logs = keras.Model.train_on_batch(self, *batch, return_dict=True)
-        idle = {f"{other}_loss" for other in self.tasks if other != name}
+        idle = {f"{other}_loss" for other in self.members if other != name}
         return {key: value for key, value in logs.items() if key not in idle}
 
     def _prepare(self, x, y=None, sample_weight=None, labelled=True):
@@ -192,8 +192,8 @@ class FittedMultiTask(CompiledMultiTask):
                 f"`{what}` must be a dict of names of tasks to their data. "
                 f"Received: {type(x).__name__}."
             )
-        check_names("MultiTask", x, self.tasks, "tasks")
-        return {name: x[name] for name in self.tasks if name in x}
+        check_names("MultiTask", x, self.members, "tasks")
+        return {name: x[name] for name in self.members if name in x}
 
     def _data(self, x, what, labelled):
         """The data of tasks, made ready and checked by each of them."""
@@ -204,7 +204,7 @@ class FittedMultiTask(CompiledMultiTask):
                     f"The data of {name!r} must be a tuple (x, y) or (x, y, sample_weight). "
                     f"Received: {type(batch).__name__}."
                 )
-            task = self.tasks[name]
+            task = self.members[name]
             x_, y_, weight = prepared_data.prepare(task, *batch, labelled=labelled)
             if not isinstance(x_, dict):
                 raise ValueError(

@@ -18,7 +18,7 @@ class CompiledMultiTask(Task):
     """Abstract base of `MultiTask`: losses of several tasks, of which one counts in each batch.
 
     Attributes:
-        tasks: dict of names to `Task`, whose heads it trains.
+        members: dict of names to `Task`, whose heads it trains.
         losses_of_tasks: dict of names to `keras.metrics.Mean`.
     """
 
@@ -29,7 +29,7 @@ class CompiledMultiTask(Task):
             tasks: dict of names to `Task`.
         """
         self.heads = {}  # those of the tasks are theirs
-        self.tasks = tasks
+        self.members = tasks
         self.losses_of_tasks = {
             name: keras.metrics.Mean(name=f"{name}_loss", dtype="float32") for name in tasks
         }
@@ -68,17 +68,17 @@ class CompiledMultiTask(Task):
                 "`loss` must be a dict of names of tasks to losses, or None: those of the heads. "
                 f"Received: loss={loss!r:.100}."
             )
-        check_names("MultiTask", loss, self.tasks, "tasks")
+        check_names("MultiTask", loss, self.members, "tasks")
         options = dict(jit_compile=jit_compile, skip_non_finite=skip_non_finite)
         options |= dict(fixed_shapes=fixed_shapes, run_eagerly=run_eagerly)
-        for name, task in self.tasks.items():
+        for name, task in self.members.items():
             task.compile(loss=loss.get(name, "auto"), **options)
         if isinstance(optimizer, str):
             auto = optimizer == "auto"
             optimizer = default_optimizer(self.learning_rate) if auto else optimizer
             optimizer = keras.optimizers.get(optimizer)
         if optimizer is not None:
-            optimizer = multi_task_parts.with_groups(optimizer, self.tasks)
+            optimizer = multi_task_parts.with_groups(optimizer, self.members)
         self._given_losses = dict(loss)
         unused = dict.fromkeys(("loss", "metrics", "weighted_metrics", "loss_weights"))
         super().compile(optimizer, **unused, **options, **kwargs)
@@ -100,29 +100,29 @@ class CompiledMultiTask(Task):
         number = x[TASK_NUMBER][0]
         optimizer = multi_task_parts.grouped(self.optimizer)
         group = ops.arange(optimizer.gates.shape[0])  # the heads, in their order, come first
-        is_open = ops.logical_or(group == number, group >= len(self.tasks))
+        is_open = ops.logical_or(group == number, group >= len(self.members))
         if not state:
             before = ops.convert_to_tensor(optimizer.gates)
-            optimizer.gates.assign(_gates(is_open, before, group, len(self.tasks)))
+            optimizer.gates.assign(_gates(is_open, before, group, len(self.members)))
             with warnings.catch_warnings():
-                if set(self.tasks) - set(y):  # as a user asked for
+                if set(self.members) - set(y):  # as a user asked for
                     warnings.filterwarnings("ignore", "Gradients do not exist")
                 return super().train_step(data)
         weights, others, of_optimizer, of_metrics = state[0]
         places = [one is optimizer.gates for one in self.optimizer.variables]
         place, of_optimizer = places.index(True), list(of_optimizer)
-        of_optimizer[place] = _gates(is_open, of_optimizer[place], group, len(self.tasks))
+        of_optimizer[place] = _gates(is_open, of_optimizer[place], group, len(self.members))
         return super().train_step((weights, others, of_optimizer, of_metrics), data)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss of the task that a batch is of."""
         number = x[TASK_NUMBER][0]
-        names = [name for name in self.tasks if name in y]
+        names = [name for name in self.members if name in y]
         branches = [
             functools.partial(self._loss_of, name, x, y, y_pred, sample_weight, training)
             if name in y
             else functools.partial(ops.zeros, ())
-            for name in self.tasks
+            for name in self.members
         ]
         variables = self.variables
         changing = [one for one in variables if not one.trainable]
@@ -140,7 +140,7 @@ class CompiledMultiTask(Task):
 
     def _loss_of(self, name, x, y, encoded, sample_weight, training):
         """The loss of one task, for rows that are read."""
-        task, several = self.tasks[name], self._rows_per_example.get(name, 1)
+        task, several = self.members[name], self._rows_per_example.get(name, 1)
         rows = ops.shape(keras.tree.flatten(y[name])[0])[0] * several
         encoded, x = (
             {key: one if several == 1 else one[:rows] for key, one in given.items()}
