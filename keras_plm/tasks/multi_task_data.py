@@ -55,6 +55,11 @@ class FittedMultiTask(CompiledMultiTask):
         Raises:
             ValueError: if there is no such task, or its data are not what it takes.
         """
+        if kwargs.get("class_weight") is not None:
+            raise ValueError(
+                "Several tasks have classes of their own: give a `sample_weight` with the data of "
+                f"each. Received: class_weight={kwargs['class_weight']!r:.100}."
+            )
         prepared_data.check_numbers(
             batch_size=batch_size,
             epochs=epochs,
@@ -180,6 +185,25 @@ class FittedMultiTask(CompiledMultiTask):
         logs = keras.Model.train_on_batch(self, *batch, return_dict=True)
         idle = {f"{other}_loss" for other in self.members if other != name}
         return {key: value for key, value in logs.items() if key not in idle}
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=True):
+        """Evaluate on one batch of each of some tasks; see `evaluate` for what comes out.
+
+        Args:
+            x, y, sample_weight: dicts by names of tasks, as for `train_on_batch`.
+            return_dict: bool. It must be True.
+
+        Raises:
+            ValueError: as `evaluate`, or if these are not of the same tasks.
+        """
+        given = [one for one in (x, y, sample_weight) if one is not None]
+        alike = all(isinstance(one, dict) and one.keys() == given[0].keys() for one in given)
+        if len(given) < 2 or not alike or not return_dict:
+            raise ValueError(
+                "Give `x`, `y` and maybe `sample_weight` as dicts of the same tasks, and "
+                f"`return_dict=True`. Received: {[type(one).__name__ for one in given]}."
+            )
+        return self.evaluate({name: tuple(one[name] for one in given) for name in given[0]})
 
     def _prepare(self, x, y=None, sample_weight=None, labelled=True):
         """Data that are ready: those that `fit` made."""

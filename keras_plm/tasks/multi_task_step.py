@@ -124,9 +124,10 @@ class CompiledMultiTask(Task):
             else functools.partial(ops.zeros, ())
             for name in self.members
         ]
-        variables = self.variables
-        changing = [one for one in variables if not one.trainable]
-        reading = [one for one in variables if one.trainable]
+        below = {id(one) for one in self.backbone.variables}  # no head assigns to these
+        changing = [one for one in self.variables if not one.trainable and id(one) not in below]
+        known = {id(one) for one in changing}
+        reading = [one for one in self.variables if id(one) not in known]
         loss = run_branch(number, branches, changing, reading)
         for place, (name, mean) in enumerate(self.losses_of_tasks.items()):
             if name in names:

@@ -139,6 +139,7 @@ def test_a_task_that_several_batches_made_goes_on_alone(make, graph, tmp_path):
     assert np.isfinite([history[name] for name in names]).all()
     found = multi.evaluate({"cola": DATA["cola"]})
     assert found["cola_loss"] == pytest.approx(history["val_cola_loss"][-1], rel=1e-5)
+    assert multi.test_on_batch({"cola": TEXTS}, {"cola": [0, 1, 1, 0]}) == found
     expected = multi.predict({"cola": TEXTS, "mnli": PAIRS})
     for name, x in (("cola", TEXTS), ("mnli", PAIRS)):
         multi.task(name).save_to_preset(str(tmp_path / name))
@@ -294,6 +295,7 @@ def test_what_data_are_refused(several):
         ({"by": "size"}, "Did you mean 'sizes'"),
         ({"by": {"cola": 1.0}}, "without \\['rank'\\]"),
         ({"seed": -1}, "`seed` must be"),
+        ({"class_weight": {0: 2.0}}, "classes of their own"),
         ({"validation_data": {"rte": cola}}, "no tasks"),
         ({"length_buckets": [0]}, "positive integers"),
     ):
@@ -301,6 +303,8 @@ def test_what_data_are_refused(several):
             several.fit({"cola": cola, "rank": DATA["rank"]}, verbose=0, **options)
     with pytest.raises(ValueError, match="A batch is of one task"):
         several.train_on_batch({"cola": TEXTS, "mnli": PAIRS}, {"cola": [0], "mnli": [1]})
+    with pytest.raises(ValueError, match="dicts of the same tasks"):
+        several.test_on_batch({"cola": TEXTS}, {"mnli": [0]})
     with pytest.raises(ValueError, match="`loss` must be a dict"):
         several.compile(loss="mse")
     with pytest.raises(ValueError, match="`name` must be one of"):
