@@ -7,6 +7,7 @@ from keras_plm.data.corpus.text_sources import Texts
 from keras_plm.data.corpus.token_counts import token_counts
 from keras_plm.data.corpus.word_annotators import find_capitals, find_discourse_markers
 from keras_plm.data.examples import Examples, examples
+from keras_plm.data.mixing import MainTask, Mix, mix
 from keras_plm.data.rows.planned_rows import RowTable, row_plan
 from keras_plm.data.tokenizer_training import train_tokenizer
 from keras_plm.tokenizers.added_tokens import (
@@ -24,6 +25,8 @@ from keras_plm.tokenizers.words.word_tokenizer import WordTokenizer
 __all__ = [
     "Corpus",
     "Examples",
+    "MainTask",
+    "Mix",
     "RowTable",
     "SENTINEL_TOKENS",
     "SentencePieceTokenizer",
@@ -37,6 +40,7 @@ __all__ = [
     "examples",
     "find_capitals",
     "find_discourse_markers",
+    "mix",
     "quoted_turns",
     "read_vectors",
     "row_plan",
