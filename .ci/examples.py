@@ -88,6 +88,11 @@ LISTS = [  # of rows: file, name of its folder in OUTPUT, options
         ("chinese_wwm.py", "chinese", "--steps 4 --held-out-batches 2"),
         ("translation_lm.py", "translation", "--steps 4 --batch-size 8 --held-out-limit 32"),
         ("unilm_seq2seq.py", "unilm", "--pretraining-steps 4 --steps 10 --batch-size 8 --limit 4"),
+        (
+            "pretrain_ernie_thu.py",
+            "ernie_thu",
+            "--blocks 2 --width 32 --sequence-length 32 --min-entities 1 --batch-size 16 --steps 3",
+        ),
         ("plot_objectives.py", "objectives", ""),
         ("plot_encoder_decoder.py", "encoder_decoder", ""),
         ("plot_entity_stream.py", "entity_stream", ""),

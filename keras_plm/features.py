@@ -3,8 +3,8 @@
 Letters, used in every shape comment, docstring and einsum of the package: B batch, T query
 positions, N positions of a source text, S key positions (S = M + T), M memory, P predictions per
 example, R rows that read (T content rows or P query rows), C columns of a relative position table
-or candidates of a slot, W bytes of a word with its marks, D model width, H heads, K head width, F
-feed-forward width, V vocabulary, L layers.
+or candidates of a slot or batch, W bytes of a word with its marks, D model width, H heads, K head
+width, F feed-forward width, V vocabulary, L layers.
 
 Beside these arrays `encode` takes, and hands on, a nest: `state`, what is carried from batch to
 batch, as `Backbone.state_spec` of the backbone says. It never comes from data code.
@@ -174,7 +174,7 @@ def check_batch(x, names=None, vocabulary_size=None, batch_size=None, bounds=Non
     for name in ("character_ids", "backward_character_ids"):
         if name in x:
             _check_range(name, np.asarray(x[name]), NUM_CHARACTERS, "bytes, marks")
-    for name in ("segment_ids", "order", "until"):
+    for name in ("segment_ids", "order", "until", "entity_ids", "candidate_entity_ids"):
         if name in x:
             _check_range(name, np.asarray(x[name]), 2**30, "2**30")
     for name, bound in bounds.items():

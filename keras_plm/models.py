@@ -57,6 +57,7 @@ from keras_plm.objectives import (
     Corruption,
     Denoising,
     DiscourseRelation,
+    EntityDenoising,
     MaskedModeling,
     MaskedPermutationModeling,
     Mixture,
@@ -665,7 +666,13 @@ def unilm(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overr
 @_takes(KnowledgeBackbone)
 @check_arguments
 def ernie_thu(
-    tokenizer: kind(Tokenizer), size="base", sequence_length=None, static_passes=0, **overrides
+    tokenizer: kind(Tokenizer),
+    size="base",
+    sequence_length=None,
+    static_passes=0,
+    num_candidates=512,
+    min_entities=5,
+    **overrides,
 ):
     """ERNIE (Tsinghua): BERT's tokens and pairs, over a text and the entities that it mentions.
 
@@ -674,8 +681,13 @@ def ernie_thu(
     graph: `entity_vectors=`, a table or its file. Tokens are masked as in `bert`. The paper starts
     from BERT's weights, `backbone.copy_text_weights(bert)`, and has rows of 256.
 
+    For each mention it is told which entity of the batch is meant, whose vector was given,
+    another's, or none. The corpus has the column `entities`.
+
     Args:
         static_passes: int. As in `bert`.
+        num_candidates: int. The entities of a batch, see `EntityDenoising`.
+        min_entities: int. Rows with fewer mentions are left out; 0: none is.
 
     Source: ERNIE (Zhang et al. 2019, arXiv:1905.07129), sections 3.2 to 3.4 and 4.1; thunlp/ERNIE.
     """
@@ -689,7 +701,8 @@ def ernie_thu(
         segments=True,
         static_passes=static_passes,
     )
-    objective = ObjectiveSum((masked, SentencePair(length)))
+    entities = EntityDenoising(num_candidates, length, min_entities=min_entities)
+    objective = ObjectiveSum((masked, SentencePair(length), entities))
     return _pretrainer(
         families.ERNIE_THU, tokenizer, objective, size, overrides, backbone_class=KnowledgeBackbone
     )

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -249,7 +250,10 @@ def corpus(tokenizer, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def corpora(tokenizers, tmp_path_factory):
-    """The book in each tokenizer's pieces, with spans; XLM's is "text" and its "translation"."""
+    """The book in each tokenizer's pieces, with spans; XLM's is "text" and its "translation".
+
+    BERT's has entities as well, numbers from 1 to 20.
+    """
     from keras_plm import data
 
     directory = tmp_path_factory.mktemp("corpora")
@@ -257,6 +261,7 @@ def corpora(tokenizers, tmp_path_factory):
     for name, text in (("en", lines[::2]), ("fr", lines[1::2])):
         (directory / name).write_text("\n".join(text[: len(lines) // 2]), "utf-8")
     files = {name: ([BOOK], {}) for name in tokenizers}
+    files["bert"] = [BOOK], {"annotate": {"entities": entities_in}}
     english, french = directory / "en", directory / "fr"
     languages = ["en", "fr", ("en", "fr")]
     files["xlm"] = [english, french, (english, french)], {"languages": languages}
@@ -280,6 +285,14 @@ def corpora(tokenizers, tmp_path_factory):
 def names_in(sentence):
     """The characters of what is written in capitals, such as "Red Shirt"."""
     return [found.span() for found in re.finditer(r"\b[A-Z]\w+(?: [A-Z]\w+)*", sentence)]
+
+
+def entities_in(sentence):
+    """The names of a sentence with a number for each, from 1 to 20."""
+    return [
+        (begin, end, 1 + zlib.crc32(sentence[begin:end].encode()) % 20)
+        for begin, end in names_in(sentence)
+    ]
 
 
 @pytest.fixture(scope="session")

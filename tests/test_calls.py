@@ -178,6 +178,7 @@ GOOD = {
     "select": objectives.SpanPartition,
     "input": lambda: objectives.SentinelInput(290, 10),
     "target": lambda: objectives.SentinelTarget(290, 10),
+    "num_candidates": lambda: 9,
     "mask_token_id": lambda: 5,
     "first": lambda: 290,
     "masking": lambda: objectives.MaskedModeling(300, 5),

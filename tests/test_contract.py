@@ -17,7 +17,7 @@ import pytest
 from keras import ops
 
 from keras_plm import data, families, models, tasks
-from keras_plm.backbones import EmbeddingBackbone
+from keras_plm.backbones import EmbeddingBackbone, entity_vectors_at_hand
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -89,6 +89,9 @@ def recurrent(build, layout, **options):
     return Row(build, make, batch, own_step=True)
 
 
+ENTITY_VECTORS = np.random.default_rng(0).normal(size=(21, 6))  # of the entities of the book
+ENTITY_VECTORS[0] = 0
+
 SYSTEMS = {
     "ulmfit": recurrent(models.ulmfit, "gpt", backward=True),
     "siatl": recurrent(models.siatl, "gpt"),
@@ -110,12 +113,20 @@ SYSTEMS = {
     "roberta": system(models.roberta, "roberta", own_step=True),
     "spanbert": system(models.spanbert, "bert", own_step=True),
     "ernie1": system(models.ernie1, "bert", dialogue=True),
+    "ernie_thu": system(
+        *(models.ernie_thu, "bert"),
+        num_layers=2,
+        entity_dim=6,
+        entity_heads=2,
+        entity_vectors=ENTITY_VECTORS,
+        num_candidates=24,
+        min_entities=1,
+    ),
     "ernie2": system(
         *(models.ernie2, "bert"),
         label_tasks=("capitals", "token_document", "sentence_distance", "discourse_relation"),
         task_steps=None,
     ),
-    "ernie_thu": system(models.ernie_thu, "bert", entity_dim=6, entity_heads=2, num_layers=2),
     "gpt1": system(models.gpt1, "gpt"),
     "gpt2": system(models.gpt2, "gpt", own_step=True, documents_apart=True),
     "gpt3": system(models.gpt3, "gpt", own_step=True, num_layers=2, window=[None, 8]),
@@ -401,8 +412,8 @@ def outputs_of(model, batch):
 
 
 def weights_of(model):
-    """All that a file keeps: neither the seeds of dropout nor the state of a memory."""
-    return [one for one in model.weights if not re.search("seed|_state", one.path)]
+    """All that a file keeps: no seeds of dropout, state of a memory, or vectors of entities."""
+    return [one for one in model.weights if not re.search("seed|_state|entity_table", one.path)]
 
 
 def copy_weights(old, new):
@@ -438,6 +449,13 @@ def close(found, expected, **tolerance):
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, err_msg=name, **tolerance)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def vectors_at_hand():
+    """No file has the vectors of entities: configs that name them find them here."""
+    with entity_vectors_at_hand(ENTITY_VECTORS):
+        yield
 
 
 @pytest.fixture

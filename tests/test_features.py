@@ -103,6 +103,11 @@ BAD = {
         dict(candidate_ids=np.full((BATCH, PREDICTIONS, 4), 10, "int32")),
         r"'candidate_ids'.*\[0, 10\).*10 to 10",
     ),
+    "an entity is negative": (dict(entity_ids=IDS * -1), "'entity_ids'.*-1"),
+    "a candidate entity is negative": (
+        dict(candidate_entity_ids=IDS * -1),
+        "'candidate_entity_ids'.*-1",
+    ),
     "spans of other targets": (dict(span_offsets=IDS[:, :2]), r"'span_offsets'.*P = 3"),
     "order is negative": (dict(order=IDS * -1), "'order'.*-1"),
     "order is huge": (dict(order=IDS * 2**30), r"'order'.*2\*\*30"),

@@ -13,6 +13,7 @@ from keras_plm.objectives import (
     Corruption,
     Denoising,
     DiscourseRelation,
+    EntityDenoising,
     MaskedModeling,
     MaskedPermutationModeling,
     Mixture,
@@ -228,9 +229,11 @@ def test_bad_options_of_ernie2(wordpiece, options, message):
 
 
 def test_ernie_thu(wordpiece):
-    """BERT's objective; the backbone takes entities, and its published sizes are the base ones."""
+    """BERT's objective, and entities; the published sizes of the backbone are the base ones."""
     model = small(models.ernie_thu, wordpiece, static_passes=3, num_layers=4)
-    assert model.objective == small(models.bert, wordpiece, static_passes=3).objective
+    *of_bert, entities = parts(model.objective)
+    assert of_bert == parts(small(models.bert, wordpiece, static_passes=3).objective)
+    assert entities == EntityDenoising(512, 32, 0.05, 0.15, 5, "sentence_pair", True)
     backbone = model.backbone
     assert backbone.block_types == ["text", "fuse", "fuse_attend", "fuse_attend"]
     assert (backbone.entity_dim, backbone.entity_heads) == (100, 4)

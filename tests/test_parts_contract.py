@@ -976,6 +976,20 @@ OBJECTIVES = {  # name -> (layout of the corpus, function of its tokenizer)
             stages=((2, 0), (1, 3)),
         ),
     ),
+    "EntityDenoising": (
+        "bert",
+        lambda _: objectives.EntityDenoising(20, 32, 0.1, 0.2, 2, "full_sentences", False),
+    ),
+    "ObjectiveSum of entities": (
+        "bert",
+        lambda tokenizer: objectives.ObjectiveSum(
+            (
+                masked(tokenizer, rows="sentence_pair"),
+                objectives.SentencePair(32),
+                objectives.EntityDenoising(20, 32, min_entities=1),
+            )
+        ),
+    ),
     "Mixture with task ids": (
         "bert",
         lambda tokenizer: objectives.Mixture(

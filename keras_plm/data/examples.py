@@ -194,8 +194,11 @@ class _Batches:
         return self._rows(self._first_like(step))
 
     def _rows(self, step):
-        """The rows of a batch, with the characters of their words if the objective takes them."""
+        """The rows of a batch, with what else the objective takes of the words or of all rows."""
         batch = self.builder(step, self.rows)
+        if getattr(self.objective, "whole_batch", False):
+            is_whole = self.rows == slice(0, self.builder.batch_size)
+            batch |= self.objective.of_batch(batch if is_whole else self.builder(step))
         if getattr(self.objective, "characters", False):
             for side in ("", "backward_")[: 1 + ("backward_token_ids" in batch)]:
                 characters = character_ids_of_rows(self.corpus, batch, side)

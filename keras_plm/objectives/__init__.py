@@ -4,6 +4,7 @@ from keras_plm.objectives.causal_modeling import CausalModeling
 from keras_plm.objectives.continual_stages import continual_stages
 from keras_plm.objectives.corruption import ALL_MASK, Corruption
 from keras_plm.objectives.denoising import Denoising
+from keras_plm.objectives.entity_denoising import EntityDenoising
 from keras_plm.objectives.label_objective import PairLabel, TokenLabel
 from keras_plm.objectives.labels.capitals import Capitals
 from keras_plm.objectives.labels.discourse_relation import DISCOURSE_MARKERS, DiscourseRelation
@@ -65,6 +66,7 @@ __all__ = [
     "DISCOURSE_MARKERS",
     "Denoising",
     "DiscourseRelation",
+    "EntityDenoising",
     "Hidden",
     "InfilledInput",
     "LocalShuffle",

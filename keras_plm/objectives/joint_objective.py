@@ -92,6 +92,11 @@ class JointObjective(Objective):
         return max(objective.samples_per_row for objective in self.objectives)
 
     @property
+    def whole_batch(self):
+        """Whether a part makes arrays of the whole batch."""
+        return any(objective.whole_batch for objective in self.objectives)
+
+    @property
     def columns(self):
         """What any of them needs of the corpus."""
         return tuple(dict.fromkeys(name for one in self.objectives for name in one.columns))

@@ -120,6 +120,11 @@ class Mixture(JointObjective):
             heads = objective.heads(backbone) | heads
         return {name: heads[name] for name in self.head_names}
 
+    def of_batch(self, batch):
+        """What all rows share, of the objective that the batch is for; see `Objective.of_batch`."""
+        rest = {name: value for name, value in batch.items() if name != "part"}
+        return self.objectives[batch["part"]].of_batch(rest)
+
     def __call__(self, batch, rng):
         """Makes the examples of the objective that the batch is for.
 

@@ -39,6 +39,8 @@ class Objective(Settings, ABC):
             are read both ways `backward_character_ids`.
         samples_per_row: int. How many tokens drawn from the corpus each row needs in
             `sampled_ids`.
+        whole_batch: bool. Whether `of_batch` makes arrays of the whole batch, before it is sliced
+            into shards.
         columns: tuple of str. The columns that the corpus must have beside the words, such as
             `capitals`; see `Corpus.build(..., annotate=...)`.
         token_counts: bool. Whether `token_counts` are among the arrays of a batch: (V,), how often
@@ -56,6 +58,7 @@ class Objective(Settings, ABC):
     variable_length = False
     characters = False
     samples_per_row = 0
+    whole_batch = False
     token_counts = False
     columns = ()
 
@@ -79,6 +82,19 @@ class Objective(Settings, ABC):
         Raises:
             ValueError: the batch does not fit the settings.
         """
+
+    def of_batch(self, batch):
+        """Make what all rows of a batch share: the one exception to their independence.
+
+        It is called, if `whole_batch`, with all rows of a batch, of which a shard has a part.
+
+        Args:
+            batch: dict of the arrays of all rows, as the row builder makes them.
+
+        Returns:
+            dict of arrays, which are among those of the batch of each shard.
+        """
+        return {}
 
     def hide(self, batch, rng):
         """Make the examples, and say what was hidden in them.

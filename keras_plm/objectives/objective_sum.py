@@ -94,6 +94,13 @@ class ObjectiveSum(JointObjective):
             heads |= objective.heads(backbone)
         return heads
 
+    def of_batch(self, batch):
+        """What all rows share, of all of the objectives; see `Objective.of_batch`."""
+        made = {}
+        for objective in self.objectives:
+            made |= objective.of_batch(batch)
+        return made
+
     def __call__(self, batch, rng):
         """Makes the examples of all objectives from the same rows.
 

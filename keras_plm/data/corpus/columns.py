@@ -34,6 +34,7 @@ class Column:
         rule: str, what the values are, for the message about a damaged file.
         per: "token" or "sentence". Those of sentences are not carried into rows.
         optional: whether a corpus may be without.
+        begins: whether what `annotate` finds has its number at its first token alone.
         found_by: str, the function that finds it in text, for the message where it is missing.
     """
 
@@ -45,6 +46,7 @@ class Column:
     rule: str = ""
     per: str = "token"
     optional: bool = True
+    begins: bool = False
     found_by: str = "a function of a sentence"
 
 
@@ -61,6 +63,11 @@ COLUMNS = {
     ),
     # 0, or the number of a word that the vocabulary has not, from 1; see `Corpus.word_characters`.
     "unknown_words": Column("int32", 2**31 - 1),
+    # 0, or the entity whose mention begins here, a row of a table of vectors, from 1. What is left
+    # of a mention that a row cuts has none (ERNIE, arXiv:1905.07129, and its released data).
+    "entities": Column(
+        "int32", 2**31 - 1, begins=True, found_by="keras_plm.data.DictionaryLinker({...})"
+    ),
     "sentence_languages": Column("int32", per="sentence"),
     # 1 at words that begin with a capital letter, which ids may not show.
     "capitals": Column("uint8", 2, found_by="keras_plm.data.find_capitals"),

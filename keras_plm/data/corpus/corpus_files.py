@@ -57,31 +57,49 @@ def write_corpus(
         ValueError: if there is no text, words or spans do not fit it, or a sentence of a pair has
             no tokens.
     """
+    encode = _Encoder(tokenizer, num_workers, split_words, find_spans, annotate)
+    columns, characters = sorted(annotate or ()), None
+    if getattr(tokenizer, "characters", False):
+        columns, characters = [*columns, "unknown_words"], encode.write_characters
+    own = {"has_spans": find_spans is not None, "languages": languages, "columns": columns}
+    write_encoded(directory, batches_of(parts), encode, tokenizer, own, characters)
+
+
+def write_encoded(directory, batches, encode, tokenizer, own, write_characters=None):
+    """Writes what a function encodes, batch by batch, into the files of a corpus.
+
+    Args:
+        directory: an existing directory, `pathlib.Path`.
+        batches: what `batches_of` yields; sentences may be of any kind that `encode` takes.
+        encode: a function from sentences to their lengths, their ids, and a dict of the columns.
+            Its attribute `num_unknown` says how many ids are unknown ones.
+        tokenizer: a `Tokenizer`.
+        own: dict of "has_spans", bool; "languages", dict or None; "columns", list of names.
+        write_characters: a function of the directory that writes the bytes of words, or None.
+
+    Raises:
+        ValueError: as `write_corpus`.
+    """
     info = {
         "format": FORMAT,
         "tokenizer_fingerprint": tokenizer.fingerprint,
         "vocabulary_size": tokenizer.vocabulary_size,
         "special_token_ids": tokenizer.special_token_ids,
         "layout": tokenizer.layout.name,
-        "has_spans": find_spans is not None,
-        "languages": languages,
-        "columns": sorted(annotate or ()),
+        **own,
     }
-    characters = getattr(tokenizer, "characters", False)
-    info["columns"] += ["unknown_words"] if characters else []
-    encode = _Encoder(tokenizer, num_workers, split_words, find_spans, annotate)
     dtypes = {name: one[0] for name, one in _arrays(info).items()}
     if tokenizer.vocabulary_size > 65_536:
         dtypes["token_ids"] = "int32"
-    counts = _write_arrays(directory, batches_of(parts), encode, dtypes)
+    counts = _write_arrays(directory, batches, encode, dtypes)
     if not counts["num_documents"]:
         raise ValueError(
             "There is no text to tokenise: no document has a token. An iterator gives texts once"
         )
     _say_unknown(encode.num_unknown, counts["num_tokens"], tokenizer)
     info.update(counts)
-    if characters:
-        info["num_spelled_words"] = encode.write_characters(directory)
+    if write_characters is not None:
+        info["num_spelled_words"] = write_characters(directory)
     info["sha256"] = {
         name: digest({name: load_array(directory / f"{name}.npy")}) for name in _arrays(info)
     }

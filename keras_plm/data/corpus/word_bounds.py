@@ -50,6 +50,8 @@ def given_bounds(sentences, offsets, word_starts, split_words=None, find_spans=N
 def given_numbers(sentences, offsets, name, annotate, column):
     """Finds the number of each token, that of the characters where it begins.
 
+    Of a column that `begins`, such as the entities of mentions, the first token has it alone.
+
     Args:
         sentences: list of S strings.
         offsets: list of S arrays (T, 2) int: the characters of each token.
@@ -74,6 +76,8 @@ def given_numbers(sentences, offsets, name, annotate, column):
                 f"{numbers.tolist()!r:.100} for {sentence!r:.200}"
             )
         inside, number = _inside(rows, spans)
+        if column.begins:
+            inside &= _first_of(number)
         values = np.full(len(rows), column.special, column.dtype)
         values[inside] = numbers[number[inside]]
         found.append(values)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_plm.data.corpus.columns import check_columns, token_columns
 from keras_plm.data.rows.passes import LastPasses, document_order
 from keras_plm.data.rows.row_rendering import RowRenderer
 from keras_plm.data.rows.stream import DocumentStream
@@ -97,15 +98,19 @@ class PlannedRows:
         request: `RowRequest`; all that is drawn for pass p depends on its seed and p alone.
         plan: function, see `row_plan`.
         sequence_length: T, tokens per row.
+        min_entities: int. Rows with mentions of fewer entities are left out (ERNIE); 0: none.
         settings: what else the plan takes.
 
     Raises:
         ValueError: the corpus has fewer rows than a batch or does not fit them, or the plan gives
-            rows that do not fit.
+            rows that do not fit; or entities are asked for, and the corpus has none.
     """
 
-    def __init__(self, request, plan, sequence_length, **settings):
+    def __init__(self, request, plan, sequence_length, min_entities=0, **settings):
         self.request, self.batch_size = request, request.batch_size
+        self._min_entities = min_entities
+        if min_entities:
+            check_columns(token_columns(request.corpus), ("entities",))
         self._rows = getattr(plan, "row_plan", RowPlan())
         if self._rows.across:
             check_separator(request.corpus)
@@ -121,10 +126,14 @@ class PlannedRows:
         num_rows = len(self._passes(0)[2])
         self.steps_per_pass = num_rows // self.batch_size
         if not self.steps_per_pass:
+            with_entities, fewer = "", ""
+            if min_entities:
+                with_entities = f" of {min_entities} mentions or more"
+                fewer = "min_entities, "
             raise ValueError(
                 f"The corpus is too small for one batch: its {len(request.corpus.documents)} "
-                f"documents make {num_rows} rows. Lower batch_size or the objective's "
-                "sequence_length, or give more text. Received: "
+                f"documents make {num_rows} rows{with_entities}. Lower {fewer}batch_size or the "
+                "objective's sequence_length, or give more text. Received: "
                 f"batch_size={self.batch_size}, sequence_length={sequence_length}"
             )
 
@@ -162,6 +171,8 @@ class PlannedRows:
         rng = np.random.default_rng((request.seed, 1, number))
         table = self._plan(stream, self._render.text_length, rng)
         _check_table(table, self._rows.num_texts, self._render.text_length, stream.num_tokens)
+        if self._min_entities:
+            table = _with_marks(table, stream.marked("entities"), self._min_entities)
         order = np.arange(len(table.texts))
         return stream, table, rng.permutation(order) if request.training else order
 
@@ -216,6 +227,15 @@ def _check_table(table, num_texts, room, num_tokens):
                 f"A plan's labels must be one per row, ({len(texts)},). Received: {name} of "
                 f"{np.shape(labels)}"
             )
+
+
+def _with_marks(table, marked, least):
+    """The rows of a table whose texts have so many of the positions, which ascend."""
+    begin, end = np.searchsorted(marked, np.asarray(table.texts)).transpose(2, 0, 1)  # (R, K) each
+    kept = (end - begin).sum(axis=1) >= least
+    labels = {name: np.asarray(one)[kept] for name, one in (table.labels or {}).items()}
+    languages = None if table.languages is None else np.asarray(table.languages)[kept]
+    return RowTable(np.asarray(table.texts)[kept], labels, languages)
 
 
 def truncated_lengths(lengths, total):

@@ -4,6 +4,8 @@ import numpy as np
 
 from keras_plm.data.corpus.columns import COLUMNS, token_columns
 
+CHUNK = 1 << 20  # tokens that are looked at at once
+
 
 class DocumentStream:
     """One long row of tokens, looked up by position and never held in memory.
@@ -88,6 +90,18 @@ class DocumentStream:
             found[name] = values = values[position]
             np.copyto(values, COLUMNS[name].special, where=is_end)
         return found
+
+    def marked(self, name):
+        """The positions at which a column is not 0, ascending.
+
+        Args:
+            name: str, a column that the corpus has.
+        """
+        found = [np.zeros(0, "int64")]
+        for begin in range(0, self.num_tokens, CHUNK):
+            values = self.read(np.arange(begin, min(begin + CHUNK, self.num_tokens)))[name]
+            found.append(begin + np.flatnonzero(values))
+        return np.concatenate(found)
 
     def within_document(self, positions):
         """Says where positions are in their documents.

@@ -126,8 +126,8 @@ def test_bad_annotations(text, tokenizer, tmp_path, capitals, given, error, mess
     with pytest.raises(error, match=message):
         Corpus.build([text], tokenizer, tmp_path / "c", annotate={"capitals": lambda _: given})
     assert not (tmp_path / "c").exists()
-    with pytest.raises(ValueError, match=r"must name columns.*Received: \['entities'\]"):
-        Corpus.build([text], tokenizer, tmp_path / "c", annotate={"entities": find_capitals})
+    with pytest.raises(ValueError, match=r"must name columns.*Received: \['emotions'\]"):
+        Corpus.build([text], tokenizer, tmp_path / "c", annotate={"emotions": find_capitals})
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,8 @@ def test_bad_annotations(text, tokenizer, tmp_path, capitals, given, error, mess
         ("span_marks", np.array([0, 1, 2, 2, 1, 0], "uint8"), True),
         ("span_marks", np.array([0, 2], "uint8"), False),
         ("span_marks", np.array([3], "uint8"), False),
+        ("entities", np.array([0, 7, 0], "int32"), True),
+        ("entities", np.array([0, -1], "int32"), False),
         ("sentence_languages", np.array([5, 9, 5], "int32"), True),
         ("sentence_languages", np.array([5, 8], "int32"), False),
     ],
