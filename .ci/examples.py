@@ -53,6 +53,11 @@ LISTS = [  # of rows: file, name of its folder in OUTPUT, options
             "--steps 3 --epochs 1 --numbers 32 --seeds 1 --held-out 32 --sequence-length 32 "
             "--vocabulary-size 1000",
         ),
+        (
+            "multi_task.py",
+            "multi_task",
+            "--rows 32 --limit 64 --held-out-limit 64 --target-epochs 1 --sequence-length 32",
+        ),
         ("pretrain_elmo.py", "elmo", "--steps 4 --held-out-batches 2 --limit 40"),
         ("gpt_transfer.py", "gpt_transfer", f"--preset none --seeds 2 {FEW}"),
         ("few_shot.py", "few_shot", "--steps 5 --shots 0 2 --draws 1 --limit 8"),

@@ -40,6 +40,7 @@ FEATURES = {
     "segment_ids": Feature("int32", "BT", "0, 1, 2; if relative, only equality matters"),
     "position_ids": Feature("int32", "BT", "where positions are not 0 .. T-1"),
     "language_ids": Feature("int32", "BT", "the language of each token (XLM)"),
+    "task_number": Feature("int32", "B", "which of several tasks a batch is of (MultiTask)"),
     "task_ids": Feature("int32", "BT", "the pretraining task (ERNIE 2.0)"),
     "entity_ids": Feature("int32", "BT", "the entity whose mention begins here; 0 = none"),
     "candidate_entity_ids": Feature(

@@ -26,6 +26,8 @@ import functools
 import inspect
 from dataclasses import replace
 
+import keras
+
 from keras_plm import families
 from keras_plm.backbones import (
     AWDLSTMBackbone,
@@ -77,7 +79,7 @@ from keras_plm.objectives import (
     TwoWayModeling,
     continual_stages,
 )
-from keras_plm.tasks import Pretrainer, TextPreprocessor
+from keras_plm.tasks import MultiTask, Pretrainer, TextPreprocessor
 from keras_plm.tokenizers import Tokenizer
 
 # Base and large are those of BERT (arXiv:1810.04805, section 3), and of all others here. A narrow
@@ -121,6 +123,21 @@ SIATL_SIZES = {
 }
 # Mikolov et al. (arXiv:1310.4546), sections 3 and 4: 300 and 1000; the default of word2vec.c: 100.
 SKIP_GRAM_WIDTHS = {"tiny": 50, "small": 100, "base": 300, "large": 1000}
+
+
+# GLUE's as the paper casts them (arXiv:1901.11504, section 3.1): QNLI and WNLI rank candidates.
+_PAIRS = {"class": "TextClassifier", "num_classes": 2, "pooling": "san"}
+MT_DNN_TASKS = {
+    "cola": {"class": "TextClassifier", "num_classes": 2, "dropout": 0.05},
+    "sst2": {"class": "TextClassifier", "num_classes": 2},
+    "stsb": {"class": "TextRegressor"},
+    "mnli": {**_PAIRS, "num_classes": 3},
+    "rte": _PAIRS,
+    "qqp": _PAIRS,
+    "mrpc": _PAIRS,
+    "qnli": {"class": "MultipleChoice"},
+    "wnli": {"class": "MultipleChoice"},
+}
 
 
 def _takes(backbone_class):
@@ -316,6 +333,53 @@ def bert(
     )
     objective = ObjectiveSum((masked, SentencePair(length)))
     return _pretrainer(families.BERT, tokenizer, objective, size, overrides)
+
+
+@_takes(TransformerBackbone)
+@check_arguments
+def mt_dnn(tokenizer: kind(Tokenizer), size="base", sequence_length=None, tasks=None, **overrides):
+    """MT-DNN: a BERT that several tasks train together, each with a head of its own.
+
+    Batches are of one task each, drawn by the sizes of the data; pairs are classified by a
+    stochastic answer network, and candidates ranked. The tokenizer's layout has segments, as
+    BERT's. This one starts from random weights: `tasks.MultiTask.from_preset(preset,
+    tasks=models.MT_DNN_TASKS)` starts from a BERT, as the original does.
+
+    Args:
+        tasks: dict of names to tasks, see `keras_plm.tasks.MultiTask`. None: those of GLUE,
+            `models.MT_DNN_TASKS`; the released settings classify all pairs without the answer
+            network, which the paper has for MNLI, QQP and MRPC, and for RTE too.
+
+    Returns:
+        `keras_plm.tasks.MultiTask`, compiled with Adamax at a rate of 5e-5 (the schedule is the
+        user's: linear, a tenth of it warm-up), decay 0.01, gradients clipped to a norm of 1.
+
+    Source: MT-DNN, arXiv:1901.11504, sections 3 and 4.3; namisan/mt-dnn.
+    """
+    length, segments = _length(size, sequence_length), tokenizer.layout.segments
+    if len(set(segments)) < 2:
+        raise ValueError(
+            "MT-DNN needs rows that tell the second text from the first by its segment. Received: "
+            f"a tokenizer with layout={tokenizer.layout.name!r}. Use one with BERT's layout."
+        )
+    family = families.BERT
+    arguments = {
+        **family["flags"],
+        **family["initial_weights"],
+        **SIZES[size],
+        "vocabulary_size": tokenizer.vocabulary_size,
+        "max_sequence_length": max(LENGTHS[size], length),
+        **overrides,
+    }
+    model = MultiTask(
+        TransformerBackbone(**arguments),
+        MT_DNN_TASKS if tasks is None else tasks,
+        TextPreprocessor(tokenizer, length),
+    )
+    optimizer = keras.optimizers.Adamax(5e-5, weight_decay=0.01, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(optimizer)
+    return model
 
 
 @_takes(TransformerBackbone)

@@ -65,6 +65,56 @@ class Mutant(NamedTuple):
 SURVIVORS = {}
 
 MUTANTS = (
+    # === Several tasks ===
+    Mutant(
+        "san_reads_all_tokens_as_premise",
+        "heads/san_head.py",
+        "ops.logical_and(real, ops.equal(segments, n)) for n in (0, 1)",
+        "ops.logical_and(real, ops.equal(segments, n) | (n == 0)) for n in (0, 1)",
+        ("heads/test_san_head.py",),
+    ),
+    Mutant(
+        "san_leaves_all_turns_out",
+        "heads/san_head.py",
+        "return ops.logical_or(always, draws[1] >= self.turn_dropout)",
+        "return ops.logical_and(always | True, draws[1] >= self.turn_dropout)",
+        ("heads/test_san_head.py",),
+    ),
+    Mutant(
+        "log_probabilities_are_softmaxed_again",
+        "heads/negative_log_likelihood.py",
+        'y_pred = ops.cast(y_pred, "float32")',
+        'y_pred = ops.log_softmax(ops.cast(y_pred, "float32"), axis=-1)',
+        ("heads/test_san_head.py",),
+    ),
+    Mutant(
+        "idle_heads_take_steps",
+        "tasks/multi_task_step.py",
+        "is_open = ops.logical_or(group == number, group >= len(self.tasks))",
+        "is_open = ops.logical_or(group >= 0, group >= len(self.tasks))",
+        ("tasks/test_multi_task.py::test_an_idle_head_stands_still_whole",),
+    ),
+    Mutant(
+        "what_fills_a_batch_up_counts",
+        "tasks/training/mixed_batches.py",
+        "real = np.arange(self.num_examples) < count",
+        "real = np.arange(self.num_examples) < 2 * count",
+        ("tasks/training/test_mixed_batches.py",),
+    ),
+    Mutant(
+        "a_pass_over_a_task_begins_anew_in_every_epoch",
+        "data/mixing.py",
+        "self._before.append(self._before[-1] + counts)",
+        "self._before.append(self._before[-1])",
+        ("data/test_mixing.py",),
+    ),
+    Mutant(
+        "the_soft_loss_is_left_out",
+        "heads/soft_label_loss.py",
+        "return loss - ops.sum(soft * log_probs, axis=-1)",
+        "return loss",
+        ("heads/test_soft_label_loss.py",),
+    ),
     # === ULMFiT ===
     Mutant(
         "the_rate_is_not_scaled",

@@ -188,6 +188,7 @@ GOOD = {
         objectives.SentencePair(512),
     ),
     "weights": lambda: (1, 2),
+    "tasks": lambda: {"a": {"class": "TextClassifier", "num_classes": 2}},
 }
 # How messages call an argument that is handed on, if not by its last word (`activation`).
 CALLED = {"span_boundary": "max_length"}

@@ -317,6 +317,34 @@ TASKS = {
         trained=False,
     ),
 }
+SEVERAL = {
+    "first": {"class": "TextClassifier", "num_classes": 3, **NO_DROPOUT},
+    "second": {"class": "TextRegressor", "summarise": False, **NO_DROPOUT},
+}
+
+
+def several_tasks(of, layout, **row):
+    """A row of two tasks on one backbone; its batches are of the first one."""
+
+    def make(tools, **changes):
+        tokenizer = tools.tokenizers[layout]
+        if of is models.mt_dnn:
+            sizes = dict(num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32)
+            rates = {"dropout": 0.0, "attention_dropout": 0.0}
+            kinds = {**SEVERAL, "second": {**SEVERAL["first"], "pooling": "san"}}
+            return of(tokenizer, "tiny", 32, kinds, **{**sizes, **rates, **changes})
+        backbone = tools.make_transformer(tokenizer.vocabulary_size, **changes)
+        return of(backbone, SEVERAL, tasks.TextPreprocessor(tokenizer, 32))
+
+    def batch(tools, model, number):
+        weights = [1.0, 0.5, 2.0, 1.0 + number]
+        return {"first": PAIRS}, {"first": LABELS}, {"first": weights}
+
+    return Row(of, make, batch, {"loss", "first_loss"}, **row)
+
+
+TASKS["several tasks"] = several_tasks(tasks.MultiTask, "bert", own_step=True)
+TASKS["mt_dnn"] = several_tasks(models.mt_dnn, "bert")
 TASKS["classifier of static vectors"] = replace(
     TASKS["classifier"], make=classifier_of_vectors, own_step=False, quick_in_jax=False
 )

@@ -33,6 +33,7 @@ def batch(**changes):
         "source_visible": np.ones((BATCH, 2), bool),
         "answer_mask": np.array([[True, True, False, True]] * BATCH),
         "start_positions": np.array([-1, 3], "int32"),
+        "task_number": np.array([2, 2], "int32"),
         "backward": np.array([False, True]),
         "fresh": np.array([True, False]),
         "memory": np.zeros((BATCH, 2, 3, 8), "float32"),

@@ -371,6 +371,13 @@ SEQUENCES = {
         lambda layer, given: layer(given["query"], given["query"], given["query_ids"]),
         (SLOT,),
     ),
+    "SANHead": Row(
+        lambda: heads.SANHead(3, kernel_initializer=large()),
+        lambda layer, given: layer(
+            given["content"], ops.equal(given["ids"], 5), ops.not_equal(given["ids"], 5)
+        ),
+        (EXAMPLE,),
+    ),
     "SpanHead": Row(lambda: heads.SpanHead(large()), answers, (OVER_TOKENS, OVER_TOKENS)),
     "TokenHead": Row(lambda: heads.TokenHead(3, kernel_initializer=large()), alone, (TOKENS,)),
 }

@@ -38,7 +38,12 @@ def classes_in(rows):
 
 
 def test_every_public_part_has_a_row():
-    abstract = {"Head", "Targets", "SmoothedCrossEntropy"}  # what heads are, and what they say
+    abstract = {
+        "Head",
+        "Targets",
+        "SmoothedCrossEntropy",
+        "NegativeLogLikelihood",
+    }  # what heads are, and what they say
     assert classes_in(PARTS) == (classes_of(heads) - abstract) | classes_of(layers)
     assert classes_in(METRICS) == classes_of(metrics)
     assert classes_in(OBJECTIVES) | classes_in(SETTINGS) == classes_of(objectives) - {"Hidden"}
@@ -569,6 +574,12 @@ HEADS_OF_MODELS = {
         lambda **o: heads.NegativeSamplingHead(VOCABULARY, 2, **o),
         {"rows": SLOT_ROWS, "candidate_ids": np.stack([TARGETS, KEYS[:, :SLOTS], TARGETS], -1)},
         float32=True,
+    ),
+    "SANHead": Row(
+        lambda **o: heads.SANHead(3, 2, 0.3, 0.2, large(), **o),
+        {**ROWS, "premise": REAL & (KEYS < 2), "hypothesis": KEYS >= 2},
+        float32=True,
+        near=0.06,
     ),
     "SentencePairHead": Row(
         lambda **o: heads.SentencePairHead(large(), num_classes=3, **o), POOLED, float32=True

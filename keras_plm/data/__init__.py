@@ -10,6 +10,7 @@ from keras_plm.data.corpus.word_annotators import find_capitals, find_discourse_
 from keras_plm.data.entity_linker import DictionaryLinker
 from keras_plm.data.entity_table import entity_table
 from keras_plm.data.examples import Examples, examples
+from keras_plm.data.mixing import MainTask, Mix, mix
 from keras_plm.data.rows.planned_rows import RowTable, row_plan
 from keras_plm.data.tokenizer_training import train_tokenizer
 from keras_plm.data.translating_embeddings import TransE, read_triples
@@ -29,6 +30,8 @@ __all__ = [
     "Corpus",
     "DictionaryLinker",
     "Examples",
+    "MainTask",
+    "Mix",
     "RowTable",
     "SENTINEL_TOKENS",
     "SentencePieceTokenizer",
@@ -45,6 +48,7 @@ __all__ = [
     "examples",
     "find_capitals",
     "find_discourse_markers",
+    "mix",
     "quoted_turns",
     "read_entity_names",
     "read_triples",

@@ -9,10 +9,13 @@ from keras_plm.heads.end_logits import EndLogits
 from keras_plm.heads.entity_head import EntityHead
 from keras_plm.heads.head import Head, Targets
 from keras_plm.heads.masked_lm_head import MaskedLMHead
+from keras_plm.heads.negative_log_likelihood import NegativeLogLikelihood
 from keras_plm.heads.negative_sampling_head import NegativeSamplingHead
 from keras_plm.heads.sampled_softmax_head import SampledSoftmaxHead, SoftmaxTable
+from keras_plm.heads.san_head import SANHead
 from keras_plm.heads.sentence_pair_head import SentencePairHead
 from keras_plm.heads.smoothed_cross_entropy import SmoothedCrossEntropy
+from keras_plm.heads.soft_label_loss import SoftLabelLoss
 from keras_plm.heads.span_boundary_head import SpanBoundaryHead
 from keras_plm.heads.span_head import SpanHead
 from keras_plm.heads.summary_head import SummaryHead
@@ -29,10 +32,13 @@ __all__ = [
     "EntityHead",
     "Head",
     "MaskedLMHead",
+    "NegativeLogLikelihood",
     "NegativeSamplingHead",
+    "SANHead",
     "SampledSoftmaxHead",
     "SentencePairHead",
     "SmoothedCrossEntropy",
+    "SoftLabelLoss",
     "SoftmaxTable",
     "SpanBoundaryHead",
     "SpanHead",

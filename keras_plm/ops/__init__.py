@@ -2,6 +2,7 @@
 
 from keras_plm.ops.adaptive_softmax import Cluster, clustered_log_probs, clustered_losses
 from keras_plm.ops.attention import attend, attention_weights
+from keras_plm.ops.branches import run_branch
 from keras_plm.ops.factorised_position import (
     factorised_scores,
     position_basis,
@@ -41,9 +42,11 @@ __all__ = [
     "position_basis",
     "query_visibility",
     "real_tokens",
+    "run_branch",
     "relative_buckets",
     "relative_gather",
     "relative_shift",
+    "run_branch",
     "sampled_softmax_losses",
     "sinusoid_frequencies",
     "summary_row",

@@ -10,6 +10,7 @@ from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
 from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
 from keras_plm.tasks.causal_lm import CausalLM
 from keras_plm.tasks.masked_lm import Filling, MaskedLM
+from keras_plm.tasks.multi_task import MultiTask
 from keras_plm.tasks.multiple_choice import MultipleChoice
 from keras_plm.tasks.permutation_lm import PermutationLM
 from keras_plm.tasks.prefix_lm import PrefixLM
@@ -35,6 +36,7 @@ __all__ = [
     "Classification",
     "Filling",
     "MaskedLM",
+    "MultiTask",
     "MultipleChoice",
     "PermutationLM",
     "PrefixLM",

@@ -238,7 +238,12 @@ def own_variables(head, backbone):
     """
     shared = {id(variable) for variable in backbone.weights}
     names = _names_by_attribute(head)
-    return [(_renamed(v.path, names), v) for v in head.weights if id(v) not in shared]
+    above = head.path.removesuffix(head.name)  # such as the name of the task in a `MultiTask`
+    return [
+        (_renamed(v.path, names).removeprefix(above), v)
+        for v in head.weights
+        if id(v) not in shared
+    ]
 
 
 def _names_by_attribute(head):

@@ -115,6 +115,9 @@ class MaskedLM(TargetTask):
         self.head_activation = head_activation
         self.use_bias = bool(use_bias)
 
+    def read(self, encoded, features, several=1):
+        return {"tokens": self.heads["tokens"].read(encoded, features)}
+
     def settings(self):
         return {
             "transform": self.transform,

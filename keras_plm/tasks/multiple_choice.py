@@ -1,13 +1,14 @@
 """The right one of several choices."""
 
 import keras
+from keras import ops
 
 from keras_plm.backbones import Backbone
 from keras_plm.checks import check_arguments, kind, number, text
 from keras_plm.layers import RowsToChoices
 from keras_plm.preprocessing.choice_preprocessor import ChoicePreprocessor
 from keras_plm.preprocessing.preprocessor import Preprocessor
-from keras_plm.tasks.pooled_texts import pooling_of, text_summary
+from keras_plm.tasks.pooled_texts import pooling_of, read_texts, text_summary
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
@@ -127,6 +128,12 @@ class MultipleChoice(Task):
         self.summary_activation = summary_activation
         self.logits_bias = logits_bias
         self.summary_dim = summary_dim
+
+    def read(self, encoded, features, several=1):
+        scores = read_texts(
+            self.backbone, self.heads["choice"], self.pooling, encoded, features["padding_mask"]
+        )  # (B * C, 1)
+        return ops.reshape(scores, (-1, several))
 
     def check_x(self, x):
         """Refuse features that are not (B, C, T), or whose rows the backbone cannot take."""

@@ -7,7 +7,12 @@ from keras_plm.checks import check_choice
 from keras_plm.layers import ConcatPooling, LongTextPooling
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.ops import summary_row
-from keras_plm.tasks.task_graph import POOLINGS, encode_texts, with_auxiliary_loss
+from keras_plm.tasks.task_graph import (
+    POOLINGS,
+    encode_texts,
+    sum_of_several,
+    with_auxiliary_loss,
+)
 
 
 def pooled_texts(backbone, features, pooling, auxiliary_lm=0.0, gradient_length=None):
@@ -74,6 +79,24 @@ def text_summary(backbone, encoded, padding_mask, pooling=None):
     real = ops.cast(padding_mask, "float32")[:, :, None]  # (B, T, 1)
     count = ops.maximum(ops.sum(real, axis=1), 1.0)  # (B, 1)
     return ops.sum(ops.cast(rows, "float32") * real, axis=1) / count
+
+
+def read_texts(backbone, head, pooling, encoded, padding_mask, several=1):
+    """The outputs of a head of `summary_head` for texts that a backbone has read.
+
+    Args:
+        backbone: a backbone of this package.
+        head: what `summary_head` made.
+        pooling: str or None. What it was made for.
+        encoded: dict, what the backbone's `encode` returned.
+        padding_mask: bool tensor of shape (B * several, T).
+        several: int. How many rows each example has, whose vectors are added.
+
+    Returns:
+        Tensor of shape (B, num_classes).
+    """
+    summary = text_summary(backbone, encoded, padding_mask, pooling_of(head, pooling))
+    return head(summary if several == 1 else sum_of_several(summary, several))
 
 
 def pooling_of(head, pooling):

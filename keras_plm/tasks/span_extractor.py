@@ -121,21 +121,29 @@ class SpanExtractor(Task):
 
         # === Functional model ===
         inputs = text_inputs(backbone)
-        rows = encode_texts(backbone, inputs)["sequence_output"]  # (B, T, D)
+        encoded = encode_texts(backbone, inputs)
         inputs["answer_mask"] = keras.Input((None,), dtype="bool", name="answer_mask")
         if beam:
             inputs["start_positions"] = keras.Input((), dtype="int32", name="start_positions")
-            summary = summary_row(rows, inputs["padding_mask"], backbone.summary_row)  # (B, D)
-            outputs = head(rows, inputs["answer_mask"], inputs["start_positions"], summary)
-        else:
-            outputs = head(rows, inputs["answer_mask"])
+        self.beam = bool(beam)  # before what needs it
+        outputs = self._logits_of(encoded, inputs)
 
         # === Config ===
-        self.beam = bool(beam)  # before `compile`, which needs it
         self.start_top = int(start_top)
         self.end_top = int(end_top)
         self.dropout = dropout
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+    def read(self, encoded, features, several=1):
+        return self._labelled(self._logits_of(encoded, features))
+
+    def _logits_of(self, encoded, features):
+        """All that the head gives, the beam too."""
+        rows, head = encoded["sequence_output"], self.heads["span"]  # (B, T, D)
+        if not self.beam:
+            return head(rows, features["answer_mask"])
+        summary = summary_row(rows, features["padding_mask"], self.backbone.summary_row)  # (B, D)
+        return head(rows, features["answer_mask"], features["start_positions"], summary)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss of the outputs that have labels; the beam has none."""

@@ -122,6 +122,21 @@ class Task(FittedTask):
         """The features that the graph of this task takes."""
         return [tensor.name for tensor in self.inputs]
 
+    def read(self, encoded, features, several=1):
+        """The outputs that this task is trained on, of rows that its backbone has read.
+
+        So a task stands beside others in a `MultiTask`, all of which share the reading.
+
+        Args:
+            encoded: dict, what the backbone's `encode` returned for R rows.
+            features: dict of the features of these rows.
+            several: int. How many rows each example has, such as of choices.
+
+        Returns:
+            Tensor or dict of tensors, the outputs of R / several examples.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no `read`.")
+
     def keep_inputs(self, features):
         """Those of a preprocessor's features that the graph of this task takes.
 

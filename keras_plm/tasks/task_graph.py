@@ -9,6 +9,7 @@ from keras_plm.heads import (
     AttentionPoolingHead,
     AuxiliaryLMLoss,
     ConcatPoolingHead,
+    SANHead,
     SummaryHead,
 )
 from keras_plm.layers import ChoicesToRows
@@ -85,7 +86,7 @@ def summary_head(
         name: str. The head's name.
         summarise: bool or None. Whether a dense layer with tanh stands before the logits; None:
             unless the pooled output of a backbone with a pooler is read.
-        pooling: see `text_summary`.
+        pooling: see `text_summary`; or "san", of labels="class".
         summary_activation: str or None. Another activation than tanh; see `SummaryHead`.
         logits_bias: bool. Whether the logits have a bias.
         summary_dim: int or None. The width of that dense layer; None: that of the backbone. Of
@@ -94,7 +95,7 @@ def summary_head(
 
     Returns:
         `SummaryHead`; of pooling="concat" `ConcatPoolingHead`, of "attention"
-        `AttentionPoolingHead`.
+        `AttentionPoolingHead`, of "san" `SANHead`.
 
     Raises:
         ValueError: if an argument is none of these.
@@ -104,17 +105,26 @@ def summary_head(
             f"`summarise` must be True, False or None. Received: summarise={summarise!r:.200}."
         )
     check_flag("logits_bias", logits_bias)
-    check_choice("pooling", pooling, POOLINGS, none=True)
+    known = (*POOLINGS, "san") if labels == "class" else POOLINGS
+    check_choice("pooling", pooling, known, none=True)
     policy = float_policy(backbone.dtype_policy)
-    if pooling in ("concat", "attention"):
+    if pooling in ("concat", "attention", "san"):
         given = summarise, summary_activation, logits_bias
-        given += (summary_dim,) if pooling == "concat" else ()
+        given += () if pooling == "attention" else (summary_dim,)
         if given != (None, None, True, None)[: len(given)]:
             raise ValueError(
                 f'`pooling="{pooling}"` brings a head of its own: leave out `summarise`, '
                 f"`summary_activation`, `logits_bias`{' and `summary_dim`' * (len(given) > 3)}. "
                 f"Received: {given!r:.200}."
             )
+    if pooling == "san":
+        return SANHead(
+            num_classes,
+            dropout=dropout,
+            kernel_initializer=backbone.kernel_initializer(),
+            dtype=policy,
+            name=name,
+        )
     if pooling == "attention":
         units = TASK_LSTM if summary_dim is None else summary_dim
         head = AttentionPoolingHead(

@@ -244,16 +244,21 @@ def _read_settings(cls, preset, given=()):
     """The saved constructor arguments but those given, if the preset is one of this class."""
     saved = preset.read_json(TASK_FILE)
     settings = saved.get("settings")
-    names = settings.pop("class_names", None) if isinstance(settings, dict) else None
     with files.reading(f"{preset}/{TASK_FILE}"):
-        files.check_config(saved)
+        files.check_config(_without_class_names(saved))
         if saved.get("class") != cls.__name__:
             return cls.settings_of_heads(_saved_heads(saved, preset))
         if not isinstance(settings, dict):
             raise ValueError(f"{preset}/{TASK_FILE} has no `settings` object.")
-        if names is not None:  # names of classes may be anything, such as "." or "I/O"
-            settings["class_names"] = names
         return cls.read_settings({name: v for name, v in settings.items() if name not in given})
+
+
+def _without_class_names(value):
+    """Settings without the names of classes, which may be anything, such as "." or "I/O"."""
+    if not isinstance(value, dict):
+        return value
+    kept = {name: one for name, one in value.items() if name != "class_names"}
+    return {name: _without_class_names(one) for name, one in kept.items()}
 
 
 def _saved_heads(saved, preset):

@@ -17,7 +17,8 @@ from keras_plm.checks import (
     text,
 )
 from keras_plm.preprocessing.preprocessor import Preprocessor
-from keras_plm.tasks.pooled_texts import pooled_texts, pooling_of
+from keras_plm.tasks.pairs_by_san import check_pairs, pairs_by_san
+from keras_plm.tasks.pooled_texts import pooled_texts, pooling_of, read_texts
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
@@ -79,8 +80,9 @@ class TextClassifier(Task):
         pooling: str or None. What stands for a text: the output at the "first" or "last" real
             token, or the "mean" of those at all real tokens; or "concat", ULMFiT's last, maximum
             and mean, with its `ConcatPoolingHead`; or "attention", SiATL's, over an LSTM of the
-            task of width 100, with its `AttentionPoolingHead`. None: the pooled output, or the
-            token that the backbone names, as said above.
+            task of width 100, with its `AttentionPoolingHead`; or "san", of pairs alone, MT-DNN's
+            answer module, with its `SANHead`. None: the pooled output, or the token that the
+            backbone names, as said above.
         summary_activation: str or None. Another activation of the summary than tanh, such as
             "linear" (none); without the dense layer there is none unless it is named.
         logits_bias: bool. Whether the logits have a bias; those of GPT's classifiers in
@@ -164,11 +166,13 @@ class TextClassifier(Task):
         inputs = rows = text_inputs(backbone)
         if both_orders:
             inputs, rows = inputs_of_several(backbone, 2)
-        pool = pooling_of(head, pooling)
-        summary = pooled_texts(backbone, rows, pool, auxiliary_lm, gradient_length)  # (B, D)
-        if both_orders:
-            summary = sum_of_several(summary, 2)
-        outputs = head(summary)  # (B, num_classes)
+        if pooling == "san":
+            others = (both_orders, multi_label, auxiliary_lm, gradient_length)
+            inputs, outputs = pairs_by_san(backbone, head, inputs, others)
+        else:
+            pool = pooling_of(head, pooling)
+            summary = pooled_texts(backbone, rows, pool, auxiliary_lm, gradient_length)  # (B, D)
+            outputs = head(sum_of_several(summary, 2) if both_orders else summary)
         self.class_names = check_class_names(class_names, num_classes)
         self._multi_label = multi_label
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
@@ -183,6 +187,13 @@ class TextClassifier(Task):
         self.logits_bias = logits_bias
         self.both_orders = bool(both_orders)
         self.gradient_length = gradient_length
+
+    def read(self, encoded, features, several=1):
+        head = self.heads["label"]
+        if self.pooling == "san":
+            return head.read(encoded, features)
+        mask = features["padding_mask"]
+        return read_texts(self.backbone, head, self.pooling, encoded, mask, several)
 
     @property
     def multi_label(self):
@@ -237,8 +248,10 @@ class TextClassifier(Task):
         return in_both_orders(self.preprocessor, x), y, sample_weight
 
     def check_x(self, x):
-        """Refuse features that the backbone cannot take, or that are not two rows of each pair."""
+        """Refuse features that the backbone cannot take, or that are not what pairs need."""
         super().check_x(checked_rows(x, 2) if self.both_orders else x)
+        if self.pooling == "san":
+            check_pairs(x)
 
     def settings(self):
         return {

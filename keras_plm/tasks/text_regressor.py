@@ -6,7 +6,7 @@ import numpy as np
 from keras_plm.backbones import Backbone
 from keras_plm.checks import check_arguments, flag, integer, kind, number, text
 from keras_plm.preprocessing.preprocessor import Preprocessor
-from keras_plm.tasks.pooled_texts import pooled_texts, pooling_of
+from keras_plm.tasks.pooled_texts import pooled_texts, pooling_of, read_texts
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.task_graph import (
     checked_rows,
@@ -133,6 +133,11 @@ class TextRegressor(Task):
         self.logits_bias = logits_bias
         self.both_orders = bool(both_orders)
         self.gradient_length = gradient_length
+
+    def read(self, encoded, features, several=1):
+        mask = features["padding_mask"]
+        head = self.heads["score"]
+        return read_texts(self.backbone, head, self.pooling, encoded, mask, several)
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """As every task does; the labels become a column, as the outputs are."""

@@ -108,6 +108,9 @@ class TokenClassifier(Task):
         outputs = head.read(encode_texts(backbone, inputs), inputs)  # (B, T, C)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
+    def read(self, encoded, features, several=1):
+        return self.heads["token_label"].read(encoded, features)
+
     def tag(self, texts, batch_size=None, **kwargs):
         """Say the most likely class of every word.
 

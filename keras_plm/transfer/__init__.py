@@ -28,6 +28,7 @@ from keras_plm.transfer.prompt_template import (
     PromptTemplate,
 )
 from keras_plm.transfer.slanted_triangular import SlantedTriangular
+from keras_plm.transfer.soft_labels import mean_probabilities, with_soft_labels
 from keras_plm.transfer.unfreezing import GradualUnfreezing, SequentialUnfreezing, fit_in_stages
 from keras_plm.transfer.vocabulary_extension import extend_vocabulary
 from keras_plm.transfer.warmup_cosine_decay import WarmupCosineDecay
@@ -61,8 +62,10 @@ __all__ = [
     "gpt2_optimizer",
     "gpt3_optimizer",
     "head_groups",
+    "mean_probabilities",
     "noam",
     "parameter_groups",
     "roberta_optimizer",
+    "with_soft_labels",
     "xlnet_optimizer",
 ]

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_plm.checks import check_flag
+from keras_plm.ops import run_branch
 from keras_plm.tasks.training.replicas import under_strategy
 
 logger = logging.getLogger("keras_plm")
@@ -231,25 +232,12 @@ def _any_is_not_zero(grads):
 
 def _apply_if(condition, optimizer, grads, variables):
     """Take a step of an optimizer, where a condition holds."""
-    if keras.backend.backend() != "jax":
-        ops.cond(condition, lambda: _done(optimizer.apply(grads, variables)), lambda: _done(None))
-        return
-    # A branch of JAX's assigns nothing: it gives values, which are assigned behind it.
-    changing = [*optimizer.variables, *variables]
-    before = [ops.convert_to_tensor(one) for one in changing]
-
-    def step():
-        with keras.StatelessScope(list(zip(changing, before))) as scope:
-            optimizer.apply(grads, variables)
-        after = [scope.get_current_value(one) for one in changing]
-        return [new if new is not None else old for new, old in zip(after, before)]
-
-    for variable, value in zip(changing, ops.cond(condition, step, lambda: before)):
-        variable.assign(value)
+    steps = [lambda: _done(None), lambda: _done(optimizer.apply(grads, variables))]
+    run_branch(ops.cast(condition, "int32"), steps, [*optimizer.variables, *variables])
 
 
 def _done(_):
-    """What a branch of TensorFlow's gives."""
+    """What a branch gives."""
     return ops.convert_to_tensor(True)
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_plm.tasks.training.label_checks import IDS, SHARES, YES_NO, numbers
+from keras_plm.tasks.training.label_checks import IDS, SHARES, SOFT, YES_NO, numbers
 
 
 def class_weights(class_weight, outputs):
@@ -42,6 +42,11 @@ def class_weights(class_weight, outputs):
         )
     for name, weights in given.items():
         targets, kind = outputs[name]
+        if kind == SOFT:
+            raise ValueError(
+                "`class_weight` needs labels of one class each. Received soft labels: give a "
+                "`sample_weight`."
+            )
         if kind == YES_NO or isinstance(targets.num_classes, str) and targets.num_classes == "T":
             raise ValueError(
                 "`class_weight` needs labels of one class each. Received labels that are "

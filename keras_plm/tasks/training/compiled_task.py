@@ -8,6 +8,7 @@ import keras_hub
 from keras_plm.checks import check_flag
 from keras_plm.generation.compiled_programs import xla_is_allowed
 from keras_plm.heads.head import as_head, targets_of, yes_no_accuracy
+from keras_plm.heads.soft_label_loss import accuracy_of_soft_labels
 from keras_plm.tasks.optimizers.decay_exclusions import (
     exclude_from_weight_decay,
     weight_decay_exclusions,
@@ -19,6 +20,7 @@ from keras_plm.tasks.training.label_checks import (
     IDS,
     NUMBERS,
     SHARES,
+    SOFT,
     YES_NO,
     as_labels,
     check_labelled,
@@ -154,6 +156,7 @@ class CompiledTask(keras_hub.models.Task):
         if not own_loss:
             other = {
                 SHARES: lambda: [keras.metrics.CategoricalAccuracy(name="accuracy")],
+                SOFT: lambda: [accuracy_of_soft_labels()],
                 YES_NO: lambda: [yes_no_accuracy()],
             }
             for name, kind in self._label_kinds.items():
@@ -214,6 +217,20 @@ class CompiledTask(keras_hub.models.Task):
         if self._guard is None or not training or loss is None:
             return loss
         return self._guard.judged(self, loss)
+
+    def loss_of(self, y, y_pred, sample_weight=None):
+        """The compiled loss of outputs, without what layers add to it.
+
+        Args:
+            y: labels, as the compiled loss takes them.
+            y_pred: outputs of `read`.
+            sample_weight: weights, or None.
+
+        Returns:
+            Scalar tensor.
+        """
+        y, y_pred = self._with_class_axes(y), self._with_class_axes(y_pred)
+        return self._compile_loss(y, y_pred, sample_weight)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """The metrics of a batch; see `keras.Model.compute_metrics`."""
@@ -276,12 +293,12 @@ class CompiledTask(keras_hub.models.Task):
         """
         outputs = self._trained_outputs
         if isinstance(y, dict):
-            known = {name: (kind, targets.axes) for name, (targets, kind) in outputs.items()}
+            known = {name: (kind, *targets) for name, (targets, kind) in outputs.items()}
             return {name: as_labels(one, *known.get(name, (None,))) for name, one in y.items()}
         if len(outputs) != 1:
             return y
         ((targets, kind),) = outputs.values()
-        return as_labels(y, kind, targets.axes)
+        return as_labels(y, kind, *targets)
 
     def check_y(self, x, y, sample_weight):
         """Refuse labels and weights that the heads and the compiled loss cannot take.

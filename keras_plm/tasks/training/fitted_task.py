@@ -257,9 +257,12 @@ class FittedTask(CompiledTask):
         if lengths is None or self.fixed_shapes:
             return None
         steps = (epochs - initial_epoch) * (steps_per_epoch or -(-len(lengths) // batch_size))
+        return choose_lengths(lengths, max(steps, 1), self._cost_of_a_program())
+
+    def _cost_of_a_program(self):
+        """How many steps of training take as long as one more length does to compile."""
         compiles = keras.backend.backend() == "jax" or self.jit_compile
-        cost = (STEPS_OF_A_CPU if runs_on_cpu() else STEPS_OF_AN_ACCELERATOR) if compiles else 1
-        return choose_lengths(lengths, max(steps, 1), cost)
+        return (STEPS_OF_A_CPU if runs_on_cpu() else STEPS_OF_AN_ACCELERATOR) if compiles else 1
 
     def make_predict_function(self, force=False):
         """Make the program that predicts; see `xla_predicts`."""

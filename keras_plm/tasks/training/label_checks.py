@@ -8,11 +8,14 @@ import keras
 import numpy as np
 
 from keras_plm.checks import check_rectangular, did_you_mean
-from keras_plm.heads import SmoothedCrossEntropy
+from keras_plm.heads import NegativeLogLikelihood, SmoothedCrossEntropy, SoftLabelLoss
 
 IDS, SHARES, YES_NO, NUMBERS = "ids", "shares", "yes_no", "numbers"
+SOFT = "soft"  # the number of a class, and a share for each
+NEAR_ONE = 1e-3  # probabilities of float16 sum to 1 as far
 _LOSSES = {
     IDS: (
+        NegativeLogLikelihood,
         SmoothedCrossEntropy,
         keras.losses.SparseCategoricalCrossentropy,
         keras.losses.sparse_categorical_crossentropy,
@@ -25,6 +28,7 @@ _LOSSES = {
         keras.losses.KLDivergence,
         keras.losses.kl_divergence,
     ),
+    SOFT: (SoftLabelLoss,),
     YES_NO: (
         keras.losses.BinaryCrossentropy,
         keras.losses.binary_crossentropy,
@@ -67,7 +71,7 @@ def label_kind(loss):
         loss: a Keras loss, the function of one, or its name.
 
     Returns:
-        str: "ids", "shares" or "yes_no"; or None: nobody knows.
+        str: "ids", "shares", "soft" or "yes_no"; or None: nobody knows.
     """
     if isinstance(loss, str):
         try:
@@ -81,7 +85,7 @@ def label_kind(loss):
     return None
 
 
-def as_labels(y, kind, axes=None):
+def as_labels(y, kind, axes=None, num_classes=None):
     """Return labels in the form that their kind is trained on.
 
     Numbers of classes become integers, whatever type they come in.
@@ -91,10 +95,14 @@ def as_labels(y, kind, axes=None):
         kind: see `label_kind`.
         axes: str or None. The axes of `Targets`: a column has one more, which goes, so that one
             program serves both.
+        num_classes: int or None. How many classes there are: of soft labels, numbers of classes
+            stand for rows that are sure of them.
 
     Returns:
         Array; `y` itself where it is not what it should be, which `check_labels` says.
     """
+    if kind == SOFT:
+        return _sure(y, num_classes)
     if kind != IDS or isinstance(y, dict):
         return y
     if isinstance(y, (list, tuple)):
@@ -109,6 +117,27 @@ def as_labels(y, kind, axes=None):
     if y.dtype.kind == "b" or y.dtype.kind == "f" and numbers(y) and (y == np.round(y)).all():
         y = y.astype("int32")
     return y
+
+
+def _sure(y, num_classes):
+    """Numbers of classes (N,) as soft labels (N, 1 + K); anything else as it is."""
+    whole = np.asarray(y) if np.ndim(y) == 1 and len(y) else None
+    if whole is None or whole.dtype.kind not in "iu" or not is_classes(whole, num_classes):
+        return y
+    return np.concatenate([whole[:, None], np.eye(num_classes)[whole]], axis=1).astype("float32")
+
+
+def is_classes(y, num_classes):
+    """Whether all of some integers are numbers of classes.
+
+    Args:
+        y: int array.
+        num_classes: int.
+
+    Returns:
+        bool.
+    """
+    return bool(((y >= 0) & (y < num_classes)).all())
 
 
 def check_labelled(x, y, sample_weight, outputs, by_output, weighted, weights_may_be_missing=False):
@@ -184,14 +213,14 @@ def check_labels(y, kind, targets, sizes, what=""):
     y = check_rectangular("Labels", y)
     shape = tuple(sizes.get(letter, -1) for letter in targets.axes)
     num_classes = sizes.get(targets.num_classes, targets.num_classes)
-    several = kind in (SHARES, YES_NO) and num_classes not in (None, 1)
-    expected = (*shape, num_classes) if several else shape
+    several = kind in (SHARES, YES_NO, SOFT) and num_classes not in (None, 1)
+    expected = (*shape, num_classes + (kind == SOFT)) if several else shape
     known = [a == b for a, b in zip(y.shape, expected) if b != -1]
     exact = len(y.shape) == len(expected) or not several and y.shape == (*y.shape[:-1], 1)
     if kind is None:  # a loss that nobody knows: as many labels as there are examples
         exact = y.ndim > 0
     if not exact or not all(known) or y.ndim < len(shape):
-        each = f"a row of {num_classes} numbers" if several else "one label"
+        each = f"a row of {expected[-1]} numbers" if several else "one label"
         per = {"B": "example", "BT": "token", "BP": "target"}.get(targets.axes, "output")
         hint = ""
         if kind == IDS and y.shape == (*shape, num_classes):
@@ -212,11 +241,37 @@ def check_labels(y, kind, targets, sizes, what=""):
         raise ValueError(
             f"Labels{what} must be finite numbers. Received: {y.dtype} values such as {_some(y)}."
         )
+    if kind == SOFT:
+        if not (y[..., 0] == np.round(y[..., 0])).all() or not is_classes(y[..., 0], num_classes):
+            raise ValueError(
+                f"Soft labels{what} must begin with the number of a class, in [0, {num_classes}). "
+                f"Received: values such as {_some(y[..., 0])}."
+            )
+        check_soft_rows(y[..., 1:].reshape(-1, num_classes))
     if kind == SHARES and (y < 0).any() or kind == YES_NO and (np.min(y) < 0 or np.max(y) > 1):
         bounds = "from 0 to 1" if kind == YES_NO else "of at least 0"
         raise ValueError(
             f"Labels{what} must be numbers {bounds}, as the loss takes them. "
             f"Received: {y.dtype} values such as {_some(y)}."
+        )
+
+
+def check_soft_rows(rows):
+    """Refuse probabilities that are none, or do not sum to 1.
+
+    Args:
+        rows: float array (N, K).
+
+    Raises:
+        ValueError: naming the first row that is wrong.
+    """
+    wrong = ~np.isfinite(rows).all(axis=1) | (rows < 0).any(axis=1)
+    wrong |= ~(np.abs(rows.sum(axis=1) - 1) <= NEAR_ONE)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            "Soft labels must be probabilities that sum to 1 in each row. "
+            f"Received: row {row}, {rows[row][:8].tolist()}, the sum {rows[row].sum():.6g}."
         )
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_plm.checks import check_rectangular
-from keras_plm.tasks.training.label_checks import NUMBERS, SHARES, YES_NO
+from keras_plm.tasks.training.label_checks import NUMBERS, SHARES, SOFT, YES_NO
 
 PREFETCHED = 4  # batches
 
@@ -160,7 +160,7 @@ def of_one_type(array, kinds=()):
     """
     if not isinstance(array, np.ndarray):
         return array
-    numbers = len(kinds) > 0 and set(kinds) <= {NUMBERS, YES_NO, SHARES}
+    numbers = len(kinds) > 0 and set(kinds) <= {NUMBERS, YES_NO, SHARES, SOFT}
     if array.dtype.kind == "f" or numbers and array.dtype.kind in "iub":
         return array.astype("float32")
     return array.astype("int32") if array.dtype.kind in "iu" else array

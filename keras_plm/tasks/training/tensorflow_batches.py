@@ -4,6 +4,7 @@ import keras
 
 from keras_plm.data import Examples
 from keras_plm.tasks.training.length_batches import SortedBatches
+from keras_plm.tasks.training.mixed_batches import MixedBatches
 from keras_plm.tasks.training.shuffled_batches import ShuffledBatches
 
 PREFETCHED = 4  # batches
@@ -34,6 +35,8 @@ def as_tf_dataset(batches):
         return _dataset(batches, len(batches))
     if isinstance(batches, ShuffledBatches):
         return _dataset(batches, -1)
+    if isinstance(batches, MixedBatches):
+        return _dataset(batches, -1, lengths_vary=True)
     return batches
 
 

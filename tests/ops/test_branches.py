@@ -1,0 +1,47 @@
+"""Functions that are chosen while a program runs, on both backends."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_plm.ops import run_branch
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_gradients_are_those_of_the_one_that_runs(jit, value_and_gradients):
+    weight, other = keras.Variable([2.0, 3.0]), keras.Variable([5.0])
+
+    def run(number):
+        branches = [lambda: ops.sum(weight * weight), lambda: ops.sum(other * 3.0)]
+        value = run_branch(number, branches, [], [weight, other])
+        return value + 0.0 * (ops.sum(weight) + ops.sum(other))  # all have a gradient
+
+    for number, value, gradients in ((0, 13.0, ([4, 6], [0])), (1, 15.0, ([0, 0], [3]))):
+        found, by_weight = value_and_gradients(lambda: run(number), [weight, other], jit)
+        assert found == value
+        for one, expected in zip((weight, other), gradients):
+            np.testing.assert_allclose(by_weight[one.path], expected)
+
+
+def test_what_is_assigned_stays(jitted):
+    """As in a step of training: of a variable of which values are handed in and out."""
+    count = keras.Variable(1.0, trainable=False)
+
+    def counted():
+        count.assign(count + 4.0)
+        return 1.0 * count
+
+    def run(number, before):
+        with keras.StatelessScope([(count, before)]) as scope:
+            value = run_branch(number, [lambda: 2.0 * count, counted], [count])
+        return value, scope.get_current_value(count)
+
+    if keras.backend.backend() == "jax":
+        found = [jitted(run)(number, 1.0) for number in (0, 1)]
+        assert [(float(value), float(after)) for value, after in found] == [(2, 1), (5, 5)]
+        return
+    program = jitted(lambda number: run_branch(number, [lambda: 2.0 * count, counted], [count]))
+    for number, value, after in ((0, 2.0, 1.0), (1, 5.0, 5.0)):
+        assert float(program(ops.convert_to_tensor(number))) == value
+        assert float(count) == after
