@@ -96,6 +96,7 @@ LISTS = [  # of rows: file, name of its folder in OUTPUT, options
         ("plot_objectives.py", "objectives", ""),
         ("plot_encoder_decoder.py", "encoder_decoder", ""),
         ("plot_entity_stream.py", "entity_stream", ""),
+        ("classify_relations.py", "relations", "--limit 6 --held-out 2 --steps 2 --batch-size 12"),
         ("translate.py", "translate", "--steps 4 --limit 4"),
         ("denoise.py", "bart", "--system bart --steps 4 --held-out-batches 2"),
     ],
