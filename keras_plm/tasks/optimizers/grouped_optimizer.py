@@ -43,10 +43,8 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         groups: list of lists of `keras.Variable` or of their paths, as `parameter_groups` makes
             them. What is in no group is a group by itself, the last, with a factor of 1.
         factors: list of float of at least 0, one per group; None: all are 1.
-        rest_when_idle: bool. Whether a group all of whose gradients are 0 stands still in that step
-            as if its gate were closed: a head that a batch of a `Mixture` is not for, see
-            `keras_plm.transfer.head_groups`. Else Adam moves it by its moments, and weight decay
-            shrinks it.
+        rest_when_idle: bool. Whether a group all of whose gradients are 0 stands still in a step,
+            as a head that a batch is not for (`keras_plm.transfer.head_groups`).
 
     Attributes:
         factors: variable (G,), float.
