@@ -56,7 +56,7 @@ LISTS = [  # of rows: file, name of its folder in OUTPUT, options
         (
             "multi_task.py",
             "multi_task",
-            "--rows 32 --limit 64 --held-out-limit 64 --target-epochs 1 --sequence-length 32",
+            "--rows 16 --limit 32 --held-out-limit 32 --target-epochs 1 --sequence-length 32",
         ),
         ("pretrain_elmo.py", "elmo", "--steps 4 --held-out-batches 2 --limit 40"),
         ("gpt_transfer.py", "gpt_transfer", f"--preset none --seeds 2 {FEW}"),
