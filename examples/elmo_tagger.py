@@ -47,6 +47,7 @@ from keras_plm import data, layers, models, tasks
 
 TEXTS = Path(__file__).parent / "texts"
 HELD_OUT = 5  # every fifth chapter is held out, and of --train every fifth sentence
+KINDS = {"static": "static vectors", "top": "ELMo, top layer", "mix": "ELMo, all layers"}
 PLACES = {"input": "[x; v]", "output": "[h; v]", "both": "both"}
 
 parser = argparse.ArgumentParser(description="Vectors of words in a tagger of your own.")
@@ -54,17 +55,21 @@ parser.add_argument("--elmo", type=Path, metavar="DIR", help="a preset; default:
 parser.add_argument("--vectors", type=Path, metavar="FILE", help="of GloVe, word2vec, fastText")
 parser.add_argument("--train", type=Path, metavar="FILE", help="a treebank, .conllu(.gz)")
 parser.add_argument("--held-out", type=Path, metavar="FILE", help="as --train, to evaluate on")
+parser.add_argument("--kinds", nargs="+", choices=list(KINDS), help="of vectors; default: all")
 parser.add_argument("--places", nargs="+", choices=list(PLACES), default=list(PLACES))
 parser.add_argument("--seeds", type=int, default=3)
 parser.add_argument("--limit", type=int, default=2_000, help="sentences to learn from")
 parser.add_argument("--held-out-limit", type=int, help="evaluate on so many sentences only")
-parser.add_argument("--epochs", type=int, default=10)
-parser.add_argument("--batch-size", type=int, default=32)
+parser.add_argument("--epochs", type=int, default=12)
+parser.add_argument("--batch-size", type=int, default=64)
 parser.add_argument("--width", type=int, default=50, help="of x, and of each side of the BiLSTM")
 parser.add_argument("--sequence-length", type=int, default=48, help="words of a sentence at most")
 parser.add_argument("--pretraining-steps", type=int, default=500, help="of an ELMo that is made")
 parser.add_argument("--output", type=Path, default=Path("output/elmo_tagger"), metavar="DIR")
 arguments = parser.parse_args()
+if "static" in (arguments.kinds or []) and not arguments.vectors:
+    parser.error("--kinds static needs --vectors, the file.")
+kinds = arguments.kinds or [kind for kind in KINDS if kind != "static" or arguments.vectors]
 output, length, begin = arguments.output, arguments.sequence_length, time.time()
 output.mkdir(parents=True, exist_ok=True)
 # XLA compiles LSTMs to faster programs on JAX alone, where there is a CPU only.
@@ -173,12 +178,13 @@ def static_vectors(path):
     return {text: table[own] for text, own in ids.items()}
 
 
-if arguments.vectors:
+if "static" in kinds:
     cached["static"] = static_vectors(arguments.vectors)
-cached["ELMo, all layers"] = elmo_vectors(arguments.elmo or pretrain())
-cached["ELMo, top layer"] = {text: own[:, -1:] for text, own in cached["ELMo, all layers"].items()}
-size = sum(own.nbytes for own in cached["ELMo, all layers"].values()) / 2**20
-print(f"ELMo: {len(sentences):,} sentences, {size:.0f} MiB ({time.time() - begin:.0f} s).")
+if {"top", "mix"} & set(kinds):
+    cached["mix"] = elmo_vectors(arguments.elmo or pretrain())
+    cached["top"] = {text: own[:, -1:] for text, own in cached["mix"].items()}
+    size = sum(own.nbytes for own in cached["mix"].values()) / 2**20
+    print(f"ELMo: {len(sentences):,} sentences, {size:.0f} MiB ({time.time() - begin:.0f} s).")
 
 # === The tagger ===
 
@@ -253,7 +259,6 @@ def accuracies(kind, place, seed):
 
 # === All kinds of vectors in all places, from the same seeds ===
 
-kinds = [kind for kind in ("static", "ELMo, top layer", "ELMo, all layers") if kind in cached]
 table = [(None, None)] + [(kind, place) for kind in kinds for place in arguments.places]
 counted = collections.Counter(tag for _, _, tags in held_out for tag in tags)
 commonest, times = counted.most_common(1)[0]
@@ -269,7 +274,8 @@ for kind, place in table:
     gain = (scores - without)[:, 0]
     shares = [one[2] for one in found]
     results.append(dict(kind=kind, place=place, accuracies=scores.tolist(), shares=shares))
-    name = f"{kind or 'no vectors'}, {PLACES[place]}" if place else "no vectors"
+    (output / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+    name = f"{KINDS[kind]}, {PLACES[place]}" if kind else "no vectors"
     spread = f"{gain.mean():+6.2f} ± {np.std(gain, ddof=len(gain) > 1):.2f}" if kind else ""
     each = (time.time() - start) / arguments.seeds
     line = f"  {name:26}{scores[:, 0].mean():7.2f}{scores[:, 1].mean():7.2f} {spread:16}"
@@ -277,5 +283,4 @@ for kind, place in table:
     for mix in shares[0]:
         mean = np.mean([own[mix] for own in shares], axis=0)
         print(f"    {mix}: shares of the layers {' '.join(f'{one:.2f}' for one in mean)}")
-(output / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
 print(f"Done in {time.time() - begin:.0f} s.")

@@ -129,10 +129,10 @@ def torch_step(settings):
     def cell_step(gates, hidden, cell, recurrent, projection):
         """Hidden state (B, K) and cell (B, C) from the gates (B, 4C) that the input gives."""
         parts = torch.nn.functional.linear(hidden, recurrent, gates).chunk(4, dim=-1)
-        entrance, keep, candidate, exit = parts  # PyTorch's order
-        cell = torch.sigmoid(keep) * cell + torch.sigmoid(entrance) * torch.tanh(candidate)
+        enter, keep, candidate, leave = parts  # PyTorch's order
+        cell = torch.sigmoid(keep) * cell + torch.sigmoid(enter) * torch.tanh(candidate)
         cell = cell if clip is None else cell.clamp(-clip, clip)
-        hidden = torch.sigmoid(exit) * torch.tanh(cell)
+        hidden = torch.sigmoid(leave) * torch.tanh(cell)
         if projection is not None:
             hidden = torch.nn.functional.linear(hidden, projection)
             hidden = hidden if clip is None else hidden.clamp(-clip, clip)
