@@ -59,6 +59,7 @@ LISTS = [  # of rows: file, name of its folder in OUTPUT, options
             "--rows 16 --limit 32 --held-out-limit 32 --target-epochs 1 --sequence-length 32",
         ),
         ("pretrain_elmo.py", "elmo", "--steps 4 --held-out-batches 2 --limit 40"),
+        ("elmo_tagger.py", "elmo_tagger", f"--pretraining-steps 4 --seeds 1 --places both {FEW}"),
         ("gpt_transfer.py", "gpt_transfer", f"--preset none --seeds 2 {FEW}"),
         ("few_shot.py", "few_shot", "--steps 5 --shots 0 2 --draws 1 --limit 8"),
         ("pretrain_mass.py", "mass", PAIRS),
