@@ -235,6 +235,15 @@ ERNIE2 = (
 ERNIE_THU = BERT | {f"block/entity_{name}/bias" for name in ("intermediate", "output")}
 ERNIE_THU |= {one.replace("block/att", "block/entity_att") for one in BLOCK if "k/att" in one}
 ERNIE_THU |= {f"block/entity_norm/{name}" for name in ("gamma", "beta")}
+ERNIE_THU |= {one.replace("tokens", "entities") for one in BERT if "tokens/transform" in one}
+MT_DNN = BLOCK | {"embedding_norm/gamma", "embedding_norm/beta", "pooler/bias"}
+MT_DNN |= {f"{one}/label/logits/bias" for one in ("cola", "sst2")} | {"stsb/score/logits/bias"}
+MT_DNN |= {f"{one}/choice/logits/bias" for one in ("qnli", "wnli")}
+MT_DNN |= {
+    f"{pairs}/label/{one}/bias"
+    for pairs in ("mnli", "mrpc", "qqp", "rte")
+    for one in ("gru", "logits", "query", "summary")
+}
 SPANBERT = ROBERTA | {"span_boundary/edges/bias"}
 SPANBERT |= {"span_boundary/edges_norm/gamma", "span_boundary/edges_norm/beta"}
 SPANBERT |= {f"span_boundary/output_head/transform{name}" for name in ("/bias", "_norm/gamma")}
@@ -261,7 +270,8 @@ SYSTEMS = {
     "spanbert": ("bert", SPANBERT, 13),
     "ernie1": ("bert", BERT, 12),
     "ernie2": ("bert", ERNIE2, 16),
-    "ernie_thu": ("bert", ERNIE_THU, 18),
+    "ernie_thu": ("bert", ERNIE_THU, 19),
+    "mt_dnn": ("bert", MT_DNN, 35),
     "gpt1": ("gpt", BLOCK, 8),
     "gpt2": ("gpt", GPT, 8),
     "gpt3": ("gpt", GPT, 8),
