@@ -89,10 +89,10 @@ MUTANTS = (
     ),
     Mutant(
         "idle_heads_take_steps",
-        "tasks/multi_task_step.py",
+        "tasks/several/step_of_tasks.py",
         "is_open = ops.logical_or(group == number, group >= len(self.tasks))",
         "is_open = ops.logical_or(group >= 0, group >= len(self.tasks))",
-        ("tasks/test_multi_task.py::test_an_idle_head_stands_still_whole",),
+        ("tasks/several/test_multi_task.py::test_an_idle_head_stands_still_whole",),
     ),
     Mutant(
         "what_fills_a_batch_up_counts",

@@ -10,12 +10,12 @@ from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
 from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
 from keras_plm.tasks.causal_lm import CausalLM
 from keras_plm.tasks.masked_lm import Filling, MaskedLM
-from keras_plm.tasks.multi_task import MultiTask
 from keras_plm.tasks.multiple_choice import MultipleChoice
 from keras_plm.tasks.permutation_lm import PermutationLM
 from keras_plm.tasks.prefix_lm import PrefixLM
 from keras_plm.tasks.pretrainer import Pretrainer
 from keras_plm.tasks.seq2seq_lm import Seq2SeqLM
+from keras_plm.tasks.several.multi_task import MultiTask
 from keras_plm.tasks.span_decoding import Answer, AnswerSpan
 from keras_plm.tasks.span_extractor import SpanExtractor
 from keras_plm.tasks.task import Task

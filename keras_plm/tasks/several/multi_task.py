@@ -6,8 +6,8 @@ from keras_plm import features as contract
 from keras_plm.backbones import Backbone
 from keras_plm.checks import check_arguments, check_choice, kind
 from keras_plm.preprocessing.preprocessor import Preprocessor
-from keras_plm.tasks import multi_task_parts
-from keras_plm.tasks.multi_task_data import FittedMultiTask
+from keras_plm.tasks.several import parts_of_tasks
+from keras_plm.tasks.several.data_of_tasks import FittedMultiTask
 from keras_plm.tasks.task_graph import encode_texts, text_inputs
 from keras_plm.tasks.training.mixed_batches import TASK_NUMBER
 
@@ -85,7 +85,7 @@ class MultiTask(FittedMultiTask):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        made = multi_task_parts.make_tasks(backbone, tasks, preprocessor)
+        made = parts_of_tasks.make_tasks(backbone, tasks, preprocessor)
 
         # === Functional model ===
         inputs = text_inputs(backbone)
@@ -124,7 +124,7 @@ class MultiTask(FittedMultiTask):
     @property
     def tasks(self):
         """What the tasks are made of, as the constructor takes it, as plain JSON values."""
-        return multi_task_parts.descriptions(self.members, self.preprocessor)
+        return parts_of_tasks.descriptions(self.members, self.preprocessor)
 
     def settings(self):
         return {"tasks": self.tasks}
@@ -149,7 +149,7 @@ class MultiTask(FittedMultiTask):
 
     def write_preset(self, directory):
         super().write_preset(directory)
-        multi_task_parts.write_heads_of_tasks(self.members, directory)
+        parts_of_tasks.write_heads_of_tasks(self.members, directory)
 
     @classmethod
     def from_preset(cls, preset, load_weights=True, custom_objects=None, strict=False, **kwargs):
@@ -162,8 +162,8 @@ class MultiTask(FittedMultiTask):
         Raises:
             FileNotFoundError, ValueError: see there.
         """
-        preset = multi_task_parts.open_preset(preset)
+        preset = parts_of_tasks.open_preset(preset)
         model = super().from_preset(preset, load_weights, custom_objects, strict, **kwargs)
         if load_weights:
-            multi_task_parts.read_heads_of_tasks(model.members, preset)
+            parts_of_tasks.read_heads_of_tasks(model.members, preset)
         return model

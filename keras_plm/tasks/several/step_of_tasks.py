@@ -8,8 +8,8 @@ from keras import ops
 
 from keras_plm.checks import check_names
 from keras_plm.ops import run_branch
-from keras_plm.tasks import multi_task_parts
 from keras_plm.tasks.optimizers.paper_optimizers import default_optimizer
+from keras_plm.tasks.several import parts_of_tasks
 from keras_plm.tasks.task import Task
 from keras_plm.tasks.training.mixed_batches import TASK_NUMBER
 
@@ -78,7 +78,7 @@ class CompiledMultiTask(Task):
             optimizer = default_optimizer(self.learning_rate) if auto else optimizer
             optimizer = keras.optimizers.get(optimizer)
         if optimizer is not None:
-            optimizer = multi_task_parts.with_groups(optimizer, self.members)
+            optimizer = parts_of_tasks.with_groups(optimizer, self.members)
         self._given_losses = dict(loss)
         unused = dict.fromkeys(("loss", "metrics", "weighted_metrics", "loss_weights"))
         super().compile(optimizer, **unused, **options, **kwargs)
@@ -98,7 +98,7 @@ class CompiledMultiTask(Task):
         *state, data = arguments
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         number = x[TASK_NUMBER][0]
-        optimizer = multi_task_parts.grouped(self.optimizer)
+        optimizer = parts_of_tasks.grouped(self.optimizer)
         group = ops.arange(optimizer.gates.shape[0])  # the heads, in their order, come first
         is_open = ops.logical_or(group == number, group >= len(self.members))
         if not state:

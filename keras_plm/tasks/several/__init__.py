@@ -1,0 +1,1 @@
+"""Several tasks on one backbone: their parts, their data, and the step that chooses one."""
