@@ -90,8 +90,8 @@ MUTANTS = (
     Mutant(
         "idle_heads_take_steps",
         "tasks/several/step_of_tasks.py",
-        "is_open = ops.logical_or(group == number, group >= len(self.tasks))",
-        "is_open = ops.logical_or(group >= 0, group >= len(self.tasks))",
+        "is_open = ops.logical_or(group == number, group >= len(self.members))",
+        "is_open = ops.logical_or(group >= 0, group >= len(self.members))",
         ("tasks/several/test_multi_task.py::test_an_idle_head_stands_still_whole",),
     ),
     Mutant(
@@ -1879,8 +1879,8 @@ MUTANTS = (
     Mutant(
         "head_file_holds_the_embedding",
         "tasks/heads_file.py",
-        "for v in head.weights if id(v) not in shared",
-        "for v in head.weights",
+        "        if id(v) not in shared\n",
+        "",
         ("tasks/test_heads_file.py",),
     ),
     Mutant(
@@ -2159,8 +2159,8 @@ MUTANTS = (
     Mutant(
         "new_heads_of_another_spread",
         "tasks/task_graph.py",
-        "kernel_initializer=backbone.kernel_initializer(),",
-        'kernel_initializer="glorot_uniform",',
+        "kernel_initializer=backbone.kernel_initializer(),\n        activation",
+        'kernel_initializer="glorot_uniform",\n        activation',
         ("tasks/test_initial_heads.py",),
     ),
     Mutant(
@@ -2207,7 +2207,7 @@ MUTANTS = (
     ),
     Mutant(
         "mean_of_padding_too",
-        "tasks/task_graph.py",
+        "tasks/pooled_texts.py",
         'real = ops.cast(padding_mask, "float32")',
         'real = 0 * ops.cast(padding_mask, "float32") + 1',
         ("tasks/test_task_graph.py",),
