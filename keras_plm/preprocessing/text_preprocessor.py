@@ -110,13 +110,12 @@ class TextPreprocessor(Preprocessor):
                 f"A tuple must be a pair of two lists of texts. Received: {len(x)} elements. "
                 "Give texts as a list."
             )
-        texts = x if isinstance(x, tuple) else (x, None)
-        first, second = (None if own is None else self._encoded(own) for own in texts)
-        first, first_entities = first
+        first, second = x if isinstance(x, tuple) else (x, None)
+        first, first_entities = self._encoded(first)
         if second is None:
             second, second_entities = [None] * len(first), [()] * len(first)
         else:
-            second, second_entities = second
+            second, second_entities = self._encoded(second)
         if len(first) != len(second):
             raise ValueError(
                 "The two lists of a pair must be as long as each other. "
