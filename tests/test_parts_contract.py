@@ -43,6 +43,7 @@ def test_every_public_part_has_a_row():
         "Targets",
         "SmoothedCrossEntropy",
         "NegativeLogLikelihood",
+        "SoftLabelLoss",
     }  # what heads are, and what they say
     assert classes_in(PARTS) == (classes_of(heads) - abstract) | classes_of(layers)
     assert classes_in(METRICS) == classes_of(metrics)
