@@ -89,7 +89,7 @@ def test_a_step_is_that_of_the_task_alone(name, several, quick):
     alone = several.clone()
     alone.set_weights(several.get_weights())
     for mine, theirs in zip(seeds(alone), seeds(several)):  # which turns are left out
-        mine.assign(theirs)
+        mine.assign(np.array(ops.convert_to_numpy(theirs)))
     several.compile(keras.optimizers.SGD(0.5), **quick)
     one = alone.task(name)
     one.compile(keras.optimizers.SGD(0.5), **quick)
