@@ -45,3 +45,16 @@ def test_what_is_assigned_stays(jitted):
     for number, value, after in ((0, 2.0, 1.0), (1, 5.0, 5.0)):
         assert float(program(ops.convert_to_tensor(number))) == value
         assert float(count) == after
+
+
+def test_the_way_of_jax_is_the_same_anywhere(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    count, other = keras.Variable(1.0, trainable=False), keras.Variable(7.0)
+
+    def counted():
+        count.assign(count + other)
+        return 1.0 * count
+
+    for number, value, after in ((0, 2.0, 1.0), (1, 8.0, 8.0)):
+        found = run_branch(number, [lambda: 2.0 * count, counted], [count], [other])
+        assert (float(found), float(count), float(other)) == (value, after, 7.0)

@@ -110,6 +110,12 @@ def test_the_numbers_are_those_of_a_cpu(monkeypatch, name, bias):
     )
 
 
+@pytest.mark.parametrize("backend, platform", [("jax", "cpu"), ("tensorflow", None)])
+def test_only_jax_says_what_it_computes_on(monkeypatch, backend, platform):
+    monkeypatch.setattr(attention.keras.backend, "backend", lambda: backend)
+    assert attention._platform() == platform
+
+
 def test_a_tpu_gets_no_kernel_that_reads_from_left_to_right(handed_on, monkeypatch):
     monkeypatch.setattr(attention, "_platform", lambda: "tpu")
     content = ops.cast(np.ones((BATCH, LENGTH, WIDTH)), "bfloat16")
