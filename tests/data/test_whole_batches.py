@@ -12,6 +12,7 @@ from keras_plm.objectives import (
     Mixture,
     ObjectiveSum,
     SentencePair,
+    TokenDocument,
 )
 
 LENGTH = 40
@@ -138,6 +139,24 @@ def test_labels_stay_with_the_rows_that_are_left(make_entity_corpus):
             if (one["entities"] > 0).sum() >= 6
         ]
     assert kept[every] == kept[some] and len({label for _, label in kept[some]}) == 2
+
+
+def test_labels_of_tokens_stay_with_the_rows_that_are_left(make_entity_corpus):
+    corpus, label = make_entity_corpus(share=0.15), TokenDocument(LENGTH)
+    kept = []
+    for least in (0, 6):
+        settings = dict(rows=label.rows, segments=False, min_entities=least)
+        entities = EntityDenoising(24, LENGTH, **settings)
+        dataset = examples(corpus, ObjectiveSum((label, entities)), 1, training=False)
+        rows = [dataset.rows_at(n) for n in range(dataset.steps_per_epoch)]
+        kept.append(
+            [
+                (one["token_ids"].tobytes(), one["token_document"].tobytes())
+                for one in rows
+                if (one["entities"] > 0).sum() >= 6
+            ]
+        )
+    assert kept[0] == kept[1] and 0 < len(kept[1])
 
 
 def test_rows_without_entities_are_in_no_batch_and_a_corpus_without_is_refused(

@@ -12,7 +12,7 @@ A plan is a function of the stream of a pass. Rows of two tokens of each documen
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -235,7 +235,8 @@ def _with_marks(table, marked, least):
     kept = (end - begin).sum(axis=1) >= least
     labels = {name: np.asarray(one)[kept] for name, one in (table.labels or {}).items()}
     languages = None if table.languages is None else np.asarray(table.languages)[kept]
-    return RowTable(np.asarray(table.texts)[kept], labels, languages)
+    texts = np.asarray(table.texts)[kept]
+    return replace(table, texts=texts, labels=labels, languages=languages)
 
 
 def truncated_lengths(lengths, total):
