@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import sys
 import zlib
 from pathlib import Path
@@ -33,6 +34,31 @@ BOOK = FIXTURES / "botchan.txt"
 
 def pytest_report_header():
     return f"keras backend: {os.environ.get('KERAS_BACKEND', 'tensorflow (the default)')}"
+
+
+@pytest.fixture
+def run_page(tmp_path, monkeypatch):
+    """A function that runs a page of docs from top to bottom, as a reader would; its names.
+
+    It runs in `tmp_path`, beside a book, `novels.txt`. What is to be fewer, texts by what stands
+    in their place, must be in the first block; `given` are names that the reader has already.
+    """
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(BOOK, "novels.txt")
+
+    def run_page(stem, fewer=(), **given):
+        page, fewer = Path(__file__).parents[1] / "docs" / f"{stem}.md", dict(fewer)
+        text, names = page.read_text("utf-8"), {"__name__": f"__{stem}__", **given}
+        blocks = list(re.finditer(r"```python\n(.*?)```", text, re.DOTALL))
+        assert all(many in blocks[0].group(1) for many in fewer)
+        for block in blocks:
+            code, line = block.group(1), text[: block.start(1)].count("\n")
+            for many, few in fewer.items():
+                code = code.replace(many, few)
+            exec(compile("\n" * line + code, str(page), "exec"), names)
+        return names
+
+    return run_page
 
 
 @pytest.fixture(autouse=True)
