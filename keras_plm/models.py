@@ -322,17 +322,8 @@ def bert(
     Source: BERT, arXiv:1810.04805, section 3.1; the released `create_pretraining_data.py`.
     """
     length = _length(size, sequence_length)
-    masked = MaskedModeling.for_tokenizer(
-        tokenizer,
-        select=RandomSelection("token"),
-        corrupt=Corruption(random_ids="vocabulary"),
-        sequence_length=length,
-        rows="sentence_pair",
-        segments=True,
-        static_passes=static_passes,
-    )
-    objective = ObjectiveSum((masked, SentencePair(length)))
-    return _pretrainer(families.BERT, tokenizer, objective, size, overrides)
+    pairs = _masked_pairs(tokenizer, "token", length, static_passes)
+    return _pretrainer(families.BERT, tokenizer, ObjectiveSum(pairs), size, overrides)
 
 
 @_takes(TransformerBackbone)
@@ -397,17 +388,8 @@ def bert_wwm(
     arXiv:1906.08101, section 2.2.
     """
     length = _length(size, sequence_length)
-    masked = MaskedModeling.for_tokenizer(
-        tokenizer,
-        select=RandomSelection("word"),
-        corrupt=Corruption(random_ids="vocabulary"),
-        sequence_length=length,
-        rows="sentence_pair",
-        segments=True,
-        static_passes=static_passes,
-    )
-    objective = ObjectiveSum((masked, SentencePair(length)))
-    return _pretrainer(families.BERT, tokenizer, objective, size, overrides)
+    pairs = _masked_pairs(tokenizer, "word", length, static_passes)
+    return _pretrainer(families.BERT, tokenizer, ObjectiveSum(pairs), size, overrides)
 
 
 @_takes(TransformerBackbone)
@@ -692,17 +674,9 @@ def ernie_thu(
     Source: ERNIE (Zhang et al. 2019, arXiv:1905.07129), sections 3.2 to 3.4 and 4.1; thunlp/ERNIE.
     """
     length = _length(size, sequence_length)
-    masked = MaskedModeling.for_tokenizer(
-        tokenizer,
-        select=RandomSelection("token"),
-        corrupt=Corruption(random_ids="vocabulary"),
-        sequence_length=length,
-        rows="sentence_pair",
-        segments=True,
-        static_passes=static_passes,
-    )
+    pairs = _masked_pairs(tokenizer, "token", length, static_passes)
     entities = EntityDenoising(num_candidates, length, min_entities=min_entities)
-    objective = ObjectiveSum((masked, SentencePair(length), entities))
+    objective = ObjectiveSum((*pairs, entities))
     return _pretrainer(
         families.ERNIE_THU, tokenizer, objective, size, overrides, backbone_class=KnowledgeBackbone
     )
@@ -887,6 +861,20 @@ def _length(size, sequence_length, published=None):
     if sequence_length is not None:
         return check_integer("sequence_length", sequence_length, 1)
     return published if published and size in ("base", "large") else LENGTHS[size]
+
+
+def _masked_pairs(tokenizer, unit, length, static_passes):
+    """BERT's objectives: units of which 15 % are masked, and the next sentence."""
+    masked = MaskedModeling.for_tokenizer(
+        tokenizer,
+        select=RandomSelection(unit),
+        corrupt=Corruption(random_ids="vocabulary"),
+        sequence_length=length,
+        rows="sentence_pair",
+        segments=True,
+        static_passes=static_passes,
+    )
+    return masked, SentencePair(length)
 
 
 def _pretrainer(

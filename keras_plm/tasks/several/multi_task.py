@@ -6,6 +6,7 @@ from keras_plm import features as contract
 from keras_plm.backbones import Backbone
 from keras_plm.checks import check_arguments, check_choice, kind
 from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.presets import open_preset
 from keras_plm.tasks.several import parts_of_tasks
 from keras_plm.tasks.several.data_of_tasks import FittedMultiTask
 from keras_plm.tasks.task_graph import encode_texts, text_inputs
@@ -162,7 +163,7 @@ class MultiTask(FittedMultiTask):
         Raises:
             FileNotFoundError, ValueError: see there.
         """
-        preset = parts_of_tasks.open_preset(preset)
+        preset = open_preset(preset)
         model = super().from_preset(preset, load_weights, custom_objects, strict, **kwargs)
         if load_weights:
             parts_of_tasks.read_heads_of_tasks(model.members, preset)

@@ -9,7 +9,6 @@ import keras
 from keras_plm import tasks as room
 from keras_plm.checks import check_names, constructor_arguments, did_you_mean
 from keras_plm.preprocessing.preprocessor import preprocessor_arguments
-from keras_plm.presets import open_preset
 from keras_plm.tasks.heads_file import own_variables, read_heads, write_heads
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.optimizers.grouped_optimizer import GroupedOptimizer
@@ -248,15 +247,3 @@ def read_heads_of_tasks(tasks, preset):
     if new:
         reasons = "; ".join(f"{name}: {why}" for name, why in sorted(new.items()))
         logger.warning("MultiTask: heads that the preset has not start new: %s", reasons)
-
-
-__all__ = [
-    "EvaluateTasks",
-    "descriptions",
-    "grouped",
-    "make_tasks",
-    "open_preset",
-    "read_heads_of_tasks",
-    "with_groups",
-    "write_heads_of_tasks",
-]
