@@ -347,26 +347,11 @@ def mt_dnn(tokenizer: kind(Tokenizer), size="base", sequence_length=None, tasks=
 
     Source: MT-DNN, arXiv:1901.11504, sections 3 and 4.3; namisan/mt-dnn.
     """
-    length, segments = _length(size, sequence_length), tokenizer.layout.segments
-    if len(set(segments)) < 2:
-        raise ValueError(
-            "MT-DNN needs rows that tell the second text from the first by its segment. Received: "
-            f"a tokenizer with layout={tokenizer.layout.name!r}. Use one with BERT's layout."
-        )
-    family = families.BERT
-    arguments = {
-        **family["flags"],
-        **family["initial_weights"],
-        **SIZES[size],
-        "vocabulary_size": tokenizer.vocabulary_size,
-        "max_sequence_length": max(LENGTHS[size], length),
-        **overrides,
-    }
-    model = MultiTask(
-        TransformerBackbone(**arguments),
-        MT_DNN_TASKS if tasks is None else tasks,
-        TextPreprocessor(tokenizer, length),
-    )
+    length = _length(size, sequence_length)
+    _check_two_segments(tokenizer, "MT-DNN")
+    backbone = TransformerBackbone(**_arguments(families.BERT, tokenizer, length, size, overrides))
+    kinds = MT_DNN_TASKS if tasks is None else tasks
+    model = MultiTask(backbone, kinds, TextPreprocessor(tokenizer, length))
     optimizer = keras.optimizers.Adamax(5e-5, weight_decay=0.01, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(optimizer)
@@ -632,7 +617,7 @@ def unilm(tokenizer: kind(Tokenizer), size="base", sequence_length=None, **overr
     Source: UniLM, arXiv:1905.03197, sections 2.1 to 2.4.
     """
     length = _length(size, sequence_length)
-    _check_two_segments(tokenizer)
+    _check_two_segments(tokenizer, "UniLM")
     select = NgramSelection(3, chances=(0.8, 0.1, 0.1), unit="token")
     pairs, texts = (
         MaskedModeling.for_tokenizer(tokenizer, select=select, sequence_length=length, rows=rows)
@@ -880,13 +865,20 @@ def _masked_pairs(tokenizer, unit, length, static_passes):
 def _pretrainer(
     family, tokenizer, objective, size, overrides, backbone_class=TransformerBackbone, **delta
 ):
-    """Return a Transformer of a family, of any size, and its objective; `delta` is what differs.
+    """Return a Transformer of a family, of any size, and its objective; `delta` is what differs."""
+    length = objective.sequence_length
+    arguments = _arguments(family, tokenizer, length, size, overrides, **delta)
+    return Pretrainer(backbone_class(**arguments), objective, TextPreprocessor(tokenizer, length))
+
+
+def _arguments(family, tokenizer, length, size, overrides, **delta):
+    """The arguments of a Transformer of a family, of any size.
 
     It has positions for rows of its size's length at least, and, if its family has segments, one
     for each of the layout's.
     """
-    length, segments = objective.sequence_length, family["flags"]["num_segments"]
-    arguments = {
+    segments = family["flags"]["num_segments"]
+    return {
         **family["flags"],
         **family["initial_weights"],
         **SIZES[size],
@@ -896,8 +888,6 @@ def _pretrainer(
         **delta,
         **overrides,
     }
-    backbone = backbone_class(**arguments)
-    return Pretrainer(backbone, objective, TextPreprocessor(tokenizer, length))
 
 
 def _encoder_decoder(family, tokenizer, objective, size, overrides):
@@ -919,11 +909,11 @@ def _encoder_decoder(family, tokenizer, objective, size, overrides):
     return Pretrainer(Seq2SeqBackbone(**arguments), objective, preprocessor)
 
 
-def _check_two_segments(tokenizer):
+def _check_two_segments(tokenizer, what):
     """Refuse a layout of one segment."""
     if len(set(tokenizer.layout.segments)) < 2:
         raise ValueError(
-            "UniLM needs rows that tell the second text from the first by its segment. Received: "
+            f"{what} needs rows that tell the second text from the first by its segment. Received: "
             f"a tokenizer with layout={tokenizer.layout.name!r}. Use one with BERT's layout."
         )
 

@@ -228,6 +228,17 @@ def test_bad_options_of_ernie2(wordpiece, options, message):
         small(models.ernie2, wordpiece, **options)
 
 
+def test_mt_dnn(wordpiece, tokenizers):
+    """BERT's flags, and a segment for each of the layout's, of which it needs two."""
+    tasks = {"cola": {"class": "TextClassifier", "num_classes": 2}}
+    multi = small(models.mt_dnn, wordpiece, tasks=tasks)
+    assert list(multi.members) == ["cola"] and multi.preprocessor.sequence_length == 32
+    assert (multi.backbone.num_segments, multi.backbone.pooler) == (2, True)
+    assert small(models.mt_dnn, tokenizers["xlnet"], tasks=tasks).backbone.num_segments == 3
+    with pytest.raises(ValueError, match="MT-DNN needs rows that tell.*layout='gpt'"):
+        small(models.mt_dnn, tokenizers["gpt"], tasks=tasks)
+
+
 def test_ernie_thu(wordpiece):
     """BERT's objective, and entities; the published sizes of the backbone are the base ones."""
     model = small(models.ernie_thu, wordpiece, static_passes=3, num_layers=4)
