@@ -24,7 +24,7 @@ import sys
 
 import numpy as np
 from interleaved import measure, processor, ratio
-from turns import Turns, keras_product, one_core
+from turns import Turns, keras_gradient_step, keras_product, one_core
 
 ENGINES = {  # name: (backend, kind)
     f"{backend}_{kind}": (backend, kind)
@@ -64,7 +64,6 @@ def make(settings):
 
 def step_of(settings):
     """A function of one step on this process's backend, which returns the loss."""
-    import keras
     from keras import ops
 
     backbone, features = make(settings)
@@ -76,25 +75,7 @@ def step_of(settings):
         rows = backbone.encode(features)["sequence_output"]
         return ops.sum(rows * rows)
 
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        @tf.function(jit_compile=True)
-        def both(features):
-            with tf.GradientTape() as tape:
-                loss = loss_of(features)
-            return loss, tape.gradient(loss, [variable.value for variable in variables])
-
-        return lambda: float(both(features)[0])
-    import jax
-
-    def stateless(values, features):
-        with keras.StatelessScope(state_mapping=list(zip(variables, values))):
-            return loss_of(features)
-
-    both = jax.jit(jax.value_and_grad(stateless))
-    values = [variable.value for variable in variables]
-    return lambda: float(jax.block_until_ready(both(values, features))[0])
+    return keras_gradient_step(loss_of, features, variables)
 
 
 def serve(settings):

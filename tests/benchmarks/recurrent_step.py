@@ -26,7 +26,7 @@ import sys
 
 import numpy as np
 from interleaved import measure, processor, ratio
-from turns import Turns, keras_product, one_core, torch_product
+from turns import Turns, keras_gradient_step, keras_product, one_core, torch_product
 
 ENGINES = {  # name: (backend, kind)
     "tensorflow_xla": ("tensorflow", "ours xla"),
@@ -77,7 +77,6 @@ def make_layers(settings):
 
 def keras_step(settings):
     """A function of one step on this process's backend, which returns the loss."""
-    import keras
     from keras import ops
 
     layers, rows = make_layers(settings), ops.convert_to_tensor(text(settings))
@@ -89,25 +88,8 @@ def keras_step(settings):
             rows = rows[0] if isinstance(rows, tuple) else rows
         return ops.sum(rows * rows)
 
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        @tf.function(jit_compile=settings["kind"].endswith("xla"))
-        def both(rows):
-            with tf.GradientTape() as tape:
-                loss = loss_of(rows)
-            return loss, tape.gradient(loss, [variable.value for variable in variables])
-
-        return lambda: float(both(rows)[0])
-    import jax
-
-    def stateless(values, rows):
-        with keras.StatelessScope(state_mapping=list(zip(variables, values))):
-            return loss_of(rows)
-
-    both = jax.jit(jax.value_and_grad(stateless))
-    values = [variable.value for variable in variables]
-    return lambda: float(jax.block_until_ready(both(values, rows))[0])
+    is_compiled = settings["kind"].endswith("xla")
+    return keras_gradient_step(loss_of, rows, variables, is_compiled)
 
 
 def torch_step(settings):

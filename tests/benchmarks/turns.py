@@ -103,6 +103,34 @@ def fit_in_turns(model, batches, settings):
     keras.Model.fit(model, endless(), steps_per_epoch=10**6, verbose=0, callbacks=[TakeTurns()])
 
 
+def keras_gradient_step(loss_of, given, variables, jit_compile=True):
+    """A function of one step of forward and backward pass on this backend, which returns the loss.
+
+    `loss_of` is a function of what is given, a nest of tensors; JAX always compiles.
+    """
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function(jit_compile=jit_compile)
+        def both(given):
+            with tf.GradientTape() as tape:
+                loss = loss_of(given)
+            return loss, tape.gradient(loss, [variable.value for variable in variables])
+
+        return lambda: float(both(given)[0])
+    import jax
+
+    def stateless(values, given):
+        with keras.StatelessScope(state_mapping=list(zip(variables, values))):
+            return loss_of(given)
+
+    both = jax.jit(jax.value_and_grad(stateless))
+    values = [variable.value for variable in variables]
+    return lambda: float(jax.block_until_ready(both(values, given))[0])
+
+
 def keras_product(settings):
     """A compiled square product on this backend, and the name of what computes it."""
     import keras
