@@ -6,6 +6,7 @@ import keras
 
 from keras_plm.checks import check_arguments, number
 from keras_plm.layers.sequence_layer import SequenceLayer
+from keras_plm.ops import dropout
 
 
 class ReplayableSeed(keras.random.SeedGenerator):
@@ -50,6 +51,8 @@ class ReplayableSeed(keras.random.SeedGenerator):
 class ReplayableDropout(SequenceLayer):
     """Dropout whose mask can be drawn a second time, for `rematerialise`.
 
+    On JAX it draws fewer random bits than Keras's (`keras_plm.ops.dropout`).
+
     Args:
         rate: float in [0, 1]. The share of entries that are set to 0 in training.
 
@@ -86,7 +89,7 @@ class ReplayableDropout(SequenceLayer):
     def call(self, inputs, training=False):
         if not training or self.rate == 0:
             return inputs
-        return keras.random.dropout(inputs, self.rate, seed=self.seed_generator)
+        return dropout(inputs, self.rate, self.seed_generator)
 
     def compute_output_spec(self, inputs, training=False):
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)

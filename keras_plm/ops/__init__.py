@@ -2,7 +2,8 @@
 
 from keras_plm.ops.adaptive_softmax import Cluster, clustered_log_probs, clustered_losses
 from keras_plm.ops.attention import attend, attention_weights
-from keras_plm.ops.branches import run_branch
+from keras_plm.ops.branches import run_branch, run_loss_branch
+from keras_plm.ops.dropout import dropout
 from keras_plm.ops.factorised_position import (
     factorised_scores,
     position_basis,
@@ -32,6 +33,7 @@ __all__ = [
     "clustered_losses",
     "content_visibility",
     "draw_candidates",
+    "dropout",
     "factorised_scores",
     "gather_rows",
     "hide_masked",
@@ -42,11 +44,11 @@ __all__ = [
     "position_basis",
     "query_visibility",
     "real_tokens",
-    "run_branch",
     "relative_buckets",
     "relative_gather",
     "relative_shift",
     "run_branch",
+    "run_loss_branch",
     "sampled_softmax_losses",
     "sinusoid_frequencies",
     "summary_row",

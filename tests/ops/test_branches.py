@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_plm.ops import run_branch
+from keras_plm.ops import run_branch, run_loss_branch
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -58,3 +58,47 @@ def test_the_way_of_jax_is_the_same_anywhere(monkeypatch):
     for number, value, after in ((0, 2.0, 1.0), (1, 8.0, 8.0)):
         found = run_branch(number, [lambda: 2.0 * count, counted], [count], [other])
         assert (float(found), float(count), float(other)) == (value, after, 7.0)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("scale", [None, 8.0])
+def test_losses_have_their_gradients_through_tensors_and_variables(jit, scale, value_and_gradients):
+    """Of lengths that TensorFlow does not know, and with an operation that XLA gives a shape."""
+    below, shared, own = (keras.Variable(one) for one in ([[1.0, 2.0]], [3.0, 4.0], [5.0]))
+    calls = keras.Variable(0, trainable=False)
+
+    def run(number):
+        rows = ops.broadcast_to(below * 2.0, (3, 2))  # what a backbone gives
+        index = ops.zeros((ops.shape(rows)[0], 1), "int32")
+
+        def first():
+            return ops.sum(ops.take_along_axis(rows * shared, index, axis=1))
+
+        def second():
+            calls.assign_add(1)
+            return ops.mean(ops.tile(rows, (ops.shape(rows)[0], 1)) * shared) * own[0]
+
+        loss = run_loss_branch(
+            number,
+            [first, second, lambda: ops.zeros(())],
+            [calls],
+            [below, shared, own],
+            None if scale is None else ops.convert_to_tensor(scale),
+        )
+        loss = loss * (scale or 1.0)
+        return loss + 0.0 * sum(ops.sum(one) for one in (below, shared, own))
+
+    cases = (
+        (18.0, ([[18.0, 0.0]], [6.0, 0.0], [0.0])),
+        (55.0, ([[15.0, 20.0]], [5.0, 10.0], [11.0])),
+        (0.0, ([[0.0, 0.0]], [0.0, 0.0], [0.0])),
+    )
+    for number, (value, gradients) in enumerate(cases):
+        found, by_weight = value_and_gradients(lambda: run(number), [below, shared, own], jit)
+        np.testing.assert_allclose(found, value * (scale or 1.0), rtol=1e-6)
+        for one, expected in zip((below, shared, own), gradients):
+            np.testing.assert_allclose(
+                by_weight[one.path], np.array(expected) * (scale or 1.0), atol=1e-5
+            )
+    if keras.backend.backend() == "tensorflow":
+        assert int(calls) >= 1

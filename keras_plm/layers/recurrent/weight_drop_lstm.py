@@ -6,6 +6,7 @@ from keras import ops
 from keras_plm.checks import check_arguments, integer, number
 from keras_plm.layers.initializer import initializer
 from keras_plm.layers.recurrent.recurrent_state import output_specs, start_of
+from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import lstm, real_tokens
 
@@ -76,7 +77,7 @@ class WeightDropLSTM(SequenceLayer):
             dtype=self.dtype_policy,
             name="gates",
         )
-        self.weight_dropout = keras.layers.Dropout(
+        self.weight_dropout = ReplayableDropout(
             weight_dropout, dtype=self.dtype_policy, name="weight_dropout"
         )
 

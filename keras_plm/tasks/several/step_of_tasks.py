@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_plm.checks import check_names
-from keras_plm.ops import run_branch
+from keras_plm.ops import run_branch, run_loss_branch
 from keras_plm.tasks.optimizers.paper_optimizers import default_optimizer
 from keras_plm.tasks.several import parts_of_tasks
 from keras_plm.tasks.task import Task
@@ -128,7 +128,11 @@ class CompiledMultiTask(Task):
         changing = [one for one in self.variables if not one.trainable and id(one) not in below]
         known = {id(one) for one in changing}
         reading = [one for one in self.variables if id(one) not in known]
-        loss = run_branch(number, branches, changing, reading)
+        if training:
+            scale = getattr(self.optimizer, "dynamic_scale", None)  # of a `LossScaleOptimizer`
+            loss = run_loss_branch(number, branches, changing, reading, scale)
+        else:
+            loss = run_branch(number, branches, changing, reading)
         for place, (name, mean) in enumerate(self.losses_of_tasks.items()):
             if name in names:
                 own = ops.equal(number, place)

@@ -112,6 +112,22 @@ def test_a_step_is_that_of_the_task_alone(name, several, quick):
             assert all((a == b).all() for a, b in zip(before, heads_of(several, other)))
 
 
+@pytest.mark.slow
+def test_xla_compiles_all_tasks(several):
+    """TensorFlow's gradient of a switch had shapes that XLA sought for hours."""
+    xla = several.clone()
+    losses = {}
+    for jit_compile in (False, True):
+        xla.set_weights(several.get_weights())
+        for mine, theirs in zip(seeds(xla), seeds(several)):
+            mine.assign(np.array(ops.convert_to_numpy(theirs)))
+        xla.compile(keras.optimizers.SGD(0.5), jit_compile=jit_compile)
+        losses[jit_compile] = [
+            xla.train_on_batch(*batch_of(xla, name))["loss"] for name in KINDS if name != "span"
+        ]
+    np.testing.assert_allclose(losses[True], losses[False], rtol=1e-4)
+
+
 def test_an_idle_head_stands_still_whole(make, graph):
     """Weights, moments and its own count, with decay; then its first step is that of a new Adam."""
     multi = make(["cola", "stsb"])
