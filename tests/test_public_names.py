@@ -83,7 +83,7 @@ CHANGED = {
     # strict: whether arrays beside those of the model are refused.
     "backbones.Backbone": {"from_preset"},
     "backbones.TransformerBackbone": {"__init__", "from_preset"},  # task_id=0
-    "backbones.XLNetBackbone": {"from_preset"},
+    "backbones.XLNetBackbone": {"from_preset", "__init__"},  # factorise_positions=True
     "presets.ReleasedCheckpoint": {"backbone_weights"},
     "objectives.Mixture": {"__init__"},  # weights=None, stages=None, task_ids=False
     # New arguments, at the end.

@@ -54,7 +54,7 @@ class XLNetBackbone(Backbone):
         activation_dropout: float or None. Dropout rate after the feed-forward activation; None:
             `dropout`, as the released code has it. (The paper's table 7 says 0.)
         position_dropout: float or None. Dropout rate of the position encoding; None: `dropout`,
-            as the released code has it. With 0, positions factorise where that is faster.
+            as the released code has it.
         activation: str. "gelu_tanh", as the released code computes it; "gelu" (erf), as
             `transformers` does; or another name that Keras knows.
         causal: bool. Whether no token sees one to its right ("uni" in the released code; the
@@ -66,6 +66,9 @@ class XLNetBackbone(Backbone):
         clamp_length: int or None. Distances are clipped to [-clamp_length, clamp_length].
         memory_length: int. The tokens M that `encode` hands on as memory; 0 = none.
         reuse_length: int. How many leading tokens of a segment go into the memory; 0 = all.
+        factorise_positions: bool. Whether positions factorise where they can, which is faster;
+            their dropout is then of whole features (see `RelativePositionEncoding`). False: the
+            table by distance of the released code, and dropout of its single entries.
         layer_norm_epsilon: float.
         initializer_range: float. Standard deviation of the initial weights.
         remat: bool. Whether training computes each block again in the backward pass instead of
@@ -121,6 +124,7 @@ class XLNetBackbone(Backbone):
         clamp_length=None,
         memory_length: integer() = 0,
         reuse_length: integer() = 0,
+        factorise_positions: flag() = True,
         layer_norm_epsilon: number(0) = 1e-12,
         initializer_range: number(0) = 0.02,
         remat: flag() = False,
@@ -166,6 +170,7 @@ class XLNetBackbone(Backbone):
             hidden_dim,
             causal=causal,
             clamp_length=clamp_length,
+            factorise=factorise_positions,
             dropout=dropout if position_dropout is None else position_dropout,
             dtype=dtype,
             name="position_encoding",
@@ -227,6 +232,7 @@ class XLNetBackbone(Backbone):
         self.activation = activation
         self.clamp_length = clamp_length
         self.tied_biases = tied_biases
+        self.factorise_positions = factorise_positions
         self.layer_norm_epsilon = layer_norm_epsilon
         self.initializer_range = initializer_range
         self.remat = remat
@@ -405,6 +411,7 @@ class XLNetBackbone(Backbone):
             "clamp_length": self.clamp_length,
             "memory_length": self.memory_length,
             "reuse_length": self.reuse_length,
+            "factorise_positions": self.factorise_positions,
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "initializer_range": self.initializer_range,
             "remat": self.remat,

@@ -17,16 +17,20 @@ class RelativePositionEncoding(SequenceLayer):
     in bfloat16 the integers above 256 collapse.
 
     There are two forms with the same scores. A table by distance, which
-    `keras_plm.ops.relative_shift` aligns with keys, is always right. Where T is known, distances
-    are not clipped and no dropout is drawn, the sinusoids factorise
-    (`keras_plm.ops.position_basis`): no shift, and rows at any position are served alike.
+    `keras_plm.ops.relative_shift` aligns with keys, is always right. Where T is known and distances
+    are not clipped, the sinusoids factorise (`keras_plm.ops.position_basis`): no shift, and rows at
+    any position are served alike.
+
+    Dropout of a layer that may factorise drops features: one that is dropped is so at all
+    distances, and both forms still agree. Other layers drop each entry of the table by itself, as
+    the released codes do. Each entry has the same expectation and variance in both.
 
     Args:
         hidden_dim: int. The width D of the encoding, even: D/2 sines, then D/2 cosines.
         causal: bool. Whether rows see no key to their right, so that no negative distance is
             needed.
         clamp_length: int or None. Distances are clipped to [-clamp_length, clamp_length].
-        factorise: bool. False: always the table by distance.
+        factorise: bool. False: always the table by distance, with dropout of single entries.
         dropout: float. Dropout rate of the encoding, in training.
 
     Call arguments:
@@ -83,7 +87,12 @@ class RelativePositionEncoding(SequenceLayer):
         self.causal = causal
         self.clamp_length = clamp_length
         self.factorise = factorise
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = keras.layers.Dropout(
+            dropout,
+            noise_shape=(None, 1, None) if self._may_factorise() else None,  # of whole features
+            dtype=self.dtype_policy,
+            name="dropout",
+        )
 
     def build(self, inputs_shape):
         pass
@@ -91,8 +100,7 @@ class RelativePositionEncoding(SequenceLayer):
     def call(self, inputs, memory_length=0, both_directions=False, training=None, memory=None):
         if memory is not None:
             memory_length = ops.shape(memory)[1]
-        dropped = training and self.dropout.rate > 0
-        if inputs.shape[1] is None or dropped or not self._may_factorise():
+        if inputs.shape[1] is None or not self._may_factorise():
             table = self._sinusoids(ops.shape(inputs)[1], memory_length)  # (C, D)
             rows = keys = ops.zeros((0, 0), self.compute_dtype)
         else:

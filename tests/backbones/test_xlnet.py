@@ -286,6 +286,17 @@ def test_without_a_memory_length_none_is_handed_on():
     assert "memory" not in encode(shared(), {"token_ids": IDS[None], "memory": random_memory(3)})
 
 
+def test_positions_that_do_not_factorise_are_the_same_positions():
+    backbone = made(factorise_positions=False)
+    assert not backbone.position_encoding.factorise
+    assert not backbone.get_config()["factorise_positions"]
+    backbone.set_weights(shared().get_weights())
+    memory = random_memory(3)
+    found, expected = (encode(one, features(memory=memory)) for one in (backbone, shared()))
+    for name in ("sequence_output", "target_output"):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+
+
 BAD_FEATURES = {
     "unknown": (features(fresh=np.array([True])), "XLNetBackbone takes.*'fresh'"),
     "no tokens": (features(token_ids=None), "needs `token_ids`"),

@@ -4,8 +4,8 @@
     python tests/benchmarks/pretrain_step.py --device gpu --engines jax torch torch_compile
 
 All engines of a case do the same work: forward and backward pass and update (AdamW), without
-dropout but for the case `256_dropout`: .1, as `models.xlnet` trains by default; `paper` has dropout
-on the encoding of positions as well, as XLNet was trained, which do not factorise then.
+dropout but for the case `256_dropout`: .1, as `models.xlnet` trains by default; `paper` drops
+single numbers of the encoding of positions, as XLNet was trained, which do not factorise then.
 On a CPU the model has 4 layers of width 256, 4 heads, feed-forward 1024, vocabulary 8000, and the
 cases are T 256 (B 8, P 43), T 512 (B 4, P 85) and T 256 with 128 tokens of memory. On a GPU it has
 the base size (12 layers, 768, 12 heads, 3072, V 32000), T 512, P 85, B 32, without memory and with
@@ -55,8 +55,8 @@ ENGINES = {  # name: (backend, kind, title)
     "jax_unguarded": ("jax", "unguarded", "ours without a guard, JAX jit"),
     "jax_twin": ("jax", "twin", "the same again, JAX jit"),
     "jax_naive": ("jax", "naive", "naive port, JAX jit"),
-    "tensorflow_paper": ("tensorflow", "paper", "ours, positions dropped, TensorFlow jit"),
-    "jax_paper": ("jax", "paper", "ours, positions dropped, JAX jit"),
+    "tensorflow_paper": ("tensorflow", "paper", "ours, dropout as the paper, TensorFlow jit"),
+    "jax_paper": ("jax", "paper", "ours, dropout as the paper, JAX jit"),
     "torch": ("torch", "eager", "transformers, torch eager"),
     "torch_bf16": ("torch", "bf16", "transformers, torch eager, bfloat16"),
     "torch_compile": ("torch", "compile", "transformers, torch.compile"),

@@ -95,7 +95,7 @@ def make_backbone(settings):
         reuse_length=settings["reuse_length"],
         dropout=settings["dropout"],
         attention_dropout=settings["dropout"],
-        position_dropout=None if settings["kind"] == "paper" else 0.0,
+        factorise_positions=settings["kind"] != "paper",
         activation="gelu",
         remat=settings["kind"] == "remat",
         **{name: settings[name] for name in SIZES},

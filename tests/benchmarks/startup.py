@@ -47,7 +47,7 @@ def ours(system):
 
     clock.take()
     if system == "xlnet":
-        backbone = backbones.XLNetBackbone(VOCABULARY, **SIZES, position_dropout=0.0)
+        backbone = backbones.XLNetBackbone(VOCABULARY, **SIZES)
         objective = objectives.PermutationModeling(LENGTH)
     else:
         backbone = backbones.TransformerBackbone(
