@@ -100,7 +100,7 @@ class Programs:
         self.model = model
         self.compiled = CompiledPrograms(model)
 
-    def write_batches(self, batches, writing, number, verbose=0):
+    def write_batches(self, batches, writing, number, verbose=0, length=None):
         """Fill the slots of some batches.
 
         Args:
@@ -108,6 +108,8 @@ class Programs:
             writing: `Writing`.
             number: int. How many rows count in all.
             verbose: as for `keras.Model.predict`.
+            length: int or None. The slots that are wanted: others are there for the shape, and
+                what they are filled with is dropped. None: all.
 
         Returns:
             list of the ids in the used slots of each row, an array (n,); of a sampler that
@@ -119,8 +121,8 @@ class Programs:
         written = []
         for slots, count in with_progress(batches, number, verbose, itemgetter(1)):
             texts = texts_written(self.write(slots, writing))[:count]
-            for used, one in zip(slots.used, texts):
-                written.append(keras.tree.map_structure(lambda ids: ids[used], one))
+            for used, one in zip(slots.used[:, :length], texts):
+                written.append(keras.tree.map_structure(lambda ids: ids[:length][used], one))
         return written
 
     def write(self, slots, writing):
@@ -254,7 +256,9 @@ def rows_of(prompts, length):
 
 
 def batches_of(rows, batch_size):
-    """Yield rows in batches of one size; the last one is filled up with the first rows.
+    """Yield rows in batches of one size, of 1, 2, 4, ... or `batch_size` rows.
+
+    The last one is filled up with the first rows: programs serve a number of rows each.
 
     Args:
         rows: list of N rows.
@@ -267,7 +271,7 @@ def batches_of(rows, batch_size):
         ValueError: if `batch_size` is no integer of at least 1.
     """
     check_integer("batch_size", batch_size, 1)
-    size = min(batch_size, len(rows))
+    size = min(1 << max(len(rows) - 1, 0).bit_length(), batch_size)
     for first in range(0, len(rows), size):
         batch = [rows[(first + index) % len(rows)] for index in range(size)]
         yield batch, min(size, len(rows) - first)

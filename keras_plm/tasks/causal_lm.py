@@ -173,7 +173,10 @@ class CausalLM(WritingTask, TargetTask):
         min_length: integer(0) = 0,
         no_repeat_ngram_size: integer(0) = 0,
     ):
-        """Continue texts. XLA compiles once for each number of rows and `max_length`.
+        """Continue texts.
+
+        XLA compiles once for each number of rows and `max_length`, both rounded up: 1, 2, 4, ...
+        rows, and up to an eighth more tokens, which are dropped (with beams, none).
 
         Args:
             prompts: list of N str or of lists of int; they may differ in length.
@@ -230,7 +233,9 @@ class CausalLM(WritingTask, TargetTask):
         check_lengths(min_length, max_length)
         stop_ids = self._text.stop_ids(stop_token_ids)
         rows = [before + prompt for prompt in prompts]
-        batches = self._slots(rows, len(before) + max_length, batch_size, state)
+        length = len(before) + max_length
+        computed = self._slots_computed(length, sampler, self.backbone.max_sequence_length)
+        batches = self._slots(rows, computed, batch_size, state)
         number = len(prompts)
         written = self._write(
             batches,
@@ -240,6 +245,7 @@ class CausalLM(WritingTask, TargetTask):
             forbidden_token_ids,
             stop_ids,
             verbose,
+            length,
             min_length=len(before) + min_length if min_length else 0,
             no_repeat_ngram_size=no_repeat_ngram_size,
         )

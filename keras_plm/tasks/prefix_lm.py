@@ -134,7 +134,9 @@ class PrefixLM(WritingTask, TargetTask):
         min_length: integer(0) = 0,
         no_repeat_ngram_size: integer(0) = 0,
     ):
-        """Write a text for each source. XLA compiles once for each number of rows and lengths.
+        """Write a text for each source.
+
+        XLA compiles once for each number of rows and lengths, all rounded up (`CausalLM.generate`).
 
         Args:
             sources: list of N str. What leaves no room for `max_length` loses its end, which is
@@ -173,7 +175,10 @@ class PrefixLM(WritingTask, TargetTask):
         rows = [[*start, *own, *between] for own in ids]
         stop_ids = self._text.stop_ids("auto")
         mask_id = tokenizer.mask_token_id if self.from_masks else None
-        batches = self._slots(rows, max_length, batch_size)
+        longest = self.backbone.max_sequence_length
+        most = None if longest is None else longest - max(map(len, rows))
+        computed = self._slots_computed(max_length, sampler, most)
+        batches = self._slots(rows, computed, batch_size)
         written = self._write(
             batches,
             len(rows),
@@ -182,6 +187,7 @@ class PrefixLM(WritingTask, TargetTask):
             forbidden_token_ids,
             stop_ids,
             verbose,
+            max_length,
             mask_id=mask_id,
             min_length=min_length,
             no_repeat_ngram_size=no_repeat_ngram_size,

@@ -187,7 +187,9 @@ class Seq2SeqLM(WritingTask, TargetTask):
         seed: integer(none=True) = None,
         verbose="auto",
     ):
-        """Write a text for each source. XLA compiles once for each number of rows and lengths.
+        """Write a text for each source.
+
+        XLA compiles once for each number of rows and lengths, all rounded up (`CausalLM.generate`).
 
         Args:
             sources: list of N str, or of lists of int: then with their special tokens.
@@ -220,9 +222,21 @@ class Seq2SeqLM(WritingTask, TargetTask):
         max_length = self._max_length(max_length, len(known))
         check_lengths(min_length, max_length)
         order = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
-        batches = self._slots([rows[row] for row in order], known, max_length, batch_size)
+        longest = self.backbone.max_sequence_length
+        most = None if longest is None else longest + 1 - len(known)
+        computed = self._slots_computed(max_length, sampler, most)
+        batches = self._slots([rows[row] for row in order], known, computed, batch_size)
         found = self._write(
-            *(batches, len(rows), sampler, seed, forbidden_token_ids, stop_ids, verbose),
+            *(
+                batches,
+                len(rows),
+                sampler,
+                seed,
+                forbidden_token_ids,
+                stop_ids,
+                verbose,
+                max_length,
+            ),
             min_length=min_length,
             no_repeat_ngram_size=no_repeat_ngram_size,
         )

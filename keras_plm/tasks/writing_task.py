@@ -1,7 +1,14 @@
 """What the tasks that write texts share: ids of texts, the decoding loop, and what comes out."""
 
+import keras_hub
+
 from keras_plm.generation.decoding import Programs, Writing
 from keras_plm.generation.text_ids import TextIds
+
+# Samplers whose first tokens are the same, however many come behind them.
+STEPWISE = tuple(
+    getattr(keras_hub.samplers, f"{name}Sampler") for name in ("Greedy", "Random", "TopK", "TopP")
+)
 
 
 class WritingTask:
@@ -24,6 +31,18 @@ class WritingTask:
         tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
         return TextIds(tokenizer, self.backbone.vocabulary_size, self.document_ends)
 
+    def _slots_computed(self, length, sampler, most=None):
+        """How many slots are computed where `length` are wanted: up to an eighth more.
+
+        A program serves one number of slots; so there are eight for all lengths from 128 to 255.
+        Beams compete until the last slot, so that of theirs there are as many as are wanted.
+        """
+        if type(self._programs.compiled.sampler(sampler)) not in STEPWISE:
+            return length
+        step = 1 << max(length.bit_length() - 4, 0)
+        rounded = -(-length // step) * step
+        return rounded if most is None else max(min(rounded, most), length)
+
     def _write(
         self,
         batches,
@@ -33,13 +52,14 @@ class WritingTask:
         forbidden_token_ids,
         stop_ids=(),
         verbose="auto",
+        length=None,
         **options,
     ):
         """The ids that are written into batches of slots; see `Programs.write_batches`."""
         forbidden = self._text.never_filled_in(forbidden_token_ids, but=stop_ids)
         found = self._programs.compiled.sampler(sampler, seed)
         writing = Writing(found, forbidden, stop_ids, **options)
-        return self._programs.write_batches(batches, writing, number, verbose)
+        return self._programs.write_batches(batches, writing, number, verbose, length)
 
 
 def check_prompts(prompts, max_length):

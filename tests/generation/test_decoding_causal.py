@@ -151,6 +151,9 @@ def all_scores(programs, rows):
 def test_batches_and_rows():
     assert list(batches_of([[1], [2], [3]], 2)) == [([[1], [2]], 2), ([[3], [1]], 1)]
     assert list(batches_of([[1]], 8)) == [([[1]], 1)]
+    assert list(batches_of([[1], [2], [3]], 8)) == [([[1], [2], [3], [1]], 3)]
+    assert [len(batch) for batch, _ in batches_of([[1]] * 5, 6)] == [6]
+    assert list(batches_of([], 8)) == []
     for wrong in (0, 1.5, True, None):
         with pytest.raises(ValueError, match="`batch_size` must be an integer of at least 1"):
             list(batches_of([[1]], wrong))

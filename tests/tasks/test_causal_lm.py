@@ -106,6 +106,31 @@ def test_samplers_and_seeds(plain):
     assert len(wide[0]) == 6 and isinstance(wide[0][0], int)
 
 
+@pytest.mark.parametrize("sampler", ["greedy", "random", "top_p", "beam", BeamSearch(2)])
+def test_lengths_share_programs(make_transformer, quick, monkeypatch, sampler):
+    """More slots are computed than were asked for, and what is in them is dropped."""
+    model = CausalLM(make_transformer(12, **GPT, max_sequence_length=34))
+    model.compile(**quick)
+    shapes, write = [], model._programs.write
+    monkeypatch.setattr(
+        model._programs,
+        "write",
+        lambda slots, writing: shapes.append(slots.used.shape) or write(slots, writing),
+    )
+    prompts, lengths = [[1], [2, 3], [4]], (22, 23, 24, 33)
+    options = dict(sampler=sampler, seed=1, stop_token_ids=[5], min_length=9, return_scores=True)
+    found = [model.generate(prompts, length, **options) for length in lengths]
+    is_stepwise = isinstance(sampler, str) and sampler != "beam"
+    computed = (22, 24, 24, 34) if is_stepwise else lengths  # 34: the positions
+    assert shapes == [(4, length) for length in computed]
+    monkeypatch.setattr("keras_plm.tasks.writing_task.STEPWISE", ())
+    for length, (texts, scores) in zip(lengths, found):
+        exact, expected = model.generate(prompts, length, **options)
+        assert texts == exact
+        assert all(len(text) <= length for text in texts)
+        np.testing.assert_allclose(scores, expected, atol=1e-4)
+
+
 def test_score(model, byte_level):
     (whole,) = model.score(["the dog was red"])
     ids = byte_level.encode("the dog was red")
