@@ -803,6 +803,10 @@ METRICS = {
     "EntityF1": MetricRow(
         lambda: metrics.EntityF1(NAMES, from_logits=False, name="f1"), batches_of(tags, tags)
     ),
+    "LooseF1": MetricRow(
+        lambda: metrics.LooseF1("macro", name="types"),
+        batches_of(*[lambda size: random.integers(0, 2, (size, 4)).astype("float32")] * 2, weights),
+    ),
     "MatthewsCorrelation": MetricRow(
         lambda: metrics.MatthewsCorrelation(2, from_logits=False, name="mcc"),
         batches_of(*[lambda size: random.integers(0, 2, size).astype("int32")] * 2, weights),
@@ -812,6 +816,10 @@ METRICS = {
     ),
     "SpearmanCorrelation": MetricRow(
         lambda: metrics.SpearmanCorrelation(77, name="rank"), batches_of(vector, vector, weights)
+    ),
+    "StrictAccuracy": MetricRow(
+        lambda: metrics.StrictAccuracy(name="exact"),
+        batches_of(*[lambda size: random.integers(0, 2, (size, 2)).astype("float32")] * 2, weights),
     ),
     "SquadScore": MetricRow(
         lambda: metrics.SquadScore(name="answers"),

@@ -24,6 +24,21 @@ def test_gradients_are_those_of_the_one_that_runs(jit, value_and_gradients):
             np.testing.assert_allclose(by_weight[one.path], expected)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow alone")
+def test_tensorflow_has_conditions_and_no_switch():
+    """XLA seeks what the branches of a switch read among constants, for hours."""
+    import tensorflow as tf
+
+    variable = keras.Variable(1.0)
+    branches = [lambda: 1.0 * variable, lambda: 2.0 * variable, lambda: 3.0 * variable]
+    for run in (run_branch, run_loss_branch):
+        program = tf.function(lambda number, run=run: run(number, branches, []))
+        graph = program.get_concrete_function(tf.TensorSpec((), "int32")).graph
+        kinds = {operation.type for operation in graph.get_operations()}
+        assert kinds & {"If", "StatelessIf"} and not kinds & {"Case", "StatelessCase"}
+        assert [float(program(tf.constant(number))) for number in range(3)] == [1.0, 2.0, 3.0]
+
+
 def test_what_is_assigned_stays(jitted):
     """As in a step of training: of a variable of which values are handed in and out."""
     count = keras.Variable(1.0, trainable=False)

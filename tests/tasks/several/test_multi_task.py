@@ -113,19 +113,20 @@ def test_a_step_is_that_of_the_task_alone(name, several, quick):
 
 
 @pytest.mark.slow
-def test_xla_compiles_all_tasks(several):
-    """TensorFlow's gradient of a switch had shapes that XLA sought for hours."""
-    xla = several.clone()
+def test_xla_compiles_batches_of_unknown_size(make):
+    """TensorFlow's own gradient of a condition wants shapes that XLA must know and does not."""
+    names = ["cola", "stsb", "tags", "mnli"]
+    multi, data = make(names), {name: DATA[name] for name in names}
+    before, drawn = multi.get_weights(), [np.array(one) for one in seeds(multi)]
     losses = {}
     for jit_compile in (False, True):
-        xla.set_weights(several.get_weights())
-        for mine, theirs in zip(seeds(xla), seeds(several)):
-            mine.assign(np.array(ops.convert_to_numpy(theirs)))
-        xla.compile(keras.optimizers.SGD(0.5), jit_compile=jit_compile)
-        losses[jit_compile] = [
-            xla.train_on_batch(*batch_of(xla, name))["loss"] for name in KINDS if name != "span"
-        ]
-    np.testing.assert_allclose(losses[True], losses[False], rtol=1e-4)
+        multi.set_weights(before)
+        for seed, value in zip(seeds(multi), drawn):  # which turns are left out
+            seed.assign(value)
+        multi.compile(keras.optimizers.SGD(0.05, global_clipnorm=1.0), jit_compile=jit_compile)
+        history = multi.fit(data, batch_size=2, epochs=2, seed=1, verbose=0).history
+        losses[jit_compile] = [history[f"{name}_loss"] for name in names]
+    np.testing.assert_allclose(losses[True], losses[False], rtol=1e-3)
 
 
 def test_an_idle_head_stands_still_whole(make, graph):
