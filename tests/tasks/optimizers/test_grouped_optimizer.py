@@ -357,3 +357,30 @@ def test_a_group_without_trained_variables_is_said(caplog):
     optimizer = GroupedOptimizer(keras.optimizers.SGD(), [["elsewhere/kernel"]])
     optimizer.build(keras.Model(*half("low")).trainable_variables)
     assert "No variable of group 0 is trained" in caplog.text
+
+
+@pytest.mark.slow
+def test_xla_compiles_the_groups_of_a_classifier(make_transformer, with_xla):
+    """With a global norm, through which every gradient depends on all others.
+
+    TensorFlow's switch made XLA seek constants in what the branches read, for hours.
+    """
+    x = {"token_ids": np.random.default_rng(0).integers(0, 40, (8, 16)).astype("int32")}
+    x["padding_mask"] = np.arange(16) < np.arange(9, 17)[:, None]
+    x["segment_ids"] = np.zeros((8, 16), "int32")
+    model = TextClassifier(make_transformer(40, num_layers=2, dropout=0.0), 2, dropout=0.0)
+    before, losses = model.get_weights(), {}
+    for jit_compile in (False, True):
+        model.set_weights(before)
+        groups = parameter_groups(model)
+        optimizer = keras.optimizers.AdamW(1e-2, weight_decay=0.1, global_clipnorm=0.5)
+        optimizer = discriminative_rates(optimizer, groups)
+        optimizer.build(model.trainable_variables)
+        model.compile(optimizer, jit_compile=jit_compile)
+        assert model.jit_compile is jit_compile
+        y = np.arange(8) % 2
+        losses[jit_compile] = [
+            model.train_on_batch(x, y, return_dict=True)["loss"] for _ in range(3)
+        ]
+    np.testing.assert_allclose(losses[True], losses[False], rtol=1e-3)
+    assert losses[True][2] < losses[True][0]

@@ -113,20 +113,19 @@ def test_a_step_is_that_of_the_task_alone(name, several, quick):
 
 
 @pytest.mark.slow
-def test_xla_compiles_batches_of_unknown_size(make):
+def test_xla_compiles_batches_of_unknown_size(make, with_xla):
     """TensorFlow's own gradient of a condition wants shapes that XLA must know and does not."""
-    names = ["cola", "stsb", "tags", "mnli"]
+    names = ["cola", "stsb", "tags", "rank"]  # all without dropout, which XLA draws otherwise
     multi, data = make(names), {name: DATA[name] for name in names}
-    before, drawn = multi.get_weights(), [np.array(one) for one in seeds(multi)]
+    before = multi.get_weights()
     losses = {}
     for jit_compile in (False, True):
         multi.set_weights(before)
-        for seed, value in zip(seeds(multi), drawn):  # which turns are left out
-            seed.assign(value)
-        multi.compile(keras.optimizers.SGD(0.05, global_clipnorm=1.0), jit_compile=jit_compile)
-        history = multi.fit(data, batch_size=2, epochs=2, seed=1, verbose=0).history
+        multi.compile(keras.optimizers.SGD(0.02, global_clipnorm=1.0), jit_compile=jit_compile)
+        assert multi.jit_compile is jit_compile
+        history = multi.fit(data, batch_size=6, epochs=2, seed=1, verbose=0).history
         losses[jit_compile] = [history[f"{name}_loss"] for name in names]
-    np.testing.assert_allclose(losses[True], losses[False], rtol=1e-3)
+    np.testing.assert_allclose(losses[True], losses[False], rtol=5e-3)
 
 
 def test_an_idle_head_stands_still_whole(make, graph):
