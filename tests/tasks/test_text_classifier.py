@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_plm.metrics import LooseF1, StrictAccuracy
 from keras_plm.tasks import TextClassifier, TextPreprocessor
 
 BATCH = 4
@@ -343,6 +344,13 @@ def test_several_classes_at_once(make_backbone, tokenizer, graph, tmp_path):
     for labels in (several, rows, rows.tolist(), rows.astype(bool), rows.astype("float32")):
         logs = model.evaluate(TEXTS, labels, BATCH, verbose=0, return_dict=True)
         assert logs == pytest.approx(expected, rel=1e-4)
+    model.compile(metrics=[StrictAccuracy(), LooseF1("micro")], **graph)
+    logs = model.evaluate(TEXTS, several, BATCH, verbose=0, return_dict=True)
+    predicted = logits > 0
+    assert logs["strict_accuracy"] == pytest.approx((predicted == rows).all(axis=1).mean())
+    right = (predicted * rows).sum()
+    assert logs["loose_f1"] == pytest.approx(2 * right / (predicted.sum() + rows.sum()))
+    model.compile(**graph)
     history = model.fit(TEXTS, several, BATCH, epochs=2, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
     model.save_to_preset(str(tmp_path / "preset"))
