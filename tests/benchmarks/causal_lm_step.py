@@ -1,6 +1,7 @@
 """One causal-LM training step of our Transformer against transformers' GPT-2 and KerasHub's.
 
     python tests/benchmarks/causal_lm_step.py
+    python tests/benchmarks/causal_lm_step.py --device gpu --engines jax transformers_compile
 
 All engines do forward and backward pass and update (AdamW) of the same GPT-2: 4 layers of width
 256, 4 heads, feed-forward 1024, vocabulary 8000, T 256, B 8, with dropout 0 and 0.1; every token
@@ -9,7 +10,9 @@ but the first of a row is predicted. `transformers_compile` is compiled by torch
 
 Figures are medians over rounds of CPU time, one compute thread, see interleaved.py; ratios are
 ratios of medians, with the 10th and 90th percentile of the ratios within a round behind them. The
-last line is one JSON object; keys with `_dropout` are of dropout 0.1. Without torch and
+last line is one JSON object; keys with `_dropout` are of dropout 0.1. On a GPU the sizes are those
+of the base model, T 512, B 32, in bfloat16, the clock is the wall's, and each engine of JAX says
+which kernel computed its attention: cuDNN's fused one only without dropout. Without torch and
 transformers their figures are null.
 """
 
@@ -41,14 +44,25 @@ SETTINGS = dict(
     device="cpu",
     dtype="float32",
 )
+GPU = dict(
+    num_layers=12,
+    num_heads=12,
+    hidden_dim=768,
+    intermediate_dim=3072,
+    vocabulary_size=32000,
+    sequence_length=512,
+    batch_size=32,
+    device="gpu",
+    dtype="mixed_bfloat16",
+)
 CASES = {"": 0.0, "_dropout": 0.1}
 
 
-def report(workers, case, peers=("transformers", "kerashub")):
+def report(workers, case, peers=("transformers", "kerashub"), clock="cpu"):
     """Print the figures of one case and return them; KerasHub's are compared by backend."""
     figures = {}
     for engine, worker in workers.items():
-        milliseconds = np.median([step["cpu"] for step in worker.steps]) * 1e3
+        milliseconds = np.median([step[clock] for step in worker.steps]) * 1e3
         memory = np.median([step["memory"] or 0 for step in worker.steps])
         loss = worker.steps[-1].get("loss")
         loss = "" if loss is None else f"   loss {loss:.3f}"
@@ -57,7 +71,7 @@ def report(workers, case, peers=("transformers", "kerashub")):
     for backend in ("tensorflow", "jax"):
         for other in peers:
             against = f"{backend}_{other}" if other == "kerashub" else other
-            found = ratio(workers, backend, against, "cpu")
+            found = ratio(workers, backend, against, clock)
             figures[f"{backend}_vs_{other}{case}"] = found and found[0]
             figures[f"{backend}_vs_{other}{case}_spread"] = found and found[1:]
             if found:
@@ -69,6 +83,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    for size in ("num_layers", "batch_size", "sequence_length", "hidden_dim"):
+        parser.add_argument("--" + size.replace("_", "-"), type=int, help="another size")
     parser.add_argument("--dropout", type=float, choices=CASES.values(), help="one case alone")
     options = parser.parse_args()
     engines = {name: ENGINES[name] for name in options.engines}
@@ -77,9 +94,12 @@ def main():
     for case, dropout in CASES.items():
         if options.dropout in (None, dropout):
             print(f"=== dropout {dropout}")
-            settings = {**SETTINGS, "dropout": dropout}
-            workers, _ = measure("causal_lm_workers.py", engines, settings, options.rounds)
-            figures |= report(workers, case, (*PEERS, "kerashub"))
+            settings = {**SETTINGS, **(GPU if options.device == "gpu" else {}), "dropout": dropout}
+            settings = {key: getattr(options, key, None) or settings[key] for key in settings}
+            workers, libraries = measure("causal_lm_workers.py", engines, settings, options.rounds)
+            clock = "wall" if options.device == "gpu" else "cpu"
+            figures |= report(workers, case, (*PEERS, "kerashub"), clock)
+            print("computed by: " + "; ".join(f"{e}: {one}" for e, one in libraries.items()))
     print(json.dumps(figures))
 
 

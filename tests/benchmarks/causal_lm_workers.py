@@ -29,6 +29,9 @@ def make_batches(settings):
 
 def serve_keras(settings):
     """Our model, or KerasHub's, on the Keras backend of this process."""
+    import keras
+
+    keras.config.set_dtype_policy(settings["dtype"])
     make = {"ours": make_ours, "kerashub": make_keras_hub}[settings["kind"]]
     model = make(settings)
     if settings["work"] == "train":
@@ -217,7 +220,9 @@ def serve_torch(settings):
     import torch
     import transformers
 
-    torch.set_num_threads(1)
+    device = "cuda" if settings["device"] == "gpu" else "cpu"
+    if device == "cpu":
+        torch.set_num_threads(1)
     torch.manual_seed(0)
     names = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
     config = transformers.GPT2Config(
@@ -231,16 +236,19 @@ def serve_torch(settings):
         eos_token_id=None,
         **dict.fromkeys(names, settings["dropout"]),
     )
-    model = transformers.GPT2LMHeadModel(config)
+    model = transformers.GPT2LMHeadModel(config).to(device)
     batches = [
-        torch.tensor(batch["token_ids"], dtype=torch.long) for batch in make_batches(settings)
+        torch.tensor(batch["token_ids"], dtype=torch.long, device=device)
+        for batch in make_batches(settings)
     ]
     if settings["work"] == "train":
-        step_in_turns(torch_step(model.train(), batches, settings["kind"]), settings)
+        half = settings["kind"] == "transformers_bf16" or settings["dtype"] == "mixed_bfloat16"
+        step = torch_step(model.train(), batches, settings["kind"], device, half)
+        step_in_turns(step, settings, device)
     call_in_turns(torch_generation(model.eval(), batches[0], settings), *torch_product(settings))
 
 
-def torch_step(model, batches, kind):
+def torch_step(model, batches, kind, device, half):
     import torch
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
@@ -250,7 +258,7 @@ def torch_step(model, batches, kind):
     def step():
         optimizer.zero_grad()
         token_ids = batches[done[0] % NUM_BATCHES]
-        with torch.autocast("cpu", torch.bfloat16, enabled=kind == "transformers_bf16"):
+        with torch.autocast(device, torch.bfloat16, enabled=half):
             loss = forward(input_ids=token_ids, labels=token_ids).loss
         loss.backward()
         optimizer.step()
@@ -281,5 +289,6 @@ def torch_generation(model, token_ids, settings):
 
 if __name__ == "__main__":
     received = json.loads(sys.argv[1])
-    one_core()
+    if received["device"] == "cpu":
+        one_core()
     serve_torch(received) if received["backend"] == "torch" else serve_keras(received)

@@ -37,6 +37,10 @@ class Worker:
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
         if settings["device"] == "cpu":
             environment.update(ONE_THREAD)
+        else:  # which kernels run can be read in what XLA writes down
+            self.programs = tempfile.TemporaryDirectory()
+            flags = f"--xla_dump_to={self.programs.name} --xla_dump_hlo_as_text"
+            environment["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
         if backend != "torch":
             environment["KERAS_BACKEND"] = backend
         paths = [str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]

@@ -1,6 +1,7 @@
 """One masked-LM training step of our Transformer against transformers' BERT and KerasHub's.
 
     python tests/benchmarks/masked_lm_step.py
+    python tests/benchmarks/masked_lm_step.py --device gpu --engines jax transformers_compile
 
 All engines do forward and backward pass and update (AdamW) of the same sizes: 4 layers of width
 256, 4 heads, feed-forward 1024, vocabulary 8000, T 256, B 8, P 43, with dropout 0 and 0.1. Ours and
@@ -11,7 +12,9 @@ predicted, as ours and KerasHub's do; `transformers_compile` is compiled by torc
 
 Figures are medians over rounds of CPU time, one compute thread, see interleaved.py; ratios are
 ratios of medians, with the 10th and 90th percentile of the ratios within a round behind them. The
-last line is one JSON object; keys with `_dropout` are of dropout 0.1. Without torch and
+last line is one JSON object; keys with `_dropout` are of dropout 0.1. On a GPU the sizes are those
+of the base model, T 512, B 32, in bfloat16, the clock is the wall's, and each engine of JAX says
+which kernel computed its attention: cuDNN's fused one only without dropout. Without torch and
 transformers their figures are null.
 """
 
@@ -44,15 +47,27 @@ SETTINGS = dict(
     device="cpu",
     dtype="float32",
 )
+GPU = dict(
+    num_layers=12,
+    num_heads=12,
+    hidden_dim=768,
+    intermediate_dim=3072,
+    vocabulary_size=32000,
+    sequence_length=512,
+    batch_size=32,
+    num_predict=77,
+    device="gpu",
+    dtype="mixed_bfloat16",
+)
 CASES = {"": 0.0, "_dropout": 0.1}
 
 
-def report(workers, case):
+def report(workers, case, clock):
     """Print the figures of one case and return them."""
     figures = {}
     for engine, worker in workers.items():
         for step in worker.steps:
-            step["time"] = step["cpu"]
+            step["time"] = step[clock]
         milliseconds = np.median([step["time"] for step in worker.steps]) * 1e3
         memory = np.median([step["memory"] or 0 for step in worker.steps])
         loss = worker.steps[-1]["loss"]
@@ -72,6 +87,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    for size in ("num_layers", "batch_size", "sequence_length", "hidden_dim"):
+        parser.add_argument("--" + size.replace("_", "-"), type=int, help="another size")
     parser.add_argument("--dropout", type=float, choices=CASES.values(), help="one case alone")
     options = parser.parse_args()
     engines = {name: ENGINES[name] for name in options.engines}
@@ -80,9 +98,11 @@ def main():
     for case, dropout in CASES.items():
         if options.dropout in (None, dropout):
             print(f"=== dropout {dropout}")
-            settings = {**SETTINGS, "dropout": dropout}
-            workers, _ = measure("masked_lm_workers.py", engines, settings, options.rounds)
-            figures |= report(workers, case)
+            settings = {**SETTINGS, **(GPU if options.device == "gpu" else {}), "dropout": dropout}
+            settings = {key: getattr(options, key, None) or settings[key] for key in settings}
+            workers, libraries = measure("masked_lm_workers.py", engines, settings, options.rounds)
+            figures |= report(workers, case, "wall" if options.device == "gpu" else "cpu")
+            print("computed by: " + "; ".join(f"{e}: {one}" for e, one in libraries.items()))
     print(json.dumps(figures))
 
 

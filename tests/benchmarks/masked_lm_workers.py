@@ -39,6 +39,7 @@ def serve_keras(settings):
     """Our backbone and head, or KerasHub's, on the Keras backend of this process."""
     import keras
 
+    keras.config.set_dtype_policy(settings["dtype"])
     make = {"ours": make_ours, "kerashub": make_keras_hub}[settings["kind"]]
     model, names = make(settings)
     model.compile(
@@ -98,7 +99,9 @@ def serve_torch(settings):
     import torch
     import transformers
 
-    torch.set_num_threads(1)
+    device = "cuda" if settings["device"] == "gpu" else "cpu"
+    if device == "cpu":
+        torch.set_num_threads(1)
     torch.manual_seed(0)
     config = transformers.BertConfig(
         vocab_size=settings["vocabulary_size"],
@@ -110,19 +113,19 @@ def serve_torch(settings):
         hidden_dropout_prob=settings["dropout"],
         attention_probs_dropout_prob=settings["dropout"],
     )
-    model = transformers.BertForMaskedLM(config).train()
+    model = transformers.BertForMaskedLM(config).train().to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     batches = []
     for batch in make_batches(settings):
         tensors = {
-            name: torch.tensor(batch[name], dtype=torch.long)
+            name: torch.tensor(batch[name], dtype=torch.long, device=device)
             for name in ("token_ids", "segment_ids", "target_positions", "labels", "padding_mask")
         }
         everywhere = torch.full_like(tensors["token_ids"], -100)
         everywhere.scatter_(1, tensors["target_positions"], tensors["labels"])
         batches.append({**tensors, "everywhere": everywhere})
     forward = torch.compile(model) if settings["kind"] == "transformers_compile" else model
-    half = settings["kind"] == "transformers_bf16"
+    half = settings["kind"] == "transformers_bf16" or settings["dtype"] == "mixed_bfloat16"
     done = [0]
 
     def loss_of(batch):
@@ -140,17 +143,18 @@ def serve_torch(settings):
 
     def step():
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        with torch.autocast(device, torch.bfloat16, enabled=half):
             loss = loss_of(batches[done[0] % NUM_BATCHES])
         loss.backward()
         optimizer.step()
         done[0] += 1
         return float(loss.detach())
 
-    step_in_turns(step, settings)
+    step_in_turns(step, settings, device)
 
 
 if __name__ == "__main__":
     received = json.loads(sys.argv[1])
-    one_core()
+    if received["device"] == "cpu":
+        one_core()
     serve_torch(received) if received["backend"] == "torch" else serve_keras(received)
