@@ -108,7 +108,8 @@ def predicted_sets(y_true, y_pred, sample_weight, threshold):
     """Bool tensors (B, C) of true and predicted classes, and the float weights (B,)."""
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     shapes = tuple(y_true.shape), tuple(y_pred.shape)
-    if len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][1] != shapes[1][1]:
+    widths = {shape[1] for shape in shapes if len(shape) == 2} - {None}
+    if {len(shape) for shape in shapes} != {2} or len(widths) > 1:
         raise ValueError(
             "Labels and scores must be of shape (B, C), one for each class. "
             f"Received: y_true of shape {shapes[0]}, y_pred of shape {shapes[1]}."
@@ -117,4 +118,4 @@ def predicted_sets(y_true, y_pred, sample_weight, threshold):
         weight = ops.ones_like(y_pred[:, 0], dtype="float32")
     else:
         weight = ops.reshape(ops.cast(ops.convert_to_tensor(sample_weight), "float32"), (-1,))
-    return y_true > 0, y_pred > threshold, weight
+    return ops.cast(y_true, "float32") > 0, y_pred > threshold, weight

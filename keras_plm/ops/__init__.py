@@ -3,7 +3,7 @@
 from keras_plm.ops.adaptive_softmax import Cluster, clustered_log_probs, clustered_losses
 from keras_plm.ops.attention import attend, attention_weights
 from keras_plm.ops.branches import run_branch, run_loss_branch
-from keras_plm.ops.dropout import dropout
+from keras_plm.ops.dropout_masks import dropout
 from keras_plm.ops.factorised_position import (
     factorised_scores,
     position_basis,

@@ -7,8 +7,8 @@ from keras import ops
 def run_branch(index, branches, changing, reading=()):
     """Run one of several functions; the others take no time.
 
-    On TensorFlow that is `keras.ops.switch`. A branch of JAX's assigns nothing, as what it makes
-    must not leave it: here it gives the values, which are assigned behind it.
+    On TensorFlow these are conditions, one in the other. A branch of JAX's assigns nothing, as what
+    it makes must not leave it: here it gives the values, which are assigned behind it.
 
     Args:
         index: int scalar. Which function.
@@ -55,7 +55,8 @@ def run_loss_branch(index, branches, changing, reading=(), scale=None):
     TensorFlow's own gradient of a switch hands what a branch computed from the forward to the
     backward pass, and the shapes among that, which XLA must know as it compiles: it then works out
     the whole forward pass by an interpreter, which may take hours. Here, on TensorFlow, a branch
-    computes loss and gradients in one go, and the backward pass only scales them.
+    computes loss and gradients in one go, and the backward pass only scales them. (Not in eager
+    mode, nor under a strategy of `tf.distribute`.)
 
     Args:
         index, changing, reading: as for `run_branch`.
@@ -70,7 +71,7 @@ def run_loss_branch(index, branches, changing, reading=(), scale=None):
         return run_branch(index, branches, changing, reading)
     import tensorflow as tf
 
-    if tf.executing_eagerly():
+    if tf.executing_eagerly() or tf.distribute.has_strategy():
         return _one_of(index, branches)
     scale = tf.constant(1.0) if scale is None else tf.convert_to_tensor(scale)
     tensors, variables = _read_by(branches)

@@ -175,8 +175,9 @@ class CausalLM(WritingTask, TargetTask):
     ):
         """Continue texts.
 
-        XLA compiles once for each number of rows and `max_length`, both rounded up: 1, 2, 4, ...
-        rows, and up to an eighth more tokens, which are dropped (with beams, none).
+        XLA compiles once for each number of rows and `max_length`, both rounded up: to 1, 2, 4,
+        ... or `batch_size` rows, and by up to an eighth of the tokens, which are dropped (with
+        beams, none).
 
         Args:
             prompts: list of N str or of lists of int; they may differ in length.
@@ -234,7 +235,9 @@ class CausalLM(WritingTask, TargetTask):
         stop_ids = self._text.stop_ids(stop_token_ids)
         rows = [before + prompt for prompt in prompts]
         length = len(before) + max_length
-        computed = self._slots_computed(length, sampler, self.backbone.max_sequence_length)
+        longest = self.backbone.max_sequence_length
+        most = None if longest is None else longest - len(before)
+        computed = len(before) + self._slots_computed(max_length, sampler, most)
         batches = self._slots(rows, computed, batch_size, state)
         number = len(prompts)
         written = self._write(

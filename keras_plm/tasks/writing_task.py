@@ -34,7 +34,7 @@ class WritingTask:
     def _slots_computed(self, length, sampler, most=None):
         """How many slots are computed where `length` are wanted: up to an eighth more.
 
-        A program serves one number of slots; so there are eight for all lengths from 128 to 255.
+        A program serves one number of slots; so there are eight for all lengths from 129 to 256.
         Beams compete until the last slot, so that of theirs there are as many as are wanted.
         """
         if type(self._programs.compiled.sampler(sampler)) not in STEPWISE:

@@ -57,7 +57,7 @@ def test_a_threshold_and_nothing():
         metric.update_state([[1, 0]], [[0.4, 0.1]])
         assert float(metric.result()) == 0.0
         metric.reset_state()
-        metric.update_state([[1, 0], [0, 1]], [[0.6, 0.1], [0.2, 0.9]])
+        metric.update_state(np.array([[True, False], [False, True]]), [[0.6, 0.1], [0.2, 0.9]])
         assert float(metric.result()) == 1.0
 
 

@@ -119,10 +119,11 @@ def test_lengths_share_programs(make_transformer, quick, monkeypatch, sampler):
     )
     prompts, lengths = [[1], [2, 3], [4]], (22, 23, 24, 33)
     options = dict(sampler=sampler, seed=1, stop_token_ids=[5], min_length=9, return_scores=True)
+    options["prefix"] = [6]  # which stands before what is rounded
     found = [model.generate(prompts, length, **options) for length in lengths]
     is_stepwise = isinstance(sampler, str) and sampler != "beam"
-    computed = (22, 24, 24, 34) if is_stepwise else lengths  # 34: the positions
-    assert shapes == [(4, length) for length in computed]
+    computed = (22, 24, 24, 33) if is_stepwise else lengths  # 34 positions
+    assert shapes == [(4, 1 + length) for length in computed]
     monkeypatch.setattr("keras_plm.tasks.writing_task.STEPWISE", ())
     for length, (texts, scores) in zip(lengths, found):
         exact, expected = model.generate(prompts, length, **options)

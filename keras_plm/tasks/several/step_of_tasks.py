@@ -129,7 +129,7 @@ class CompiledMultiTask(Task):
         known = {id(one) for one in changing}
         reading = [one for one in self.variables if id(one) not in known]
         if training:
-            scale = getattr(self.optimizer, "dynamic_scale", None)  # of a `LossScaleOptimizer`
+            scale = _loss_scale(self.optimizer)
             loss = run_loss_branch(number, branches, changing, reading, scale)
         else:
             loss = run_branch(number, branches, changing, reading)
@@ -172,6 +172,13 @@ class _InTraining(keras.layers.Layer):
 
     def call(self, inputs, read, training=None):
         return read()
+
+
+def _loss_scale(optimizer):
+    """What an optimizer multiplies losses with before their gradients are taken, or None."""
+    names = ("dynamic_scale", "initial_scale", "loss_scale_factor")
+    found = (getattr(optimizer, name, None) for name in names)
+    return next((one for one in found if one is not None), None)
 
 
 def _gates(is_open, before, group, num_tasks):
