@@ -804,7 +804,7 @@ METRICS = {
         lambda: metrics.EntityF1(NAMES, from_logits=False, name="f1"), batches_of(tags, tags)
     ),
     "LooseF1": MetricRow(
-        lambda: metrics.LooseF1("macro", name="types"),
+        lambda: metrics.LooseF1("micro", 0.5, name="types"),
         batches_of(*[lambda size: random.integers(0, 2, (size, 4)).astype("float32")] * 2, weights),
     ),
     "MatthewsCorrelation": MetricRow(
@@ -818,7 +818,7 @@ METRICS = {
         lambda: metrics.SpearmanCorrelation(77, name="rank"), batches_of(vector, vector, weights)
     ),
     "StrictAccuracy": MetricRow(
-        lambda: metrics.StrictAccuracy(name="exact"),
+        lambda: metrics.StrictAccuracy(0.5, name="exact"),
         batches_of(*[lambda size: random.integers(0, 2, (size, 2)).astype("float32")] * 2, weights),
     ),
     "SquadScore": MetricRow(
