@@ -128,6 +128,27 @@ def test_xla_compiles_batches_of_unknown_size(make, with_xla):
     np.testing.assert_allclose(losses[True], losses[False], rtol=5e-3)
 
 
+@pytest.fixture
+def half_precision():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="its CPU has no such product")
+def test_half_precision_with_a_scaled_loss(half_precision, make, graph):
+    """All weights move, under a loss that is 32,768 times too large and then scaled back."""
+    multi = make(["cola", "stsb"])
+    multi.compile(keras.optimizers.AdamW(0.01), **graph)
+    assert isinstance(multi.optimizer, keras.optimizers.LossScaleOptimizer)
+    before = values(multi)
+    data = {name: DATA[name] for name in ("cola", "stsb")}
+    history = multi.fit(data, batch_size=4, epochs=2, verbose=0, length_buckets=None).history
+    assert np.isfinite(history["loss"]).all() and not any(history["skipped_batches"])
+    assert all((one != old).any() for one, old in zip(values(multi), before))
+
+
 def test_an_idle_head_stands_still_whole(make, graph):
     """Weights, moments and its own count, with decay; then its first step is that of a new Adam."""
     multi = make(["cola", "stsb"])
