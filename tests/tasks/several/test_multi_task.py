@@ -1,6 +1,9 @@
 """Several tasks on one backbone: each is trained as it would be alone, idle heads stand still."""
 
 import logging
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -268,6 +271,36 @@ def test_one_program_for_each_length(make, graph, monkeypatch):
         assert len(traced) == len(set(traced)) <= 3 and {shape[0] for shape in traced} == {6}
     else:
         assert len(traced) == 1
+
+
+COMPILES = """
+import os, sys
+from keras_plm import backbones, data, tasks
+
+tokenizer = data.train_tokenizer([sys.argv[2]], 60, model="wordpiece", lowercase=True)
+backbone = backbones.TransformerBackbone(tokenizer.vocabulary_size, 1, 2, 8, 16, 32)
+kinds = {name: {"class": "TextClassifier", "num_classes": 2} for name in "abc"}
+multi = tasks.MultiTask(backbone, kinds, tasks.TextPreprocessor(tokenizer, 32))
+texts, labels = ["old"] * 8 + ["the old man " * 8] * 8, [0, 1] * 8
+data = {name: (texts, labels) for name in kinds}
+multi.fit(data, batch_size=4, epochs=2, length_buckets=[8, 32], verbose=0)
+print(len(os.listdir(sys.argv[1])))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="its cache of programs")
+def test_xla_compiles_a_program_for_each_length(tmp_path):
+    """A file each in the folder where TensorFlow keeps what XLA has compiled."""
+    programs, book = tmp_path / "programs", tmp_path / "book.txt"
+    programs.mkdir()
+    book.write_text("the old man\n" * 20, "utf-8")
+    flags = f"--tf_xla_persistent_cache_directory={programs}"
+    environment = {**os.environ, "TF_XLA_FLAGS": flags, "KERAS_PLM_JIT_COMPILE": "1"}
+    command = [sys.executable, "-c", COMPILES, str(programs), str(book)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split()[-1] == "2"
 
 
 def test_soft_labels_beside_others(make, graph):
