@@ -57,6 +57,19 @@ def xla_predicts(model):
     return bool(model.jit_compile) and (model.fixed_shapes or not runs_on_cpu())
 
 
+def rows_of_program(count, most):
+    """How many rows are computed for so many: 1, 2, 4, ... or the most, so that programs are few.
+
+    Args:
+        count: int of at least 1. Those that are asked for.
+        most: int. The most rows of a batch.
+
+    Returns:
+        int.
+    """
+    return min(1 << (count - 1).bit_length(), most)
+
+
 class CompiledPrograms:
     """Runs functions of arrays that read a model's weights, each compiled once.
 

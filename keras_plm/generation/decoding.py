@@ -30,7 +30,7 @@ from keras import ops
 from keras_plm.backbones.decoder import RecomputingQueries
 from keras_plm.checks import check_choice, check_integer
 from keras_plm.generation.allowed_tokens import AllowedTokens
-from keras_plm.generation.compiled_programs import CompiledPrograms
+from keras_plm.generation.compiled_programs import CompiledPrograms, rows_of_program
 from keras_plm.generation.progress import with_progress
 from keras_plm.generation.sampling import (
     log_likelihood,
@@ -271,7 +271,7 @@ def batches_of(rows, batch_size):
         ValueError: if `batch_size` is no integer of at least 1.
     """
     check_integer("batch_size", batch_size, 1)
-    size = min(1 << max(len(rows) - 1, 0).bit_length(), batch_size)
+    size = rows_of_program(max(len(rows), 1), batch_size)
     for first in range(0, len(rows), size):
         batch = [rows[(first + index) % len(rows)] for index in range(size)]
         yield batch, min(size, len(rows) - first)

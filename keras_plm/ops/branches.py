@@ -80,7 +80,7 @@ def run_loss_branch(index, branches, changing, reading=(), scale=None):
     def loss_of(*_):
         def with_gradients(branch):
             def run():
-                with tf.GradientTape(persistent=False) as tape:
+                with tf.GradientTape() as tape:
                     tape.watch(tensors)
                     loss = branch()
                     scaled = loss * scale

@@ -235,9 +235,7 @@ class CausalLM(WritingTask, TargetTask):
         stop_ids = self._text.stop_ids(stop_token_ids)
         rows = [before + prompt for prompt in prompts]
         length = len(before) + max_length
-        longest = self.backbone.max_sequence_length
-        most = None if longest is None else longest - len(before)
-        computed = len(before) + self._slots_computed(max_length, sampler, most)
+        computed = len(before) + self._slots_computed(max_length, sampler, len(before))
         batches = self._slots(rows, computed, batch_size, state)
         number = len(prompts)
         written = self._write(

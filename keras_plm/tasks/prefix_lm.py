@@ -175,9 +175,7 @@ class PrefixLM(WritingTask, TargetTask):
         rows = [[*start, *own, *between] for own in ids]
         stop_ids = self._text.stop_ids("auto")
         mask_id = tokenizer.mask_token_id if self.from_masks else None
-        longest = self.backbone.max_sequence_length
-        most = None if longest is None else longest - max(map(len, rows))
-        computed = self._slots_computed(max_length, sampler, most)
+        computed = self._slots_computed(max_length, sampler, max(map(len, rows)))
         batches = self._slots(rows, computed, batch_size)
         written = self._write(
             batches,

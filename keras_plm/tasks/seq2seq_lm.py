@@ -222,21 +222,11 @@ class Seq2SeqLM(WritingTask, TargetTask):
         max_length = self._max_length(max_length, len(known))
         check_lengths(min_length, max_length)
         order = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
-        longest = self.backbone.max_sequence_length
-        most = None if longest is None else longest + 1 - len(known)
-        computed = self._slots_computed(max_length, sampler, most)
+        computed = self._slots_computed(max_length, sampler, len(known) - 1)
         batches = self._slots([rows[row] for row in order], known, computed, batch_size)
         found = self._write(
-            *(
-                batches,
-                len(rows),
-                sampler,
-                seed,
-                forbidden_token_ids,
-                stop_ids,
-                verbose,
-                max_length,
-            ),
+            *(batches, len(rows), sampler, seed, forbidden_token_ids, stop_ids, verbose),
+            length=max_length,
             min_length=min_length,
             no_repeat_ngram_size=no_repeat_ngram_size,
         )

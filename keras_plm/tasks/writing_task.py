@@ -31,17 +31,18 @@ class WritingTask:
         tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
         return TextIds(tokenizer, self.backbone.vocabulary_size, self.document_ends)
 
-    def _slots_computed(self, length, sampler, most=None):
+    def _slots_computed(self, length, sampler, taken):
         """How many slots are computed where `length` are wanted: up to an eighth more.
 
+        No more than the backbone has positions for beside those that are `taken`.
         A program serves one number of slots; so there are eight for all lengths from 129 to 256.
         Beams compete until the last slot, so that of theirs there are as many as are wanted.
         """
         if type(self._programs.compiled.sampler(sampler)) not in STEPWISE:
             return length
         step = 1 << max(length.bit_length() - 4, 0)
-        rounded = -(-length // step) * step
-        return rounded if most is None else max(min(rounded, most), length)
+        rounded, longest = -(-length // step) * step, self.backbone.max_sequence_length
+        return rounded if longest is None else max(min(rounded, longest - taken), length)
 
     def _write(
         self,

@@ -27,6 +27,32 @@ ONE_THREAD = {
     "JAX_PLATFORMS": "cpu",
 }
 
+ON_GPU = dict(  # the sizes of the base model
+    num_layers=12,
+    num_heads=12,
+    hidden_dim=768,
+    intermediate_dim=3072,
+    vocabulary_size=32000,
+    sequence_length=512,
+    batch_size=32,
+    device="gpu",
+    dtype="mixed_bfloat16",
+)
+
+
+def add_device_options(parser):
+    """Options of `settings_of`: the device, and other sizes."""
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    for size in ("num_layers", "batch_size", "sequence_length", "hidden_dim"):
+        parser.add_argument("--" + size.replace("_", "-"), type=int, help="another size")
+
+
+def settings_of(options, settings, on_gpu):
+    """Settings with those of the device, and the sizes that were asked for; and the clock."""
+    settings = {**settings, **(on_gpu if options.device == "gpu" else {})}
+    settings = {key: getattr(options, key, None) or settings[key] for key in settings}
+    return settings, "wall" if options.device == "gpu" else "cpu"
+
 
 class Worker:
     """An engine in a process of its own."""

@@ -22,7 +22,7 @@ import argparse
 import json
 
 import numpy as np
-from interleaved import measure, processor, ratio
+from interleaved import ON_GPU, add_device_options, measure, processor, ratio, settings_of
 
 ENGINES = {  # name: (backend, kind)
     "tensorflow": ("tensorflow", "ours"),
@@ -46,18 +46,6 @@ SETTINGS = dict(
     num_predict=43,
     device="cpu",
     dtype="float32",
-)
-GPU = dict(
-    num_layers=12,
-    num_heads=12,
-    hidden_dim=768,
-    intermediate_dim=3072,
-    vocabulary_size=32000,
-    sequence_length=512,
-    batch_size=32,
-    num_predict=77,
-    device="gpu",
-    dtype="mixed_bfloat16",
 )
 CASES = {"": 0.0, "_dropout": 0.1}
 
@@ -87,9 +75,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
-    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    for size in ("num_layers", "batch_size", "sequence_length", "hidden_dim"):
-        parser.add_argument("--" + size.replace("_", "-"), type=int, help="another size")
+    add_device_options(parser)
     parser.add_argument("--dropout", type=float, choices=CASES.values(), help="one case alone")
     options = parser.parse_args()
     engines = {name: ENGINES[name] for name in options.engines}
@@ -98,10 +84,10 @@ def main():
     for case, dropout in CASES.items():
         if options.dropout in (None, dropout):
             print(f"=== dropout {dropout}")
-            settings = {**SETTINGS, **(GPU if options.device == "gpu" else {}), "dropout": dropout}
-            settings = {key: getattr(options, key, None) or settings[key] for key in settings}
+            settings, clock = settings_of(options, SETTINGS, {**ON_GPU, "num_predict": 77})
+            settings["dropout"] = dropout
             workers, libraries = measure("masked_lm_workers.py", engines, settings, options.rounds)
-            figures |= report(workers, case, "wall" if options.device == "gpu" else "cpu")
+            figures |= report(workers, case, clock)
             print("computed by: " + "; ".join(f"{e}: {one}" for e, one in libraries.items()))
     print(json.dumps(figures))
 

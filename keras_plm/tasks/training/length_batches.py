@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_plm import features as contract
 from keras_plm.checks import check_integer
+from keras_plm.generation.compiled_programs import rows_of_program
 from keras_plm.tasks.training.prepared_data import unless_none
 from keras_plm.tasks.training.row_lengths import row_lengths, whole_length
 
@@ -63,7 +64,7 @@ class Shapes:
         """
         if self.fixed:
             return self.batch_size
-        return min(1 << (count - 1).bit_length(), self.batch_size) if self.few else count
+        return rows_of_program(count, self.batch_size) if self.few else count
 
 
 def round_up(length):
