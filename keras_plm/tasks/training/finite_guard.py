@@ -18,7 +18,7 @@ from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.training.replicas import under_strategy
 
 SKIPPED = "skipped_batches"
-LARGEST = 1e14  # the squares of 3e10 such numbers have a sum in float32
+LARGEST = 1e14  # of 3e10 numbers with such sums, the squares have a sum in float32
 logger = logging.getLogger("keras_plm")
 _step = threading.local()  # what is known of the running one; of each replica, in its own thread
 
@@ -219,11 +219,20 @@ def _all(conditions):
 def _have_a_norm(gradients):
     """Whether gradients are finite, and so small that the sum of all squares is, in float32.
 
-    Clipping to a global norm makes NaN of gradients that have none. A comparison takes half the
-    time of the sum.
+    Clipping to a global norm makes NaN of gradients that have none. Matrices are summed to one
+    row each, and all rows are judged as one: XLA would copy a conjunction of single conditions, as
+    many as there are weights, into every kernel that assigns a value, and compile each of them.
     """
     values = (getattr(one, "values", one) for one in gradients if one is not None)
-    return _all(ops.abs(ops.cast(one, "float32")) < LARGEST for one in values)
+    return ops.all(ops.concatenate([_row_of_sums(one) for one in values]) < LARGEST)
+
+
+def _row_of_sums(gradient):
+    """Sums of absolute values over all axes but the last, a vector: as finite as the gradient."""
+    sizes = ops.abs(ops.cast(gradient, "float32"))
+    if len(sizes.shape) < 2:
+        return ops.reshape(sizes, (-1,))
+    return ops.sum(sizes, axis=tuple(range(len(sizes.shape) - 1)))
 
 
 def _kept(model):
