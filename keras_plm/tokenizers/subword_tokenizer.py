@@ -169,10 +169,16 @@ class SubwordTokenizer(Tokenizer):
             run = backend.encode_batch if offsets else backend.encode_batch_fast
             return run(texts, add_special_tokens=False)
 
+    @functools.cached_property
+    def _all_within(self):
+        """Whether the library's ids cannot be behind the vocabulary."""
+        largest = max(self._pipeline.backend.get_vocab().values(), default=-1)
+        return largest < self.vocabulary_size
+
     def _within(self, ids):
         """The ids, unknown where the library's is behind the vocabulary."""
         size, unknown = self.vocabulary_size, self._pipeline.unknown
-        if not ids or max(ids) < size:
+        if self._all_within or not ids or max(ids) < size:
             return ids
         if unknown is None:
             return [index for index in ids if index < size]

@@ -27,6 +27,11 @@ ONE_THREAD = {
     "JAX_PLATFORMS": "cpu",
 }
 
+KEEP = {  # for glibc: what was freed stays with the process, and is not mapped anew in every step
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+}
 ON_GPU = dict(  # the sizes of the base model
     num_layers=12,
     num_heads=12,
@@ -57,10 +62,10 @@ def settings_of(options, settings, on_gpu):
 class Worker:
     """An engine in a process of its own."""
 
-    def __init__(self, script, backend, settings):
+    def __init__(self, script, backend, settings, more={}):
         self.steps, self.products = [], []
         self.errors = tempfile.TemporaryFile("w+")
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **more}
         if settings["device"] == "cpu":
             environment.update(ONE_THREAD)
         else:  # which kernels run can be read in what XLA writes down
@@ -101,13 +106,14 @@ class Worker:
 def measure(script, engines, settings, rounds):
     """Start engines, give them turns, and return {engine: Worker} of those that ran.
 
-    `engines` is a dict of a name to a pair: the backend of Keras or "torch", and what `kind` of
-    work the script is to do; the settings go to the script with both. Memory is that of a step of
+    `engines` is a dict of a name to a tuple: the backend of Keras or "torch", what `kind` of work
+    the script is to do, and maybe more of its environment; the settings go to the script with the
+    first two. Memory is that of a step of
     its own, in every third round: see `turns`.
     """
     workers, libraries = {}, {}
-    for engine, (backend, kind) in engines.items():  # one by one: compilation needs the memory
-        worker = Worker(script, backend, {**settings, "backend": backend, "kind": kind})
+    for engine, (backend, kind, *more) in engines.items():  # one by one: compiling takes memory
+        worker = Worker(script, backend, {**settings, "backend": backend, "kind": kind}, *more)
         try:
             libraries[engine] = worker.read()["ready"]
             workers[engine] = worker
@@ -125,6 +131,21 @@ def measure(script, engines, settings, rounds):
     for worker in order:
         worker.close()
     return workers, libraries
+
+
+def that_keep(engines):
+    """The same engines as processes that keep what they free, by names that say so."""
+    return {f"{name}_kept": (*engine, KEEP) for name, engine in engines.items()}
+
+
+def ratios_of_keeping(workers):
+    """Print, and return by name, what keeping makes of an engine's CPU time."""
+    figures = {}
+    for engine in workers:
+        if found := ratio(workers, f"{engine}_kept", engine, "cpu"):
+            print(f"  {engine}_kept_vs_not: {found[0]:.2f} [{found[1]:.2f}, {found[2]:.2f}]")
+            figures[f"{engine}_kept_vs_not"] = found[0]
+    return figures
 
 
 def ratio(workers, first, second, what):

@@ -14,15 +14,25 @@ Figures are medians over rounds of CPU time, one compute thread, see interleaved
 ratios of medians, with the 10th and 90th percentile of the ratios within a round behind them. The
 last line is one JSON object; keys with `_dropout` are of dropout 0.1. On a GPU the sizes are those
 of the base model, T 512, B 32, in bfloat16, the clock is the wall's, and each engine of JAX says
-which kernel computed its attention: cuDNN's fused one only without dropout. Without torch and
-transformers their figures are null.
+which kernel computed its attention: cuDNN's fused one only without dropout. `--keep-memory` runs
+each engine also as a process that keeps the memory that it frees (`interleaved.KEEP`). Without
+torch and transformers their figures are null.
 """
 
 import argparse
 import json
 
 import numpy as np
-from interleaved import ON_GPU, add_device_options, measure, processor, ratio, settings_of
+from interleaved import (
+    ON_GPU,
+    add_device_options,
+    measure,
+    processor,
+    ratio,
+    ratios_of_keeping,
+    settings_of,
+    that_keep,
+)
 
 ENGINES = {  # name: (backend, kind)
     "tensorflow": ("tensorflow", "ours"),
@@ -77,8 +87,10 @@ def main():
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     add_device_options(parser)
     parser.add_argument("--dropout", type=float, choices=CASES.values(), help="one case alone")
+    parser.add_argument("--keep-memory", action="store_true", help="each engine that way, too")
     options = parser.parse_args()
     engines = {name: ENGINES[name] for name in options.engines}
+    engines |= that_keep(engines) if options.keep_memory else {}
     figures = {"processor": processor()}
     print(f"processor: {figures['processor']}; {options.rounds} rounds")
     for case, dropout in CASES.items():
@@ -88,6 +100,8 @@ def main():
             settings["dropout"] = dropout
             workers, libraries = measure("masked_lm_workers.py", engines, settings, options.rounds)
             figures |= report(workers, case, clock)
+            kept = ratios_of_keeping(workers)
+            figures |= {f"{name}{case}": value for name, value in kept.items()}
             print("computed by: " + "; ".join(f"{e}: {one}" for e, one in libraries.items()))
     print(json.dumps(figures))
 

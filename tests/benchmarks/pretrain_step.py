@@ -28,6 +28,9 @@ FLOP/s count the useful work, 2 per multiply-add, three times the forward pass:
 whatever an engine really executes (a query stream of T rows is its own fault), against the FLOP/s
 of a plain product of two square matrices in the same process and dtype (2048, on a GPU 8192).
 
+`--keep-memory` runs each engine also as a process that keeps the memory that it frees
+(`interleaved.KEEP`).
+
 The engines of PyTorch need torch and transformers; without them their figures are null. The last
 line is one JSON object. How far an engine can get ahead of eager PyTorch depends on the matrix
 libraries: on AMD processors with AVX-512 PyTorch's (MKL) runs at half the rate of XLA's, with AVX2
@@ -39,7 +42,7 @@ import argparse
 import json
 
 import numpy as np
-from interleaved import measure, processor, ratio
+from interleaved import measure, processor, ratio, ratios_of_keeping, that_keep
 from turns import PRODUCT
 
 ENGINES = {  # name: (backend, kind, title)
@@ -140,6 +143,12 @@ def comparisons(case):
         yield f"{backend}_remat_memory_{case}", f"{backend}_remat", ours, "memory"
 
 
+def title(engine):
+    """What an engine is called in a table."""
+    kept = engine.endswith("_kept")
+    return ENGINES[engine.removesuffix("_kept")][2] + (", kept" if kept else "")
+
+
 def report(case, workers, libraries, settings):
     """Print the table of one case and return its figures."""
     flops = useful_flops(settings)
@@ -173,7 +182,7 @@ def report(case, workers, libraries, settings):
         versus = ratio(workers, engine, "torch", "time")
         text = "-" if versus is None else f"{versus[0]:.2f} [{versus[1]:.2f}, {versus[2]:.2f}]"
         print(
-            f"{ENGINES[engine][2]:38}{time:8.0f}{'-' if memory is None else f'{memory:.0f}':>11}"
+            f"{title(engine):38}{time:8.0f}{'-' if memory is None else f'{memory:.0f}':>11}"
             f"{rate:9.1f}{rate / share:9.1f}{share:7.2f}   {text}"
         )
     for key, first, second, what in comparisons(case):
@@ -195,6 +204,7 @@ def main():
     parser.add_argument("--cases", nargs="+", help="of 256, 256_dropout, 512, ...")
     for name in ("num_layers", "batch_size", "sequence_length", "num_predict", "hidden_dim"):
         parser.add_argument("--" + name.replace("_", "-"), type=int, help="another size")
+    parser.add_argument("--keep-memory", action="store_true", help="each engine that way, too")
     options = vars(parser.parse_args())
     cases, device = CASES[options["device"]], options["device"]
     unknown = set(options["cases"] or []) - set(cases)
@@ -214,8 +224,11 @@ def main():
             "dtype": "mixed_bfloat16" if device == "gpu" else "float32",
         }
         engines = {e: ENGINES[e][:2] for e in options["engines"] if ENGINES[e][1] in kinds}
+        engines |= that_keep(engines) if options["keep_memory"] else {}
         measured = measure("pretrain_workers.py", engines, settings, options["rounds"])
         figures |= report(case, *measured, settings)
+        kept = ratios_of_keeping(measured[0])
+        figures |= {f"{name}_{case}": value for name, value in kept.items()}
     for backend in ("tensorflow", "jax"):  # what a user of `models.xlnet` has
         figures[f"xlnet_default_vs_eager_{backend}"] = figures.get(
             f"{backend}_vs_eager_256_dropout"

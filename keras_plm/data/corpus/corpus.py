@@ -125,7 +125,8 @@ class Corpus:
                 part of one, if it is longer than 1,000,000 characters) with its line ends. None
                 means that each line is a sentence. White space between sentences is one space to
                 a tokenizer that keeps spaces (GPT-2's, RoBERTa's), and nothing to others.
-            num_workers: threads that tokenise. None: one per core that is ours, at most 8.
+            num_workers: threads that tokenise, while one more reads and splits; with 1 nothing runs
+                beside it. None: one per core that is ours, at most 8.
             split_words: a function from a sentence to the list of its words, which cover it but
                 for white space: a segmenter of Chinese, or `str.split`. None: the tokenizer says
                 where words start.
@@ -193,8 +194,7 @@ class Corpus:
             directory: where the corpus shall lie.
             languages: the names of the languages of the sources and of the targets, two different
                 ones that the tokenizer knows. None: there are no languages.
-            num_workers: threads that tokenise. None: one per core that is ours, at most 8.
-            verbose: as in `build`.
+            num_workers, verbose: as in `build`.
 
         Returns:
             A `Corpus`.

@@ -1,9 +1,11 @@
 """The files of a corpus: written as a stream, and looked through before they are used."""
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +64,26 @@ def write_corpus(
     if getattr(tokenizer, "characters", False):
         columns, characters = [*columns, "unknown_words"], encode.write_characters
     own = {"has_spans": find_spans is not None, "languages": languages, "columns": columns}
-    write_encoded(directory, batches_of(parts), encode, tokenizer, own, characters)
+    batches = batches_of(parts)
+    if num_workers > 1:
+        batches = _tokenized_ahead(batches, encode.tokenize)
+    write_encoded(directory, batches, encode, tokenizer, own, characters)
+
+
+def _tokenized_ahead(batches, tokenize):
+    """Yield batches of which a thread has tokenised the sentences, while the next one is read.
+
+    The libraries of tokenizers work beside Python's own reading and splitting.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        before = None
+        for sentences, *rest in batches:
+            made = thread.submit(tokenize, sentences, rest[-1])
+            if before is not None:
+                yield before[0].result(), *before[1]
+            before = made, rest
+        if before is not None:
+            yield before[0].result(), *before[1]
 
 
 def write_encoded(directory, batches, encode, tokenizer, own, write_characters=None):
@@ -71,8 +92,9 @@ def write_encoded(directory, batches, encode, tokenizer, own, write_characters=N
     Args:
         directory: an existing directory, `pathlib.Path`.
         batches: what `batches_of` yields; sentences may be of any kind that `encode` takes.
-        encode: a function from sentences to their lengths, their ids, and a dict of the columns.
-            Its attribute `num_unknown` says how many ids are unknown ones.
+        encode: a function from sentences and places to the lengths of the sentences, their ids,
+            and a dict of the columns. Its attribute `num_unknown` says how many ids are unknown
+            ones.
         tokenizer: a `Tokenizer`.
         own: dict of "has_spans", bool; "languages", dict or None; "columns", list of names.
         write_characters: a function of the directory that writes the bytes of words, or None.
@@ -180,6 +202,18 @@ class _ArrayWriter:
                     raise RuntimeError("The header of an array file changed its length")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Tokenized:
+    """Sentences with their ids and, if words, spans or columns are asked for, offsets."""
+
+    sentences: list
+    rows: list
+    offsets: list | None = None
+
+    def __len__(self):
+        return len(self.sentences)
+
+
 class _Encoder:
     """Sentences to their ids, and the columns of these, all in one row."""
 
@@ -190,13 +224,18 @@ class _Encoder:
         self.num_unknown = 0  # of the tokens so far
         self.unknown_words = {}  # the number of each, from 1
 
-    def __call__(self, sentences, written=()):
-        """Lengths of the sentences, ids, and a dict of the columns; `written` are translations."""
-        sides = self.tokenizer, sentences, written, self.num_threads
+    def tokenize(self, sentences, places):
+        """`_Tokenized`; of pairs, every second sentence is a translation. It may run in a thread."""
+        sides = self.tokenizer, sentences, list(places)[1::2], self.num_threads
         if self.split_words is None and self.find_spans is None and not self.annotate:
-            rows, offsets = encode_sides(*sides), None
-        else:
-            rows, offsets = encode_sides(*sides, with_offsets=True)
+            return _Tokenized(sentences, encode_sides(*sides))
+        return _Tokenized(sentences, *encode_sides(*sides, with_offsets=True))
+
+    def __call__(self, sentences, places=()):
+        """Lengths of the sentences, ids, and a dict of the columns."""
+        if not isinstance(sentences, _Tokenized):
+            sentences = self.tokenize(sentences, places)
+        sentences, rows, offsets = sentences.sentences, sentences.rows, sentences.offsets
         lengths = np.array([len(row) for row in rows], "int64")
         ids = np.fromiter(itertools.chain.from_iterable(rows), "int32", lengths.sum())
         unknown = self.tokenizer.special_token_ids.get("unk", -1)
@@ -241,7 +280,7 @@ def _write_arrays(directory, batches, encode, dtypes):
         files["sentence_offsets"].write([0])
         files["document_offsets"].write([0])
         for sentences, document_ends, languages, places in batches:
-            lengths, ids, columns = encode(sentences, written=list(places)[1::2])  # of pairs
+            lengths, ids, columns = encode(sentences, places)
             _check_places(lengths, places)
             ends = total + np.append(0, np.cumsum(lengths))  # (sentences + 1,)
             files["token_ids"].write(ids)

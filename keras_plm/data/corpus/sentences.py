@@ -43,7 +43,8 @@ def split_sentences(text):
     ['Mr. Fogg sat.', '"Is it 3.5 miles?" he asked.', '"No!"', '"Yes."', '20 came.']
     """
     ends = [match.end() for match in BOUNDARY.finditer(text)]
-    ends += [match.end() for match in CHINESE_BOUNDARY.finditer(text)]
+    if not text.isascii():
+        ends += [match.end() for match in CHINESE_BOUNDARY.finditer(text)]
     ends = sorted(ends) + [len(text)]
     sentences = [text[start:end].strip() for start, end in zip([0] + ends, ends)]
     return [sentence for sentence in sentences if sentence]

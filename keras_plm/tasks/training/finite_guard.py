@@ -18,7 +18,7 @@ from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.training.replicas import under_strategy
 
 SKIPPED = "skipped_batches"
-LARGEST = 1e14  # of 3e10 numbers with such sums, the squares have a sum in float32
+LARGEST = 1e28  # a sum of squares; 3e10 of them have a sum in float32
 logger = logging.getLogger("keras_plm")
 _step = threading.local()  # what is known of the running one; of each replica, in its own thread
 
@@ -228,11 +228,11 @@ def _have_a_norm(gradients):
 
 
 def _row_of_sums(gradient):
-    """Sums of absolute values over all axes but the last, a vector: as finite as the gradient."""
-    sizes = ops.abs(ops.cast(gradient, "float32"))
-    if len(sizes.shape) < 2:
-        return ops.reshape(sizes, (-1,))
-    return ops.sum(sizes, axis=tuple(range(len(sizes.shape) - 1)))
+    """Sums of the squares over all axes but the last, a vector."""
+    squares = ops.square(ops.cast(gradient, "float32"))
+    if len(squares.shape) < 2:
+        return ops.reshape(squares, (-1,))
+    return ops.sum(squares, axis=tuple(range(len(squares.shape) - 1)))
 
 
 def _kept(model):
