@@ -225,7 +225,7 @@ class _Encoder:
         self.unknown_words = {}  # the number of each, from 1
 
     def tokenize(self, sentences, places):
-        """`_Tokenized`; of pairs, every second sentence is a translation. It may run in a thread."""
+        """`_Tokenized`, maybe in a thread; of pairs, every second sentence is a translation."""
         sides = self.tokenizer, sentences, list(places)[1::2], self.num_threads
         if self.split_words is None and self.find_spans is None and not self.annotate:
             return _Tokenized(sentences, encode_sides(*sides))
