@@ -42,7 +42,7 @@ class CompiledMultiTask(Task):
         self,
         optimizer="auto",
         loss=None,
-        jit_compile=True,
+        jit_compile="auto",
         skip_non_finite=10,
         fixed_shapes=None,
         run_eagerly=False,

@@ -112,7 +112,7 @@ def test_a_batch_that_is_not_finite_leaves_no_trace(make_model, quick, make_opti
 
 
 def test_under_xla(make_model, with_xla):
-    model = make_model(adamw(use_ema=True))
+    model = make_model(adamw(use_ema=True), jit_compile=True)
     assert model.jit_compile
     keras.Model.train_on_batch(model, *batch(0))
     before = state(model, without=model.metrics_variables)

@@ -311,11 +311,12 @@ def test_scores_of_causal_and_permutation_models(
 
 def test_what_xla_compiles(make_classifier, monkeypatch, with_xla):
     model = make_classifier(num_layers=1)
-    assert runs_on_cpu() and model.jit_compile
+    assert runs_on_cpu() and model.jit_compile != TENSORFLOW
+    model.compile(jit_compile=True)
     assert xla_predicts(model) != TENSORFLOW
     model.make_predict_function()
     assert model.jit_compile  # for training
-    model.compile(fixed_shapes=True)
+    model.compile(jit_compile=True, fixed_shapes=True)
     assert xla_predicts(model)
     model.compile(jit_compile=False, fixed_shapes=True)
     assert xla_predicts(model) != TENSORFLOW
