@@ -68,7 +68,6 @@ parser.add_argument("--output", type=Path, default=Path("output/ernie2"), metava
 arguments = parser.parse_args()
 output, length, begin = arguments.output, arguments.sequence_length, time.time()
 output.mkdir(parents=True, exist_ok=True)
-jit_compile = os.environ.get("KERAS_PLM_JIT_COMPILE", "1") == "1"
 names = ["masked words", *(name.replace("_", " ") for name in arguments.label_tasks)]
 total = arguments.steps * len(names)
 
@@ -104,9 +103,7 @@ def make(seed):
     model = models.ernie2(tokenizer, "tiny", length, label_tasks, spans=False, **sizes)
     adam = keras.optimizers.Adam(arguments.learning_rate, global_clipnorm=1.0)
     groups = transfer.head_groups(model)
-    model.compile(
-        transfer.GroupedOptimizer(adam, groups, rest_when_idle=True), jit_compile=jit_compile
-    )
+    model.compile(transfer.GroupedOptimizer(adam, groups, rest_when_idle=True))
     model.optimizer.build(model.trainable_variables)
     return model
 

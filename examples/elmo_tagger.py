@@ -72,8 +72,6 @@ if "static" in (arguments.kinds or []) and not arguments.vectors:
 kinds = arguments.kinds or [kind for kind in KINDS if kind != "static" or arguments.vectors]
 output, length, begin = arguments.output, arguments.sequence_length, time.time()
 output.mkdir(parents=True, exist_ok=True)
-# XLA compiles LSTMs to faster programs on JAX alone, where there is a CPU only.
-jit_compile = keras.backend.backend() == "jax"
 keras.utils.set_random_seed(0)
 
 # === Words and tags ===
@@ -135,7 +133,7 @@ def pretrain():
     corpus = data.Corpus.build([path], tokenizer, output / "corpus", split_sentences=None)
     model = models.elmo(tokenizer, "tiny", num_sampled=1_000)
     optimizer = keras.optimizers.Adam(3e-3, global_clipnorm=1.0)
-    model.compile(optimizer, jit_compile=jit_compile)
+    model.compile(optimizer)
     examples = data.examples(corpus, model.objective, batch_size=32)
     model.fit(examples, steps_per_epoch=arguments.pretraining_steps, verbose=2)
     model.save_to_preset(output / "preset")
@@ -237,7 +235,7 @@ def accuracies(kind, place, seed):
 
     tagger = make_tagger(len(known) + 2, shape, place)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    tagger.compile(keras.optimizers.Adam(3e-3), loss, jit_compile=jit_compile)
+    tagger.compile(keras.optimizers.Adam(3e-3), loss)
     tags = padded([[names.index(tag) for tag in row[2]] for row in own])
     there = padded([np.ones(len(row[1])) for row in own], dtype="float32")
     options = dict(batch_size=arguments.batch_size, verbose=0)

@@ -73,8 +73,6 @@ parser.add_argument("--output", type=Path, default=Path("output/siatl"), metavar
 arguments = parser.parse_args()
 output, length, begin = arguments.output, arguments.sequence_length, time.time()
 output.mkdir(parents=True, exist_ok=True)
-# XLA compiles LSTMs to faster programs on JAX alone, where there is a CPU only.
-jit_compile = keras.backend.backend() == "jax"
 
 # === Texts and labels ===
 
@@ -128,7 +126,7 @@ def pretrain(system):
     model = make(tokenizer, arguments.size, length, **(DROPOUTS if system == "lstm" else {}))
     schedule = transfer.WarmupPolynomialDecay(5e-3, arguments.steps // 10, arguments.steps)
     optimizer = keras.optimizers.Adam(schedule, global_clipnorm=1.0)
-    model.compile(optimizer, jit_compile=jit_compile)
+    model.compile(optimizer)
     examples = data.examples(corpus, model.objective, batch_size=32)
     history = model.fit(examples, steps_per_epoch=arguments.steps, verbose=0).history
     print(f"{NAMES[system]}: {history['loss'][-1]:.2f} nats per word in pretraining.", flush=True)
@@ -155,7 +153,7 @@ def lstm_classifier(preset, auxiliary, steps):
     groups = transfer.parameter_groups(classifier, [table, sum(lstms, [])])
     optimizer = keras.optimizers.Adam(2e-3, global_clipnorm=1.0)
     optimizer = transfer.GroupedOptimizer(optimizer, groups)
-    classifier.compile(optimizer, jit_compile=jit_compile)
+    classifier.compile(optimizer)
     callbacks = [transfer.SequentialUnfreezing([4, 1, 0])]
     return classifier, callbacks + [transfer.AuxiliaryLossDecay()] * auxiliary
 
@@ -171,7 +169,7 @@ def gpt_classifier(preset, auxiliary, steps):
         auxiliary_lm=0.5 if auxiliary else 0.0,
     )
     schedule = transfer.WarmupPolynomialDecay(1e-3, max(steps // 10, 1), steps)
-    classifier.compile(transfer.gpt1_optimizer(schedule), jit_compile=jit_compile)
+    classifier.compile(transfer.gpt1_optimizer(schedule))
     return classifier, []
 
 

@@ -65,8 +65,6 @@ parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 output, seed = arguments.output, arguments.seed
 keras.utils.set_random_seed(seed)
-# XLA compiles LSTMs to faster programs on JAX alone, where there is a CPU only.
-jit_compile = keras.backend.backend() == "jax"
 
 # === Texts and labels ===
 
@@ -135,7 +133,7 @@ def classifier_of(direction):
 
     # 1. A language model of general text.
     model = models.ulmfit(tokenizer, arguments.size, backward=direction == "backward")
-    model.compile(adam(4e-3, arguments.steps), jit_compile=jit_compile)
+    model.compile(adam(4e-3, arguments.steps))
     examples = data.examples(general, model.objective, arguments.batch_size, seed)
     model.fit(examples, steps_per_epoch=arguments.steps, verbose=2)
     before = perplexity(model)
@@ -144,7 +142,7 @@ def classifier_of(direction):
     # in the last group, with the softmax that shares them.
     groups = transfer.parameter_groups(model, model.backbone.blocks)
     optimizer = transfer.discriminative_rates(adam(4e-3, arguments.task_steps), groups)
-    model.compile(optimizer, jit_compile=jit_compile)
+    model.compile(optimizer)
     model.state.forget()  # what was read last is of other text
     batch_size = max(min(arguments.batch_size, task.num_tokens // 200), 1)
     examples = data.examples(task, model.objective, batch_size, seed)
@@ -166,7 +164,7 @@ def classifier_of(direction):
     steps = arguments.epochs * -(-len(texts) // arguments.batch_size)
     groups = transfer.parameter_groups(classifier)
     optimizer = transfer.discriminative_rates(adam(1e-2, steps), groups, decay=2.6)
-    classifier.compile(optimizer, jit_compile=jit_compile)
+    classifier.compile(optimizer)
     classifier.fit(
         texts,
         labels,

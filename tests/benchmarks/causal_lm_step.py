@@ -6,7 +6,8 @@
 All engines do forward and backward pass and update (AdamW) of the same GPT-2: 4 layers of width
 256, 4 heads, feed-forward 1024, vocabulary 8000, T 256, B 8, with dropout 0 and 0.1; every token
 but the first of a row is predicted. `transformers_compile` is compiled by torch, and
-`transformers_bf16` runs under autocast, which reaches AMX where the processor has it.
+`transformers_bf16` runs under autocast, which reaches AMX where the processor has it. Keras
+compiles as `jit_compile="auto"` says, which on a CPU is no XLA under TensorFlow; `_xla` has it.
 
 Figures are medians over rounds of CPU time, one compute thread, see interleaved.py; ratios are
 ratios of medians, with the 10th and 90th percentile of the ratios within a round behind them. The
@@ -20,18 +21,21 @@ import argparse
 import json
 
 import numpy as np
-from interleaved import ON_GPU, add_device_options, measure, processor, ratio, settings_of
+from interleaved import ON_GPU, XLA, add_device_options, measure, processor, ratio, settings_of
 
-ENGINES = {  # name: (backend, kind)
+ENGINES = {  # name: (backend, kind), and more of its environment
     "tensorflow": ("tensorflow", "ours"),
+    "tensorflow_xla": ("tensorflow", "ours", XLA),
     "tensorflow_kerashub": ("tensorflow", "kerashub"),
+    "tensorflow_kerashub_xla": ("tensorflow", "kerashub", XLA),
     "jax": ("jax", "ours"),
     "jax_kerashub": ("jax", "kerashub"),
     "transformers": ("torch", "transformers"),
     "transformers_compile": ("torch", "transformers_compile"),
     "transformers_bf16": ("torch", "transformers_bf16"),
 }
-PEERS = [name for name, (backend, _) in ENGINES.items() if backend == "torch"]
+PEERS = [name for name, engine in ENGINES.items() if engine[0] == "torch"]
+OWN = ("kerashub", "kerashub_xla", "xla")  # by backend
 SETTINGS = dict(
     work="train",
     num_layers=4,
@@ -59,7 +63,7 @@ def report(workers, case, peers=("transformers", "kerashub"), clock="cpu"):
         figures[f"{engine}_milliseconds{case}"] = round(float(milliseconds), 1)
     for backend in ("tensorflow", "jax"):
         for other in peers:
-            against = f"{backend}_{other}" if other == "kerashub" else other
+            against = f"{backend}_{other}" if other in OWN else other
             found = ratio(workers, backend, against, clock)
             figures[f"{backend}_vs_{other}{case}"] = found and found[0]
             figures[f"{backend}_vs_{other}{case}_spread"] = found and found[1:]
@@ -84,7 +88,7 @@ def main():
             settings, clock = settings_of(options, SETTINGS, ON_GPU)
             settings["dropout"] = dropout
             workers, libraries = measure("causal_lm_workers.py", engines, settings, options.rounds)
-            figures |= report(workers, case, (*PEERS, "kerashub"), clock)
+            figures |= report(workers, case, (*PEERS, *OWN), clock)
             print("computed by: " + "; ".join(f"{e}: {one}" for e, one in libraries.items()))
     print(json.dumps(figures))
 

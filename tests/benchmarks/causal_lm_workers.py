@@ -10,7 +10,15 @@ import sys
 import time
 
 import numpy as np
-from turns import Turns, fit_in_turns, keras_product, one_core, step_in_turns, torch_product
+from turns import (
+    Turns,
+    asked_of_xla,
+    fit_in_turns,
+    keras_product,
+    one_core,
+    step_in_turns,
+    torch_product,
+)
 
 NUM_BATCHES = 4
 SIZES = ("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim")
@@ -105,7 +113,7 @@ def train_on(model, batches, settings):
         optimizer=keras.optimizers.AdamW(1e-4),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=None,
-        jit_compile=True,
+        jit_compile=asked_of_xla(),
     )
     fit_in_turns(model, batches, settings)
 

@@ -32,6 +32,7 @@ KEEP = {  # for glibc: what was freed stays with the process, and is not mapped 
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
 }
+XLA = {"BENCHMARK_XLA": "1"}  # compile(jit_compile=True), where users have "auto"
 ON_GPU = dict(  # the sizes of the base model
     num_layers=12,
     num_heads=12,
@@ -88,6 +89,8 @@ class Worker:
     def read(self):
         """The next answer; raises RuntimeError with the worker's last words if it has died."""
         line = self.process.stdout.readline()
+        while line and not line.startswith("{"):  # what a library printed before its turn
+            line = self.process.stdout.readline()
         if not line:
             self.errors.seek(0)
             raise RuntimeError(self.errors.read().strip()[-2000:] or "no message")
@@ -135,7 +138,10 @@ def measure(script, engines, settings, rounds):
 
 def that_keep(engines):
     """The same engines as processes that keep what they free, by names that say so."""
-    return {f"{name}_kept": (*engine, KEEP) for name, engine in engines.items()}
+    return {
+        f"{name}_kept": (backend, kind, {**dict(*more), **KEEP})
+        for name, (backend, kind, *more) in engines.items()
+    }
 
 
 def ratios_of_keeping(workers):

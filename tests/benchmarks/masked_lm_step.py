@@ -8,7 +8,8 @@ All engines do forward and backward pass and update (AdamW) of the same sizes: 4
 KerasHub's take GELU by tanh, transformers' by erf, each as shipped for BERT. `transformers`
 computes its head on all T rows, as it is shipped; `transformers_same_rows` on the P rows that are
 predicted, as ours and KerasHub's do; `transformers_compile` is compiled by torch, and
-`transformers_bf16` runs under autocast, which reaches AMX where the processor has it.
+`transformers_bf16` runs under autocast, which reaches AMX where the processor has it. Keras
+compiles as `jit_compile="auto"` says, which on a CPU is no XLA under TensorFlow; `_xla` has it.
 
 Figures are medians over rounds of CPU time, one compute thread, see interleaved.py; ratios are
 ratios of medians, with the 10th and 90th percentile of the ratios within a round behind them. The
@@ -25,6 +26,7 @@ import json
 import numpy as np
 from interleaved import (
     ON_GPU,
+    XLA,
     add_device_options,
     measure,
     processor,
@@ -34,9 +36,11 @@ from interleaved import (
     that_keep,
 )
 
-ENGINES = {  # name: (backend, kind)
+ENGINES = {  # name: (backend, kind), and more of its environment
     "tensorflow": ("tensorflow", "ours"),
+    "tensorflow_xla": ("tensorflow", "ours", XLA),
     "tensorflow_kerashub": ("tensorflow", "kerashub"),
+    "tensorflow_kerashub_xla": ("tensorflow", "kerashub", XLA),
     "jax": ("jax", "ours"),
     "jax_kerashub": ("jax", "kerashub"),
     "transformers": ("torch", "transformers"),
@@ -44,7 +48,7 @@ ENGINES = {  # name: (backend, kind)
     "transformers_compile": ("torch", "transformers_compile"),
     "transformers_bf16": ("torch", "transformers_bf16"),
 }
-PEERS = [name for name, (backend, _) in ENGINES.items() if backend == "torch"]
+PEERS = [name for name, engine in ENGINES.items() if engine[0] == "torch"]
 SETTINGS = dict(
     num_layers=4,
     num_heads=4,
@@ -72,8 +76,9 @@ def report(workers, case, clock):
         print(f"  {engine:24}{milliseconds:8.0f} ms{memory:8.0f} MB   loss {loss:.3f}")
         figures[f"{engine}_milliseconds{case}"] = round(float(milliseconds), 1)
     for backend in ("tensorflow", "jax"):
-        for other in (*PEERS, "kerashub"):
-            against = f"{backend}_{other}" if other == "kerashub" else other
+        own = ("kerashub", "kerashub_xla", "xla")
+        for other in (*PEERS, *own):
+            against = f"{backend}_{other}" if other in own else other
             found = ratio(workers, backend, against, "time")
             figures[f"{backend}_vs_{other}{case}"] = found and found[0]
             if found:

@@ -4,7 +4,7 @@ import json
 import sys
 
 import numpy as np
-from turns import fit_in_turns, one_core, step_in_turns
+from turns import asked_of_xla, fit_in_turns, one_core, step_in_turns
 
 NUM_BATCHES = 4
 FIRST_TOKEN = 5  # the ids before it are special
@@ -45,7 +45,7 @@ def serve_keras(settings):
     model.compile(
         optimizer=keras.optimizers.AdamW(1e-4),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=True,
+        jit_compile=asked_of_xla(),
     )
     batches = [
         (

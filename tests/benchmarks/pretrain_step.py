@@ -14,6 +14,8 @@ predicted from their content rows. `remat` computes blocks again in the backward
 trains without the guard against what is not finite (`skip_non_finite=None`); `twin` is the same as
 `unguarded` in another process, whose ratio to it says how far two equal engines can differ.
 
+Keras compiles as `jit_compile="auto"` says: without XLA on a CPU under TensorFlow; `xla` has it.
+
 Each engine is a process of its own; on a CPU with one compute thread on one core. The parent gives
 them turns, so that whatever else the machine does hits all alike. Figures are medians over rounds
 of the process's CPU time (on a GPU: wall time); ratios are ratios of medians, with the 10th and
@@ -42,24 +44,25 @@ import argparse
 import json
 
 import numpy as np
-from interleaved import measure, processor, ratio, ratios_of_keeping, that_keep
+from interleaved import XLA, measure, processor, ratio, ratios_of_keeping, that_keep
 from turns import PRODUCT
 
-ENGINES = {  # name: (backend, kind, title)
-    "tensorflow": ("tensorflow", "ours", "ours, TensorFlow jit"),
-    "tensorflow_content": ("tensorflow", "content", "ours without queries, TensorFlow jit"),
-    "tensorflow_remat": ("tensorflow", "remat", "ours with remat, TensorFlow jit"),
-    "tensorflow_unguarded": ("tensorflow", "unguarded", "ours without a guard, TensorFlow jit"),
-    "tensorflow_twin": ("tensorflow", "twin", "the same again, TensorFlow jit"),
-    "tensorflow_naive": ("tensorflow", "naive", "naive port, TensorFlow jit"),
-    "jax": ("jax", "ours", "ours, JAX jit"),
-    "jax_content": ("jax", "content", "ours without queries, JAX jit"),
-    "jax_remat": ("jax", "remat", "ours with remat, JAX jit"),
-    "jax_unguarded": ("jax", "unguarded", "ours without a guard, JAX jit"),
-    "jax_twin": ("jax", "twin", "the same again, JAX jit"),
-    "jax_naive": ("jax", "naive", "naive port, JAX jit"),
-    "tensorflow_paper": ("tensorflow", "paper", "ours, dropout as the paper, TensorFlow jit"),
-    "jax_paper": ("jax", "paper", "ours, dropout as the paper, JAX jit"),
+ENGINES = {  # name: (backend, kind, title), and more of its environment
+    "tensorflow": ("tensorflow", "ours", "ours, TensorFlow"),
+    "tensorflow_xla": ("tensorflow", "ours", "ours, TensorFlow with XLA", XLA),
+    "tensorflow_content": ("tensorflow", "content", "ours without queries, TensorFlow"),
+    "tensorflow_remat": ("tensorflow", "remat", "ours with remat, TensorFlow"),
+    "tensorflow_unguarded": ("tensorflow", "unguarded", "ours without a guard, TensorFlow"),
+    "tensorflow_twin": ("tensorflow", "twin", "the same again, TensorFlow"),
+    "tensorflow_naive": ("tensorflow", "naive", "naive port, TensorFlow"),
+    "jax": ("jax", "ours", "ours, JAX"),
+    "jax_content": ("jax", "content", "ours without queries, JAX"),
+    "jax_remat": ("jax", "remat", "ours with remat, JAX"),
+    "jax_unguarded": ("jax", "unguarded", "ours without a guard, JAX"),
+    "jax_twin": ("jax", "twin", "the same again, JAX"),
+    "jax_naive": ("jax", "naive", "naive port, JAX"),
+    "tensorflow_paper": ("tensorflow", "paper", "ours, dropout as the paper, TensorFlow"),
+    "jax_paper": ("jax", "paper", "ours, dropout as the paper, JAX"),
     "torch": ("torch", "eager", "transformers, torch eager"),
     "torch_bf16": ("torch", "bf16", "transformers, torch eager, bfloat16"),
     "torch_compile": ("torch", "compile", "transformers, torch.compile"),
@@ -132,6 +135,7 @@ def comparisons(case):
         yield f"{backend}_vs_eager", ours, "torch", "time"
         yield f"{backend}_vs_compile", ours, "torch_compile", "time"
         yield f"{backend}_vs_bf16", ours, "torch_bf16", "time"
+        yield f"{backend}_vs_xla", ours, f"{backend}_xla", "time"
         yield f"{backend}_vs_paper", ours, f"{backend}_paper", "time"
         yield f"{backend}_vs_naive_{case}", ours, f"{backend}_naive", "time"
         yield f"{backend}_guard_{case}", ours, f"{backend}_unguarded", "time"
@@ -223,7 +227,8 @@ def main():
             "device": device,
             "dtype": "mixed_bfloat16" if device == "gpu" else "float32",
         }
-        engines = {e: ENGINES[e][:2] for e in options["engines"] if ENGINES[e][1] in kinds}
+        engines = {e: ENGINES[e] for e in options["engines"] if ENGINES[e][1] in kinds}
+        engines = {e: (*one[:2], *one[3:]) for e, one in engines.items()}  # without titles
         engines |= that_keep(engines) if options["keep_memory"] else {}
         measured = measure("pretrain_workers.py", engines, settings, options["rounds"])
         figures |= report(case, *measured, settings)

@@ -4,7 +4,7 @@ import json
 import sys
 
 import numpy as np
-from turns import fit_in_turns, one_core, step_in_turns
+from turns import asked_of_xla, fit_in_turns, one_core, step_in_turns
 
 NUM_BATCHES = 4
 
@@ -119,7 +119,7 @@ def make_content_only(settings):
     model.compile(
         optimizer=keras.optimizers.AdamW(1e-4),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=True,
+        jit_compile=asked_of_xla(),
     )
     return model
 
@@ -132,7 +132,8 @@ def make_pretrainer(settings, objective):
 
     model = Pretrainer(make_backbone(settings), objective)
     guard = {"skip_non_finite": None} if settings["kind"] in ("unguarded", "twin") else {}
-    model.compile(optimizer=keras.optimizers.AdamW(1e-4), **guard)
+    optimizer = keras.optimizers.AdamW(1e-4)
+    model.compile(optimizer, jit_compile=asked_of_xla(), **guard)
     if model.memory is not None:  # as Pretrainer.fit does, which takes a Corpus's examples only
         model.memory.resize(settings["batch_size"], training=True)
     return model
@@ -148,7 +149,7 @@ def make_naive(settings):
     model.compile(
         optimizer=keras.optimizers.AdamW(1e-4),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=True,
+        jit_compile=asked_of_xla(),
     )
     return model
 

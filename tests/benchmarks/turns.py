@@ -74,6 +74,11 @@ def forget_peak():
     return memory_of_this_process("VmRSS")
 
 
+def asked_of_xla():
+    """What `jit_compile` is to be: "auto", as users have it, or True (`interleaved.XLA`)."""
+    return os.environ.get("BENCHMARK_XLA") == "1" or "auto"
+
+
 def fit_in_turns(model, batches, settings):
     """Train a compiled Keras model on batches (x, y, sample_weight), one step per turn."""
     import keras
