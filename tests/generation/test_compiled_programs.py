@@ -80,12 +80,25 @@ def test_xla_is_turned_off_by_the_environment(value, allowed, make_classifier, m
     allowed = allowed or keras.backend.backend() == "jax"
     assert xla_is_allowed() == allowed
     model = make_classifier(num_layers=1)
-    assert model.jit_compile == allowed  # by the default compilation
     model.compile("sgd", jit_compile=True)
     assert model.jit_compile == allowed
     assert model.get_compile_config()["jit_compile"] is True
     model.compile("sgd", jit_compile=False)
     assert not model.jit_compile and model.get_compile_config()["jit_compile"] is False
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_what_auto_means(on_cpu, make_classifier, monkeypatch, with_xla):
+    """The default, and what Keras means by it: no XLA on a CPU under TensorFlow."""
+    module = "keras_plm.generation.compiled_programs.runs_on_cpu"
+    monkeypatch.setattr(module, lambda: on_cpu)
+    model = make_classifier(num_layers=1)
+    for options in ({}, {"jit_compile": "auto"}):
+        model.compile("sgd", **options)
+        assert model.jit_compile == (keras.backend.backend() == "jax" or not on_cpu)
+        assert model.get_compile_config()["jit_compile"] == "auto"
+    model.compile("sgd", run_eagerly=True)
+    assert not model.jit_compile
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a matter of tf.function")
@@ -102,6 +115,7 @@ def test_steps_and_programs_are_compiled_as_the_environment_says(
         asked.append(bool(jit_compile))
         return function(*arguments, **options)  # without XLA, which would take seconds
 
+    model.compile("sgd", jit_compile=True)
     monkeypatch.setattr(tf, "function", spy)
     model.make_train_function()
     assert any(asked) == (value == "1")

@@ -88,7 +88,8 @@ class CompiledTask(keras_hub.models.Task):
             "weighted_metrics": weighted_metrics,
             "loss_weights": loss_weights,
         }
-        self._asked_of_heads = [name for name, value in parts.items() if is_auto(value)]
+        asked = {**parts, "jit_compile": jit_compile}  # which another backend may answer otherwise
+        self._left_to_us = [name for name, value in asked.items() if is_auto(value)]
         if is_auto(optimizer):
             with scope_of(self):
                 optimizer = default_optimizer(self.learning_rate) if self.targets else None
@@ -196,7 +197,7 @@ class CompiledTask(keras_hub.models.Task):
         limit = None if self._guard is None else self._guard.limit
         exclusions = weight_decay_exclusions(self)
         own = {"skip_non_finite": limit, "fixed_shapes": self.fixed_shapes}
-        asked = {name: "auto" for name in self._asked_of_heads}
+        asked = {name: "auto" for name in self._left_to_us}
         return {**config, **asked, "no_weight_decay": exclusions, **own}
 
     def compile_from_config(self, config):

@@ -283,6 +283,7 @@ kinds = {name: {"class": "TextClassifier", "num_classes": 2} for name in "abc"}
 multi = tasks.MultiTask(backbone, kinds, tasks.TextPreprocessor(tokenizer, 32))
 texts, labels = ["old"] * 8 + ["the old man " * 8] * 8, [0, 1] * 8
 data = {name: (texts, labels) for name in kinds}
+multi.compile(jit_compile=True)
 multi.fit(data, batch_size=4, epochs=2, length_buckets=[8, 32], verbose=0)
 print(len(os.listdir(sys.argv[1])))
 """
