@@ -2054,8 +2054,8 @@ MUTANTS = (
     Mutant(
         "sources_of_a_corpus_by_the_model_of_targets",
         "data/corpus/corpus_files.py",
-        "written=list(places)[1::2]",
-        "written=list(places)[::2]",
+        "list(places)[1::2]",
+        "list(places)[::2]",
         ("data/corpus/test_both_sides.py",),
     ),
     Mutant(
@@ -2138,8 +2138,15 @@ MUTANTS = (
     Mutant(
         "gradients_without_a_norm_are_clipped",
         "tasks/training/finite_guard.py",
-        "LARGEST = 1e14",
+        "LARGEST = 1e28",
         "LARGEST = 3e38",
+        ("tasks/training/test_finite_guard.py",),
+    ),
+    Mutant(
+        "gradients_that_cancel_have_a_norm",
+        "tasks/training/finite_guard.py",
+        'squares = ops.square(ops.cast(gradient, "float32"))',
+        'squares = ops.cast(gradient, "float32")',
         ("tasks/training/test_finite_guard.py",),
     ),
     Mutant(

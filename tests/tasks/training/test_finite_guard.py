@@ -11,6 +11,7 @@ import pytest
 
 from keras_plm.tasks import TextClassifier
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
+from keras_plm.tasks.training import finite_guard
 from keras_plm.tasks.training.finite_guard import FiniteGuard, StopAfterSkips
 
 BACKEND = keras.backend.backend()
@@ -109,6 +110,23 @@ def test_a_batch_that_is_not_finite_leaves_no_trace(make_model, quick, make_opti
         assert not {"assign", "assign_add", "assign_sub", "apply_gradients", "stateless_apply"} & {
             *vars(optimizer)
         }
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (3, 7), (2, 3, 7)])
+@pytest.mark.parametrize(
+    "value, has_one",
+    [(0.9e14, True), (-0.9e14, True), (1.1e14, False), (-1e30, False)]
+    + [(value, False) for value in (np.inf, -np.inf, np.nan)],
+)
+def test_gradients_have_a_norm(shape, value, has_one):
+    """Whatever else is in them, and where; None is no gradient, as of what is not read."""
+    gradient = np.zeros(shape, "float32")
+    gradient[(-1,) * len(shape)] = value
+    if len(shape) > 1 and not has_one:
+        gradient[(0,) + (-1,) * (len(shape) - 1)] = -value  # one that would cancel it
+    others = [np.ones((2, 5), "float32"), np.ones((), "float32")]
+    gradients = [keras.ops.convert_to_tensor(one) for one in (others[0], gradient, others[1])]
+    assert bool(finite_guard._have_a_norm([*gradients, None])) == has_one
 
 
 def test_under_xla(make_model, with_xla):
