@@ -7,6 +7,7 @@ a backend.
 import gc
 import gzip
 import json
+import logging
 import os
 import re
 import shutil
@@ -27,6 +28,10 @@ if os.environ.get("KERAS_BACKEND") == "jax":
         "XLA_FLAGS",
         "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
     )
+
+# TensorFlow warns of functions that are traced anew, by how many other tests there were before:
+# what a test looks for in `caplog` would depend on their order.
+logging.getLogger("tensorflow").addFilter(lambda record: "retracing" not in record.getMessage())
 
 FIXTURES = Path(__file__).parent / "fixtures"
 BOOK = FIXTURES / "botchan.txt"
