@@ -99,7 +99,7 @@ class _AlignedEncoder:
         self.tokenizer, self.entity_ids = tokenizer, entity_ids
         self.num_unknown = 0  # of the tokens so far
 
-    def __call__(self, sentences, places=()):
+    def __call__(self, sentences):
         """Lengths of the sentences, ids, and a dict of the columns."""
         lengths = np.array([len(one) for one in sentences], "int64")
         ids = np.fromiter((int(one) for pairs in sentences for one, _ in pairs), "int32")

@@ -67,6 +67,8 @@ def write_corpus(
     batches = batches_of(parts)
     if num_workers > 1:
         batches = _tokenized_ahead(batches, encode.tokenize)
+    else:
+        batches = ((encode.tokenize(one, rest[-1]), *rest) for one, *rest in batches)
     write_encoded(directory, batches, encode, tokenizer, own, characters)
 
 
@@ -92,9 +94,8 @@ def write_encoded(directory, batches, encode, tokenizer, own, write_characters=N
     Args:
         directory: an existing directory, `pathlib.Path`.
         batches: what `batches_of` yields; sentences may be of any kind that `encode` takes.
-        encode: a function from sentences and places to the lengths of the sentences, their ids,
-            and a dict of the columns. Its attribute `num_unknown` says how many ids are unknown
-            ones.
+        encode: a function from sentences to their lengths, their ids, and a dict of the columns.
+            Its attribute `num_unknown` says how many ids are unknown ones.
         tokenizer: a `Tokenizer`.
         own: dict of "has_spans", bool; "languages", dict or None; "columns", list of names.
         write_characters: a function of the directory that writes the bytes of words, or None.
@@ -210,9 +211,6 @@ class _Tokenized:
     rows: list
     offsets: list | None = None
 
-    def __len__(self):
-        return len(self.sentences)
-
 
 class _Encoder:
     """Sentences to their ids, and the columns of these, all in one row."""
@@ -231,11 +229,9 @@ class _Encoder:
             return _Tokenized(sentences, encode_sides(*sides))
         return _Tokenized(sentences, *encode_sides(*sides, with_offsets=True))
 
-    def __call__(self, sentences, places=()):
+    def __call__(self, tokenized):
         """Lengths of the sentences, ids, and a dict of the columns."""
-        if not isinstance(sentences, _Tokenized):
-            sentences = self.tokenize(sentences, places)
-        sentences, rows, offsets = sentences.sentences, sentences.rows, sentences.offsets
+        sentences, rows, offsets = tokenized.sentences, tokenized.rows, tokenized.offsets
         lengths = np.array([len(row) for row in rows], "int64")
         ids = np.fromiter(itertools.chain.from_iterable(rows), "int32", lengths.sum())
         unknown = self.tokenizer.special_token_ids.get("unk", -1)
@@ -280,7 +276,7 @@ def _write_arrays(directory, batches, encode, dtypes):
         files["sentence_offsets"].write([0])
         files["document_offsets"].write([0])
         for sentences, document_ends, languages, places in batches:
-            lengths, ids, columns = encode(sentences, places)
+            lengths, ids, columns = encode(sentences)
             _check_places(lengths, places)
             ends = total + np.append(0, np.cumsum(lengths))  # (sentences + 1,)
             files["token_ids"].write(ids)
