@@ -39,16 +39,6 @@ def runs_on_cpu():
     return {device.device_type for device in tf.config.list_logical_devices()} == {"CPU"}
 
 
-def xla_trains():
-    """Whether XLA compiles the steps of training if `compile` is told "auto".
-
-    As Keras has it, not on a CPU under TensorFlow: a graph takes any shape, and runs after some
-    seconds. Its steps are as fast without dropout and take three quarters of the time with it
-    (measured, see docs/performance.md).
-    """
-    return keras.backend.backend() != "tensorflow" or not runs_on_cpu()
-
-
 def xla_predicts(model):
     """Whether XLA compiles what a model predicts, a program for every shape.
 

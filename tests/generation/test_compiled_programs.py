@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import keras
 import keras_hub
 import numpy as np
@@ -90,8 +92,11 @@ def test_xla_is_turned_off_by_the_environment(value, allowed, make_classifier, m
 @pytest.mark.parametrize("on_cpu", [True, False])
 def test_what_auto_means(on_cpu, make_classifier, monkeypatch, with_xla):
     """The default, and what Keras means by it: no XLA on a CPU under TensorFlow."""
-    module = "keras_plm.generation.compiled_programs.runs_on_cpu"
-    monkeypatch.setattr(module, lambda: on_cpu)
+    if keras.backend.backend() == "tensorflow" and not on_cpu:
+        import tensorflow as tf
+
+        devices = [SimpleNamespace(device_type=name) for name in ("CPU", "GPU")]
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda *_: devices)
     model = make_classifier(num_layers=1)
     for options in ({}, {"jit_compile": "auto"}):
         model.compile("sgd", **options)
@@ -99,6 +104,9 @@ def test_what_auto_means(on_cpu, make_classifier, monkeypatch, with_xla):
         assert model.get_compile_config()["jit_compile"] == "auto"
     model.compile("sgd", run_eagerly=True)
     assert not model.jit_compile
+    model.backbone.supports_jit = False
+    model.compile("sgd")
+    assert not model.jit_compile  # of a layer that XLA cannot compile
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a matter of tf.function")

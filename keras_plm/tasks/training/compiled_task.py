@@ -6,7 +6,7 @@ import keras
 import keras_hub
 
 from keras_plm.checks import check_flag
-from keras_plm.generation.compiled_programs import xla_is_allowed, xla_trains
+from keras_plm.generation.compiled_programs import xla_is_allowed
 from keras_plm.heads.head import as_head, targets_of, yes_no_accuracy
 from keras_plm.heads.soft_label_loss import accuracy_of_soft_labels
 from keras_plm.tasks.optimizers.decay_exclusions import (
@@ -67,8 +67,9 @@ class CompiledTask(keras_hub.models.Task):
             metrics: "auto": those of the heads, where no weights say which labels count.
             weighted_metrics: "auto": those of the heads, where weights say which labels count.
             loss_weights: "auto": those of the heads, mostly none.
-            jit_compile: bool or "auto". Whether XLA compiles the step. "auto": yes, but not on a
-                CPU under TensorFlow, where it takes longer; see docs/performance.md.
+            jit_compile: bool or "auto". Whether XLA compiles the step. "auto": as Keras has it,
+                which is yes, but not under TensorFlow on a CPU alone, where it takes longer (see
+                docs/performance.md), or in a strategy, nor with a layer that says it cannot.
             skip_non_finite: int or None. A batch whose loss, or a gradient of which, is not finite
                 is skipped: it leaves weights, optimizer, memory and metrics as they were, and is
                 counted in the logs, as `skipped_batches`. After so many in a row `fit` ends with
@@ -102,8 +103,6 @@ class CompiledTask(keras_hub.models.Task):
         self._class_weight = {}
         self.fixed_shapes = fixed_shapes
         super().compile(optimizer, jit_compile=jit_compile, **parts, **kwargs)
-        if is_auto(jit_compile) and not self.run_eagerly:
-            self.jit_compile = xla_trains()
         if self.optimizer is not None:
             remember_optimizer(self, anew=True)
         if not xla_is_allowed():  # what is saved keeps what was asked for
