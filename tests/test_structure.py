@@ -159,7 +159,11 @@ def test_no_class_name_occurs_twice():
 
 @pytest.mark.parametrize(
     "internals, place",
-    [("keras.src", ["keras_plm/ops/keras_internals.py"]), ("keras_hub.src", [])],
+    [
+        ("keras.src", ["keras_plm/ops/keras_internals.py"]),
+        ("keras_hub.src", []),
+        ("tensorflow.python", ["keras_plm/ops/keras_internals.py"]),
+    ],
 )
 def test_private_modules_are_imported_in_one_place(internals, place):
     users = [

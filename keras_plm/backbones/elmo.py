@@ -14,7 +14,7 @@ from keras_plm.checks import (
     text,
 )
 from keras_plm.features import WORD_LENGTH
-from keras_plm.layers import CharacterCNN, ProjectedLSTM
+from keras_plm.layers import CharacterCNN, ProjectedLSTM, ReplayableDropout
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.layers.recurrent.character_cnn import FILTERS
 from keras_plm.ops import gather_rows, real_tokens
@@ -130,7 +130,7 @@ class ELMoBackbone(Backbone):
                 for index in range(num_layers)
             ]
             dropouts = [
-                keras.layers.Dropout(dropout, dtype=dtype, name=f"{direction}_dropout_{index}")
+                ReplayableDropout(dropout, dtype=dtype, name=f"{direction}_dropout_{index}")
                 for index in range(num_layers + 1)
             ]
             self.block_dropouts[direction] = dropouts[:-1]

@@ -10,7 +10,7 @@ from keras_plm.backbones.backbone import Backbone, check_sizes, grouped_weights,
 from keras_plm.backbones.entity_vectors_at_hand import at_hand, checked_source, find_table
 from keras_plm.checks import check_arguments, constructor_arguments, number
 from keras_plm.families import fusing_block_types
-from keras_plm.layers import EntityTable, KnowledgeFusionBlock, TransformerBlock
+from keras_plm.layers import EntityTable, KnowledgeFusionBlock, ReplayableDropout, TransformerBlock
 from keras_plm.ops import gather_rows, summary_row
 
 BLOCK_TYPES = ("text", "fuse", "fuse_attend")
@@ -152,9 +152,7 @@ class KnowledgeBackbone(Backbone):
         self.embedding_norm = keras.layers.LayerNormalization(
             epsilon=layer_norm_epsilon, dtype=dtype, name="embedding_norm"
         )
-        self.embedding_dropout = keras.layers.Dropout(
-            dropout, dtype=dtype, name="embedding_dropout"
-        )
+        self.embedding_dropout = ReplayableDropout(dropout, dtype=dtype, name="embedding_dropout")
         num_entities = 0 if vectors is None else len(vectors) - 1
         self.entity_table = EntityTable(num_entities, entity_dim, dtype=dtype, name="entity_table")
         common = dict(

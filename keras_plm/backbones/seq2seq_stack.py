@@ -10,6 +10,7 @@ from keras import ops
 from keras_plm.layers import (
     AttentionMaps,
     RelativePositionBias,
+    ReplayableDropout,
     SinusoidalPositionEncoding,
     TransformerBlock,
 )
@@ -82,7 +83,7 @@ class Stack:
                 name=f"{side}_language_embedding",
             )
         self.embedding_norm = norm("embedding_norm") if config["embedding_norm"] else None
-        self.embedding_dropout = keras.layers.Dropout(
+        self.embedding_dropout = ReplayableDropout(
             config["dropout"], dtype=dtype, name=f"{side}_embedding_dropout"
         )
         passed_on = (
@@ -103,7 +104,7 @@ class Stack:
             for index in range(num_layers)
         ]
         self.final_norm = norm("final_norm") if config["normalize_first"] else None
-        self.output_dropout = keras.layers.Dropout(
+        self.output_dropout = ReplayableDropout(
             config["output_dropout"], dtype=dtype, name=f"{side}_output_dropout"
         )
 

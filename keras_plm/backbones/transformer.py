@@ -19,7 +19,13 @@ from keras_plm.checks import (
     is_integer,
     number,
 )
-from keras_plm.layers import AttentionMaps, RelativePositionBias, TransformerBlock, TwoStream
+from keras_plm.layers import (
+    AttentionMaps,
+    RelativePositionBias,
+    ReplayableDropout,
+    TransformerBlock,
+    TwoStream,
+)
 from keras_plm.ops import content_visibility, gather_rows, query_visibility, summary_row
 
 _FEATURES = (
@@ -222,9 +228,7 @@ class TransformerBackbone(Backbone):
             self.embedding_norm_layer = keras.layers.LayerNormalization(
                 epsilon=layer_norm_epsilon, dtype=dtype, name="embedding_norm"
             )
-        self.embedding_dropout = keras.layers.Dropout(
-            dropout, dtype=dtype, name="embedding_dropout"
-        )
+        self.embedding_dropout = ReplayableDropout(dropout, dtype=dtype, name="embedding_dropout")
         self.relative_position_bias = None
         if relative_position_buckets:
             self.relative_position_bias = RelativePositionBias(

@@ -26,6 +26,7 @@ from keras_plm.layers import (
     AttentionBiases,
     LastStates,
     RelativePositionEncoding,
+    ReplayableDropout,
     TransformerXLBlock,
 )
 from keras_plm.layers.float_policy import float_policy
@@ -205,9 +206,7 @@ class TransformerXLBackbone(Backbone):
             dtype=dtype,
             name="token_embedding",
         )
-        self.embedding_dropout = keras.layers.Dropout(
-            dropout, dtype=dtype, name="embedding_dropout"
-        )
+        self.embedding_dropout = ReplayableDropout(dropout, dtype=dtype, name="embedding_dropout")
         self.position_encoding = RelativePositionEncoding(
             hidden_dim,
             causal=True,
@@ -248,7 +247,7 @@ class TransformerXLBackbone(Backbone):
             )
             for index in range(num_layers)
         ]
-        self.output_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="output_dropout")
+        self.output_dropout = ReplayableDropout(dropout, dtype=dtype, name="output_dropout")
         self.last_states = LastStates(memory_length, dtype=dtype, name="last_states")
         self.memory_length = memory_length
         for name, value in {**sizes, **flags}.items():

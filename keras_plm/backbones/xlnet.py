@@ -16,6 +16,7 @@ from keras_plm.layers import (
     AttentionBiases,
     QueryRows,
     RelativePositionEncoding,
+    ReplayableDropout,
     TokenAndQueryEmbedding,
     TransformerXLBlock,
     TwoStream,
@@ -162,10 +163,8 @@ class XLNetBackbone(Backbone):
             name="embedding",
         )
         self.token_embedding = self.embedding.token_embedding
-        self.embedding_dropout = keras.layers.Dropout(
-            dropout, dtype=dtype, name="embedding_dropout"
-        )
-        self.query_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="query_dropout")
+        self.embedding_dropout = ReplayableDropout(dropout, dtype=dtype, name="embedding_dropout")
+        self.query_dropout = ReplayableDropout(dropout, dtype=dtype, name="query_dropout")
         self.position_encoding = RelativePositionEncoding(
             hidden_dim,
             causal=causal,
@@ -204,7 +203,7 @@ class XLNetBackbone(Backbone):
             )
             for index in range(num_layers)
         ]
-        self.output_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="output_dropout")
+        self.output_dropout = ReplayableDropout(dropout, dtype=dtype, name="output_dropout")
         self.causal = causal
         self.same_length = same_length
         self.memory_length = memory_length

@@ -14,6 +14,7 @@ from keras_plm.heads.head import (
 )
 from keras_plm.heads.span_head import masked_logits, with_mask
 from keras_plm.layers.initializer import initializer
+from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import gather_rows, summary_row
 
@@ -64,7 +65,7 @@ class AnswerClass(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="dense_0",
         )
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = ReplayableDropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.dense_1 = keras.layers.Dense(
             1,
             use_bias=False,

@@ -5,6 +5,7 @@ import keras
 from keras_plm.checks import check_arguments, choice, integer, integers, number
 from keras_plm.heads.label_head import LABELS, LabelHead
 from keras_plm.layers.initializer import initializer
+from keras_plm.layers.replayable_dropout import ReplayableDropout
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -78,7 +79,7 @@ class ConcatPoolingHead(LabelHead):
             keras.layers.BatchNormalization(
                 momentum=0.9, epsilon=1e-5, dtype=policy, name=f"norm_{index}"
             ),
-            keras.layers.Dropout(rate, dtype=policy, name=f"dropout_{index}"),
+            ReplayableDropout(rate, dtype=policy, name=f"dropout_{index}"),
             keras.layers.Dense(
                 width,
                 activation=None if is_last else "relu",

@@ -10,6 +10,7 @@ from keras_plm.heads.head import Head, Targets, class_accuracy
 from keras_plm.heads.negative_log_likelihood import NegativeLogLikelihood
 from keras_plm.heads.span_head import NEVER, masked_logits, with_mask
 from keras_plm.layers.initializer import initializer
+from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.sequence_layer import SequenceLayer
 
 
@@ -88,7 +89,7 @@ class SANHead(SequenceLayer, Head):
         self.row_dropout = keras.layers.Dropout(
             dropout, noise_shape=(None, 1, None), dtype=self.dtype_policy, name="row_dropout"
         )
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = ReplayableDropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.seed_generator = keras.random.SeedGenerator()
         self.summary = self._dense(1, "summary")
         self.logits = self._dense(num_classes, "logits")

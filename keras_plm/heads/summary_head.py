@@ -6,6 +6,7 @@ from keras_plm.checks import check_arguments, check_choice, choice, flag, intege
 from keras_plm.heads.label_head import LABELS, LabelHead
 from keras_plm.layers.activation import get_activation
 from keras_plm.layers.initializer import initializer
+from keras_plm.layers.replayable_dropout import ReplayableDropout
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
@@ -83,7 +84,7 @@ class SummaryHead(LabelHead):
                 dtype=self.dtype_policy,
                 name="summary",
             )
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = ReplayableDropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.logits = keras.layers.Dense(
             num_classes,
             use_bias=use_bias,

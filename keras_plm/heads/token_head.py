@@ -6,6 +6,7 @@ from keras_plm.checks import check_arguments, flag, integer, number, texts
 from keras_plm.heads.head import Head, Targets, class_accuracy
 from keras_plm.layers.initializer import initializer
 from keras_plm.layers.pooling.scalar_mix import ScalarMix
+from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.metrics import EntityF1
 from keras_plm.metrics.entity_f1 import is_bio
@@ -64,7 +65,7 @@ class TokenHead(SequenceLayer, Head):
         self.class_names = class_names
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.mix = ScalarMix(dtype=self.dtype_policy, name="mix") if mix else None
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = ReplayableDropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.logits = keras.layers.Dense(
             num_classes,
             kernel_initializer=self.kernel_initializer.clone(),

@@ -8,6 +8,7 @@ from keras_plm.layers.activation import get_activation
 from keras_plm.layers.initializer import initializer
 from keras_plm.layers.norm import make_norm
 from keras_plm.layers.projected_attention import ProjectedAttention
+from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import hide_masked
 
@@ -128,7 +129,7 @@ class KnowledgeFusionBlock(SequenceLayer):
         self.feedforward_norm = norm("feedforward_norm")
         self.entity_output = self._dense(entity_dim, "entity_output")
         self.entity_norm = norm("entity_norm")
-        self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.dropout = ReplayableDropout(dropout, dtype=policy, name="dropout")
 
     def _dense(self, units, name):
         """A feed-forward layer."""

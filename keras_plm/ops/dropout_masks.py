@@ -5,17 +5,20 @@ import math
 import keras
 from keras import ops
 
-STEPS = 2**16  # of the rate, on JAX
+from keras_plm.ops.keras_internals import compiled_by_xla
+
+STEPS = 2**16  # of the rate, where 16 bits decide
 
 
 def dropout(inputs, rate, seed_generator):
     """Set entries to 0, each by itself, and scale up the others.
 
-    Keras draws 32 random bits for each entry, and on JAX computes 64 for that; on a CPU a training
-    spends a tenth of its time there. Here 16 bits decide on JAX, all of which are used: the rate is
-    exact to 1/131072, and the scale is that of the exact rate, so that the expectation is right.
-    On other backends, and where Keras distributes a model over devices, this is
-    `keras.random.dropout`.
+    Keras's random numbers take a tenth of a training on a CPU on JAX, which draws 32 bits for each
+    entry and computes 64, and most of it on TensorFlow under XLA, whose compiler makes slow code of
+    Philox. There 16 bits of Threefry decide, all of which are used: the rate is exact to 1/131072,
+    and the scale is that of the exact rate, so that the expectation is right. Elsewhere (other
+    backends, TensorFlow's graphs, its GPUs and TPUs, models that Keras distributes over devices)
+    this is `keras.random.dropout`.
 
     Args:
         inputs: float tensor of any shape.
@@ -28,20 +31,44 @@ def dropout(inputs, rate, seed_generator):
     Source: Dropout, Srivastava et al. 2014; Threefry, Salmon et al. 2011.
     """
     dropped = round(rate * STEPS)
-    is_whole = keras.distribution.distribution() is None and None not in inputs.shape
-    if keras.backend.backend() != "jax" or not is_whole or not 0 < dropped < STEPS:
+    draw = _drawn_here()
+    is_distributed = keras.distribution.distribution() is not None
+    if draw is None or is_distributed or not 0 < dropped < STEPS:
         return keras.random.dropout(inputs, rate, seed=seed_generator)
-    keep = _sixteen_bits(seed_generator.next(), inputs.shape) >= dropped
+    shape = ops.shape(inputs)
+    size = math.prod(shape)
+    halves = draw(seed_generator.next(), -(-size // 2))  # (words, 2): a word for two entries
+    keep = ops.reshape(ops.reshape(halves, (-1,))[:size], shape) >= dropped
     return ops.where(keep, inputs * (STEPS / (STEPS - dropped)), ops.zeros_like(inputs))
 
 
-def _sixteen_bits(seed, shape):
-    """Uniform random numbers from 0 to 65535, of a shape, from a seed of JAX, (2,) uint32."""
+def _drawn_here():
+    """What draws the bits, `(seed, words)` to (words, 2) uint16, or None: Keras does."""
+    if keras.backend.backend() == "jax":
+        return _drawn_by_jax
+    if keras.backend.backend() == "tensorflow" and compiled_by_xla() and _has_only_cpus():
+        return _drawn_by_tensorflow
+    return None
+
+
+def _drawn_by_jax(seed, words):
     import jax
     from jax.extend.random import threefry_2x32
 
-    size = math.prod(shape)
-    count = jax.lax.iota("uint32", -(-size // 2))
-    words = threefry_2x32((seed[0], seed[1]), count)  # a word for two entries
-    halves = jax.lax.bitcast_convert_type(words, "uint16")  # (words, 2)
-    return halves.reshape(-1)[:size].reshape(shape)
+    count = jax.lax.iota("uint32", words)
+    return jax.lax.bitcast_convert_type(threefry_2x32((seed[0], seed[1]), count), "uint16")
+
+
+def _drawn_by_tensorflow(seed, words):
+    """Threefry, which TensorFlow has under XLA alone."""
+    import tensorflow as tf
+
+    seed, whole = tf.bitcast(tf.cast(seed, "uint32"), "int32"), {"minval": None, "maxval": None}
+    drawn = tf.random.stateless_uniform((words,), seed, **whole, dtype="uint32", alg="threefry")
+    return tf.bitcast(drawn, "uint16")
+
+
+def _has_only_cpus():
+    import tensorflow as tf
+
+    return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())

@@ -1,6 +1,6 @@
-"""What is taken of Keras's private modules: here and nowhere else.
+"""What is taken of the private modules of Keras and TensorFlow: here and nowhere else.
 
-A release of Keras may move them; what each is for says what to look for then.
+A release may move them; what each is for says what to look for then.
 """
 
 import keras
@@ -18,6 +18,7 @@ from keras.src.saving.saving_lib import H5IOStore, _save_state  # names of array
 
 __all__ = [
     "UNINITIALIZED",
+    "compiled_by_xla",
     "compute_output_spec",
     "get_keras_mask",
     "get_global_attribute",
@@ -30,6 +31,14 @@ __all__ = [
 ]
 
 UNINITIALIZED = "uninitialized_variables"  # the list's name among the global attributes
+
+
+def compiled_by_xla():
+    """Whether TensorFlow is tracing a `tf.function(jit_compile=True)`, or what such a one calls."""
+    import tensorflow as tf
+    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+    return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
 def initialize_variable(variable, initializer=None):

@@ -6,6 +6,7 @@ from keras import ops
 from keras_plm.checks import check_arguments, integer, number
 from keras_plm.layers.initializer import initializer
 from keras_plm.layers.recurrent.weight_drop_lstm import WeightDropLSTM
+from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import real_tokens
 
@@ -82,7 +83,7 @@ class AttentionPooling(SequenceLayer):
             dtype=policy,
             name="energy",
         )
-        self.attention_dropout = keras.layers.Dropout(
+        self.attention_dropout = ReplayableDropout(
             attention_dropout, dtype=policy, name="attention_dropout"
         )
 
