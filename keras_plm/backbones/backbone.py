@@ -15,6 +15,7 @@ from keras_plm.backbones.quantization import check_saveable
 from keras_plm.checks import check_names, is_integer
 from keras_plm.heads import AdaptiveSoftmaxHead, MaskedLMHead
 from keras_plm.layers.float_policy import float_policy
+from keras_plm.layers.initializer import Normal, TruncatedNormal
 
 
 class Backbone(keras_hub.models.Backbone):
@@ -308,10 +309,7 @@ def make_initializer(kind, deviation):
     Raises:
         ValueError: if there is no such kind.
     """
-    known = {
-        "normal": keras.initializers.RandomNormal,
-        "truncated_normal": keras.initializers.TruncatedNormal,
-    }
+    known = {"normal": Normal, "truncated_normal": TruncatedNormal}
     if not isinstance(kind, str) or kind not in known:
         raise ValueError(
             "`initializer` must be 'normal' or 'truncated_normal'. "

@@ -397,9 +397,9 @@ class Seq2SeqBackbone(Backbone):
         if kind == "output":  # of (H, K, D) Keras knows that H K are summed up
             return keras.initializers.VarianceScaling(1.0, "fan_in", "untruncated_normal")
         if kind == "query" and not self.scale_scores:
-            return keras.initializers.RandomNormal(stddev=(width * key_dim) ** -0.5)
+            return make_initializer("normal", (width * key_dim) ** -0.5)
         deviations = {"embedding": 1.0, "kernel": width**-0.5}
-        return keras.initializers.RandomNormal(stddev=deviations[kind]) if kind != "query" else None
+        return make_initializer("normal", deviations[kind]) if kind != "query" else None
 
     def get_config(self):
         own = {name: getattr(self, name) for name in _ARGUMENTS if name != "dtype"}

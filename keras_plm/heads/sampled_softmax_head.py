@@ -8,6 +8,7 @@ from keras import ops
 from keras_plm.checks import check_arguments, integer, kind, number, text
 from keras_plm.heads.adaptive_softmax_head import AdaptiveSoftmaxLoss, Perplexity
 from keras_plm.heads.head import Head, Targets
+from keras_plm.layers.initializer import Normal
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import draw_candidates, sampled_softmax_losses
 
@@ -40,7 +41,7 @@ class SoftmaxTable(SequenceLayer):
         self.table = self.add_weight(
             name="table",
             shape=(self.vocabulary_size, self.width),
-            initializer=keras.initializers.RandomNormal(stddev=deviation),
+            initializer=Normal(stddev=deviation),
         )
         self.bias = self.add_weight(name="bias", shape=(self.vocabulary_size,), initializer="zeros")
 

@@ -4,6 +4,7 @@ import functools
 from typing import Annotated
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -38,6 +39,68 @@ def check_initializer(name, value, none=False):
 def initializer(none=False):
     """Declare an argument that is an initializer; see `keras_plm.checks.check_arguments`."""
     return Annotated[object, functools.partial(check_initializer, none=none)]
+
+
+class _DrawnByNumpy:
+    """Draws where an initializer of Keras would have a program compiled for each shape.
+
+    Models that Keras distributes over devices are drawn by Keras, each shard where it will be.
+    """
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        distributed = keras.distribution.distribution() is not None
+        if distributed or not isinstance(self.seed, int):
+            return super().__call__(shape, dtype=dtype, **kwargs)
+        numbers = self.draw(np.random.default_rng(self.seed), shape)
+        numbers = (self.mean + self.stddev * numbers).astype("float32")
+        return ops.convert_to_tensor(numbers, dtype or keras.config.floatx())
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class Normal(_DrawnByNumpy, keras.initializers.RandomNormal):
+    """`keras.initializers.RandomNormal`, of the same numbers on each backend for an int seed.
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_plm.layers.initializer import Normal
+
+    table = np.asarray(Normal(stddev=0.02, seed=1)((100, 50)))
+    assert abs(table.std() - 0.02) < 0.001
+    ```
+    """
+
+    @staticmethod
+    def draw(rng, shape):
+        """Standard normal numbers of a shape."""
+        return rng.standard_normal(shape, "float32")
+
+
+@keras.saving.register_keras_serializable(package="keras_plm")
+class TruncatedNormal(_DrawnByNumpy, keras.initializers.TruncatedNormal):
+    """`keras.initializers.TruncatedNormal`, of the same numbers on each backend for an int seed.
+
+    What lies beyond two deviations is drawn anew.
+
+    Example:
+    ```python
+    import numpy as np
+    from keras_plm.layers.initializer import TruncatedNormal
+
+    table = np.asarray(TruncatedNormal(stddev=0.02, seed=1)((100, 50)))
+    assert abs(table).max() <= 0.04
+    ```
+    """
+
+    @staticmethod
+    def draw(rng, shape):
+        """Standard normal numbers of a shape, those within [-2, 2]."""
+        numbers = rng.standard_normal(shape, "float32").reshape(-1)
+        beyond = np.flatnonzero(np.abs(numbers) > 2)
+        while beyond.size:
+            numbers[beyond] = rng.standard_normal(beyond.size, "float32")
+            beyond = beyond[np.abs(numbers[beyond]) > 2]
+        return numbers.reshape(shape)
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")

@@ -6,7 +6,7 @@ from keras import ops
 from keras_plm.checks import check_arguments, check_integer, integer, text
 from keras_plm.features import NUM_CHARACTERS
 from keras_plm.layers.activation import get_activation
-from keras_plm.layers.initializer import ZeroRow
+from keras_plm.layers.initializer import Normal, ZeroRow
 from keras_plm.layers.sequence_layer import SequenceLayer
 
 FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))
@@ -106,13 +106,13 @@ class CharacterCNN(SequenceLayer):
         """How a convolution's kernel begins."""
         if self.activation == "relu":
             return _uniform(0.05)
-        return keras.initializers.RandomNormal(stddev=(width * self.character_dim) ** -0.5)
+        return Normal(stddev=(width * self.character_dim) ** -0.5)
 
     def _dense(self, width, name, bias=0.0):
         """A dense layer over all filters."""
         return keras.layers.Dense(
             width,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=self.width**-0.5),
+            kernel_initializer=Normal(stddev=self.width**-0.5),
             bias_initializer=keras.initializers.Constant(bias),
             dtype=self.dtype_policy,
             name=name,
