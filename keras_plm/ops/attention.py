@@ -4,6 +4,8 @@ import keras
 import ml_dtypes
 from keras import ops
 
+from keras_plm.ops.attention_by_example import attend_by_example, can_read_by_example
+
 
 def attend(query, key, value, visible=None, causal=False, bias=None, scale=None):
     """Let rows read keys and values.
@@ -21,16 +23,29 @@ def attend(query, key, value, visible=None, causal=False, bias=None, scale=None)
         scale: float or None. What products of queries and keys are multiplied by; None: K^-0.5.
 
     On a GPU, JAX calls cuDNN's fused kernel for numbers of half precision, heads up to 128 wide
-    (256 from Hopper on) and, where something is hidden or added, even R and S.
+    (256 from Hopper on) and, where something is hidden or added, even R and S. On a CPU, JAX reads
+    one example after the other (`attention_by_example.py`).
 
     Returns:
         Tensor of shape (B, R, H, K).
 
     Source: Vaswani et al., arXiv:1706.03762, section 3.2.1.
     """
+    if _platform() == "cpu" and can_read_by_example(query):
+        output = attend_by_example(query, key, value, visible, causal, bias, scale)
+    else:
+        output = _attend_by_keras(query, key, value, visible, causal, bias, scale)
+    if visible is None:
+        return output
+    sees = _sees_any(visible, causal)[:, :, None, None]  # (B, R or 1, 1, 1)
+    return ops.where(sees, output, ops.zeros_like(output))
+
+
+def _attend_by_keras(query, key, value, visible, causal, bias, scale):
+    """`attend` by what Keras and its backend have; a row that sees no key gets anything."""
     mask = None if visible is None else visible[:, None]  # (B, 1, R or 1, S)
     mask, bias, flash_attention = _as_kernels_take_it(query, key, mask, bias)
-    output = ops.dot_product_attention(
+    return ops.dot_product_attention(
         query,
         key,
         value,
@@ -40,10 +55,6 @@ def attend(query, key, value, visible=None, causal=False, bias=None, scale=None)
         is_causal=causal,
         flash_attention=flash_attention,
     )
-    if visible is None:
-        return output
-    sees = _sees_any(visible, causal)[:, :, None, None]  # (B, R or 1, 1, 1)
-    return ops.where(sees, output, ops.zeros_like(output))
 
 
 def attention_weights(query, key, visible=None, causal=False, bias=None, scale=None):

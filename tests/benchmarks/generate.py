@@ -1,12 +1,15 @@
 """Generation by our models against transformers' and KerasHub's; its cost by length.
 
     python tests/benchmarks/generate.py
+    python tests/benchmarks/generate.py --lengths 128 512 2048
     python tests/benchmarks/generate.py --system seq2seq
 
 `CausalLM` against GPT-2: all engines continue the same random prompts of 32 tokens greedily by 96,
 each with its cache, with GPT-2s of the same sizes and random weights: 4 layers of width 256, 4
 heads, feed-forward 1024, vocabulary 8000, one text and eight at once. Ours and KerasHub's have
 compiled before; transformers' is eager PyTorch. The call of `generate` is timed, prompt and all.
+
+`--lengths`: one text, in all of so many tokens, prompt included; each length a case of its own.
 
 `growth`: GPT-2 small (12 layers of width 768, vocabulary 50257), one text, a cache of 640; the
 median time of tokens 480 to 511 over that of tokens 48 to 79, which are read in turns, so that a
@@ -92,13 +95,19 @@ def growth(script, engines, settings):
 def causal(options):
     """The figures of `CausalLM`."""
     engines = {name: ENGINES[name] for name in options.engines or ENGINES if name in ENGINES}
+    cases = (
+        []
+        if "generate" in options.skip
+        else [(case, rows, GENERATION["sequence_length"]) for case, rows in CASES.items()]
+    )
+    cases += [(f"_length{length}", 1, length) for length in options.lengths]
     figures = {}
-    for case, rows in CASES.items():
-        if "generate" not in options.skip:
-            print(f"=== texts: {rows}")
-            settings = {**GENERATION, "batch_size": rows, "prompt_length": options.prompt_length}
-            workers, _ = measure("causal_lm_workers.py", engines, settings, options.rounds)
-            figures |= report(workers, case)
+    for case, rows, length in cases:
+        print(f"=== texts: {rows}, of {length} tokens")
+        sizes = dict(batch_size=rows, sequence_length=length, prompt_length=options.prompt_length)
+        settings = {**GENERATION, **sizes}
+        workers, _ = measure("causal_lm_workers.py", engines, settings, options.rounds)
+        figures |= report(workers, case)
     if "growth" not in options.skip:
         figures |= growth("causal_lm_workers.py", engines, GROWTH)
     return figures
@@ -130,6 +139,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--engines", nargs="+", choices=every)
     parser.add_argument("--prompt-length", type=int, default=32)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[], help="texts of these, too")
     parser.add_argument("--skip", nargs="+", choices=["generate", "growth"], default=[])
     families = list(seq2seq_step.FAMILIES)
     parser.add_argument("--families", nargs="+", choices=families, default=families)

@@ -1,8 +1,9 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from keras_plm.ops import attend, attention_weights
+from keras_plm.ops import attend, attention_by_example, attention_weights
 
 BATCH, ROWS, HEADS, WIDTH = 2, 4, 3, 5
 READING = np.random.default_rng(0).normal(size=(3, BATCH, ROWS, HEADS, WIDTH))
@@ -38,6 +39,17 @@ PATTERNS = {
 }
 
 
+BIASES = {"no bias": None, "bias": BIAS, "own biases": np.repeat(BIAS, BATCH, axis=0)}
+
+
+def compiled_by_jax(function, monkeypatch):
+    """A function of tensors under JAX's compiler, where rows are read by example."""
+    import jax
+
+    monkeypatch.setattr(attention_by_example, "FEWEST_ROWS", 1)
+    return jax.jit(function)
+
+
 @pytest.mark.parametrize("bias", [None, BIAS], ids=["no bias", "bias"])
 @pytest.mark.parametrize("name", PATTERNS)
 def test_equals_the_formula(name, bias):
@@ -56,3 +68,41 @@ def test_a_row_that_sees_nothing_gets_exactly_zero():
     visible = ops.convert_to_tensor(PADDING[:, None])
     output = ops.convert_to_numpy(attend(QUERY, KEY, VALUE, visible, causal=True))
     assert (output[1, 0] == 0).all() and (output[1, 1] != 0).all()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX alone")
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("name", PATTERNS)
+def test_by_example_it_is_the_same_with_its_gradients(name, bias, monkeypatch):
+    import jax
+
+    visible, causal, _ = PATTERNS[name]
+    if visible is not None:
+        visible = np.broadcast_to(visible, (BATCH, *visible.shape[1:]))
+    given = {"query": QUERY, "key": KEY, "value": VALUE, "bias": BIASES[bias]}
+    given = {name: value for name, value in given.items() if value is not None}
+    weights = np.random.default_rng(2).normal(size=VALUE.shape).astype("float32")
+
+    def loss(given):
+        output = attend(**given, visible=visible, causal=causal)
+        return (output * weights).sum(), output
+
+    both = jax.value_and_grad(loss, has_aux=True)
+    (_, expected), expected_gradients = jax.jit(both)(given)  # too few rows
+    by_example = compiled_by_jax(lambda given: both(given), monkeypatch)
+    (_, found), gradients = by_example(given)
+    assert "scan" in str(jax.make_jaxpr(by_example)(given))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for name in given:
+        np.testing.assert_allclose(gradients[name], expected_gradients[name], atol=1e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX alone")
+def test_by_example_scores_do_not_overflow_and_are_float32(monkeypatch):
+    wide = {
+        name: (30 * value).astype("float16") for name, value in (("query", QUERY), ("key", KEY))
+    }
+    found = compiled_by_jax(attend, monkeypatch)(**wide, value=VALUE.astype("float16"))
+    expected = attend(30 * QUERY, 30 * KEY, VALUE)
+    assert found.dtype == "float16" and np.isfinite(np.asarray(found)).all()
+    np.testing.assert_allclose(found, expected, atol=0.02)
