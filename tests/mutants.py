@@ -174,6 +174,27 @@ MUTANTS = (
     ),
     # === SiATL ===
     Mutant(
+        "xla_drops_the_same_in_every_step",
+        "ops/dropout_masks.py",
+        'tf.bitcast(tf.cast(seed, "uint32"), "int32")',
+        'tf.zeros(2, "int32")',
+        ("ops/test_dropout_masks.py",),
+    ),
+    Mutant(
+        "weights_are_truncated_once_only",
+        "layers/initializer.py",
+        "        while beyond.size:",
+        "        if beyond.size:",
+        ("layers/test_initializer.py",),
+    ),
+    Mutant(
+        "initial_weights_have_no_mean",
+        "layers/initializer.py",
+        "self.mean + self.stddev * numbers",
+        "self.stddev * numbers",
+        ("layers/test_initializer.py",),
+    ),
+    Mutant(
         "cudnn_gets_a_mask_of_one_row",
         "ops/attention.py",
         "rows = ops.zeros_like(query[:1, :, :1, :1])  # (1, R, 1, 1)",
