@@ -1,5 +1,6 @@
 """Several tasks on one backbone: each is trained as it would be alone, idle heads stand still."""
 
+import json
 import logging
 import os
 import subprocess
@@ -302,6 +303,41 @@ def test_xla_compiles_a_program_for_each_length(tmp_path):
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split()[-1] == "2"
+
+
+GOES_ON = """
+import json, sys
+import keras, keras_plm
+
+multi = keras.saving.load_model(sys.argv[1])
+texts, labels = json.loads(sys.argv[2])
+logs = multi.train_on_batch({"cola": texts}, {"cola": labels})
+logits = multi.predict({"cola": texts}, verbose=0)["cola"].tolist()
+print(json.dumps({"names": sorted(multi.tasks), "loss": float(logs["loss"]), "logits": logits}))
+"""
+
+
+@pytest.mark.slow
+def test_a_keras_file_in_a_new_process(make, tmp_path, quick):
+    """With its optimizer and what that remembers: the next step is the same."""
+    multi, path = make(["cola", "rank", "mnli"]), tmp_path / "multi.keras"
+    multi.compile(keras.optimizers.SGD(0.05, momentum=0.9), **quick)
+    multi.train_on_batch({"cola": TEXTS}, {"cola": DATA["cola"][1]})
+    multi.save(path)
+    run = subprocess.run(
+        [sys.executable, "-c", GOES_ON, str(path), json.dumps(DATA["cola"])],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "Skipping variable" not in run.stderr
+    found = json.loads(run.stdout.splitlines()[-1])
+    assert found["names"] == ["cola", "mnli", "rank"]
+    logs = multi.train_on_batch({"cola": TEXTS}, {"cola": DATA["cola"][1]})
+    np.testing.assert_allclose(found["loss"], logs["loss"], rtol=1e-4)
+    logits = multi.predict({"cola": TEXTS}, verbose=0)["cola"]
+    np.testing.assert_allclose(found["logits"], logits, atol=1e-4)
 
 
 def test_soft_labels_beside_others(make, graph):
