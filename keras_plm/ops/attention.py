@@ -16,8 +16,8 @@ def attend(query, key, value, visible=None, causal=False, bias=None, scale=None)
     Args:
         query: tensor of shape (B, R, H, K).
         key, value: tensors of shape (B, S, H, K).
-        visible: bool tensor of shape (B, R, S), or (B, 1, S) if all rows see the same, or None:
-            all is visible.
+        visible: bool tensor of shape (B or 1, R, S), or (B or 1, 1, S) if all rows see the same, or
+            None: all is visible.
         causal: bool. Whether row i sees, besides, no key after i; R = S.
         bias: float tensor of shape (B, H, R, S) or (1, H, R, S), added to the scores, or None.
         scale: float or None. What products of queries and keys are multiplied by; None: K^-0.5.

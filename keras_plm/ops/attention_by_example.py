@@ -41,23 +41,24 @@ def attend_by_example(query, key, value, visible=None, causal=False, bias=None, 
 
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     num_rows, num_keys = query.shape[1], key.shape[1]
-    shared = bias is not None and bias.shape[0] == 1
+    given = {"query": query, "key": key, "value": value, "visible": visible, "bias": bias}
+    given = {name: tensor for name, tensor in given.items() if tensor is not None}
+    own = {name: tensor for name, tensor in given.items() if len(tensor) == len(query)}
+    common = {name: tensor[0] for name, tensor in given.items() if name not in own}
 
     def read(own):
-        rows, keys, values = (jnp.swapaxes(own[name], 0, 1) for name in ("query", "key", "value"))
+        one = {**common, **own}
+        rows, keys, values = (jnp.swapaxes(one[name], 0, 1) for name in ("query", "key", "value"))
         keys = jnp.swapaxes(keys, 1, 2)  # (H, K, S)
         scores = scale * jnp.matmul(rows, keys, preferred_element_type="float32")  # (H, R, S)
         if bias is not None:
-            scores = scores + (bias[0] if shared else own["bias"]).astype("float32")
+            scores = scores + one["bias"].astype("float32")
         if visible is not None:
-            scores = jnp.where(own["visible"], scores, HIDDEN)
+            scores = jnp.where(one["visible"], scores, HIDDEN)
         if causal:
             not_after = jnp.arange(num_keys) <= jnp.arange(num_rows)[:, None]
             scores = jnp.where(not_after, scores, HIDDEN)
         shares = jax.nn.softmax(scores).astype(values.dtype)
         return jnp.swapaxes(jnp.matmul(shares, values), 0, 1)  # (R, H, K)
 
-    own = {"query": query, "key": key, "value": value}
-    own |= {} if visible is None else {"visible": visible}
-    own |= {} if bias is None or shared else {"bias": bias}
     return jax.lax.map(jax.checkpoint(read), own)

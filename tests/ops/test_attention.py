@@ -76,9 +76,7 @@ def test_a_row_that_sees_nothing_gets_exactly_zero():
 def test_by_example_it_is_the_same_with_its_gradients(name, bias, monkeypatch):
     import jax
 
-    visible, causal, _ = PATTERNS[name]
-    if visible is not None:
-        visible = np.broadcast_to(visible, (BATCH, *visible.shape[1:]))
+    visible, causal, _ = PATTERNS[name]  # of all examples, or of each
     given = {"query": QUERY, "key": KEY, "value": VALUE, "bias": BIASES[bias]}
     given = {name: value for name, value in given.items() if value is not None}
     weights = np.random.default_rng(2).normal(size=VALUE.shape).astype("float32")
