@@ -350,9 +350,9 @@ def test_several_classes_at_once(make_backbone, tokenizer, graph, tmp_path):
     assert logs["strict_accuracy"] == pytest.approx((predicted == rows).all(axis=1).mean())
     right = (predicted * rows).sum()
     assert logs["loose_f1"] == pytest.approx(2 * right / (predicted.sum() + rows.sum()))
-    model.compile(**graph)
-    history = model.fit(TEXTS, several, BATCH, epochs=2, verbose=0).history
-    assert history["loss"][1] < history["loss"][0]
+    model.compile(keras.optimizers.Adam(1e-2), **graph)
+    history = model.fit(TEXTS, several, BATCH, epochs=4, verbose=0).history
+    assert min(history["loss"][1:]) < history["loss"][0]
     model.save_to_preset(str(tmp_path / "preset"))
     model.save(tmp_path / "model.keras")
     again = TextClassifier.from_preset(str(tmp_path / "preset"))
