@@ -42,14 +42,10 @@ def initializer(none=False):
 
 
 class _DrawnByNumpy:
-    """Draws where an initializer of Keras would have a program compiled for each shape.
-
-    Models that Keras distributes over devices are drawn by Keras, each shard where it will be.
-    """
+    """Draws where an initializer of Keras would have a program compiled for each shape."""
 
     def __call__(self, shape, dtype=None, **kwargs):
-        distributed = keras.distribution.distribution() is not None
-        if distributed or not isinstance(self.seed, int):
+        if not isinstance(self.seed, int):
             return super().__call__(shape, dtype=dtype, **kwargs)
         numbers = self.draw(np.random.default_rng(self.seed), shape)
         numbers = (self.mean + self.stddev * numbers).astype("float32")
