@@ -47,7 +47,8 @@ def tagger(make_backbone, tokenizer, graph):
 def test_learns_from_words(tagger):
     tagger.fit(*tagged_texts(64), batch_size=BATCH, epochs=15, verbose=0)
     texts, labels = tagged_texts(32, seed=1)
-    logs = tagger.evaluate(texts, labels, batch_size=BATCH, verbose=0, return_dict=True)
+    # One batch: Keras's accuracy gives a word less weight in a batch of longer rows.
+    logs = tagger.evaluate(texts, labels, batch_size=32, verbose=0, return_dict=True)
     assert logs["entity_f1"] > 0.8 and logs["accuracy"] > 0.9
     tags = tagger.tag(texts, batch_size=BATCH, verbose=0)
     assert [len(one) for one in tags] == [len(one) for one in texts]
