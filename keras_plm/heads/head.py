@@ -3,6 +3,9 @@
 from typing import NamedTuple
 
 import keras
+from keras import ops
+
+from keras_plm.ops.keras_internals import get_keras_mask
 
 
 class Targets(NamedTuple):
@@ -90,9 +93,44 @@ def class_loss(reduction="sum_over_batch_size"):
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
 
 
+@keras.saving.register_keras_serializable(package="keras_plm")
+class ClassAccuracy(keras.metrics.SparseCategoricalAccuracy):
+    """The share of labels whose class has the largest logit, each label with its own weight.
+
+    Keras's metric takes means over the tokens of each example before it sums up, so that a token
+    counts less in a batch of longer rows.
+
+    Example: of four words in two batches one is wrong
+    ```python
+    import numpy as np
+    from keras_plm.heads.head import ClassAccuracy
+
+    accuracy = ClassAccuracy()
+    accuracy.update_state([[1]], np.array([[[0.0, 1.0]]]))
+    accuracy.update_state([[1, 1, 0]], np.array([[[0.0, 1.0]] * 3]))
+    assert float(accuracy.result()) == 0.75
+    ```
+    """
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        mask = get_keras_mask(y_pred)
+        if len(y_pred.shape) < 3:
+            return super().update_state(y_true, y_pred, sample_weight)
+        y_true = ops.reshape(y_true, ops.shape(y_pred)[:-1])  # Keras gives it an axis more
+        weights = ops.ones_like(y_true, dtype=self.dtype)
+        for one in (sample_weight, mask):
+            if one is not None:
+                one = ops.cast(one, self.dtype)
+                missing = len(y_true.shape) - len(one.shape)
+                weights = weights * ops.reshape(one, (*ops.shape(one), *[1] * missing))
+        flat = ops.reshape(y_true, (-1,)), ops.reshape(y_pred, (-1, y_pred.shape[-1]))
+        return super().update_state(*flat, ops.reshape(weights, (-1,)))
+
+
 def class_accuracy():
     """Return a new metric: the share of labels whose class has the largest logit."""
-    return keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    return ClassAccuracy(name="accuracy")
 
 
 def yes_no_accuracy():
