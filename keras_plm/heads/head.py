@@ -114,12 +114,11 @@ class ClassAccuracy(keras.metrics.SparseCategoricalAccuracy):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        mask = get_keras_mask(y_pred)
         if len(y_pred.shape) < 3:
             return super().update_state(y_true, y_pred, sample_weight)
         y_true = ops.reshape(y_true, ops.shape(y_pred)[:-1])  # Keras gives it an axis more
         weights = ops.ones_like(y_true, dtype=self.dtype)
-        for one in (sample_weight, mask):
+        for one in (sample_weight, get_keras_mask(y_pred)):
             if one is not None:
                 one = ops.cast(one, self.dtype)
                 missing = len(y_true.shape) - len(one.shape)
