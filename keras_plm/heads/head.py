@@ -123,7 +123,7 @@ class ClassAccuracy(keras.metrics.SparseCategoricalAccuracy):
                 one = ops.cast(one, self.dtype)
                 missing = len(y_true.shape) - len(one.shape)
                 weights = weights * ops.reshape(one, (*ops.shape(one), *[1] * missing))
-        flat = ops.reshape(y_true, (-1,)), ops.reshape(y_pred, (-1, y_pred.shape[-1]))
+        flat = ops.reshape(y_true, (-1,)), ops.reshape(y_pred, (-1, ops.shape(y_pred)[-1]))
         return super().update_state(*flat, ops.reshape(weights, (-1,)))
 
 

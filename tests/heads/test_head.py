@@ -14,7 +14,8 @@ from keras_plm.heads import (
     Targets,
     TokenHead,
 )
-from keras_plm.heads.head import as_head, targets_of
+from keras_plm.heads.head import as_head, class_accuracy, targets_of
+from keras_plm.ops.keras_internals import compute_output_spec
 
 LOGITS = np.random.default_rng(0).normal(size=(2, 3, 5)).astype("float32")
 TARGETS = np.array([[1, 4, 0], [2, 0, 0]])
@@ -65,6 +66,18 @@ def test_accuracy_and_perplexity_over_real_targets(tokens):
     right = LOGITS.argmax(-1) == TARGETS
     np.testing.assert_allclose(accuracy, right[WEIGHTS > 0].mean(), rtol=1e-5)
     np.testing.assert_allclose(perplexity, np.exp(cross_entropy()), rtol=1e-4)
+
+
+def test_accuracy_of_candidates_whose_number_differs_by_batch():
+    """An entity's candidates are those of its batch: nothing about their shape is known."""
+    metric = class_accuracy()
+    types = ((TARGETS, "int32"), (LOGITS, "float32"), (WEIGHTS, "float32"))
+    unknown = [keras.KerasTensor([None] * array.ndim, dtype) for array, dtype in types]
+    compute_output_spec(metric.update_state, *unknown)
+    for classes in (5, 3):
+        metric.update_state(np.minimum(TARGETS, 2), LOGITS[..., :classes], WEIGHTS)
+    right = [LOGITS[..., :n].argmax(-1) == np.minimum(TARGETS, 2) for n in (5, 3)]
+    assert float(metric.result()) == pytest.approx(np.mean(np.stack(right)[:, WEIGHTS > 0]))
 
 
 NAMES = ["O", "B-a", "I-a"]
