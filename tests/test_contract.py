@@ -598,6 +598,19 @@ def test_keras_file_goes_on_training(made, tools, tmp_path, state_of, same, quic
         assert same(state_of(model), state_of(again))
 
 
+@each({name: row for name, row in ROWS.items() if row.trained})
+def test_adam_moves_each_weight_by_its_rate(made, tools, quick):
+    """In a first step m is the root of v, if the gradients of a token's places are one sum."""
+    model = made.row.make(tools)
+    model.compile(keras.optimizers.Adam(1e-2, epsilon=1e-20), **quick)
+    weights = list(model.trainable_weights)
+    before = [np.array(ops.convert_to_numpy(weight)) for weight in weights]
+    train(model, made.batch)
+    for weight, old in zip(weights, before):
+        moved = np.abs(ops.convert_to_numpy(weight) - old)
+        assert moved.max() == 0 or abs(moved.max() - 1e-2) < 1e-5, weight.path
+
+
 @pytest.mark.slow
 @each([name for name, row in ROWS.items() if row.own_step])
 def test_xla_computes_the_same(made, tools, state_of, with_xla):

@@ -5,6 +5,7 @@ import re
 import keras
 from keras import ops
 
+from keras_plm.tasks.optimizers.dense_gradients import dense_gradients
 from keras_plm.tasks.training.replicas import clipped_in_all
 
 NO_DECAY = ("bias", "beta", "gamma")  # of dense layers and norms, in Keras's words
@@ -81,12 +82,15 @@ class AdamWeightDecay(keras.optimizers.AdamW):
         if no_decay:
             self.exclude_from_weight_decay(var_names=[_whole_names(no_decay)])
 
+    def apply(self, grads, trainable_variables=None):
+        """Update variables; see Keras's. Gradients of tables may be sparse."""
+        return super().apply(dense_gradients(grads), trainable_variables)
+
     def update_step(self, gradient, variable, learning_rate):
         """Update one variable, and its m and v."""
         dtype = variable.dtype
         index = self._get_variable_index(variable)
         m, v = self._momentums[index], self._velocities[index]
-        # Functions and no operators: TensorFlow's gradients of tables may be sparse.
         gradient = ops.cast(gradient, dtype)
         self.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1 - self.beta_1))
         change = ops.subtract(ops.square(gradient), v)

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_plm.checks import check_flag
 from keras_plm.ops import run_branch
+from keras_plm.tasks.optimizers.dense_gradients import dense_gradients
 from keras_plm.tasks.training.replicas import under_strategy
 
 logger = logging.getLogger("keras_plm")
@@ -168,10 +169,14 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         if self.global_clipnorm:
             gates = ops.convert_to_tensor(self.gates)
             grads = [
-                _times(gradient, ops.where(gates[number] > 0, 1.0, 0.0))
+                gradient * ops.cast(gates[number] > 0, gradient.dtype)
                 for gradient, number in zip(grads, self._numbers)
             ]
         return super()._clip_gradients(grads)
+
+    def apply(self, grads, trainable_variables=None):
+        """Update variables; see Keras's. Gradients of tables may be sparse."""
+        return super().apply(dense_gradients(grads), trainable_variables)
 
     def _backend_apply_gradients(self, grads, trainable_variables):
         self._numbers = [self._group_of[self._var_key(one)] for one in trainable_variables]
@@ -223,8 +228,8 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
 
 
 def _any_is_not_zero(grads):
-    """Whether a group has a gradient; NaN is one. Those of tables may be sparse."""
-    found = [ops.any(ops.not_equal(getattr(one, "values", one), 0)) for one in grads]
+    """Whether a group has a gradient; NaN is one."""
+    found = [ops.any(ops.not_equal(one, 0)) for one in grads]
     return ops.any(ops.stack(found))
 
 
@@ -237,11 +242,6 @@ def _apply_if(condition, optimizer, grads, variables):
 def _done(_):
     """What a branch gives."""
     return ops.convert_to_tensor(True)
-
-
-def _times(gradient, factor):
-    """A gradient times a number; of a table it may be sparse."""
-    return ops.multiply(gradient, ops.cast(factor, gradient.dtype))
 
 
 def _paths(groups):

@@ -3,6 +3,7 @@
 import contextlib
 
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
+from keras_plm.tasks.optimizers.replaced_methods import replaced
 from keras_plm.tasks.training.replicas import under_strategy
 
 
@@ -25,14 +26,11 @@ def scaled_rate(optimizer, factor):
             "A strategy of `tf.distribute` cannot train on batches of several lengths, each at a "
             "rate of its own. Set variable_length=False, or train with JAX."
         )
-    inner = inner_optimizers(optimizer)
-    for one in inner:  # no attribute that Keras would track
-        vars(one)["_get_current_learning_rate"] = _scaled(one._get_current_learning_rate, factor)
-    try:
+    rate = "_get_current_learning_rate"
+    with contextlib.ExitStack() as stack:
+        for one in inner_optimizers(optimizer):
+            stack.enter_context(replaced(one, {rate: _scaled(getattr(one, rate), factor)}))
         yield
-    finally:
-        for one in inner:
-            vars(one).pop("_get_current_learning_rate")
 
 
 def _scaled(rate, factor):

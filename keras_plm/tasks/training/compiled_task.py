@@ -13,6 +13,7 @@ from keras_plm.tasks.optimizers.decay_exclusions import (
     exclude_from_weight_decay,
     weight_decay_exclusions,
 )
+from keras_plm.tasks.optimizers.dense_gradients import given_dense_gradients
 from keras_plm.tasks.optimizers.paper_optimizers import default_optimizer
 from keras_plm.tasks.training.class_weights import class_weights, weighted_by_class
 from keras_plm.tasks.training.finite_guard import SKIPPED, FiniteGuard
@@ -255,7 +256,12 @@ class CompiledTask(keras_hub.models.Task):
 
     def train_step(self, *arguments):
         """Take one step; see `keras.Model.train_step`, whose arguments the backend decides."""
-        step = super().train_step
+        plain_step = super().train_step
+
+        def step(*arguments):
+            with given_dense_gradients(self.optimizer):
+                return plain_step(*arguments)
+
         if self._class_weight:
             data = weighted_by_class(arguments[-1], self._class_weight, self._label_kinds)
             arguments = (*arguments[:-1], data)

@@ -1,20 +1,23 @@
 """A guard of training: a batch whose loss or gradients are not finite leaves a model as it was.
 
-A step is computed as ever; then each value that it would leave behind is chosen between the new
-one and the one before. That costs next to nothing inside one XLA program, if what the optimizer
-assigns is chosen at once: were a weight computed from a moment that is given up later, both of the
-moment's values would have to be kept, which takes twice the time of the update.
+In a graph of TensorFlow the optimizer's update is a branch, which such a batch does not take. XLA
+would copy all weights for a branch; there each value that a step would leave behind is chosen
+between the new one and the one before. That costs next to nothing inside one program, if what the
+optimizer assigns is chosen at once: were a weight computed from a moment that is given up later,
+both of the moment's values would have to be kept, which takes twice the time of the update.
 """
 
 import contextlib
+import functools
 import logging
 import threading
 
 import keras
 from keras import ops
 
-from keras_plm.ops.keras_internals import compute_output_spec
+from keras_plm.ops.keras_internals import compiled_by_xla, compute_output_spec
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
+from keras_plm.tasks.optimizers.replaced_methods import replaced
 from keras_plm.tasks.training.replicas import under_strategy
 
 SKIPPED = "skipped_batches"
@@ -107,15 +110,22 @@ class FiniteGuard:
         import tensorflow as tf
 
         _build(model, data)
-        kept = _kept(model)
-        before = [tf.identity(variable.value) for variable in kept]
         scaled = _is_scaled(model.optimizer)
         alone = not under_strategy()
+        is_branch = alone and not compiled_by_xla()
+        kept = [*model.metrics_variables, *_carried(model)] if is_branch else _kept(model)
+        before = [tf.identity(variable.value) for variable in kept]
 
         def gradients(pairs):
             return [gradient for gradient, _ in pairs]
 
-        with _watched(model.optimizer, "apply_gradients", gradients, alone):
+        def if_finite(update):
+            tf.cond(_is_finite(model, scaled), lambda: _done(update()), lambda: _done(None))
+
+        watched = _watched(
+            model.optimizer, "apply_gradients", gradients, alone, if_finite if is_branch else None
+        )
+        with watched:
             train_step(data)
         finite = _is_finite(model, scaled)
         if not alone:
@@ -223,13 +233,18 @@ def _have_a_norm(gradients):
     row each, and all rows are judged as one: XLA would copy a conjunction of single conditions, as
     many as there are weights, into every kernel that assigns a value, and compile each of them.
     """
-    values = (getattr(one, "values", one) for one in gradients if one is not None)
-    return ops.all(ops.concatenate([_row_of_sums(one) for one in values]) < LARGEST)
+    gradients = [one for one in gradients if one is not None]
+    return ops.all(ops.concatenate([_row_of_sums(one) for one in gradients]) < LARGEST)
 
 
 def _row_of_sums(gradient):
-    """Sums of the squares over all axes but the last, a vector."""
-    squares = ops.square(ops.cast(gradient, "float32"))
+    """Sums of the squares over all axes but the last, a vector; in a graph one sum over all."""
+    gradient = ops.cast(gradient, "float32")
+    if keras.backend.backend() == "tensorflow" and not compiled_by_xla():
+        import tensorflow as tf
+
+        return ops.reshape(2 * tf.nn.l2_loss(gradient), (1,))  # one kernel, which writes nothing
+    squares = ops.square(gradient)
     if len(squares.shape) < 2:
         return ops.reshape(squares, (-1,))
     return ops.sum(squares, axis=tuple(range(len(squares.shape) - 1)))
@@ -246,6 +261,11 @@ def _carried(model):
     variables = (v for layer in model._flatten_layers() for v in layer._non_trainable_variables)
     variables = {id(v): v for v in variables if keras.backend.is_float_dtype(v.dtype)}
     return list(variables.values())
+
+
+def _done(_):
+    """What a branch gives."""
+    return ops.convert_to_tensor(True)
 
 
 def _build(model, data):
@@ -284,7 +304,7 @@ def _is_finite(model, scaled):
 
 
 @contextlib.contextmanager
-def _watched(optimizer, method, gradients, alone=True):
+def _watched(optimizer, method, gradients, alone=True, if_finite=None):
     """See, while the block runs, whether an optimizer is given finite gradients.
 
     Args:
@@ -294,20 +314,25 @@ def _watched(optimizer, method, gradients, alone=True):
         alone: bool. Whether there is no strategy of `tf.distribute`, whose optimizer runs in
             another thread, on the gradients of all replicas: what it assigns if they are not
             finite is then what was there.
+        if_finite: function that calls another one if the batch is finite, or None: each value is
+            chosen.
     """
     _step.finite, _step.chosen = None, set()
 
     def watching(*arguments):
         arguments = [list(one) for one in arguments]
         finite = _step.finite = _have_a_norm(gradients(*arguments))
+        update = functools.partial(getattr(type(optimizer), method), optimizer, *arguments)
+        if if_finite is not None:
+            return if_finite(update)
         with contextlib.ExitStack() as stack:
             if alone and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
                 for inner in inner_optimizers(optimizer):
                     for one in filter(None, getattr(inner, "group_optimizers", [inner])):
                         stack.enter_context(_choosing(one, finite))
-            return getattr(type(optimizer), method)(optimizer, *arguments)
+            return update()
 
-    with _replaced(optimizer, {method: watching}):
+    with replaced(optimizer, {method: watching}):
         yield
 
 
@@ -320,12 +345,8 @@ def _choosing(optimizer, finite):
     assign = optimizer.assign
     own = {id(variable) for variable in optimizer.variables}
 
-    def choosing(name, new):
-        plain = getattr(optimizer, name)
-
+    def choosing(new):
         def choose(variable, value):
-            if hasattr(value, "indices"):
-                return plain(variable, value)  # single rows: see `_put_back`
             old = ops.convert_to_tensor(variable)
             new_value = new(old, ops.cast(value, old.dtype))
             _step.chosen |= {id(variable)} & own
@@ -338,18 +359,7 @@ def _choosing(optimizer, finite):
         "assign_add": ops.add,
         "assign_sub": ops.subtract,
     }
-    return _replaced(optimizer, {name: choosing(name, new) for name, new in new_values.items()})
-
-
-@contextlib.contextmanager
-def _replaced(optimizer, methods):
-    """Give an optimizer other methods while the block runs; no attribute that Keras would track."""
-    vars(optimizer).update(methods)
-    try:
-        yield
-    finally:
-        for name in methods:
-            vars(optimizer).pop(name, None)
+    return replaced(optimizer, {name: choosing(new) for name, new in new_values.items()})
 
 
 def _put_back(variables, before, finite, alone):

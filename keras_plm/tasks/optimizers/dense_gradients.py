@@ -1,0 +1,48 @@
+"""Gradients of embedding tables as TensorFlow has them, made whole before an optimizer reads them."""
+
+import contextlib
+
+import keras
+
+from keras_plm.tasks.optimizers.replaced_methods import replaced
+
+
+def dense_gradients(gradients):
+    """Sum up what TensorFlow gives for the rows of a table, a row as often as it was read.
+
+    Such a gradient (`tf.IndexedSlices`) has a value for each place of a token. Keras's optimizers
+    square these values, or take their norm, before they are summed: without this the same training
+    would be another one than on JAX, whose gradients are dense.
+
+    Args:
+        gradients: list of tensors or `tf.IndexedSlices`, or None where there is no gradient.
+
+    Returns:
+        list of tensors or None.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return gradients
+    import tensorflow as tf
+
+    sparse = tf.IndexedSlices
+    return [tf.convert_to_tensor(one) if isinstance(one, sparse) else one for one in gradients]
+
+
+@contextlib.contextmanager
+def given_dense_gradients(optimizer):
+    """Let TensorFlow's trainer give an optimizer dense gradients while the block runs.
+
+    Args:
+        optimizer: Keras optimizer of any kind.
+    """
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    apply = optimizer.apply_gradients
+
+    def apply_gradients(pairs):
+        gradients, variables = zip(*pairs)
+        return apply(list(zip(dense_gradients(gradients), variables)))
+
+    with replaced(optimizer, {"apply_gradients": apply_gradients}):
+        yield

@@ -1,0 +1,22 @@
+"""Other methods for an optimizer, for the time of a step."""
+
+import contextlib
+
+
+@contextlib.contextmanager
+def replaced(optimizer, methods):
+    """Give an optimizer other methods while the block runs; no attribute that Keras would track.
+
+    Args:
+        optimizer: Keras optimizer.
+        methods: dict of names to functions.
+    """
+    own = vars(optimizer)
+    before = {name: own[name] for name in methods if name in own}
+    own.update(methods)
+    try:
+        yield
+    finally:
+        for name in methods:
+            own.pop(name, None)
+        own.update(before)
