@@ -5,6 +5,7 @@ import re
 import keras
 from keras import ops
 
+from keras_plm.tasks.optimizers.adam_kernel import apply_adam, has_adam_kernel
 from keras_plm.tasks.optimizers.dense_gradients import dense_gradients
 from keras_plm.tasks.training.replicas import clipped_in_all
 
@@ -92,19 +93,23 @@ class AdamWeightDecay(keras.optimizers.AdamW):
         index = self._get_variable_index(variable)
         m, v = self._momentums[index], self._velocities[index]
         gradient = ops.cast(gradient, dtype)
-        self.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1 - self.beta_1))
-        change = ops.subtract(ops.square(gradient), v)
-        self.assign_add(v, ops.multiply(change, 1 - self.beta_2))
         rate = decay_rate = ops.cast(learning_rate, "float32")
         if self.bias_correction:
             step = ops.cast(self.iterations + 1, "float32")
             rate = rate * ops.sqrt(1 - ops.power(self.beta_2, step))
             rate = rate / (1 - ops.power(self.beta_1, step))
             decay_rate = rate if self.corrected_decay else decay_rate
-        update = ops.divide(ops.multiply(m, ops.cast(rate, dtype)), ops.sqrt(v) + self.epsilon)
-        if self.weight_decay and self._use_weight_decay(variable):
-            update = update + ops.cast(decay_rate * self.weight_decay, dtype) * variable
-        self.assign_sub(variable, update)
+        decays = self.weight_decay and self._use_weight_decay(variable)
+        decay = ops.cast(decay_rate * self.weight_decay, dtype) * variable if decays else 0.0
+        if has_adam_kernel(variable, m, v):
+            if decays:
+                self.assign_sub(variable, decay)
+            apply_adam(variable, m, v, gradient, rate, self.beta_1, self.beta_2, self.epsilon)
+            return
+        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
+        self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
+        update = m * ops.cast(rate, dtype) / (ops.sqrt(v) + self.epsilon)
+        self.assign_sub(variable, update + decay)
 
     def _clip_gradients(self, grads):
         """Clip the gradients of a batch, all replicas' together."""
