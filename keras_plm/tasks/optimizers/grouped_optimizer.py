@@ -1,5 +1,6 @@
 """One optimizer for several groups of variables, each with a rate and a gate of its own."""
 
+import contextlib
 import logging
 
 import keras
@@ -102,8 +103,11 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         Args:
             variables: list of the `keras.Variable` that will be trained.
         """
-        if self.built:
-            return
+        if not self.built:
+            with _outside_of_graphs():  # Keras builds in a first step, which TensorFlow traces
+                self._build(variables)
+
+    def _build(self, variables):
         super().build(variables)
         numbers = self._numbers_of(variables)
         self._group_of = {self._var_key(one): number for one, number in zip(variables, numbers)}
@@ -225,6 +229,15 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
     def from_config(cls, config, custom_objects=None):
         optimizer = keras.saving.deserialize_keras_object(config["optimizer"], custom_objects)
         return cls(**{**config, "optimizer": optimizer})
+
+
+def _outside_of_graphs():
+    """A context that is not part of what TensorFlow traces."""
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    return tf.init_scope()
 
 
 def _any_is_not_zero(grads):

@@ -260,9 +260,9 @@ class FittedTask(CompiledTask):
         return choose_lengths(lengths, max(steps, 1), self._cost_of_a_program())
 
     def _cost_of_a_program(self):
-        """How many steps of training take as long as one more length does to compile."""
+        """How many steps of training take as long as one more length does to compile; 0: none."""
         compiles = keras.backend.backend() == "jax" or self.jit_compile
-        return (STEPS_OF_A_CPU if runs_on_cpu() else STEPS_OF_AN_ACCELERATOR) if compiles else 1
+        return (STEPS_OF_A_CPU if runs_on_cpu() else STEPS_OF_AN_ACCELERATOR) if compiles else 0
 
     def make_predict_function(self, force=False):
         """Make the program that predicts; see `xla_predicts`."""

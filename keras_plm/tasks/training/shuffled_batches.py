@@ -132,16 +132,19 @@ def choose_lengths(lengths, steps, cost):
     """Lengths for the batches of `ShuffledBatches` that save more than their programs cost.
 
     Multiples of 8, of which each in turn is taken that saves most, as long as that is more than
-    one program costs.
+    one program costs. Where programs cost nothing, all lengths that rows have.
 
     Args:
         lengths: int array (N,). How long the rows are without padding.
         steps: int. In how many batches they are read, in all epochs.
-        cost: float. The batches of the longest rows that could be read while a program is made.
+        cost: float. The batches of the longest rows that could be read while a program is made;
+            0: one program reads all lengths.
 
     Returns:
-        list of at most 8 ints, the last one enough for all rows.
+        list of ints, at most 8 if a program costs anything; the last one is enough for all rows.
     """
+    if not cost:
+        return [int(length) for length in np.unique(lengths)]
     candidates = np.arange(8, lengths.max() + 8, 8)
     counts = np.bincount((lengths - 1) // 8, minlength=len(candidates))  # rows by candidate
     chosen = [len(candidates) - 1]

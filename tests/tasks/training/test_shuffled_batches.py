@@ -148,7 +148,8 @@ def test_labels_of_classes_are_not_cut():
 @pytest.mark.parametrize(
     "cost, expected",
     [
-        (0, [8, 24, 40, 64]),  # all that hold rows
+        (0, [2, 3, 7, 8, 17, 20, 24, 33, 60, 64]),  # there are no programs: all that rows have
+        (0.1, [8, 24, 40, 64]),  # all that hold rows
         (4, [8, 24, 64]),  # of 640 tokens 24 saves 7 * 40, then 8 saves 4 * 16, and 40 saves 24
         (11, [24, 64]),
         (43, [24, 64]),

@@ -1,0 +1,65 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_plm.tasks.optimizers.adam_weight_decay import AdamWeightDecay
+from keras_plm.tasks.optimizers.dense_gradients import dense_gradients
+from keras_plm.tasks.optimizers.grouped_optimizer import GroupedOptimizer
+
+IDS = np.array([[1, 1, 2, 1], [3, 1, 2, 2]])  # in a batch 1 comes four times, 2 three, 3 once
+
+
+def made_model():
+    inputs = keras.Input((4,), dtype="int32")
+    table = keras.layers.Embedding(5, 3, name="table")
+    return keras.Model(inputs, table(inputs))
+
+
+def ours(**options):
+    return AdamWeightDecay(0.01, weight_decay=0.0, epsilon=1e-20, **options)
+
+
+OPTIMIZERS = {
+    "ours": ours,
+    "of groups": lambda **options: GroupedOptimizer(
+        keras.optimizers.Adam(0.01, epsilon=1e-20, **options), [["table/embeddings"]]
+    ),
+    "scaled": lambda **options: keras.optimizers.LossScaleOptimizer(ours(**options), 2.0),
+}
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize("make_optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_row_that_is_read_often_has_one_gradient(make_optimizer, run_eagerly):
+    """In a first step Adam moves each weight by its rate, however large the gradient is."""
+    model = made_model()
+    model.compile(make_optimizer(), "mse", run_eagerly=run_eagerly, jit_compile=False)
+    before = np.array(ops.convert_to_numpy(model.weights[0]))
+    y = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("float32")
+    model.train_on_batch(IDS, y)
+    moved = np.abs(ops.convert_to_numpy(model.weights[0]) - before)
+    np.testing.assert_allclose(moved, 0.01 * np.array([[0], [1], [1], [1], [0]]) + 0 * moved, 1e-3)
+
+
+def test_the_norm_is_that_of_sums(make_classifier, quick):
+    """Any optimizer in a task: a gradient that is clipped to a norm has that norm."""
+    model = make_classifier(num_layers=1)
+    rate, norm = 1.0, 1e-3
+    model.compile(keras.optimizers.SGD(rate, global_clipnorm=norm), **quick)
+    before = [np.array(ops.convert_to_numpy(one)) for one in model.trainable_variables]
+    model.train_on_batch(["a b a a c", "b b b b b a"], np.array([0, 1]))
+    after = [ops.convert_to_numpy(one) for one in model.trainable_variables]
+    squares = sum(np.square(one - other).sum() for one, other in zip(after, before))
+    assert np.sqrt(squares) == pytest.approx(norm, rel=1e-2)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="gradients of TensorFlow")
+def test_rows_of_a_table_are_summed():
+    import tensorflow as tf
+
+    rows = tf.IndexedSlices(tf.constant([[1.0], [2.0], [4.0]]), tf.constant([2, 0, 2]), (3, 1))
+    plain = tf.constant([1.0])
+    found = dense_gradients([rows, None, plain])
+    np.testing.assert_array_equal(found[0], [[2.0], [0.0], [5.0]])
+    assert found[1] is None and found[2] is plain
