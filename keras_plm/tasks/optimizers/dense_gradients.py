@@ -1,4 +1,4 @@
-"""Gradients of embedding tables as TensorFlow has them, made whole before an optimizer reads them."""
+"""Gradients of embedding tables, which TensorFlow has by the place, summed for an optimizer."""
 
 import contextlib
 

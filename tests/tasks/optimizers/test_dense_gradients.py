@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_plm.tasks import TextClassifier
 from keras_plm.tasks.optimizers.adam_weight_decay import AdamWeightDecay
 from keras_plm.tasks.optimizers.dense_gradients import dense_gradients
 from keras_plm.tasks.optimizers.grouped_optimizer import GroupedOptimizer
@@ -29,12 +30,19 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("run_eagerly", [False, True])
+COMPILATIONS = {
+    "graph": {"jit_compile": False},
+    "eager": {"run_eagerly": True},
+    "xla": {"jit_compile": True},
+}
+
+
+@pytest.mark.parametrize("compilation", COMPILATIONS.values(), ids=COMPILATIONS)
 @pytest.mark.parametrize("make_optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_a_row_that_is_read_often_has_one_gradient(make_optimizer, run_eagerly):
+def test_a_row_that_is_read_often_has_one_gradient(make_optimizer, compilation):
     """In a first step Adam moves each weight by its rate, however large the gradient is."""
     model = made_model()
-    model.compile(make_optimizer(), "mse", run_eagerly=run_eagerly, jit_compile=False)
+    model.compile(make_optimizer(), "mse", **compilation)
     before = np.array(ops.convert_to_numpy(model.weights[0]))
     y = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("float32")
     model.train_on_batch(IDS, y)
@@ -42,13 +50,14 @@ def test_a_row_that_is_read_often_has_one_gradient(make_optimizer, run_eagerly):
     np.testing.assert_allclose(moved, 0.01 * np.array([[0], [1], [1], [1], [0]]) + 0 * moved, 1e-3)
 
 
-def test_the_norm_is_that_of_sums(make_classifier, quick):
+def test_the_norm_is_that_of_sums(make_transformer, quick):
     """Any optimizer in a task: a gradient that is clipped to a norm has that norm."""
-    model = make_classifier(num_layers=1)
-    rate, norm = 1.0, 1e-3
-    model.compile(keras.optimizers.SGD(rate, global_clipnorm=norm), **quick)
+    model = TextClassifier(make_transformer(10), 2)
+    norm = 1e-3
+    model.compile(keras.optimizers.SGD(1.0, global_clipnorm=norm), **quick)
     before = [np.array(ops.convert_to_numpy(one)) for one in model.trainable_variables]
-    model.train_on_batch(["a b a a c", "b b b b b a"], np.array([0, 1]))
+    x = {"token_ids": 3 + IDS, "padding_mask": IDS > 0, "segment_ids": IDS // 3}
+    model.train_on_batch(x, np.array([0, 1]))
     after = [ops.convert_to_numpy(one) for one in model.trainable_variables]
     squares = sum(np.square(one - other).sum() for one, other in zip(after, before))
     assert np.sqrt(squares) == pytest.approx(norm, rel=1e-2)
