@@ -228,8 +228,8 @@ def test_training_ends_after_so_many_in_a_row(make_model, graph, steps_per_execu
     assert history["skipped_batches"] == [3.0]
     weights[4] = 3e38
     model.fit(sample_weight=weights[[2, 3, 0, 4, 5, 1]].ravel(), **data)
-    with pytest.raises(
-        FloatingPointError, match="4 .* in a row .* batch [12] of epoch [23]"
+    with pytest.raises(  # the fifth may be reported before the fourth: threads report
+        FloatingPointError, match="[45] .* in a row .* batch [12] of epoch [23]"
     ) as error:
         model.fit(sample_weight=weights[[4, 5, 1, 2, 4, 5]].ravel(), **{**data, "epochs": 5})
     assert "skip_non_finite=4" in str(error.value)
