@@ -87,20 +87,30 @@ class AdamWeightDecay(keras.optimizers.AdamW):
         """Update variables; see Keras's. Gradients of tables may be sparse."""
         return super().apply(dense_gradients(grads), trainable_variables)
 
-    def update_step(self, gradient, variable, learning_rate):
-        """Update one variable, and its m and v."""
-        dtype = variable.dtype
-        index = self._get_variable_index(variable)
-        m, v = self._momentums[index], self._velocities[index]
-        gradient = ops.cast(gradient, dtype)
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        """Update all variables; the rates are computed once, which saves time before a first step."""
+        rates = self._rates_of(learning_rate)
+        super()._backend_update_step(grads, trainable_variables, rates)
+
+    def _rates_of(self, learning_rate):
+        """The rates of this step's update and of its decay, float32 scalars."""
         rate = decay_rate = ops.cast(learning_rate, "float32")
         if self.bias_correction:
             step = ops.cast(self.iterations + 1, "float32")
             rate = rate * ops.sqrt(1 - ops.power(self.beta_2, step))
             rate = rate / (1 - ops.power(self.beta_1, step))
             decay_rate = rate if self.corrected_decay else decay_rate
+        return rate, decay_rate * self.weight_decay
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Update one variable, and its m and v; see `_rates_of` for `learning_rate`."""
+        rate, decay_rate = learning_rate
+        dtype = variable.dtype
+        index = self._get_variable_index(variable)
+        m, v = self._momentums[index], self._velocities[index]
+        gradient = ops.cast(gradient, dtype)
         decays = self.weight_decay and self._use_weight_decay(variable)
-        decay = ops.cast(decay_rate * self.weight_decay, dtype) * variable if decays else 0.0
+        decay = ops.cast(decay_rate, dtype) * variable if decays else 0.0
         if has_adam_kernel(variable, m, v):
             if decays:
                 self.assign_sub(variable, decay)
