@@ -88,7 +88,7 @@ class AdamWeightDecay(keras.optimizers.AdamW):
         return super().apply(dense_gradients(grads), trainable_variables)
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        """Update all variables; the rates are computed once, which saves time before a first step."""
+        """Update variables, all of them at the rates of this step."""
         rates = self._rates_of(learning_rate)
         super()._backend_update_step(grads, trainable_variables, rates)
 
