@@ -247,7 +247,8 @@ class FittedMultiTask(CompiledMultiTask):
             return None
         lengths = np.concatenate(known)
         steps = max(1, epochs) * (steps or -(-len(lengths) // parts[0].num_rows))
-        return choose_lengths(lengths, max(1, steps), self._cost_of_a_program())
+        cost = self._cost_of_a_program(parts[0].num_rows * lengths.max())
+        return choose_lengths(lengths, max(1, steps), cost)
 
     def _see(self, parts, batch):
         """Make what the first step needs: losses, and how many rows the examples have."""

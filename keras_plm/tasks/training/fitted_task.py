@@ -1,6 +1,8 @@
 """How tasks are fed: `fit`, `evaluate` and `predict` of strings, features and datasets of them."""
 
 import contextlib
+import math
+import os
 import types
 
 import grain
@@ -18,9 +20,10 @@ from keras_plm.tasks.training.row_lengths import row_lengths, whole_length
 from keras_plm.tasks.training.shuffled_batches import ShuffledBatches, choose_lengths
 from keras_plm.tasks.training.tensorflow_batches import as_tf_dataset
 
-# How many steps of training take as long as XLA needs to compile one, about: MiniLM with 32 rows of
-# 64 tokens takes 12 on a CPU (docs/performance.md); an accelerator takes milliseconds for a step.
-STEPS_OF_A_CPU, STEPS_OF_AN_ACCELERATOR = 20, 200
+# What compiling one step of training costs, about (docs/performance.md): on a CPU 7 seconds, in
+# which a core computes so much; on an accelerator so many steps, which take milliseconds there.
+PROGRAM_OF_A_CORE = 7e11
+PROGRAM_OF_AN_ACCELERATOR = 200
 
 
 class FittedTask(CompiledTask):
@@ -257,12 +260,21 @@ class FittedTask(CompiledTask):
         if lengths is None or self.fixed_shapes:
             return None
         steps = (epochs - initial_epoch) * (steps_per_epoch or -(-len(lengths) // batch_size))
-        return choose_lengths(lengths, max(steps, 1), self._cost_of_a_program())
+        cost = self._cost_of_a_program(batch_size * lengths.max())
+        return choose_lengths(lengths, max(steps, 1), cost)
 
-    def _cost_of_a_program(self):
-        """How many steps of training take as long as one more length does to compile; 0: none."""
-        compiles = keras.backend.backend() == "jax" or self.jit_compile
-        return (STEPS_OF_A_CPU if runs_on_cpu() else STEPS_OF_AN_ACCELERATOR) if compiles else 0
+    def _cost_of_a_program(self, tokens):
+        """How many steps on so many tokens take as long as XLA does to compile one; 0: it does not.
+
+        A step has six operations for each weight and token: a product and a sum, forward, and as
+        many for the gradients of the token and of the weight.
+        """
+        if keras.backend.backend() != "jax" and not self.jit_compile:
+            return 0
+        if not runs_on_cpu():
+            return PROGRAM_OF_AN_ACCELERATOR
+        weights = sum(math.prod(one.shape) for one in self.weights if one.name != "embeddings")
+        return PROGRAM_OF_A_CORE * (os.cpu_count() or 1) / (6 * weights * tokens)
 
     def make_predict_function(self, force=False):
         """Make the program that predicts; see `xla_predicts`."""

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_plm.tasks import TextClassifier
 from keras_plm.tasks.training.shuffled_batches import ShuffledBatches, choose_lengths
 
 
@@ -103,6 +104,24 @@ def test_fit_takes_batches_of_several_lengths(make_classifier, graph):
     assert np.isfinite(history.history["loss"]).all()
     with pytest.raises(ValueError, match="`length_buckets` needs lists or arrays.*shuffle=False"):
         classifier.fit(texts, [0, 1, 1] * 6, length_buckets=[6], shuffle=False, verbose=0)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_program_costs_fewer_steps_of_a_larger_model(make_transformer, jit_compile, with_xla):
+    """What costs something is compiled: a table of embeddings takes no time in a step."""
+    costs = []
+    for size in ({}, {"hidden_dim": 64, "intermediate_dim": 128}):
+        model = TextClassifier(make_transformer(50, **size), 2)
+        model.compile(jit_compile=jit_compile)
+        costs.append(model._cost_of_a_program(100))
+        assert model._cost_of_a_program(200) == pytest.approx(costs[-1] / 2)
+    if keras.backend.backend() == "tensorflow" and not jit_compile:
+        assert costs == [0, 0]
+    else:
+        assert 10 < costs[0] / costs[1] < 16
+        table = TextClassifier(make_transformer(5000, **size), 2)
+        table.compile(jit_compile=jit_compile)
+        assert table._cost_of_a_program(100) == pytest.approx(costs[1])
 
 
 def test_padding_at_the_left_stays_where_positions_count_from_it():
