@@ -48,6 +48,17 @@ class Decoder(ABC):
             behind it (or at its own, if it is a mask), and the new cache.
         """
 
+    def of_one_text(self, cache):
+        """Return the cache of a batch of one text in the form that is quickest for it.
+
+        Args:
+            cache: from `start`.
+
+        Returns:
+            A cache that `step` takes as well; its first axes need not be the batch.
+        """
+        return cache
+
 
 class RecomputingDecoder(Decoder):
     """Reads every text again from its beginning at every step: what a backbone has without its own.

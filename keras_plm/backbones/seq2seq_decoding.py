@@ -12,6 +12,7 @@ from keras_plm.backbones.transformer_decoding import (
     CHUNK,
     cache_length,
     empty_cache,
+    of_one_text,
     read_prompt,
     read_tokens,
 )
@@ -76,3 +77,6 @@ class Seq2SeqDecoder(Decoder):
             source=constants,
         )
         return states, {**cache, "key_value": key_value}
+
+    def of_one_text(self, cache):
+        return {**cache, "key_value": of_one_text(cache["key_value"])}

@@ -63,6 +63,9 @@ class TransformerDecoder(Decoder):
         )
         return states, {**cache, "key_value": key_value}
 
+    def of_one_text(self, cache):
+        return {**cache, "key_value": of_one_text(cache["key_value"])}
+
 
 def cache_length(length):
     """How many positions a cache has: a multiple of the tokens that are read at once.
@@ -86,13 +89,26 @@ def empty_cache(backbone, batch_size, length):
         length: int. The positions S, from `cache_length`.
 
     Returns:
-        Tuple of L pairs (key, value) of tensors of shape (B, S, H, K): a nest whose first axis is
-        the batch, so that a beam search can repeat and reorder it.
+        Tuple of L pairs (key, value) of tensors of shape (B, H, S, K): a nest whose first axis is
+        the batch, so that a beam search can repeat and reorder it. Of any other order XLA would
+        make a copy in this one for each product with a row; see `of_one_text`, too.
     """
     attention = backbone.blocks[0].attention
-    shape = (batch_size, length, attention.num_heads, attention.key_dim)
+    shape = (batch_size, attention.num_heads, length, attention.key_dim)
     zeros = ops.zeros(shape, dtype=backbone.compute_dtype)
     return tuple((zeros, zeros) for _ in backbone.blocks)
+
+
+def of_one_text(cache):
+    """The cache of one text without the axis of the batch: with it XLA copies all for each token.
+
+    Args:
+        cache: tuple of pairs of tensors (1, H, S, K).
+
+    Returns:
+        Tuple of pairs of tensors (H, S, K), which `read_tokens` takes as well.
+    """
+    return tuple((key[0], value[0]) for key, value in cache)
 
 
 def read_tokens(
@@ -111,7 +127,7 @@ def read_tokens(
     Args:
         backbone: `TransformerBackbone`, or the decoder's stack of a `Seq2SeqBackbone`. It reads
             causally, whatever its own pattern.
-        cache: from `empty_cache` or the call before.
+        cache: from `empty_cache`, `of_one_text` or the call before.
         token_ids: int tensor of shape (B, R), those at the places `first` to `first` + R - 1.
         first: int or int tensor. At most S - R.
         constants: dict of str to int, or to an int tensor that broadcasts to (B, R): the values
@@ -130,7 +146,7 @@ def read_tokens(
     """
     before = 0 if padding is None else ops.cast(padding, "int32")[:, None]  # (B, 1)
     rows_at = ops.arange(token_ids.shape[1], dtype="int32") + ops.cast(first, "int32")  # (R,)
-    keys_at = ops.arange(cache[0][0].shape[1], dtype="int32")  # (S,)
+    keys_at = ops.arange(cache[0][0].shape[-2], dtype="int32")  # (S,)
     positions = backbone.counted_positions(rows_at[None] - before)  # (B or 1, R)
     known = {"task_ids": getattr(backbone, "task_id", 0), **(constants or {})}
     ids = {
@@ -149,15 +165,44 @@ def read_tokens(
     updated, options = [], {"bias": bias, "training": training}
     projections, options["source_visible"] = source or ([None] * len(cache), None)
     layers = zip(backbone.blocks, backbone.windows, cache, projections)
-    for block, window, (key, value), projection in layers:
+    for block, window, kept, projection in layers:
         visible = seen if window is None else ops.logical_and(seen, behind < window)
-        written = zip((key, value), block.project(rows))
-        key, value = (ops.slice_update(old, (0, first, 0, 0), new) for old, new in written)
-        updated.append((key, value))
-        rows = block.read(rows, (key, value), visible, source=projection, **options)
+        kept = tuple(with_rows(old, first, new) for old, new in zip(kept, block.project(rows)))
+        updated.append(kept)
+        key_value = tuple(all_rows(one) for one in kept)
+        rows = block.read(rows, key_value, visible, source=projection, **options)
     if backbone.final_norm is not None:
         rows = backbone.final_norm(rows)
     return rows, tuple(updated)
+
+
+def with_rows(kept, first, rows):
+    """Write rows into a part of a cache.
+
+    Args:
+        kept: tensor of shape (B, H, S, K), or (H, S, K) of one text.
+        first: int or int tensor, the place of the first row.
+        rows: tensor of shape (B, R, H, K).
+
+    Returns:
+        Tensor of the shape of `kept`.
+    """
+    rows = ops.swapaxes(rows, 1, 2)  # (B, H, R, K)
+    if len(kept.shape) == 3:
+        return ops.slice_update(kept, (0, first, 0), rows[0])
+    return ops.slice_update(kept, (0, 0, first, 0), rows)
+
+
+def all_rows(kept):
+    """A part of a cache as attention reads it.
+
+    Args:
+        kept: tensor of shape (B, H, S, K), or (H, S, K) of one text.
+
+    Returns:
+        Tensor of shape (B, S, H, K).
+    """
+    return ops.swapaxes(kept if len(kept.shape) == 4 else kept[None], 1, 2)
 
 
 def read_prompt(

@@ -8,7 +8,13 @@ for the whole text, exactly.
 from keras import ops
 
 from keras_plm.backbones.decoder import Decoder
-from keras_plm.backbones.transformer_decoding import CHUNK, cache_length
+from keras_plm.backbones.transformer_decoding import (
+    CHUNK,
+    all_rows,
+    cache_length,
+    of_one_text,
+    with_rows,
+)
 
 
 class TransformerXLDecoder(Decoder):
@@ -65,7 +71,7 @@ class TransformerXLDecoder(Decoder):
         length = 0 if memory_mask is None else memory_mask.shape[1]  # M
         batch, number = token_ids.shape
         rows_at = ops.arange(number, dtype="int32") + ops.cast(index, "int32")  # (R,)
-        keys_at = ops.arange(cache["key_value"][0][0].shape[1], dtype="int32") - length  # (S,)
+        keys_at = ops.arange(cache["key_value"][0][0].shape[-2], dtype="int32") - length  # (S,)
         behind = (rows_at[:, None] - keys_at)[None]  # (1, R, S)
         visible = behind >= 0
         if backbone.same_length:
@@ -84,19 +90,21 @@ class TransformerXLDecoder(Decoder):
         for block, projected, kept in zip(backbone.blocks, constants, cache["key_value"]):
             content = rows if is_text is None else ops.where(is_text, rows, ops.zeros_like(rows))
             written = zip(kept, block.project_tokens(content))
-            key, value = (
-                ops.slice_update(old, (0, length + index, 0, 0), new) for old, new in written
-            )
-            updated.append((key, value))
+            kept = tuple(with_rows(old, length + index, new) for old, new in written)
+            updated.append(kept)
+            key, value = map(all_rows, kept)
             projection = projected._replace(key=key, value=value)
             rows = block.read(rows, projection, visible, positions=positions, training=False)
         return rows, {**cache, "key_value": tuple(updated)}
 
+    def of_one_text(self, cache):
+        return {**cache, "key_value": of_one_text(cache["key_value"])}
+
 
 def _with_room(block, memory, room):
-    """Keys and values (B, S, H, K) of a memory, and 0 where those of the text will be."""
-    empty = [ops.zeros_like(part) for part in block.project_tokens(room)]
-    if memory is None:
-        return tuple(empty)
-    pairs = zip(block.project_tokens(memory), empty)
-    return tuple(ops.concatenate(pair, axis=1) for pair in pairs)
+    """Keys and values (B, H, S, K) of a memory, and 0 where those of the text will be."""
+    parts = [ops.zeros_like(part) for part in block.project_tokens(room)]
+    if memory is not None:
+        pairs = zip(block.project_tokens(memory), parts)
+        parts = [ops.concatenate(pair, axis=1) for pair in pairs]
+    return tuple(ops.swapaxes(part, 1, 2) for part in parts)

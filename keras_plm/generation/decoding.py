@@ -40,6 +40,9 @@ from keras_plm.generation.sampling import (
 from keras_plm.preprocessing.preprocessor import right_padded
 
 MODES = ("factorised", "bidirectional")
+ONE_TEXT_PER_ROW = tuple(  # samplers that do not repeat the cache
+    getattr(keras_hub.samplers, f"{name}Sampler") for name in ("Greedy", "Random", "TopK", "TopP")
+)
 
 
 class Writing(NamedTuple):
@@ -220,6 +223,8 @@ class Programs:
         decoder = backbone.decoder() if factorised else RecomputingQueries(backbone)
         # The token before the first slot is read by the first step.
         constants, cache = decoder.start({**features, "known": before or start - 1})
+        if used.shape[0] == 1 and type(writing.sampler) in ONE_TEXT_PER_ROW:
+            cache = decoder.of_one_text(cache)
         cache = {"decoder": cache, "used": used}
         if before:
             cache["last"] = features["token_ids"][:, before - 1]
