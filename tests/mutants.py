@@ -2180,9 +2180,23 @@ MUTANTS = (
     Mutant(
         "tasks_with_sparse_gradients",
         "tasks/training/compiled_task.py",
-        "            with given_dense_gradients(self.optimizer):\n                return",
-        "            if True:\n                return",
+        "            with given_dense_gradients(self.optimizer):\n",
+        "            if True:\n",
         ("tasks/optimizers/test_dense_gradients.py",),
+    ),
+    Mutant(
+        "guarded_tasks_with_sparse_gradients",
+        "tasks/training/finite_guard.py",
+        "how = (with_dense_gradients, alone,",
+        "how = (list, alone,",
+        ("tasks/optimizers/test_dense_gradients.py",),
+    ),
+    Mutant(
+        "the_text_that_is_alone_is_kept_a_place_behind",
+        "backbones/transformer_decoding.py",
+        "ops.slice_update(kept, (0, first, 0), rows[0])",
+        "ops.slice_update(kept, (0, first + 1, 0), rows[0])",
+        ("generation/test_decoding_causal.py",),
     ),
     Mutant(
         "adam_squares_the_places_of_a_token",

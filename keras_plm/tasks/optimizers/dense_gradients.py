@@ -28,21 +28,32 @@ def dense_gradients(gradients):
     return [tf.convert_to_tensor(one) if isinstance(one, sparse) else one for one in gradients]
 
 
-@contextlib.contextmanager
+def with_dense_gradients(pairs):
+    """Sum up the gradients of pairs.
+
+    Args:
+        pairs: iterable of pairs (gradient, variable), as `apply_gradients` takes them.
+
+    Returns:
+        list of pairs.
+    """
+    gradients, variables = zip(*pairs)
+    return list(zip(dense_gradients(gradients), variables))
+
+
 def given_dense_gradients(optimizer):
-    """Let TensorFlow's trainer give an optimizer dense gradients while the block runs.
+    """Let TensorFlow's trainer give an optimizer dense gradients while a block runs.
 
     Args:
         optimizer: Keras optimizer of any kind.
+
+    Returns:
+        Context manager.
     """
     if keras.backend.backend() != "tensorflow":
-        yield
-        return
-    apply = optimizer.apply_gradients
+        return contextlib.nullcontext()
 
     def apply_gradients(pairs):
-        gradients, variables = zip(*pairs)
-        return apply(list(zip(dense_gradients(gradients), variables)))
+        return type(optimizer).apply_gradients(optimizer, with_dense_gradients(pairs))
 
-    with replaced(optimizer, {"apply_gradients": apply_gradients}):
-        yield
+    return replaced(optimizer, {"apply_gradients": apply_gradients})

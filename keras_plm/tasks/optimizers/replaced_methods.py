@@ -11,12 +11,9 @@ def replaced(optimizer, methods):
         optimizer: Keras optimizer.
         methods: dict of names to functions.
     """
-    own = vars(optimizer)
-    before = {name: own[name] for name in methods if name in own}
-    own.update(methods)
+    vars(optimizer).update(methods)
     try:
         yield
     finally:
         for name in methods:
-            own.pop(name, None)
-        own.update(before)
+            vars(optimizer).pop(name, None)

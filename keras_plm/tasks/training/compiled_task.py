@@ -256,17 +256,13 @@ class CompiledTask(keras_hub.models.Task):
 
     def train_step(self, *arguments):
         """Take one step; see `keras.Model.train_step`, whose arguments the backend decides."""
-        plain_step = super().train_step
-
-        def step(*arguments):
-            with given_dense_gradients(self.optimizer):
-                return plain_step(*arguments)
-
+        step = super().train_step
         if self._class_weight:
             data = weighted_by_class(arguments[-1], self._class_weight, self._label_kinds)
             arguments = (*arguments[:-1], data)
         if self._guard is None:
-            return step(*arguments)
+            with given_dense_gradients(self.optimizer):
+                return step(*arguments)
         jax = keras.backend.backend() == "jax"
         guarded = self._guard.jax_step if jax else self._guard.tensorflow_step
         return guarded(self, step, *arguments)

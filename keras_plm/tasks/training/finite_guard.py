@@ -17,6 +17,7 @@ from keras import ops
 
 from keras_plm.ops.keras_internals import compiled_by_xla, compute_output_spec
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
+from keras_plm.tasks.optimizers.dense_gradients import with_dense_gradients
 from keras_plm.tasks.optimizers.replaced_methods import replaced
 from keras_plm.tasks.training.replicas import under_strategy
 
@@ -79,7 +80,7 @@ class FiniteGuard:
         Returns:
             Tuple (logs, state).
         """
-        with _watched(model.optimizer, "stateless_apply", lambda _, gradients, __: gradients):
+        with _watched(model.optimizer, "stateless_apply", lambda _, gradients, __: gradients, list):
             _, new_state = train_step(state, data)
         groups = (
             model.trainable_variables,
@@ -122,10 +123,8 @@ class FiniteGuard:
         def if_finite(update):
             tf.cond(_is_finite(model, scaled), lambda: _done(update()), lambda: _done(None))
 
-        watched = _watched(
-            model.optimizer, "apply_gradients", gradients, alone, if_finite if is_branch else None
-        )
-        with watched:
+        how = (with_dense_gradients, alone, if_finite if is_branch else None)
+        with _watched(model.optimizer, "apply_gradients", gradients, *how):
             train_step(data)
         finite = _is_finite(model, scaled)
         if not alone:
@@ -304,13 +303,14 @@ def _is_finite(model, scaled):
 
 
 @contextlib.contextmanager
-def _watched(optimizer, method, gradients, alone=True, if_finite=None):
+def _watched(optimizer, method, gradients, as_given, alone=True, if_finite=None):
     """See, while the block runs, whether an optimizer is given finite gradients.
 
     Args:
         optimizer: Keras optimizer. It is itself again behind the block.
         method: str. Its method that a trainer hands gradients to.
         gradients: function of the arguments of that method, which finds them.
+        as_given: function of each argument that makes the list that the optimizer is given.
         alone: bool. Whether there is no strategy of `tf.distribute`, whose optimizer runs in
             another thread, on the gradients of all replicas: what it assigns if they are not
             finite is then what was there.
@@ -320,7 +320,7 @@ def _watched(optimizer, method, gradients, alone=True, if_finite=None):
     _step.finite, _step.chosen = None, set()
 
     def watching(*arguments):
-        arguments = [list(one) for one in arguments]
+        arguments = [as_given(one) for one in arguments]
         finite = _step.finite = _have_a_norm(gradients(*arguments))
         update = functools.partial(getattr(type(optimizer), method), optimizer, *arguments)
         if if_finite is not None:

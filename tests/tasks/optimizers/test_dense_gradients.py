@@ -50,17 +50,20 @@ def test_a_row_that_is_read_often_has_one_gradient(make_optimizer, compilation):
     np.testing.assert_allclose(moved, 0.01 * np.array([[0], [1], [1], [1], [0]]) + 0 * moved, 1e-3)
 
 
-def test_the_norm_is_that_of_sums(make_transformer, quick):
+@pytest.mark.parametrize("skip_non_finite", [None, 10])
+def test_the_norm_is_that_of_sums(make_transformer, quick, skip_non_finite):
     """Any optimizer in a task: a gradient that is clipped to a norm has that norm."""
     model = TextClassifier(make_transformer(10), 2)
     norm = 1e-3
-    model.compile(keras.optimizers.SGD(1.0, global_clipnorm=norm), **quick)
+    optimizer = keras.optimizers.SGD(1.0, global_clipnorm=norm)
+    model.compile(optimizer, skip_non_finite=skip_non_finite, **quick)
     before = [np.array(ops.convert_to_numpy(one)) for one in model.trainable_variables]
     x = {"token_ids": 3 + IDS, "padding_mask": IDS > 0, "segment_ids": IDS // 3}
     model.train_on_batch(x, np.array([0, 1]))
     after = [ops.convert_to_numpy(one) for one in model.trainable_variables]
     squares = sum(np.square(one - other).sum() for one, other in zip(after, before))
     assert np.sqrt(squares) == pytest.approx(norm, rel=1e-2)
+    assert "apply_gradients" not in vars(optimizer)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="gradients of TensorFlow")
