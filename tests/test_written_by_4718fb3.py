@@ -89,9 +89,9 @@ def test_training_goes_on(written, expected, name, corpus):
     losses, batch = learned(model, data.Corpus.open(str(written / corpus)))
     for key, value in expected(f"{name}/batch/").items():
         np.testing.assert_array_equal(batch[key], value, err_msg=key)
-    # TensorFlow wrote it; the second step starts from weights that another backend rounds.
-    tolerance = 1e-6 if keras.backend.backend() == "tensorflow" else 1e-5
-    np.testing.assert_allclose(losses, expected(f"{name}/losses")[""], rtol=tolerance, atol=0)
+    # TensorFlow wrote it, with norms of gradients that were not those of their sums: the second
+    # step starts from weights that differ by little.
+    np.testing.assert_allclose(losses, expected(f"{name}/losses")[""], rtol=1e-5, atol=0)
 
 
 def test_the_backbones_of_presets(written, expected):

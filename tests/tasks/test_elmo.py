@@ -171,7 +171,7 @@ def test_training(make, corpus):
     held = data.examples(corpus, model.objective, 2, training=False)
     before = model.evaluate(held, steps=3, verbose=0, return_dict=True)
     examples = data.examples(corpus, model.objective, 2)
-    history = model.fit(examples, steps_per_epoch=15, verbose=0).history
+    history = model.fit(examples, steps_per_epoch=30, verbose=0).history
     after = model.evaluate(held, steps=3, verbose=0, return_dict=True)
     for name in ("forward", "backward"):
         assert after[f"{name}_loss"] < before[f"{name}_loss"] - 0.3

@@ -200,7 +200,7 @@ def test_any_kind_of_data(found, way):
 
 def test_gradients_are_clipped_together(found):
     expected, received = np.array(found["none clipped"]), np.array(found["two clipped"])
-    np.testing.assert_allclose(received, expected, rtol=1e-5)
+    np.testing.assert_allclose(received, expected, rtol=5e-5)  # Adam by its kernel, and by parts
 
 
 def test_a_memory(found):
