@@ -163,6 +163,7 @@ def serve_growth(model, settings):
     from keras_plm.backbones.transformer_decoding import (
         cache_length,
         empty_cache,
+        of_one_text,
         read_prompt,
         read_tokens,
     )
@@ -171,7 +172,8 @@ def serve_growth(model, settings):
     places = cache_length(settings["sequence_length"])
 
     def read(token_ids, _, count):
-        return read_prompt(backbone, empty_cache(backbone, 1, places), token_ids, count)
+        cache = read_prompt(backbone, empty_cache(backbone, 1, places), token_ids, count)
+        return of_one_text(cache)
 
     def step(token, cache, index):
         rows, cache = read_tokens(backbone, cache, token, index)
