@@ -129,8 +129,9 @@ def cross_attention(source, target):
 
 def draw(path):
     """For each layer, the mean of its heads: rows are what is written, columns what is read."""
-    grown = [len(target) - len(source) for source, target in zip(sources, written)]
-    chosen = sorted(zip(right, grown, sources, written), reverse=True)[:DRAWN]
+    said = [ours or target for ours, target in zip(written, wanted)]  # a beginner writes nothing
+    grown = [len(target) - len(source) for source, target in zip(sources, said)]
+    chosen = sorted(zip(right, grown, sources, said), reverse=True)[:DRAWN]
     figure, axes = pyplot.subplots(
         arguments.layers, DRAWN, figsize=(4.2 * DRAWN, 4 * arguments.layers), layout="constrained"
     )
