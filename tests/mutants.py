@@ -2173,8 +2173,8 @@ MUTANTS = (
     Mutant(
         "an_update_of_a_bad_batch",
         "tasks/training/finite_guard.py",
-        "tf.cond(_is_finite(model, scaled), lambda",
-        "tf.cond(tf.constant(True), lambda",
+        "run_if(_is_finite(model, scaled), update, [])",
+        "run_if(tf.constant(True), update, [])",
         ("tasks/training/test_finite_guard.py",),
     ),
     Mutant(
@@ -2187,8 +2187,8 @@ MUTANTS = (
     Mutant(
         "guarded_tasks_with_sparse_gradients",
         "tasks/training/finite_guard.py",
-        "how = (with_dense_gradients, alone,",
-        "how = (list, alone,",
+        "            with_dense_gradients,\n",
+        "            list,\n",
         ("tasks/optimizers/test_dense_gradients.py",),
     ),
     Mutant(

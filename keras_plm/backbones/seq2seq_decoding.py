@@ -7,12 +7,11 @@ values are kept as in a causal Transformer.
 
 from keras import ops
 
-from keras_plm.backbones.decoder import Decoder
 from keras_plm.backbones.transformer_decoding import (
     CHUNK,
+    KeyValueDecoder,
     cache_length,
     empty_cache,
-    of_one_text,
     read_prompt,
     read_tokens,
 )
@@ -20,7 +19,7 @@ from keras_plm.backbones.transformer_decoding import (
 SOURCE = ("source_token_ids", "source_padding_mask", "source_visible", "source_language_ids")
 
 
-class Seq2SeqDecoder(Decoder):
+class Seq2SeqDecoder(KeyValueDecoder):
     """Keeps what the blocks project of the source, and of what was read behind it.
 
     `start` takes the features of the source as well: `source_token_ids` (B, N), and what there is
@@ -77,6 +76,3 @@ class Seq2SeqDecoder(Decoder):
             source=constants,
         )
         return states, {**cache, "key_value": key_value}
-
-    def of_one_text(self, cache):
-        return {**cache, "key_value": of_one_text(cache["key_value"])}

@@ -17,7 +17,14 @@ from keras_plm.backbones.decoder import Decoder
 CHUNK = 64  # how many tokens of a prompt are read at once
 
 
-class TransformerDecoder(Decoder):
+class KeyValueDecoder(Decoder):
+    """Abstract base of decoders whose cache has `key_value`, of the form of `empty_cache`."""
+
+    def of_one_text(self, cache):
+        return {**cache, "key_value": of_one_text(cache["key_value"])}
+
+
+class TransformerDecoder(KeyValueDecoder):
     """Keeps the keys and values of what was read.
 
     A causal backbone reads what is known causally as well. One that is not reads it in both
@@ -62,9 +69,6 @@ class TransformerDecoder(Decoder):
             self.backbone, key_value, token_ids, index, own, padding=padding
         )
         return states, {**cache, "key_value": key_value}
-
-    def of_one_text(self, cache):
-        return {**cache, "key_value": of_one_text(cache["key_value"])}
 
 
 def cache_length(length):

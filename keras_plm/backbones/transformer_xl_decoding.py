@@ -7,17 +7,16 @@ for the whole text, exactly.
 
 from keras import ops
 
-from keras_plm.backbones.decoder import Decoder
 from keras_plm.backbones.transformer_decoding import (
     CHUNK,
+    KeyValueDecoder,
     all_rows,
     cache_length,
-    of_one_text,
     with_rows,
 )
 
 
-class TransformerXLDecoder(Decoder):
+class TransformerXLDecoder(KeyValueDecoder):
     """Keeps the keys and values of the memory and of what was read.
 
     `start` takes a `state` as well, which goes on before the texts: that of `encode`, with a row
@@ -96,9 +95,6 @@ class TransformerXLDecoder(Decoder):
             projection = projected._replace(key=key, value=value)
             rows = block.read(rows, projection, visible, positions=positions, training=False)
         return rows, {**cache, "key_value": tuple(updated)}
-
-    def of_one_text(self, cache):
-        return {**cache, "key_value": of_one_text(cache["key_value"])}
 
 
 def _with_room(block, memory, room):

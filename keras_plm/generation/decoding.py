@@ -40,8 +40,11 @@ from keras_plm.generation.sampling import (
 from keras_plm.preprocessing.preprocessor import right_padded
 
 MODES = ("factorised", "bidirectional")
-ONE_TEXT_PER_ROW = tuple(  # samplers that do not repeat the cache
-    getattr(keras_hub.samplers, f"{name}Sampler") for name in ("Greedy", "Random", "TopK", "TopP")
+ONE_TEXT_PER_ROW = (  # samplers that do not repeat the cache
+    keras_hub.samplers.GreedySampler,
+    keras_hub.samplers.RandomSampler,
+    keras_hub.samplers.TopKSampler,
+    keras_hub.samplers.TopPSampler,
 )
 
 

@@ -49,6 +49,25 @@ def run_branch(index, branches, changing, reading=()):
     return result
 
 
+def run_if(condition, function, changing):
+    """Run a function where a condition holds.
+
+    Args:
+        condition: bool scalar.
+        function: function of nothing, whose result is dropped.
+        changing: as for `run_branch`.
+    """
+
+    def nothing():
+        return ops.convert_to_tensor(True)  # what a branch must give
+
+    def something():
+        function()
+        return nothing()
+
+    run_branch(ops.cast(condition, "int32"), [nothing, something], changing)
+
+
 def run_loss_branch(index, branches, changing, reading=(), scale=None):
     """As `run_branch`, of functions that give a loss, for training under XLA.
 

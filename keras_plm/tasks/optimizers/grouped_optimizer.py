@@ -1,13 +1,14 @@
 """One optimizer for several groups of variables, each with a rate and a gate of its own."""
 
 import contextlib
+import functools
 import logging
 
 import keras
 from keras import ops
 
 from keras_plm.checks import check_flag
-from keras_plm.ops import run_branch
+from keras_plm.ops.branches import run_if
 from keras_plm.tasks.optimizers.dense_gradients import dense_gradients
 from keras_plm.tasks.training.replicas import under_strategy
 
@@ -204,7 +205,8 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
                 is_open = gates[number] > 0
                 if self.rest_when_idle:
                     is_open = ops.logical_and(is_open, _any_is_not_zero(own_grads))
-                _apply_if(is_open, optimizer, own_grads, variables)
+                step = functools.partial(optimizer.apply, own_grads, variables)
+                run_if(is_open, step, [*optimizer.variables, *variables])
         self._rates = []
 
     def finalize_variable_values(self, var_list):
@@ -244,17 +246,6 @@ def _any_is_not_zero(grads):
     """Whether a group has a gradient; NaN is one."""
     found = [ops.any(ops.not_equal(one, 0)) for one in grads]
     return ops.any(ops.stack(found))
-
-
-def _apply_if(condition, optimizer, grads, variables):
-    """Take a step of an optimizer, where a condition holds."""
-    steps = [lambda: _done(None), lambda: _done(optimizer.apply(grads, variables))]
-    run_branch(ops.cast(condition, "int32"), steps, [*optimizer.variables, *variables])
-
-
-def _done(_):
-    """What a branch gives."""
-    return ops.convert_to_tensor(True)
 
 
 def _paths(groups):

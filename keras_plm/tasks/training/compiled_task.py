@@ -69,8 +69,8 @@ class CompiledTask(keras_hub.models.Task):
             weighted_metrics: "auto": those of the heads, where weights say which labels count.
             loss_weights: "auto": those of the heads, mostly none.
             jit_compile: bool or "auto". Whether XLA compiles the step. "auto": as Keras has it,
-                which is yes, but not under TensorFlow on a CPU alone, where it takes longer (see
-                docs/performance.md), or in a strategy, nor with a layer that says it cannot.
+                which is yes, but not under TensorFlow on a CPU alone, where compiling takes long
+                (see docs/performance.md), or in a strategy, nor with a layer that says it cannot.
             skip_non_finite: int or None. A batch whose loss, or a gradient of which, is not finite
                 is skipped: it leaves weights, optimizer, memory and metrics as they were, and is
                 counted in the logs, as `skipped_batches`. After so many in a row `fit` ends with

@@ -15,6 +15,7 @@ import threading
 import keras
 from keras import ops
 
+from keras_plm.ops.branches import run_if
 from keras_plm.ops.keras_internals import compiled_by_xla, compute_output_spec
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.optimizers.dense_gradients import with_dense_gradients
@@ -121,10 +122,16 @@ class FiniteGuard:
             return [gradient for gradient, _ in pairs]
 
         def if_finite(update):
-            tf.cond(_is_finite(model, scaled), lambda: _done(update()), lambda: _done(None))
+            run_if(_is_finite(model, scaled), update, [])
 
-        how = (with_dense_gradients, alone, if_finite if is_branch else None)
-        with _watched(model.optimizer, "apply_gradients", gradients, *how):
+        with _watched(
+            model.optimizer,
+            "apply_gradients",
+            gradients,
+            with_dense_gradients,
+            alone,
+            if_finite if is_branch else None,
+        ):
             train_step(data)
         finite = _is_finite(model, scaled)
         if not alone:
@@ -260,11 +267,6 @@ def _carried(model):
     variables = (v for layer in model._flatten_layers() for v in layer._non_trainable_variables)
     variables = {id(v): v for v in variables if keras.backend.is_float_dtype(v.dtype)}
     return list(variables.values())
-
-
-def _done(_):
-    """What a branch gives."""
-    return ops.convert_to_tensor(True)
 
 
 def _build(model, data):

@@ -91,7 +91,8 @@ class FittedTask(CompiledTask):
                 batches with rows of similar length, cut to the smallest of these lengths that
                 holds them: less work on padding, and one more program of XLA's per length.
                 "auto": at most 8 lengths, each only if it saves more time than it takes to
-                compile. None, or compiled with `fixed_shapes`: every row stays as it is.
+                compile; all lengths that rows have, where XLA does not compile. None, or compiled
+                with `fixed_shapes`: every row stays as it is.
             tokens_per_batch: int or None. In place of `batch_size`, for lists and features: each
                 batch has as many rows as make so many tokens with their padding, short rows more
                 and long ones fewer; of an encoder and a decoder so many on each side.
