@@ -65,7 +65,7 @@ def test_the_logit_of_a_choice_is_its_own(chooser, tmp_path, graph, caplog):
         logits(longer, contexts, choices),
         np.concatenate([logits(chooser, [c], [own]) for c, own in zip(contexts, choices)]),
     ):
-        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(got, expected, atol=2e-4)
 
 
 def test_the_loss(chooser):

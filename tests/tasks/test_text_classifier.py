@@ -96,14 +96,14 @@ def test_neither_batch_mates_nor_padding_matter(make_classifier, graph, tmp_path
     expected = model.predict(texts, batch_size=BATCH, verbose=0)
     assert np.ptp(expected[:, 0]) > 0.1
     alone = [model.predict([text], batch_size=BATCH, verbose=0)[0] for text in texts]
-    np.testing.assert_allclose(alone, expected, atol=1e-5)
+    np.testing.assert_allclose(alone, expected, atol=2e-4)
     np.testing.assert_allclose(
-        model.predict(texts[::-1], batch_size=BATCH, verbose=0)[::-1], expected, atol=1e-5
+        model.predict(texts[::-1], batch_size=BATCH, verbose=0)[::-1], expected, atol=2e-4
     )
     assert longer.preprocessor.sequence_length == 24
     wider = longer.predict(texts, batch_size=BATCH, verbose=0)
     short = [0, 1, 3]  # the third text is cut at 16
-    np.testing.assert_allclose(wider[short], expected[short], atol=1e-5)
+    np.testing.assert_allclose(wider[short], expected[short], atol=2e-4)
 
 
 def test_pairs(classifier):

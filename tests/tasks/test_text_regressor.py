@@ -65,9 +65,9 @@ def test_neither_batch_mates_nor_padding_matter(regressor, tmp_path, graph, capl
     expected = regressor.predict(TEXTS[:4], batch_size=BATCH, verbose=0)
     for texts, model in ((TEXTS[3::-1], regressor), (TEXTS[3::-1], longer)):
         got = model.predict(texts, batch_size=BATCH, verbose=0)[::-1]
-        np.testing.assert_allclose(got, expected, atol=1e-5)
+        np.testing.assert_allclose(got, expected, atol=2e-4)
     alone = regressor.predict(TEXTS[:1], batch_size=BATCH, verbose=0)
-    np.testing.assert_allclose(alone, expected[:1], atol=1e-5)
+    np.testing.assert_allclose(alone, expected[:1], atol=2e-4)
 
 
 BAD_LABELS = {

@@ -117,7 +117,9 @@ def test_neither_batch_mates_nor_padding_matter(tagger, tmp_path, graph, caplog)
         logits(longer, TEXTS[:4]),
     ):
         for one, other in zip(got, expected):
-            np.testing.assert_allclose(one, other, atol=1e-5)
+            # A trained model has sharp attention, which rounds by 1e-5 (against 64 bits); a
+            # word of padding more is a difference of .1 to .3.
+            np.testing.assert_allclose(one, other, atol=2e-4)
 
 
 def test_words_beyond_the_length(tagger, caplog):
