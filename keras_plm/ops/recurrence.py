@@ -19,36 +19,38 @@ def lstm(
 ):
     """Run an LSTM from left to right.
 
-    At each step, with the four quarters i, f, g, o of `gates[:, t] + hidden @ recurrent_kernel`:
+    At each step, with the four quarters i, f, g, o of `gates[t] + hidden @ recurrent_kernel`:
 
         cell = clip(sigmoid(f) * cell + sigmoid(i) * tanh(g))
         hidden = sigmoid(o) * tanh(cell), or clip((sigmoid(o) * tanh(cell)) @ projection)
 
+    Steps come first, as the loop reads them: whoever makes gates of tokens turns those, which are
+    narrower.
+
     Args:
-        gates: tensor of shape (B, T, 4C), what the tokens and the biases give to each gate.
+        gates: tensor of shape (T, B, 4C), what the tokens and the biases give to each gate.
         recurrent_kernel: tensor of shape (P, 4C); P = C without a projection.
         hidden: tensor of shape (B, P), before the first step.
         cell: tensor of shape (B, C), before the first step.
-        real: bool tensor of shape (B, T) or None: all tokens are. Padding leaves both as they are.
+        real: bool tensor of shape (T, B) or None: all tokens are. Padding leaves both as they are.
         projection: tensor of shape (C, P) or None: there is none.
         cell_clip: float or None. The largest absolute value of a cell.
         projection_clip: float or None. The largest absolute value of what is projected.
 
     Returns:
-        Triple: the outputs (B, T, P), which are `hidden` behind each step, and the last `hidden`
+        Triple: the outputs (T, B, P), which are `hidden` behind each step, and the last `hidden`
         and `cell`. Gradients of gradients are not there.
 
     Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000; projection
     Sak et al., arXiv:1402.1128, section 2; clips as TensorFlow's `LSTMCell` has them.
     """
-    clips = cell_clip, projection_clip
+    gates, clips = ops.convert_to_tensor(gates), (cell_clip, projection_clip)
     # Copies are no variables, for which TensorFlow would want gradients besides.
     tensors = {"recurrent": ops.copy(recurrent_kernel), "hidden": hidden, "cell": cell}
     if projection is not None:
         tensors["projection"] = ops.copy(projection)
     if real is not None:
-        real = ops.transpose(ops.cast(real, gates.dtype))[..., None]  # (T, B, 1)
-        tensors["real"] = real
+        tensors["real"] = ops.cast(real, gates.dtype)[..., None]
 
     @ops.custom_gradient
     def run(gates, *others):
@@ -64,8 +66,7 @@ def lstm(
         hidden, cell, _ = kept
         return (hidden, hidden[-1], cell[-1]), gradients
 
-    outputs, hidden, cell = run(ops.transpose(gates, (1, 0, 2)), *tensors.values())
-    return ops.transpose(outputs, (1, 0, 2)), hidden, cell
+    return run(gates, *tensors.values())
 
 
 def _forward(gates, given, clips):

@@ -17,7 +17,7 @@ def plain(gates, recurrent, hidden, cell, real, projection, clips):
     """The equations of the docstring, step by step."""
     outputs = []
     for step in range(LENGTH):
-        i, f, g, o = ops.split(gates[:, step] + ops.matmul(hidden, recurrent), 4, axis=-1)
+        i, f, g, o = ops.split(gates[step] + ops.matmul(hidden, recurrent), 4, axis=-1)
         new_cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g)
         if clips[0] is not None:
             new_cell = ops.clip(new_cell, -clips[0], clips[0])
@@ -27,26 +27,26 @@ def plain(gates, recurrent, hidden, cell, real, projection, clips):
         if clips[1] is not None:
             new_hidden = ops.clip(new_hidden, -clips[1], clips[1])
         if real is not None:
-            new_cell = ops.where(real[:, step : step + 1], new_cell, cell)
-            new_hidden = ops.where(real[:, step : step + 1], new_hidden, hidden)
+            new_cell = ops.where(real[step, :, None], new_cell, cell)
+            new_hidden = ops.where(real[step, :, None], new_hidden, hidden)
         cell, hidden = new_cell, new_hidden
         outputs.append(hidden)
-    return ops.stack(outputs, axis=1), hidden, cell
+    return ops.stack(outputs), hidden, cell
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["all", "padded"])
 @pytest.mark.parametrize("clips", [None, (None, None), (0.7, 0.9)], ids=["", "projected", "clips"])
 def test_values_and_gradients(clips, masked, value_and_gradients):
     width, random = CELL if clips is None else PROJECTED, np.random.default_rng(0)
-    shapes = [(BATCH, LENGTH, 4 * CELL), (width, 4 * CELL), (BATCH, width), (BATCH, CELL)]
+    shapes = [(LENGTH, BATCH, 4 * CELL), (width, 4 * CELL), (BATCH, width), (BATCH, CELL)]
     shapes += [] if clips is None else [(CELL, PROJECTED)]
     given = [
         keras.Variable(random.normal(size=shape).astype("float32"), name=f"tensor_{number}")
         for number, shape in enumerate(shapes)
     ]
-    shares = [(BATCH, LENGTH, width), (BATCH, width), (BATCH, CELL)]
+    shares = [(LENGTH, BATCH, width), (BATCH, width), (BATCH, CELL)]
     shares = [random.normal(size=shape).astype("float32") for shape in shares]
-    real = ops.convert_to_tensor(REAL) if masked else None
+    real = ops.convert_to_tensor(REAL.T) if masked else None
 
     def loss(results):
         return sum(ops.sum(one * share) for one, share in zip(results, shares))
@@ -70,7 +70,7 @@ def test_values_and_gradients(clips, masked, value_and_gradients):
 
 def test_clips_are_reached():
     """Else the test above could not tell them."""
-    gates = np.full((1, 4, 4), 3.0, "float32")
+    gates = np.full((4, 1, 4), 3.0, "float32")
     hidden, cell = np.zeros((1, 1), "float32"), np.zeros((1, 1), "float32")
     ones = np.ones((1, 1), "float32")
     outputs, _, last = lstm(gates, np.zeros((1, 4), "float32"), hidden, cell, None, ones, 2.0, 0.5)

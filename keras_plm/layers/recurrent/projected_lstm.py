@@ -5,7 +5,13 @@ from keras import ops
 
 from keras_plm.checks import check_arguments, integer, number
 from keras_plm.layers.initializer import ForgetBias, initializer
-from keras_plm.layers.recurrent.recurrent_state import output_specs, start_of
+from keras_plm.layers.recurrent.recurrent_steps import (
+    gates_of,
+    output_specs,
+    outputs_of,
+    start_of,
+    steps_first,
+)
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import lstm, real_tokens
 
@@ -94,18 +100,18 @@ class ProjectedLSTM(SequenceLayer):
         )
 
     def call(self, content, state=None, padding_mask=None, mask=None, content_mask=None):
-        gates = self.gates(content)  # (B, T, 4C)
+        gates = gates_of(content, self.gates)  # (T, B, 4C)
         recurrent, projection = (
             ops.convert_to_tensor(one, gates.dtype)
             for one in (self.recurrent_kernel, self.projection)
         )
-        hidden, cell = start_of(state, gates[:, 0], self.projection_dim, self.units)
+        hidden, cell = start_of(state, gates[0], self.projection_dim, self.units)
         real = real_tokens(padding_mask, mask, content_mask)
         clips = self.cell_clip, self.projection_clip
-        outputs, hidden, cell = lstm(gates, recurrent, hidden, cell, real, projection, *clips)
-        if real is not None:
-            outputs = outputs * ops.cast(real, outputs.dtype)[..., None]
-        return outputs, hidden, cell
+        outputs, hidden, cell = lstm(
+            gates, recurrent, hidden, cell, steps_first(real), projection, *clips
+        )
+        return outputs_of(outputs, real), hidden, cell
 
     def compute_output_spec(self, content, *args, **kwargs):
         return output_specs(content, self.projection_dim, self.units, self.compute_dtype)

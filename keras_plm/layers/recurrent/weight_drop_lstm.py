@@ -5,7 +5,13 @@ from keras import ops
 
 from keras_plm.checks import check_arguments, integer, number
 from keras_plm.layers.initializer import initializer
-from keras_plm.layers.recurrent.recurrent_state import output_specs, start_of
+from keras_plm.layers.recurrent.recurrent_steps import (
+    gates_of,
+    output_specs,
+    outputs_of,
+    start_of,
+    steps_first,
+)
 from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import lstm, real_tokens
@@ -98,15 +104,13 @@ class WeightDropLSTM(SequenceLayer):
         mask=None,
         content_mask=None,
     ):
-        gates = self.gates(content)  # (B, T, 4C)
+        gates = gates_of(content, self.gates)  # (T, B, 4C)
         recurrent = ops.convert_to_tensor(self.recurrent_kernel, gates.dtype)
         recurrent = self.weight_dropout(recurrent, training=training)
-        hidden, cell = start_of(state, gates[:, 0], self.units, self.units)
+        hidden, cell = start_of(state, gates[0], self.units, self.units)
         real = real_tokens(padding_mask, mask, content_mask)
-        outputs, hidden, cell = lstm(gates, recurrent, hidden, cell, real)
-        if real is not None:
-            outputs = outputs * ops.cast(real, outputs.dtype)[..., None]
-        return outputs, hidden, cell
+        outputs, hidden, cell = lstm(gates, recurrent, hidden, cell, steps_first(real))
+        return outputs_of(outputs, real), hidden, cell
 
     def compute_output_spec(self, content, *args, **kwargs):
         return output_specs(content, self.units, self.units, self.compute_dtype)
