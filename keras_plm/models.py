@@ -39,7 +39,7 @@ from keras_plm.backbones import (
     TransformerXLBackbone,
     XLNetBackbone,
 )
-from keras_plm.backbones.preset_directory import arguments_of
+from keras_plm.backbones.preset_files.preset_directory import arguments_of
 from keras_plm.checks import (
     check_arguments,
     check_choice,

@@ -5,7 +5,7 @@ import pytest
 
 from keras_plm import families
 from keras_plm.backbones import TransformerXLBackbone
-from keras_plm.backbones.deferred_weights import DeferredWeights
+from keras_plm.backbones.preset_files.deferred_weights import DeferredWeights
 from keras_plm.families import (
     DEFAULTS,
     FAMILIES,

@@ -220,18 +220,24 @@ def origins_of_names(init):
 
 def test_tests_of_a_room_reach_every_file_of_it():
     """By what they import, and what that imports of the same room. How far: see `.ci/report.py`."""
-    unreached = []
-    for folder in sorted({path.parent for path in MODULES} - {PACKAGE}):
-        tests = (TESTS / folder.relative_to(PACKAGE)).glob("*.py")
-        new = set().union(*(modules_used(ast.parse(path.read_text("utf-8"))) for path in tests))
-        reached = set()
+    folders, unreached = {path.parent for path in MODULES} - {PACKAGE}, []
+    without = [name_of(one) for one in folders if not list(tests_of(one).glob("test_*.py"))]
+    assert not without
+    for room in sorted(one for one in folders if one.parent == PACKAGE):
+        trees = [ast.parse(path.read_text("utf-8")) for path in tests_of(room).rglob("*.py")]
+        new, reached = set().union(*map(modules_used, trees)), set()
         while new:
             reached |= new
-            inside = [path for path in new if path.parent == folder]
+            inside = [path for path in new if room in path.parents]
             new = set().union(*(modules_used(TREES[path]) for path in inside)) - reached
-        files = {path for path in MODULES if path.parent == folder}
+        files = {path for path in MODULES if room in path.parents}
         unreached += sorted(name_of(path) for path in files - reached)
     assert not unreached
+
+
+def tests_of(folder):
+    """The folder of the tests of a folder of the package."""
+    return TESTS / folder.relative_to(PACKAGE)
 
 
 def test_file_names_say_something():

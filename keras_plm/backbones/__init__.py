@@ -2,7 +2,7 @@
 
 from keras_plm.backbones.awd_lstm import AWDLSTMBackbone
 from keras_plm.backbones.backbone import Backbone
-from keras_plm.backbones.decoder import Decoder, RecomputingDecoder
+from keras_plm.backbones.decoding.decoder import Decoder, RecomputingDecoder
 from keras_plm.backbones.elmo import ELMoBackbone
 from keras_plm.backbones.embedding import EmbeddingBackbone
 from keras_plm.backbones.entity_vectors_at_hand import entity_vectors_at_hand

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_plm import features as contract
 from keras_plm.backbones.backbone import Backbone, check_sizes, grouped_weights
-from keras_plm.backbones.recurrent_decoding import RecurrentDecoder
+from keras_plm.backbones.decoding.recurrent_decoding import RecurrentDecoder
 from keras_plm.checks import check_arguments, constructor_arguments, flag, number
 from keras_plm.layers import ActivationRegularization, EmbeddingDropout, WeightDropLSTM
 from keras_plm.layers.float_policy import float_policy
@@ -228,7 +228,7 @@ class AWDLSTMBackbone(Backbone):
         return grouped_weights(self, self.blocks, above)
 
     def decoder(self):
-        """Make what keeps the state; see `keras_plm.backbones.recurrent_decoding`."""
+        """Make what keeps the state; see `keras_plm.backbones.decoding.recurrent_decoding`."""
         return RecurrentDecoder(self)
 
     def state_spec(self, batch_size=None):

@@ -9,9 +9,9 @@ import keras
 import keras_hub
 
 from keras_plm import files
-from keras_plm.backbones import preset_directory, weights_file
-from keras_plm.backbones.decoder import RecomputingDecoder
-from keras_plm.backbones.quantization import check_saveable
+from keras_plm.backbones.decoding.decoder import RecomputingDecoder
+from keras_plm.backbones.preset_files import preset_directory, weights_file
+from keras_plm.backbones.preset_files.quantization import check_saveable
 from keras_plm.checks import check_names, is_integer
 from keras_plm.heads import AdaptiveSoftmaxHead, MaskedLMHead
 from keras_plm.layers.float_policy import float_policy
@@ -197,8 +197,8 @@ class Backbone(keras_hub.models.Backbone):
         """Make what reads a text a few tokens at a time, as a task that writes does.
 
         Returns:
-            `keras_plm.backbones.decoder.Decoder`; where a backbone has none of its own, one that
-            reads the text again at every step.
+            `keras_plm.backbones.decoding.decoder.Decoder`; where a backbone has none of its own,
+            one that reads the text again at every step.
         """
         return RecomputingDecoder(self)
 
@@ -222,7 +222,7 @@ class Backbone(keras_hub.models.Backbone):
             directory: str.
 
         Raises:
-            ValueError: see `keras_plm.backbones.quantization.check_saveable`.
+            ValueError: see `keras_plm.backbones.preset_files.quantization.check_saveable`.
         """
         check_saveable(self)
         config = keras.saving.serialize_keras_object(self)

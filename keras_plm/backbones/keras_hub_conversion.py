@@ -6,8 +6,8 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_plm.backbones import weights_file
-from keras_plm.backbones.deferred_weights import DeferredWeights
+from keras_plm.backbones.preset_files import weights_file
+from keras_plm.backbones.preset_files.deferred_weights import DeferredWeights
 from keras_plm.backbones.transformer import TransformerBackbone
 from keras_plm.checkpoints.conversion import check_arrays
 from keras_plm.checkpoints.families.keras_hub_models import (

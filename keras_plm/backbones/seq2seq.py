@@ -10,7 +10,7 @@ from keras_plm.backbones.backbone import (
     grouped_weights,
     make_initializer,
 )
-from keras_plm.backbones.seq2seq_decoding import SOURCE, Seq2SeqDecoder
+from keras_plm.backbones.decoding.seq2seq_decoding import SOURCE, Seq2SeqDecoder
 from keras_plm.backbones.seq2seq_stack import POSITIONS, Stack
 from keras_plm.checks import (
     check_arguments,
@@ -259,7 +259,7 @@ class Seq2SeqBackbone(Backbone):
         return groups
 
     def decoder(self):
-        """Make what keeps keys and values; see `keras_plm.backbones.seq2seq_decoding`."""
+        """Make what keeps keys and values; see `keras_plm.backbones.decoding.seq2seq_decoding`."""
         return Seq2SeqDecoder(self)
 
     def encode(self, features, attention_maps=False):

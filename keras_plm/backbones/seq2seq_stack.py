@@ -15,7 +15,7 @@ from keras_plm.layers import (
     TransformerBlock,
 )
 from keras_plm.layers.norm import make_norm
-from keras_plm.layers.sinusoidal_position_encoding import KINDS
+from keras_plm.layers.positions.sinusoidal_position_encoding import KINDS
 
 POSITIONS = ("learned", *KINDS, "relative")
 MAX_DISTANCE = 128  # in tokens; T5, arXiv:1910.10683, section 2.1

@@ -10,7 +10,7 @@ from keras_plm.backbones.backbone import (
     grouped_weights,
     make_initializer,
 )
-from keras_plm.backbones.transformer_decoding import TransformerDecoder
+from keras_plm.backbones.decoding.transformer_decoding import TransformerDecoder
 from keras_plm.checks import (
     check_arguments,
     constructor_arguments,
@@ -323,7 +323,7 @@ class TransformerBackbone(Backbone):
         return grouped_weights(self, self.blocks, above)
 
     def decoder(self):
-        """Make what keeps keys and values; see `keras_plm.backbones.transformer_decoding`."""
+        """Make what keeps keys and values; see `TransformerDecoder`."""
         return TransformerDecoder(self)
 
     @property

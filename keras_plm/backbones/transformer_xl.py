@@ -10,7 +10,7 @@ from keras_plm.backbones.backbone import (
     grouped_weights,
     make_initializer,
 )
-from keras_plm.backbones.transformer_xl_decoding import TransformerXLDecoder
+from keras_plm.backbones.decoding.transformer_xl_decoding import TransformerXLDecoder
 from keras_plm.checks import (
     check_arguments,
     check_choice,
@@ -20,7 +20,7 @@ from keras_plm.checks import (
     number,
 )
 from keras_plm.heads import AdaptiveSoftmaxHead
-from keras_plm.heads.adaptive_softmax_head import TIED_PROJECTIONS
+from keras_plm.heads.vocabulary.adaptive_softmax_head import TIED_PROJECTIONS
 from keras_plm.layers import (
     AdaptiveEmbedding,
     AttentionBiases,
@@ -415,7 +415,7 @@ class TransformerXLBackbone(Backbone):
         return grouped_weights(self, self.blocks)
 
     def decoder(self):
-        """Make what keeps keys and values; see `keras_plm.backbones.transformer_xl_decoding`."""
+        """Make what keeps keys and values; see `TransformerXLDecoder`."""
         return TransformerXLDecoder(self)
 
     def state_spec(self, batch_size=None):

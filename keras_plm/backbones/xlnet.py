@@ -10,7 +10,7 @@ from keras_plm.backbones.backbone import (
     grouped_weights,
     make_initializer,
 )
-from keras_plm.backbones.xlnet_decoding import XLNetDecoder
+from keras_plm.backbones.decoding.xlnet_decoding import XLNetDecoder
 from keras_plm.checks import check_arguments, flag, integer, number
 from keras_plm.layers import (
     AttentionBiases,
@@ -335,7 +335,7 @@ class XLNetBackbone(Backbone):
         return grouped_weights(self, self.blocks)
 
     def decoder(self):
-        """Make what fills slots in their order; see `keras_plm.backbones.xlnet_decoding`."""
+        """Make what fills slots in their order; see `XLNetDecoder`."""
         return XLNetDecoder(self)
 
     def state_spec(self, batch_size=None):

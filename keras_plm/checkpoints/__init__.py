@@ -2,7 +2,7 @@
 
 from keras_plm.checkpoints.entity_vectors import read_entity_vectors
 from keras_plm.checkpoints.export import export_huggingface
-from keras_plm.checkpoints.pickled_vocabulary import convert_pickled_vocabulary
+from keras_plm.checkpoints.formats.pickled_vocabulary import convert_pickled_vocabulary
 from keras_plm.checkpoints.released_checkpoint import ReleasedCheckpoint, open_checkpoint
 from keras_plm.checkpoints.word_vectors import read_vectors
 

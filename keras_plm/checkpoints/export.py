@@ -8,8 +8,8 @@ from safetensors.numpy import save_file
 
 from keras_plm import files
 from keras_plm.checkpoints.conversion import HUGGING_FACE
+from keras_plm.checkpoints.formats.safetensors_arrays import FILE
 from keras_plm.checkpoints.released_checkpoint import CONFIG, SYSTEMS
-from keras_plm.checkpoints.safetensors_arrays import FILE
 from keras_plm.checkpoints.tokenizer_export import export_tokenizer
 
 logger = logging.getLogger("keras_plm")

@@ -11,7 +11,7 @@ from keras_plm.checkpoints.families.keras_hub_models import (
     hub_weights,
 )
 from keras_plm.checkpoints.foreign_checkpoint import ForeignCheckpoint
-from keras_plm.checkpoints.h5_arrays import H5Arrays
+from keras_plm.checkpoints.formats.h5_arrays import H5Arrays
 
 WEIGHTS_FILE, TOKENIZER_FILE = "model.weights.h5", "tokenizer.json"
 

@@ -23,9 +23,9 @@ from keras_plm.checkpoints.families.transformer_xl import TRANSFORMER_XL
 from keras_plm.checkpoints.families.xlm import XLM
 from keras_plm.checkpoints.families.xlnet import XLNET
 from keras_plm.checkpoints.foreign_checkpoint import ForeignCheckpoint
+from keras_plm.checkpoints.formats.safetensors_arrays import SafetensorsArrays
+from keras_plm.checkpoints.formats.tensorflow_arrays import TensorflowArrays
 from keras_plm.checkpoints.keras_hub_checkpoint import open_keras_hub
-from keras_plm.checkpoints.safetensors_arrays import SafetensorsArrays
-from keras_plm.checkpoints.tensorflow_arrays import TensorflowArrays
 
 # Of several systems with one backbone, the first that can say what a model is exports it.
 SYSTEMS = (

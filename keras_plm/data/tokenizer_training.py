@@ -14,7 +14,7 @@ from keras_plm.data.corpus.text_files import read_documents
 from keras_plm.data.corpus.text_sources import num_bytes, text_sources
 from keras_plm.data.progress import VERBOSE, with_progress
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
-from keras_plm.tokenizers.subword_training import train_byte_level, train_wordpiece
+from keras_plm.tokenizers.subword.subword_training import train_byte_level, train_wordpiece
 from keras_plm.tokenizers.words.word_tokenizer import WordTokenizer
 
 CONTROL_PIECES = ["<cls>", "<sep>", "<pad>", "<mask>", "<eod>"]  # ids 3 to 7

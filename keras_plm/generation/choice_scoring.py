@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from keras_plm.backbones.decoder import repeat_cache
+from keras_plm.backbones.decoding.decoder import repeat_cache
 from keras_plm.checks import check_choice
 from keras_plm.generation.decoding import batches_of
 from keras_plm.generation.progress import with_progress

@@ -27,7 +27,7 @@ import keras_hub
 import numpy as np
 from keras import ops
 
-from keras_plm.backbones.decoder import RecomputingQueries
+from keras_plm.backbones.decoding.decoder import RecomputingQueries
 from keras_plm.checks import check_choice, check_integer
 from keras_plm.generation.allowed_tokens import AllowedTokens
 from keras_plm.generation.compiled_programs import CompiledPrograms, rows_of_program

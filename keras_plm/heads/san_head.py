@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_plm.checks import check_arguments, integer, number
 from keras_plm.heads.head import Head, Targets, class_accuracy
-from keras_plm.heads.negative_log_likelihood import NegativeLogLikelihood
+from keras_plm.heads.losses.negative_log_likelihood import NegativeLogLikelihood
 from keras_plm.heads.span_head import NEVER, masked_logits, with_mask
 from keras_plm.layers.initializer import initializer
 from keras_plm.layers.replayable_dropout import ReplayableDropout

@@ -5,9 +5,9 @@ from keras import ops
 
 from keras_plm.checks import check_arguments, flag, integer, number
 from keras_plm.layers.activation import get_activation
+from keras_plm.layers.attention.projected_attention import ProjectedAttention
 from keras_plm.layers.initializer import initializer
 from keras_plm.layers.norm import make_norm
-from keras_plm.layers.projected_attention import ProjectedAttention
 from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.sequence_layer import SequenceLayer
 from keras_plm.ops import hide_masked

@@ -5,11 +5,11 @@ from keras import ops
 
 from keras_plm.checks import check_arguments, flag, integer, kind, number
 from keras_plm.layers.activation import get_activation
-from keras_plm.layers.attention_biases import AttentionBiases
+from keras_plm.layers.attention.attention_biases import AttentionBiases
+from keras_plm.layers.attention.two_stream_attention import TwoStreamAttention
 from keras_plm.layers.initializer import initializer
 from keras_plm.layers.replayable_dropout import ReplayableDropout, rematerialise
 from keras_plm.layers.sequence_layer import SequenceLayer
-from keras_plm.layers.two_stream_attention import TwoStreamAttention
 from keras_plm.ops import hide_masked, mask_of_keys
 
 

@@ -24,16 +24,16 @@ import numpy as np
 
 from keras_plm.checks import check_arrays, check_vocabulary, flag, integer, is_integer, number
 from keras_plm.objectives.corruption import Corruption
+from keras_plm.objectives.joint.objective_sum import ObjectiveSum
+from keras_plm.objectives.joint.plug_in import Hidden
+from keras_plm.objectives.joint.span_boundary import SpanBoundary
 from keras_plm.objectives.languages import (
     check_languages,
     language_row_settings,
 )
 from keras_plm.objectives.objective import Objective, check_rows, gather_targets
-from keras_plm.objectives.objective_sum import ObjectiveSum
-from keras_plm.objectives.plug_in import Hidden
 from keras_plm.objectives.selection.random_selection import RandomSelection
 from keras_plm.objectives.selection.selection import Selection
-from keras_plm.objectives.span_boundary import SpanBoundary
 
 SPAN_BOUNDARY = 9  # the place of `span_boundary` among the arguments of the constructor
 ROWS_AT_ONCE = 256  # enough that numpy's calls do not count, few enough for the caches

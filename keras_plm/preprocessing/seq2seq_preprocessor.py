@@ -6,7 +6,7 @@ import keras
 
 from keras_plm.checks import check_arguments, flag, integer, kind, text
 from keras_plm.objectives.noising.noise import end_token_id, start_token_id
-from keras_plm.objectives.source_and_target import decoder_arrays
+from keras_plm.objectives.two_sided.source_and_target import decoder_arrays
 from keras_plm.preprocessing.preprocessor import Preprocessor, right_padded
 from keras_plm.tokenizers.text_columns import refuse_empty, text_list
 from keras_plm.tokenizers.tokenizer import Tokenizer
@@ -194,7 +194,7 @@ def pair_arrays(sources, targets, source_length, target_length, start, pad):
         pad: int. The id of padding.
 
     Returns:
-        `(x, y, sample_weight)`, see `keras_plm.objectives.source_and_target.decoder_arrays`.
+        `(x, y, sample_weight)`, see `objectives.two_sided.source_and_target.decoder_arrays`.
     """
     both = ((sources, source_length), (targets, target_length))
     source, target = (

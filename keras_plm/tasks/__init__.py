@@ -8,13 +8,9 @@ from keras_plm.preprocessing.seq2seq_preprocessor import Seq2SeqPreprocessor
 from keras_plm.preprocessing.span_preprocessor import SpanPreprocessor, SpanWindow
 from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
 from keras_plm.preprocessing.word_preprocessor import WordPreprocessor
-from keras_plm.tasks.causal_lm import CausalLM
 from keras_plm.tasks.masked_lm import Filling, MaskedLM
 from keras_plm.tasks.multiple_choice import MultipleChoice
-from keras_plm.tasks.permutation_lm import PermutationLM
-from keras_plm.tasks.prefix_lm import PrefixLM
 from keras_plm.tasks.pretrainer import Pretrainer
-from keras_plm.tasks.seq2seq_lm import Seq2SeqLM
 from keras_plm.tasks.several.multi_task import MultiTask
 from keras_plm.tasks.span_decoding import Answer, AnswerSpan
 from keras_plm.tasks.span_extractor import SpanExtractor
@@ -24,6 +20,10 @@ from keras_plm.tasks.text_embedder import TextEmbedder
 from keras_plm.tasks.text_regressor import TextRegressor
 from keras_plm.tasks.token_classifier import TokenClassifier
 from keras_plm.tasks.training.checkpoint import Checkpoint, resume
+from keras_plm.tasks.writing.causal_lm import CausalLM
+from keras_plm.tasks.writing.permutation_lm import PermutationLM
+from keras_plm.tasks.writing.prefix_lm import PrefixLM
+from keras_plm.tasks.writing.seq2seq_lm import Seq2SeqLM
 
 __all__ = [
     "Answer",

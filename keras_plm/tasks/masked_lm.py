@@ -11,10 +11,10 @@ from keras_plm.checks import check_arguments, check_integer, flag, kind, text
 from keras_plm.generation.progress import with_progress
 from keras_plm.preprocessing.masked_text import each_token_masked, log_softmax, rows_with_masks
 from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.tasks.feeding.length_batches import longest_first, take_all_shapes
 from keras_plm.tasks.target_task import TargetTask, target_head
 from keras_plm.tasks.task_graph import text_inputs
 from keras_plm.tasks.training.fitted_task import weights_kept
-from keras_plm.tasks.training.length_batches import longest_first, take_all_shapes
 
 
 class Filling(NamedTuple):

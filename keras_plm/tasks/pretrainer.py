@@ -13,9 +13,9 @@ from keras_plm.layers import CarriedState, UpdateCarriedState
 from keras_plm.layers.float_policy import float_policy
 from keras_plm.objectives import Objective
 from keras_plm.preprocessing.preprocessor import Preprocessor
+from keras_plm.tasks.feeding import prepared_data
 from keras_plm.tasks.optimizers.scaled_rate import scaled_rate
 from keras_plm.tasks.task import Task
-from keras_plm.tasks.training import prepared_data
 from keras_plm.tasks.training.replicas import num_replicas, scope_of
 
 logger = logging.getLogger("keras_plm")

@@ -7,12 +7,12 @@ import numpy as np
 
 from keras_plm import features as contract
 from keras_plm import files
-from keras_plm.backbones.preset_directory import CONFIG_FILE
-from keras_plm.backbones.quantization import check_saveable
+from keras_plm.backbones.preset_files.preset_directory import CONFIG_FILE
+from keras_plm.backbones.preset_files.quantization import check_saveable
 from keras_plm.checks import check_names, constructor_arguments
 from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
-from keras_plm.tasks import task_preset
-from keras_plm.tasks.quantized_layers import quantize_layers, quantized_layers
+from keras_plm.tasks.preset_files import task_preset
+from keras_plm.tasks.preset_files.quantized_layers import quantize_layers, quantized_layers
 from keras_plm.tasks.training.fitted_task import FittedTask
 
 logger = logging.getLogger("keras_plm")
@@ -268,7 +268,7 @@ class Task(FittedTask):
             directory: str.
 
         Raises:
-            ValueError: see `keras_plm.backbones.quantization.check_saveable`.
+            ValueError: see `keras_plm.backbones.preset_files.quantization.check_saveable`.
         """
         task_preset.write_task(self, directory)
 

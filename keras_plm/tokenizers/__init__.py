@@ -2,7 +2,7 @@
 
 from keras_plm.tokenizers.added_tokens import TRANSFER_TOKENS, add_special_tokens
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
-from keras_plm.tokenizers.subword_tokenizer import SubwordTokenizer
+from keras_plm.tokenizers.subword.subword_tokenizer import SubwordTokenizer
 from keras_plm.tokenizers.tokenizer import Tokenizer
 from keras_plm.tokenizers.tokenizers_json import sentencepiece_from_tokenizers_json
 from keras_plm.tokenizers.translation_tokenizer import TranslationTokenizer

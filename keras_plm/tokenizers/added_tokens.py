@@ -7,7 +7,7 @@ import sentencepiece
 
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
 from keras_plm.tokenizers.sentinel_pieces import sentinel_entries
-from keras_plm.tokenizers.subword_tokenizer import SubwordTokenizer
+from keras_plm.tokenizers.subword.subword_tokenizer import SubwordTokenizer
 from keras_plm.tokenizers.text_columns import column_items
 from keras_plm.tokenizers.text_normalization import without_case_and_accents
 from keras_plm.tokenizers.tokenizers_json import piece_entry

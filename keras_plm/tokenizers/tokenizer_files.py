@@ -7,7 +7,7 @@ from pathlib import Path
 
 from keras_plm import presets
 from keras_plm.files import file_inside, has_entry, read_json, reading
-from keras_plm.tokenizers import subword_models
+from keras_plm.tokenizers.subword import subword_models
 from keras_plm.tokenizers.tokenizers_json import sentencepiece_from_tokenizers_json
 from keras_plm.tokenizers.vocabulary_files import (
     read_merges,

@@ -8,10 +8,10 @@ import numpy as np
 
 from keras_plm import files, presets
 from keras_plm.backbones import Backbone
-from keras_plm.backbones.preset_directory import CONFIG_FILE, WEIGHTS_FILE
-from keras_plm.backbones.weights_file import is_float
-from keras_plm.tasks.heads_file import read_arrays, write_arrays
-from keras_plm.tasks.task_preset import HEADS_FILE
+from keras_plm.backbones.preset_files.preset_directory import CONFIG_FILE, WEIGHTS_FILE
+from keras_plm.backbones.preset_files.weights_file import is_float
+from keras_plm.tasks.preset_files.heads_file import read_arrays, write_arrays
+from keras_plm.tasks.preset_files.task_preset import HEADS_FILE
 
 
 def average_checkpoints(paths, directory):

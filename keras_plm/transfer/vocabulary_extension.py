@@ -8,13 +8,13 @@ import numpy as np
 
 from keras_plm import files, presets
 from keras_plm.backbones import Backbone
-from keras_plm.backbones.preset_directory import CONFIG_FILE
+from keras_plm.backbones.preset_files.preset_directory import CONFIG_FILE
 from keras_plm.preprocessing.preprocessor import PREPROCESSOR_FILE
 from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
-from keras_plm.tasks.heads_file import read_arrays, read_checkpoint_heads, write_arrays
 from keras_plm.tasks.masked_lm import MaskedLM
-from keras_plm.tasks.permutation_lm import PermutationLM
-from keras_plm.tasks.task_preset import HEADS_FILE, TASK_FILE, task_arguments
+from keras_plm.tasks.preset_files.heads_file import read_arrays, read_checkpoint_heads, write_arrays
+from keras_plm.tasks.preset_files.task_preset import HEADS_FILE, TASK_FILE, task_arguments
+from keras_plm.tasks.writing.permutation_lm import PermutationLM
 from keras_plm.tokenizers.added_tokens import add_special_tokens, extend_tokenizer
 from keras_plm.tokenizers.tokenizer import Tokenizer
 

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_plm import families
 from keras_plm.backbones import AWDLSTMBackbone, Backbone, RecomputingDecoder
-from keras_plm.backbones.deferred_weights import DeferredWeights
+from keras_plm.backbones.preset_files.deferred_weights import DeferredWeights
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

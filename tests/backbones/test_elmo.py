@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_plm import families
 from keras_plm.backbones import Backbone, ELMoBackbone
-from keras_plm.backbones.deferred_weights import DeferredWeights
+from keras_plm.backbones.preset_files.deferred_weights import DeferredWeights
 from keras_plm.tasks import TextClassifier
 from keras_plm.tokenizers.words.character_ids import character_ids
 

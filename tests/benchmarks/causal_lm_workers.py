@@ -160,7 +160,7 @@ def serve_growth(model, settings):
     """One text, read up to two places of it; the CPU times of the tokens behind them, in turns."""
     from keras import ops
 
-    from keras_plm.backbones.transformer_decoding import (
+    from keras_plm.backbones.decoding.transformer_decoding import (
         cache_length,
         empty_cache,
         of_one_text,

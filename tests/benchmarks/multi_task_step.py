@@ -59,7 +59,7 @@ def serve(settings):
     import keras
 
     from keras_plm import backbones, data, tasks
-    from keras_plm.tasks.training.mixed_batches import MixedBatches, TaskBatches
+    from keras_plm.tasks.feeding.mixed_batches import MixedBatches, TaskBatches
 
     one_core()
     width = settings["width"]

@@ -17,7 +17,7 @@ from keras_plm import presets, tasks
 from keras_plm.backbones import Backbone, TransformerBackbone, XLNetBackbone
 from keras_plm.heads import MaskedLMHead, SentencePairHead
 from keras_plm.objectives import PermutationModeling
-from keras_plm.tasks.heads_file import read_checkpoint_heads
+from keras_plm.tasks.preset_files.heads_file import read_checkpoint_heads
 
 OBJECTIVE = PermutationModeling(
     sequence_length=10, reuse_length=0, num_predict=4, permutation_size=5

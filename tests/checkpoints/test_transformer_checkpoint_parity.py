@@ -12,7 +12,7 @@ from keras import ops
 from keras_plm import presets
 from keras_plm.backbones import Backbone, TransformerBackbone
 from keras_plm.heads import MaskedLMHead, SentencePairHead
-from keras_plm.tasks.heads_file import read_checkpoint_heads
+from keras_plm.tasks.preset_files.heads_file import read_checkpoint_heads
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CASES = (

@@ -7,7 +7,7 @@ import pytest
 
 from keras_plm.data import Tokenizer, tokenizer_training, train_tokenizer
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
-from keras_plm.tokenizers.subword_tokenizer import SubwordTokenizer
+from keras_plm.tokenizers.subword.subword_tokenizer import SubwordTokenizer
 
 BOTCHAN = Path(__file__).parents[1] / "fixtures" / "botchan.txt"
 

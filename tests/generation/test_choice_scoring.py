@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_plm import families
-from keras_plm.backbones import transformer_decoding
+from keras_plm.backbones.decoding import transformer_decoding
 from keras_plm.generation.choice_scoring import Choice
 from keras_plm.tasks import CausalLM, TextPreprocessor
 

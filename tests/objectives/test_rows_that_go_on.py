@@ -12,7 +12,7 @@ from keras_plm.objectives import (
     RandomOrderMasking,
     SentencePair,
 )
-from keras_plm.objectives.permutation_modeling import local_permutation
+from keras_plm.objectives.random_order.permutation_modeling import local_permutation
 
 LENGTH = 12
 

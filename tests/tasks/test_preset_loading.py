@@ -16,7 +16,8 @@ import pytest
 from keras import ops
 
 from keras_plm import files, presets
-from keras_plm.backbones import Backbone, TransformerBackbone, preset_directory
+from keras_plm.backbones import Backbone, TransformerBackbone
+from keras_plm.backbones.preset_files import preset_directory
 from keras_plm.checkpoints import released_checkpoint
 from keras_plm.data import Tokenizer
 from keras_plm.presets import opened_preset

@@ -6,10 +6,10 @@ import pytest
 from keras import ops
 
 from keras_plm.objectives.corruption import Corruption
+from keras_plm.objectives.joint.objective_sum import ObjectiveSum
+from keras_plm.objectives.labels.sentence_pair import SentencePair
 from keras_plm.objectives.masked_modeling import MaskedModeling
-from keras_plm.objectives.objective_sum import ObjectiveSum
 from keras_plm.objectives.selection.span_selection import SpanSelection
-from keras_plm.objectives.sentence_pair import SentencePair
 from keras_plm.tasks import MaskedLM, Pretrainer, TextClassifier, TextPreprocessor
 
 BATCH, LENGTH = 4, 16

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from keras_plm import data
 from keras_plm.backbones import Backbone
-from keras_plm.backbones.decoder import Decoder, RecomputingDecoder
+from keras_plm.backbones.decoding.decoder import Decoder, RecomputingDecoder
 from keras_plm.objectives import CausalModeling
 from keras_plm.ops import gather_rows
 from keras_plm.tasks import BeamSearch, CausalLM, Checkpoint, Pretrainer, resume

@@ -4,14 +4,14 @@ import json
 import pytest
 import sentencepiece
 
-from keras_plm.tokenizers import subword_models
 from keras_plm.tokenizers.added_tokens import (
     TRANSFER_TOKENS,
     add_special_tokens,
     extend_tokenizer,
 )
 from keras_plm.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
-from keras_plm.tokenizers.subword_tokenizer import SubwordTokenizer
+from keras_plm.tokenizers.subword import subword_models
+from keras_plm.tokenizers.subword.subword_tokenizer import SubwordTokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = [*SPECIAL, "the", "co", "##vid", "##ien", "new", "york", "c", "+", "在", "家", "isnt"]

@@ -23,7 +23,7 @@ import numpy as np
 from keras_plm import files
 from keras_plm.checkpoints.conversion import check_arrays
 from keras_plm.checkpoints.foreign_checkpoint import ForeignCheckpoint
-from keras_plm.checkpoints.safetensors_arrays import SafetensorsArrays
+from keras_plm.checkpoints.formats.safetensors_arrays import SafetensorsArrays
 
 MODEL_TYPE = "awd_lstm"
 COPIES = (

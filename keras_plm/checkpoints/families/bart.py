@@ -18,15 +18,15 @@ from keras_plm.checkpoints.config_values import (
     write_choice,
 )
 from keras_plm.checkpoints.conversion import Row, System
-from keras_plm.checkpoints.families.bert_weights import DENSE, SPANS, part_rows
 from keras_plm.checkpoints.families.seq2seq_config import read_head_settings, write_head_config
-from keras_plm.checkpoints.families.seq2seq_weights import (
+from keras_plm.checkpoints.head_config import other_head
+from keras_plm.checkpoints.weight_names.bert_weights import DENSE, SPANS, part_rows
+from keras_plm.checkpoints.weight_names.seq2seq_weights import (
     check_flags,
     dotted_names,
     seq2seq_rows,
     sizes,
 )
-from keras_plm.checkpoints.head_config import other_head
 
 SIZES = {
     "vocabulary_size": "vocab_size",

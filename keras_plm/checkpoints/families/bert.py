@@ -10,12 +10,6 @@ from keras_plm import families
 from keras_plm.checkpoints import tokenizer_format
 from keras_plm.checkpoints.config_values import read_choice
 from keras_plm.checkpoints.conversion import System
-from keras_plm.checkpoints.families.bert_weights import (
-    BERT_HEADS,
-    bert_copies,
-    bert_rows,
-    ernie_rows,
-)
 from keras_plm.checkpoints.families.transformer_config import (
     TransformerConfig,
     has_pooler,
@@ -24,8 +18,14 @@ from keras_plm.checkpoints.families.transformer_config import (
     write_heads,
     write_segments,
 )
-from keras_plm.checkpoints.families.transformer_weights import sizes
 from keras_plm.checkpoints.head_config import other_head
+from keras_plm.checkpoints.weight_names.bert_weights import (
+    BERT_HEADS,
+    bert_copies,
+    bert_rows,
+    ernie_rows,
+)
+from keras_plm.checkpoints.weight_names.transformer_weights import sizes
 
 SIZES = {
     "vocabulary_size": "vocab_size",

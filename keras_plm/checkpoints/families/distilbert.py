@@ -14,14 +14,14 @@ from keras_plm.checkpoints.families.transformer_config import (
     read_classes,
     write_heads,
 )
-from keras_plm.checkpoints.families.transformer_weights import (
+from keras_plm.checkpoints.head_config import other_head
+from keras_plm.checkpoints.weight_names.transformer_weights import (
     DENSE,
     NORM,
     part_rows,
     sizes,
     transformer_rows,
 )
-from keras_plm.checkpoints.head_config import other_head
 
 EPSILON = 1e-12  # of its norms, which no config says
 CONFIG = TransformerConfig(

@@ -16,7 +16,7 @@ from keras_plm import files
 from keras_plm.checkpoints.config_values import read_choice, read_flag, read_number, read_sizes
 from keras_plm.checkpoints.conversion import check_arrays
 from keras_plm.checkpoints.foreign_checkpoint import ForeignCheckpoint
-from keras_plm.checkpoints.h5_arrays import H5Arrays
+from keras_plm.checkpoints.formats.h5_arrays import H5Arrays
 from keras_plm.features import NUM_CHARACTERS, WORD_LENGTH
 
 OPTIONS, WEIGHTS = "options.json", "weights.hdf5"

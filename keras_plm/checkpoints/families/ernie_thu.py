@@ -12,7 +12,6 @@ from keras_plm import families
 from keras_plm.checkpoints import tokenizer_format
 from keras_plm.checkpoints.config_values import read_number
 from keras_plm.checkpoints.conversion import Row, System
-from keras_plm.checkpoints.families import transformer_weights
 from keras_plm.checkpoints.families.bert import (
     ARCHITECTURES,
     IGNORED,
@@ -23,15 +22,16 @@ from keras_plm.checkpoints.families.bert import (
     SUMMARY,
     read_head_settings,
 )
-from keras_plm.checkpoints.families.bert_weights import BERT_HEADS, BERT_NAMES, bert_copies
 from keras_plm.checkpoints.families.transformer_config import (
     PLAIN,
     TransformerConfig,
     read_count,
     write_heads,
 )
-from keras_plm.checkpoints.families.transformer_weights import DENSE, NORM, part_rows
 from keras_plm.checkpoints.head_config import other_head
+from keras_plm.checkpoints.weight_names import transformer_weights
+from keras_plm.checkpoints.weight_names.bert_weights import BERT_HEADS, BERT_NAMES, bert_copies
+from keras_plm.checkpoints.weight_names.transformer_weights import DENSE, NORM, part_rows
 
 CONFIG_FILE = "ernie_config.json"  # of the released directory, beside `vocab.txt`
 # What `layer_types` calls a block. What it leaves out at the end is "sim".

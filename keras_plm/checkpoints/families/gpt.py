@@ -16,19 +16,19 @@ from keras_plm.checkpoints.families.transformer_config import (
     read_count,
     write_heads,
 )
-from keras_plm.checkpoints.families.transformer_weights import (
+from keras_plm.checkpoints.head_config import (
+    LOGITS_AT_ONCE,
+    check_summary,
+    other_head,
+    read_summary,
+)
+from keras_plm.checkpoints.weight_names.transformer_weights import (
     CONV1D,
     DENSE,
     OPENAI,
     part_rows,
     sizes,
     transformer_rows,
-)
-from keras_plm.checkpoints.head_config import (
-    LOGITS_AT_ONCE,
-    check_summary,
-    other_head,
-    read_summary,
 )
 
 SIZES = {

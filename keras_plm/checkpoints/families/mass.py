@@ -25,14 +25,14 @@ from keras_plm.checkpoints import tokenizer_format
 from keras_plm.checkpoints.config_values import read_sizes
 from keras_plm.checkpoints.conversion import System
 from keras_plm.checkpoints.families.bart import PARTS as BART_PARTS
-from keras_plm.checkpoints.families.seq2seq_weights import (
+from keras_plm.checkpoints.head_config import other_head
+from keras_plm.checkpoints.weight_names.seq2seq_weights import (
     STYLE,
     dotted_names,
     seq2seq_rows,
     sizes,
 )
-from keras_plm.checkpoints.families.transformer_weights import Style
-from keras_plm.checkpoints.head_config import other_head
+from keras_plm.checkpoints.weight_names.transformer_weights import Style
 
 FUSED = Style(STYLE.suffixes, {**STYLE.axes, "DHK": "(3HK)D", "HK": "(3HK)"})
 IN_PROJECTION = "in_proj"  # its tensors are in_proj_weight and in_proj_bias

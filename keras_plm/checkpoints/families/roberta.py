@@ -9,12 +9,6 @@ from keras_plm import families
 from keras_plm.checkpoints import tokenizer_format
 from keras_plm.checkpoints.conversion import System
 from keras_plm.checkpoints.families import bert
-from keras_plm.checkpoints.families.bert_weights import (
-    ROBERTA_HEADS,
-    mpnet_rows,
-    roberta_copies,
-    roberta_rows,
-)
 from keras_plm.checkpoints.families.transformer_config import (
     TransformerConfig,
     has_pooler,
@@ -23,8 +17,14 @@ from keras_plm.checkpoints.families.transformer_config import (
     write_heads,
     write_segments,
 )
-from keras_plm.checkpoints.families.transformer_weights import sizes
 from keras_plm.checkpoints.head_config import other_head
+from keras_plm.checkpoints.weight_names.bert_weights import (
+    ROBERTA_HEADS,
+    mpnet_rows,
+    roberta_copies,
+    roberta_rows,
+)
+from keras_plm.checkpoints.weight_names.transformer_weights import sizes
 
 # The id of padding is also the row of its position: only with 1 are real tokens at row 2.
 TOKENS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}

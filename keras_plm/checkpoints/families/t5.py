@@ -19,8 +19,8 @@ from keras_plm.checkpoints.config_values import (
 )
 from keras_plm.checkpoints.conversion import System
 from keras_plm.checkpoints.families.seq2seq_config import read_head_settings, write_head_config
-from keras_plm.checkpoints.families.seq2seq_weights import check_flags, seq2seq_rows, sizes
 from keras_plm.checkpoints.head_config import other_head
+from keras_plm.checkpoints.weight_names.seq2seq_weights import check_flags, seq2seq_rows, sizes
 
 SIZES = {
     "vocabulary_size": "vocab_size",

@@ -21,7 +21,8 @@ from keras_plm.checkpoints.config_values import (
 )
 from keras_plm.checkpoints.conversion import System
 from keras_plm.checkpoints.families.transformer_config import read_classes, write_heads
-from keras_plm.checkpoints.families.transformer_xl_weights import (
+from keras_plm.checkpoints.head_config import other_head
+from keras_plm.checkpoints.weight_names.transformer_xl_weights import (
     EMBEDDING,
     SCORE,
     SOFTMAX,
@@ -32,7 +33,6 @@ from keras_plm.checkpoints.families.transformer_xl_weights import (
     token_copies,
     token_rows,
 )
-from keras_plm.checkpoints.head_config import other_head
 from keras_plm.checks import check_ascending
 
 SIZES = {

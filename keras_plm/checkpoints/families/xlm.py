@@ -14,12 +14,6 @@ from keras_plm.checkpoints.families.transformer_config import (
     read_count,
     write_heads,
 )
-from keras_plm.checkpoints.families.transformer_weights import (
-    DENSE,
-    part_rows,
-    sizes,
-    transformer_rows,
-)
 from keras_plm.checkpoints.head_config import (
     LOGITS_AT_ONCE,
     check_summary,
@@ -27,6 +21,12 @@ from keras_plm.checkpoints.head_config import (
     read_summary,
     write_class_config,
     write_summary,
+)
+from keras_plm.checkpoints.weight_names.transformer_weights import (
+    DENSE,
+    part_rows,
+    sizes,
+    transformer_rows,
 )
 
 XLM_CONFIG = TransformerConfig(

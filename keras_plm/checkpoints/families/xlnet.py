@@ -9,7 +9,6 @@ from keras_plm.checkpoints.config_values import (
     write_choice,
 )
 from keras_plm.checkpoints.conversion import System
-from keras_plm.checkpoints.families.xlnet_weights import HEADS, TIED, TIED_BIASES, rows, sizes
 from keras_plm.checkpoints.head_config import (
     check_summary,
     other_head,
@@ -19,6 +18,7 @@ from keras_plm.checkpoints.head_config import (
     write_class_config,
     write_summary,
 )
+from keras_plm.checkpoints.weight_names.xlnet_weights import HEADS, TIED, TIED_BIASES, rows, sizes
 
 SIZES = {
     "vocabulary_size": "vocab_size",

@@ -1,1 +1,1 @@
-"""Labels of texts and tokens that need no annotator: ERNIE 2.0's tasks beside masked words."""
+"""Labels of rows and of tokens: what is made of them, and ERNIE 2.0's, which need no annotator."""

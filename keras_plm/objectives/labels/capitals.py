@@ -11,7 +11,7 @@ A literal example: `Bob met IBM people`, whose second word has two pieces.
 
 from dataclasses import dataclass
 
-from keras_plm.objectives.label_objective import TokenLabel
+from keras_plm.objectives.labels.label_objective import TokenLabel
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ A literal example: `It was late. But, he went on.`
 
 from dataclasses import dataclass
 
-from keras_plm.objectives.label_objective import PairLabel
+from keras_plm.objectives.labels.label_objective import PairLabel
 
 # The commonest connectives that begin sentences of English novels, in the order of their number
 # in 35,245 sentences of novels of the 19th century, as `keras_plm.data` splits them: 1,327 begin

@@ -8,7 +8,7 @@ A literal example: the documents A B C and D.
 
 from dataclasses import dataclass
 
-from keras_plm.objectives.label_objective import PairLabel
+from keras_plm.objectives.labels.label_objective import PairLabel
 
 
 @dataclass(frozen=True)

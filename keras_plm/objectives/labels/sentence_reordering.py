@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_plm.checks import integer
-from keras_plm.objectives.label_objective import PairLabel
+from keras_plm.objectives.labels.label_objective import PairLabel
 
 MOST_PARTS = 5  # 153 classes
 

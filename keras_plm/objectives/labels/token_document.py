@@ -9,7 +9,7 @@ A literal example: a document of two rows, `the cat sat` and `the dog ran`. The 
 
 from dataclasses import dataclass
 
-from keras_plm.objectives.label_objective import TokenLabel
+from keras_plm.objectives.labels.label_objective import TokenLabel
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from keras_plm.checks import choice, flag, integer, number
 from keras_plm.objectives.noising.arrangement import inner_tokens
-from keras_plm.objectives.rewriting import Rewriting
+from keras_plm.objectives.two_sided.rewriting import Rewriting
 
 REPLACE = ("span", "token", "nothing")
 

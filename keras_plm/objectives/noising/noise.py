@@ -14,17 +14,17 @@ from keras_plm.objectives.corruption import Corruption
 from keras_plm.objectives.noising.arrangement import LocalShuffle, SentencePermutation
 from keras_plm.objectives.noising.infilled_input import REPLACE, InfilledInput
 from keras_plm.objectives.noising.noisy_input import NoisyInput
-from keras_plm.objectives.rewriting import (
+from keras_plm.objectives.selection.one_span import OneSpan
+from keras_plm.objectives.selection.poisson_selection import PoissonSelection
+from keras_plm.objectives.selection.span_partition import SpanPartition
+from keras_plm.objectives.settings import Settings
+from keras_plm.objectives.two_sided.rewriting import (
     CorruptedInput,
     SentinelInput,
     SentinelTarget,
     SpanTarget,
     WholeTarget,
 )
-from keras_plm.objectives.selection.one_span import OneSpan
-from keras_plm.objectives.selection.poisson_selection import PoissonSelection
-from keras_plm.objectives.selection.span_partition import SpanPartition
-from keras_plm.objectives.settings import Settings
 
 ENDS = ("eos", "sep", "eod")  # which special token ends a text: the first that there is
 RELEASES = ("translation", "summarization")

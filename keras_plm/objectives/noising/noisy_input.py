@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_plm.checks import integer, number
-from keras_plm.objectives.rewriting import Rewriting
+from keras_plm.objectives.two_sided.rewriting import Rewriting
 
 
 @dataclass(frozen=True)

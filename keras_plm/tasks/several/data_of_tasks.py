@@ -5,11 +5,11 @@ import numpy as np
 
 from keras_plm.checks import check_choice, check_integer, check_names
 from keras_plm.data.mixing import mix
+from keras_plm.tasks.feeding import prepared_data
+from keras_plm.tasks.feeding.mixed_batches import MixedBatches, TaskBatches, rows_per_example
+from keras_plm.tasks.feeding.shuffled_batches import choose_lengths
 from keras_plm.tasks.several.parts_of_tasks import EvaluateTasks
 from keras_plm.tasks.several.step_of_tasks import CompiledMultiTask
-from keras_plm.tasks.training import prepared_data
-from keras_plm.tasks.training.mixed_batches import MixedBatches, TaskBatches, rows_per_example
-from keras_plm.tasks.training.shuffled_batches import choose_lengths
 
 
 class FittedMultiTask(CompiledMultiTask):

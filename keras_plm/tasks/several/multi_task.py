@@ -7,10 +7,10 @@ from keras_plm.backbones import Backbone
 from keras_plm.checks import check_arguments, check_choice, kind
 from keras_plm.preprocessing.preprocessor import Preprocessor
 from keras_plm.presets import open_preset
+from keras_plm.tasks.feeding.mixed_batches import TASK_NUMBER
 from keras_plm.tasks.several import parts_of_tasks
 from keras_plm.tasks.several.data_of_tasks import FittedMultiTask
 from keras_plm.tasks.task_graph import encode_texts, text_inputs
-from keras_plm.tasks.training.mixed_batches import TASK_NUMBER
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")

@@ -9,9 +9,9 @@ import keras
 from keras_plm import tasks as room
 from keras_plm.checks import check_names, constructor_arguments, did_you_mean
 from keras_plm.preprocessing.preprocessor import preprocessor_arguments
-from keras_plm.tasks.heads_file import own_variables, read_heads, write_heads
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.optimizers.grouped_optimizer import GroupedOptimizer
+from keras_plm.tasks.preset_files.heads_file import own_variables, read_heads, write_heads
 from keras_plm.tasks.task import Task
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

@@ -8,10 +8,10 @@ from keras import ops
 
 from keras_plm.checks import check_names
 from keras_plm.ops import run_branch, run_loss_branch
+from keras_plm.tasks.feeding.mixed_batches import TASK_NUMBER
 from keras_plm.tasks.optimizers.paper_optimizers import default_optimizer
 from keras_plm.tasks.several import parts_of_tasks
 from keras_plm.tasks.task import Task
-from keras_plm.tasks.training.mixed_batches import TASK_NUMBER
 
 
 class CompiledMultiTask(Task):

@@ -1,4 +1,4 @@
-"""How tasks are fed, checked, guarded and saved while they train."""
+"""How tasks are compiled, checked, guarded and saved while they train."""
 
 from keras_plm.tasks.training.checkpoint import Checkpoint, resume
 

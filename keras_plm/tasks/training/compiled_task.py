@@ -8,7 +8,7 @@ import keras_hub
 from keras_plm.checks import check_flag
 from keras_plm.generation.compiled_programs import xla_is_allowed
 from keras_plm.heads.head import as_head, targets_of, yes_no_accuracy
-from keras_plm.heads.soft_label_loss import accuracy_of_soft_labels
+from keras_plm.heads.losses.soft_label_loss import accuracy_of_soft_labels
 from keras_plm.tasks.optimizers.decay_exclusions import (
     exclude_from_weight_decay,
     weight_decay_exclusions,

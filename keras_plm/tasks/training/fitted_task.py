@@ -11,14 +11,14 @@ import keras_hub
 import numpy as np
 
 from keras_plm.generation.compiled_programs import runs_on_cpu, xla_predicts
-from keras_plm.tasks.training import length_batches, prepared_data
+from keras_plm.tasks.feeding import length_batches, prepared_data
+from keras_plm.tasks.feeding.length_batches import Shapes, SortedBatches
+from keras_plm.tasks.feeding.ready_datasets import array_of_list, is_tf_dataset
+from keras_plm.tasks.feeding.row_lengths import row_lengths, whole_length
+from keras_plm.tasks.feeding.shuffled_batches import ShuffledBatches, choose_lengths
+from keras_plm.tasks.feeding.tensorflow_batches import as_tf_dataset
 from keras_plm.tasks.training.compiled_task import CompiledTask, is_auto
 from keras_plm.tasks.training.finite_guard import SKIPPED, StopAfterSkips
-from keras_plm.tasks.training.length_batches import Shapes, SortedBatches
-from keras_plm.tasks.training.ready_datasets import array_of_list, is_tf_dataset
-from keras_plm.tasks.training.row_lengths import row_lengths, whole_length
-from keras_plm.tasks.training.shuffled_batches import ShuffledBatches, choose_lengths
-from keras_plm.tasks.training.tensorflow_batches import as_tf_dataset
 
 # What compiling one step of training costs, about (docs/performance.md): on a CPU 7 seconds, in
 # which a core computes so much; on an accelerator so many steps, which take milliseconds there.

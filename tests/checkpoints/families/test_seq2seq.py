@@ -18,7 +18,7 @@ from keras_plm.checkpoints import export_huggingface
 from keras_plm.checkpoints.families.bart import read_bart, read_marian
 from keras_plm.checkpoints.families.t5 import read_hugging_face
 from keras_plm.tasks import Seq2SeqLM
-from keras_plm.tasks.heads_file import read_checkpoint_heads
+from keras_plm.tasks.preset_files.heads_file import read_checkpoint_heads
 
 CASES = ("marian", "bart", "bart_scaled", "t5", "t5_1_1")
 

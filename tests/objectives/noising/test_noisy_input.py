@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_plm.objectives import NoisyInput
-from keras_plm.objectives.rewriting import SelectedRows
+from keras_plm.objectives.two_sided.rewriting import SelectedRows
 
 DRAWS, MASK, END = 20_000, 4, 1
 

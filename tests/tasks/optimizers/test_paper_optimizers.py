@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 
 from keras_plm import models, transfer
-from keras_plm.checkpoints.families import bert_weights, xlnet_weights
+from keras_plm.checkpoints.weight_names import bert_weights, xlnet_weights
 from keras_plm.tasks.optimizers.paper_optimizers import default_optimizer
 from keras_plm.tasks.training.checkpoint import Checkpoint, resume
 

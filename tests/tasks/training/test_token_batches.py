@@ -6,9 +6,9 @@ import pytest
 
 from keras_plm.backbones import Seq2SeqBackbone
 from keras_plm.tasks import Seq2SeqLM, Seq2SeqPreprocessor
-from keras_plm.tasks.training.length_batches import Shapes, SortedBatches
-from keras_plm.tasks.training.row_lengths import row_lengths, whole_length
-from keras_plm.tasks.training.shuffled_batches import ShuffledBatches
+from keras_plm.tasks.feeding.length_batches import Shapes, SortedBatches
+from keras_plm.tasks.feeding.row_lengths import row_lengths, whole_length
+from keras_plm.tasks.feeding.shuffled_batches import ShuffledBatches
 
 SOURCES = np.array([3, 9, 20, 2, 5, 7, 1, 14, 4, 6, 2, 8, 3])
 TARGETS = np.array([4, 3, 8, 2, 12, 7, 1, 10, 4, 3, 2, 1, 6])

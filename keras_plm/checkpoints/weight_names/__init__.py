@@ -1,0 +1,1 @@
+"""What other people's files call the weights of our architectures."""

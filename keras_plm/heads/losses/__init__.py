@@ -1,0 +1,1 @@
+"""Losses that heads have, beside Keras's."""

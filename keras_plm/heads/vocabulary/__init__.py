@@ -1,0 +1,1 @@
+"""Heads that predict a token of a vocabulary, or an entity of a table."""

@@ -1,0 +1,1 @@
+"""Tables that make token states of ids."""

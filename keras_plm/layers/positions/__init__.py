@@ -1,0 +1,1 @@
+"""Where a token stands: relative to another, or by a wave of its own."""

@@ -1,0 +1,1 @@
+"""Objectives that are made of objectives, and their parts that have no rows of their own."""

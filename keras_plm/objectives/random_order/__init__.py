@@ -1,0 +1,1 @@
+"""Objectives that predict tokens in a random order."""

@@ -1,0 +1,1 @@
+"""What tasks are given, as the batches that a model takes."""

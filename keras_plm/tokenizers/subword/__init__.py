@@ -1,0 +1,1 @@
+"""WordPiece and byte pairs, over the library `tokenizers`."""
