@@ -221,10 +221,10 @@ def origins_of_names(init):
 def test_tests_of_a_room_reach_every_file_of_it():
     """By what they import, and what that imports of the same room. How far: see `.ci/report.py`."""
     folders, unreached = {path.parent for path in MODULES} - {PACKAGE}, []
-    without = [name_of(one) for one in folders if not list(tests_of(one).glob("test_*.py"))]
+    without = [name_of(one) for one in folders if not list(folder_of_tests(one).glob("test_*.py"))]
     assert not without
     for room in sorted(one for one in folders if one.parent == PACKAGE):
-        trees = [ast.parse(path.read_text("utf-8")) for path in tests_of(room).rglob("*.py")]
+        trees = [ast.parse(path.read_text("utf-8")) for path in folder_of_tests(room).rglob("*.py")]
         new, reached = set().union(*map(modules_used, trees)), set()
         while new:
             reached |= new
@@ -235,7 +235,7 @@ def test_tests_of_a_room_reach_every_file_of_it():
     assert not unreached
 
 
-def tests_of(folder):
+def folder_of_tests(folder):
     """The folder of the tests of a folder of the package."""
     return TESTS / folder.relative_to(PACKAGE)
 
