@@ -1205,7 +1205,7 @@ MUTANTS = (
     ),
     Mutant(
         "checkpoints_of_training_hold_the_vectors_of_entities",
-        "tasks/training/checkpoint.py",
+        "tasks/training/training_state.py",
         "if v.path in outside} if outside",
         "if v.path in outside} if not outside",
         ("backbones/test_knowledge.py",),
@@ -2074,7 +2074,7 @@ MUTANTS = (
     ),
     Mutant(
         "sources_of_a_corpus_by_the_model_of_targets",
-        "data/corpus/corpus_files.py",
+        "data/corpus/corpus_writing.py",
         "list(places)[1::2]",
         "list(places)[::2]",
         ("data/corpus/test_both_sides.py",),
@@ -2249,7 +2249,7 @@ MUTANTS = (
     ),
     Mutant(
         "one_skip_more_before_training_ends",
-        "tasks/training/finite_guard.py",
+        "tasks/training/stop_after_skips.py",
         "if in_a_row >= self.limit:",
         "if in_a_row > self.limit:",
         ("tasks/training/test_finite_guard.py",),

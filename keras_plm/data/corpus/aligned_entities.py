@@ -14,8 +14,9 @@ import numpy as np
 
 from keras_plm.checks import check_arguments, check_kind, is_integer, kind
 from keras_plm.data.corpus.corpus import Corpus
-from keras_plm.data.corpus.corpus_files import MARKER, write_encoded
+from keras_plm.data.corpus.corpus_files import MARKER
 from keras_plm.data.corpus.corpus_parts import CorpusPart, batches_of
+from keras_plm.data.corpus.corpus_writing import write_encoded
 from keras_plm.data.corpus.text_lines import read_lines
 from keras_plm.files import atomic_directory
 from keras_plm.tokenizers.tokenizer import Tokenizer

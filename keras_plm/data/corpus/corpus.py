@@ -9,8 +9,9 @@ import numpy as np
 
 from keras_plm.checks import check_integer, did_you_mean
 from keras_plm.data.corpus.columns import COLUMNS
-from keras_plm.data.corpus.corpus_files import CHUNK, MARKER, read_corpus, write_corpus
+from keras_plm.data.corpus.corpus_files import CHUNK, MARKER, read_corpus
 from keras_plm.data.corpus.corpus_parts import corpus_parts, language_ids
+from keras_plm.data.corpus.corpus_writing import write_corpus
 from keras_plm.data.corpus.sentences import split_sentences
 from keras_plm.data.corpus.text_sources import num_bytes, text_sources
 from keras_plm.data.progress import with_progress

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from keras_plm import files
-from keras_plm.layers.carried_state import StateCarrier
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.training.background_writing import BackgroundWriting, join_all
 from keras_plm.tasks.training.checkpoint_files import read_checkpoint, write_checkpoint
@@ -19,8 +18,15 @@ from keras_plm.tasks.training.training_fingerprint import (
     training_fingerprint,
     versions,
 )
+from keras_plm.tasks.training.training_state import (
+    carried_variables,
+    checked_carried,
+    copied,
+    has_dtype,
+    other_dtypes,
+    state_of,
+)
 
-PURPOSES = ("training", "evaluation")  # what is carried is kept for each
 logger = logging.getLogger("keras_plm")
 
 
@@ -115,10 +121,10 @@ class Checkpoint(keras.callbacks.Callback):
         """
         self.wait()
         model = self.model  # on JAX this brings the variables up to date
-        named = _named(_state(model))
+        named = state_of(model)
         arrays = {
-            name: _copied(variable, self._arrays.get(name))
-            for name, variable in {**named, **_carried(model)}.items()
+            name: copied(variable, self._arrays.get(name))
+            for name, variable in {**named, **carried_variables(model)}.items()
         }
         bad = sorted(name for name, array in arrays.items() if not _is_finite(array))
         if bad:
@@ -130,7 +136,7 @@ class Checkpoint(keras.callbacks.Callback):
             )
         description = {
             "step": self.step,
-            "dtypes": _other_dtypes(named, arrays),
+            "dtypes": other_dtypes(named, arrays),
             "fingerprint": training_fingerprint(model),
             "versions": versions(),
         }
@@ -192,14 +198,14 @@ def resume(model, directory, may_differ=()):
     allowed = _check_fingerprint(model, description.get("fingerprint"), may_differ, directory)
     rates = _rates(model) if any(map(_is_rate, allowed)) else []
     build_optimizer(model)
-    carried, sizes = _checked_carried(model, arrays, directory)
-    variables = _named(_state(model))
+    carried, sizes = checked_carried(model, arrays, directory)
+    variables = state_of(model)
     wrong = sorted(set(arrays) ^ set(variables)) + [
         f"{name} {arrays[name].shape} {arrays[name].dtype} for {variables[name].path} "
         f"{tuple(variables[name].shape)} {variables[name].dtype}"
         for name in sorted(set(arrays) & set(variables))
         if arrays[name].shape != tuple(variables[name].shape)
-        or not _same_dtype(arrays[name], variables[name], dtypes, name)
+        or not has_dtype(arrays[name], variables[name], dtypes, name)
     ]
     if wrong:
         raise ValueError(
@@ -209,7 +215,7 @@ def resume(model, directory, may_differ=()):
     with scope_of(model):
         for purpose, size in sizes.items():
             model.state.resize(size, training=purpose == "training")
-    for name, variable in _carried(model).items():
+    for name, variable in carried_variables(model).items():
         if name in carried:
             variable.assign(carried[name])
     for name, variable in variables.items():
@@ -299,112 +305,8 @@ def _say(step, directory, saved_by, allowed):
         logger.warning("%s: other settings, as allowed: %s.", directory, allowed)
 
 
-def _state(model):
-    """Weights, seeds and optimizer, in the order in which the model made them.
-
-    Without what no checkpoint has, such as a table of vectors, of which the settings have a digest.
-    """
-    left_out = {id(v) for v in (*model.metrics_variables, *_carried(model).values())}
-    outside = getattr(getattr(model, "backbone", None), "not_in_checkpoints", ())
-    left_out |= {id(v) for v in model.backbone.weights if v.path in outside} if outside else set()
-    return {
-        "model": [v for v in model.variables if id(v) not in left_out],
-        "optimizer": model.optimizer.variables,
-    }
-
-
-def _named(state):
-    """The variables of a state by the names of their arrays."""
-    return {
-        f"{kind}/{index:05d}": variable
-        for kind, variables in state.items()
-        for index, variable in enumerate(variables)
-    }
-
-
-def _other_dtypes(named, arrays):
-    """The data types of the variables that numpy has not, by name."""
-    dtypes = {name: keras.backend.standardize_dtype(v.dtype) for name, v in named.items()}
-    return {name: dtype for name, dtype in dtypes.items() if dtype != arrays[name].dtype.name}
-
-
-def _same_dtype(array, variable, dtypes, name):
-    """Whether an array was saved of a variable of this data type."""
-    needed = keras.backend.standardize_dtype(variable.dtype)
-    if {needed, array.dtype.name} == {"int32", "int64"}:  # counts: int64 on TensorFlow alone
-        return (array == array.astype(needed)).all()
-    if dtypes is None and array.dtype.kind == "f" and "float" in needed:
-        return needed == array.dtype.name or needed not in ("float16", "float32", "float64")
-    return needed == (dtypes or {}).get(name, array.dtype.name)
-
-
-def _carried(model):
-    """The variables of what is carried, as far as they are made, by the names of their arrays.
-
-    A leaf's name and its purpose, such as "memory/training".
-    """
-    carrier, found = _carrier(model), {}
-    for purpose in PURPOSES if carrier is not None else ():
-        state = carrier.state(purpose == "training")
-        for name, variable in zip(carrier.leaf_names(), keras.tree.flatten(state)):
-            if state is not None:
-                found[f"{name}/{purpose}"] = variable
-    return found
-
-
-def _carrier(model):
-    """The layer that carries the state of a `Pretrainer`, or None."""
-    state = getattr(model, "state", None)
-    return state if isinstance(state, StateCarrier) else None
-
-
-def _checked_carried(model, arrays, directory):
-    """Take what was carried out of the arrays: it by name, and the rows of each purpose."""
-    carrier, found, sizes = _carrier(model), {}, {}
-    for purpose in PURPOSES if carrier is not None else ():
-        specs = zip(carrier.leaf_names(), keras.tree.flatten(carrier.leaf_specs()))
-        specs = {f"{name}/{purpose}": (name, spec) for name, spec in specs}
-        if not specs.keys() & arrays.keys():
-            continue
-        missing = sorted(specs.keys() - arrays.keys())
-        if missing:
-            raise ValueError(
-                f"{directory} is the checkpoint of another model: it lacks {missing} of what is "
-                "carried from batch to batch. Build the model as it was."
-            )
-        values = {name: arrays.pop(name) for name in specs}
-        state = carrier.state(purpose == "training")
-        made = values[next(iter(specs))] if state is None else keras.tree.flatten(state)[0]
-        rows = tuple(made.shape[:1])
-        for array_name, (name, spec) in specs.items():
-            value, expected = values[array_name], (*rows, *spec.shape[1:])
-            if value.shape != expected:
-                raise ValueError(
-                    f"{directory} is the checkpoint of another model: its {name} of {purpose} has "
-                    f"the shape {value.shape}, this model's {expected}. Build the model as it was."
-                )
-            if (value.dtype.kind == "f") != ("float" in spec.dtype):
-                raise ValueError(
-                    f"{directory} is the checkpoint of another model: its {name} of {purpose} is "
-                    f"{value.dtype}, this model's {spec.dtype}. Build the model as it was."
-                )
-        found |= values
-        sizes[purpose] = rows[0]
-    return found, sizes
-
-
 def _is_finite(array):
     """Whether all values are; without an array of as many answers."""
     if array.dtype.kind != "f" or not array.size:
         return True
     return bool(np.isfinite([array.min(), array.max()]).all())
-
-
-def _copied(variable, array=None):
-    """A copy of a variable's value, in the memory of an array that was one before."""
-    value = keras.ops.convert_to_numpy(variable.value)
-    value = value if value.dtype.kind in "biuf" else value.astype("float32")  # bfloat16
-    if array is None or (array.shape, array.dtype) != (value.shape, value.dtype):
-        return np.array(value, order="C")
-    np.copyto(array, value)
-    return array

@@ -18,7 +18,8 @@ from keras_plm.tasks.feeding.row_lengths import row_lengths, whole_length
 from keras_plm.tasks.feeding.shuffled_batches import ShuffledBatches, choose_lengths
 from keras_plm.tasks.feeding.tensorflow_batches import as_tf_dataset
 from keras_plm.tasks.training.compiled_task import CompiledTask, is_auto
-from keras_plm.tasks.training.finite_guard import SKIPPED, StopAfterSkips
+from keras_plm.tasks.training.finite_guard import SKIPPED
+from keras_plm.tasks.training.stop_after_skips import StopAfterSkips
 
 # What compiling one step of training costs, about (docs/performance.md): on a CPU 7 seconds, in
 # which a core computes so much; on an accelerator so many steps, which take milliseconds there.

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from keras_plm.data import Corpus, Texts, examples, train_tokenizer
-from keras_plm.data.corpus import corpus_files, corpus_parts, text_files
+from keras_plm.data.corpus import corpus_files, corpus_parts, corpus_writing, text_files
 from keras_plm.data.corpus.sentences import split_sentences
 from keras_plm.objectives import PermutationModeling
 
@@ -294,7 +294,7 @@ def test_a_full_disk_leaves_the_old_corpus(tokenizer, tmp_path, monkeypatch):
     def full(self, values):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(corpus_files._ArrayWriter, "write", full)
+    monkeypatch.setattr(corpus_writing._ArrayWriter, "write", full)
     with pytest.raises(OSError, match="No space left"):
         Corpus.build(BOTCHAN, tokenizer, directory)
     assert contents(directory) == old and os.listdir(tmp_path) == ["corpus"]

@@ -12,7 +12,8 @@ import pytest
 from keras_plm.tasks import TextClassifier
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.training import finite_guard
-from keras_plm.tasks.training.finite_guard import FiniteGuard, StopAfterSkips
+from keras_plm.tasks.training.finite_guard import FiniteGuard
+from keras_plm.tasks.training.stop_after_skips import StopAfterSkips
 
 BACKEND = keras.backend.backend()
 
