@@ -713,7 +713,7 @@ MUTANTS = (
     ),
     Mutant(
         "a_yes_or_no_of_a_token_is_averaged_over_the_row",
-        "tasks/training/label_checks.py",
+        "tasks/training/label_kinds.py",
         "one = kind in (NUMBERS, YES_NO) and targets.num_classes in (None, 1)",
         "one = False and kind == targets",
         ("tasks/test_own_heads.py",),

@@ -20,7 +20,7 @@ from keras_plm.checks import (
 from keras_plm.data import train_tokenizer
 from keras_plm.layers.activation import get_activation
 from keras_plm.tasks import TextPreprocessor
-from keras_plm.tasks.training.label_checks import label_kind
+from keras_plm.tasks.training.label_kinds import label_kind
 
 
 def test_what_passes():

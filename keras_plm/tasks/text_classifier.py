@@ -33,7 +33,7 @@ from keras_plm.tasks.training.class_names import (
     class_ids_of_names,
     multi_hot,
 )
-from keras_plm.tasks.training.label_checks import YES_NO
+from keras_plm.tasks.training.label_kinds import YES_NO
 
 
 @dataclass(frozen=True)

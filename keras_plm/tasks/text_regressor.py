@@ -16,7 +16,7 @@ from keras_plm.tasks.task_graph import (
     summary_head,
     text_inputs,
 )
-from keras_plm.tasks.training.label_checks import numbers
+from keras_plm.tasks.training.label_kinds import numbers
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")

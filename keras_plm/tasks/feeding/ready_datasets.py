@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_plm.checks import check_rectangular
-from keras_plm.tasks.training.label_checks import NUMBERS, SHARES, SOFT, YES_NO
+from keras_plm.tasks.training.label_kinds import NUMBERS, SHARES, SOFT, YES_NO
 
 PREFETCHED = 4  # batches
 
@@ -153,7 +153,7 @@ def of_one_type(array, kinds=()):
 
     Args:
         array: array, or anything else, which stays what it is.
-        kinds: the kinds of all labels, see `label_checks.label_kind`.
+        kinds: the kinds of all labels, see `label_kinds.label_kind`.
 
     Returns:
         int32, float32 or `array`.

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_plm.tasks.training.label_checks import IDS, SHARES, SOFT, YES_NO, numbers
+from keras_plm.tasks.training.label_kinds import IDS, SHARES, SOFT, YES_NO, numbers
 
 
 def class_weights(class_weight, outputs):

@@ -17,14 +17,14 @@ from keras_plm.tasks.optimizers.dense_gradients import given_dense_gradients
 from keras_plm.tasks.optimizers.paper_optimizers import default_optimizer
 from keras_plm.tasks.training.class_weights import class_weights, weighted_by_class
 from keras_plm.tasks.training.finite_guard import SKIPPED, FiniteGuard
-from keras_plm.tasks.training.label_checks import (
+from keras_plm.tasks.training.label_checks import check_labelled
+from keras_plm.tasks.training.label_kinds import (
     IDS,
     NUMBERS,
     SHARES,
     SOFT,
     YES_NO,
     as_labels,
-    check_labelled,
     label_kind,
     with_class_axis,
 )
@@ -291,7 +291,7 @@ class CompiledTask(keras_hub.models.Task):
     # === Labels ===
 
     def as_labels(self, y):
-        """Return labels as the compiled loss is trained on them; see `label_checks.as_labels`.
+        """Return labels as the compiled loss is trained on them; see `label_kinds.as_labels`.
 
         Args:
             y: labels as a user has them, or a dict of them by output, or None.

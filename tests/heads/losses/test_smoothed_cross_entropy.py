@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_plm.heads import MaskedLMHead, SmoothedCrossEntropy
-from keras_plm.tasks.training.label_checks import label_kind
+from keras_plm.tasks.training.label_kinds import label_kind
 
 LOGITS = np.array([[2.0, 1.0, 0.0, -1.0]], "float32")
 SHARED_BY = ("others", "all")

@@ -3,15 +3,13 @@ import numpy as np
 import pytest
 
 from keras_plm.heads import Targets
-from keras_plm.tasks.training.label_checks import (
+from keras_plm.tasks.training.label_checks import check_labelled, check_labels, check_weights
+from keras_plm.tasks.training.label_kinds import (
     IDS,
     NUMBERS,
     SHARES,
     YES_NO,
     as_labels,
-    check_labelled,
-    check_labels,
-    check_weights,
     label_kind,
     numbers,
 )
