@@ -598,6 +598,27 @@ def test_keras_file_goes_on_training(made, tools, tmp_path, state_of, same, quic
         assert same(state_of(model), state_of(again))
 
 
+@each(ROWS)
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+def test_files_of_int8(made, tools, tmp_path, quick):
+    """Layers that a head shares with the backbone are in a file once."""
+    model = made.row.make(tools)
+    copy_weights(made.model, model)
+    model.quantize("int8")
+    model.compile(**quick)
+    expected = outputs_of(model, made.batch)
+    forget(model)
+    model.save_to_preset(tmp_path / "preset")
+    model.save(tmp_path / "model.keras")
+    for again in (
+        type(model).from_preset(tmp_path / "preset"),
+        keras.saving.load_model(tmp_path / "model.keras", compile=False),
+    ):
+        again.compile(**quick)
+        assert [one.dtype for one in again.weights] == [one.dtype for one in model.weights]
+        close(outputs_of(again, made.batch), expected, rtol=1e-6, atol=1e-6)
+
+
 @each({name: row for name, row in ROWS.items() if row.trained})
 def test_adam_moves_each_weight_by_its_rate(made, tools, quick):
     """In a first step m is the root of v, if the gradients of a token's places are one sum."""

@@ -696,6 +696,14 @@ def test_config_round_trip(row):
     assert_equal(row(again, row.inputs), row(layer, row.inputs))
 
 
+@parts
+def test_what_is_frozen_stays_so(row):
+    """Keras freezes layers inside when `trainable` is set, not where it comes from a file."""
+    layer = type(row.make()).from_config({**row.make().get_config(), "trainable": False})
+    row(layer, row.inputs)
+    assert not layer.trainable_variables and not [v for v in layer.variables if v.trainable]
+
+
 @in_graphs
 def test_symbols_have_the_shapes_and_dtypes_of_arrays(row):
     """None in a shape is what only an array says."""

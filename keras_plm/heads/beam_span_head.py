@@ -13,6 +13,7 @@ from keras_plm.heads.head import (
     yes_no_accuracy,
 )
 from keras_plm.heads.span_head import masked_logits, with_mask
+from keras_plm.layers.composite_layer import CompositeLayer
 from keras_plm.layers.initializer import initializer
 from keras_plm.layers.replayable_dropout import ReplayableDropout
 from keras_plm.layers.sequence_layer import SequenceLayer
@@ -20,7 +21,7 @@ from keras_plm.ops import gather_rows, summary_row
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class AnswerClass(keras.layers.Layer):
+class AnswerClass(CompositeLayer):
     """A logit of "there is no answer", from the expected start row and the row's summary.
 
     Args:

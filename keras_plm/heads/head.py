@@ -5,6 +5,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from keras_plm.layers.composite_layer import CompositeLayer
 from keras_plm.ops.keras_internals import get_keras_mask
 
 
@@ -24,7 +25,7 @@ class Targets(NamedTuple):
     num_classes: int | str | None
 
 
-class Head(keras.layers.Layer):
+class Head(CompositeLayer):
     """Abstract base of the heads: what a task or an objective trains on a backbone.
 
     A head reads what a backbone gives, and says by itself how its outputs are trained: the loss,

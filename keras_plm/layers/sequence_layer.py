@@ -1,9 +1,9 @@
 """Layers that take sequences: what an implicit mask of Keras does in them."""
 
-import keras
+from keras_plm.layers.composite_layer import CompositeLayer
 
 
-class SequenceLayer(keras.layers.Layer):
+class SequenceLayer(CompositeLayer):
     """Abstract base of the layers that take a sequence, and honour its implicit mask.
 
     Keras attaches a mask (B, T) to the outputs of `Embedding(mask_zero=True)` and `Masking`; False

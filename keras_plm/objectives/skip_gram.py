@@ -169,6 +169,7 @@ class SkipGram(Objective):
             ValueError: the backbone's tokens see each other, and so what is to be predicted.
         """
         from keras_plm.heads import NegativeSamplingHead
+        from keras_plm.layers.float_policy import float_policy
 
         if "alone" not in backbone.reads:
             raise ValueError(
@@ -178,7 +179,7 @@ class SkipGram(Objective):
             )
         head = NegativeSamplingHead(
             *(self.vocabulary_size, self.num_negatives),
-            dtype=backbone.token_embedding.dtype_policy,
+            dtype=float_policy(backbone.token_embedding.dtype_policy),
             name="context",
         )
         return {"context": head}

@@ -181,7 +181,9 @@ class Task(FittedTask):
         return self.trainable and variable.trainable
 
     def get_config(self):
-        quantized = quantized_layers(self.heads) if getattr(self, "heads", None) else {}
+        quantized = (
+            quantized_layers(self.heads, self.backbone) if getattr(self, "heads", None) else {}
+        )
         return {
             **super().get_config(),
             **self.settings(),
@@ -197,7 +199,7 @@ class Task(FittedTask):
         }
         quantized = config.pop("quantized_layers", {})
         task = cls(**parts, name=config.pop("name"), **cls.read_settings(config))
-        quantize_layers(task.heads, quantized)
+        quantize_layers(task.heads, task.backbone, quantized)
         return task
 
     # === Copies ===

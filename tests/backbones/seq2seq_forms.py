@@ -21,6 +21,7 @@ BATCH = {
     "token_ids": IDS,
     "padding_mask": MASK,
 }
+READ = {"source_token_ids": SOURCE, "source_padding_mask": SOURCE_MASK}
 JAX = keras.backend.backend() == "jax"
 
 FORMS = {
@@ -70,3 +71,32 @@ def compiled(backbone):
 def encode(backbone, **given):
     """The outputs as numpy. Compiled on JAX, where many small operations are slow."""
     return keras.tree.map_structure(ops.convert_to_numpy, compiled(backbone)(given))
+
+
+def tensors(features):
+    return {name: ops.convert_to_tensor(array) for name, array in features.items()}
+
+
+def walk(decoder, known, **features):
+    """A function of nothing: the states of all tokens from `known` on, read one by one."""
+    features = tensors(features)
+
+    def walk():
+        token_ids = features["token_ids"]
+        constants, cache = decoder.start({**features, "known": known})
+
+        def step(place, state):
+            rows, cache = state
+            token = ops.take(token_ids, place, axis=1)[:, None]
+            row, cache = decoder.step(constants, cache, token, place)
+            return ops.where(ops.arange(LENGTH)[:, None] == place, row, rows), cache
+
+        rows = ops.zeros((len(IDS), LENGTH, decoder.backbone.hidden_dim))
+        return ops.fori_loop(known, LENGTH, step, (rows, cache))[0][:, known:]
+
+    return walk
+
+
+def assert_close(found, expected):
+    near = 1e-5 * max(1, np.abs(expected).max())
+    np.testing.assert_allclose(ops.convert_to_numpy(found), expected, atol=near)

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from seq2seq_forms import BATCH, IDS, SOURCE, encode, made, make
-from test_seq2seq_decoding import READ, assert_close, walk
+from seq2seq_forms import BATCH, IDS, READ, SOURCE, assert_close, encode, made, make, walk
 
 from keras_plm import data
 from keras_plm.features import check_batch

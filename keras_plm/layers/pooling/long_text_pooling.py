@@ -6,10 +6,11 @@ import keras
 from keras import ops
 
 from keras_plm.checks import check_arguments, integer
+from keras_plm.layers.composite_layer import CompositeLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_plm")
-class LongTextPooling(keras.layers.Layer):
+class LongTextPooling(CompositeLayer):
     """Reads texts by a backbone with a state, and pools all token states as `ConcatPooling` does.
 
     The gradient goes through the last tokens of each text alone. Those before are read window by

@@ -5,11 +5,13 @@ import keras
 from keras_plm.backbones.preset_files.quantization import MODES, saved_mode
 
 
-def quantized_layers(heads):
+def quantized_layers(heads, backbone):
     """Say which layers of heads are quantized, and how.
 
     Args:
         heads: dict of str to built layer.
+        backbone: the backbone, which says of its own layers itself, those that heads share with
+            it, such as the token embedding.
 
     Returns:
         dict of a head's name to a dict of a layer's path inside the head to what
@@ -22,17 +24,18 @@ def quantized_layers(heads):
     for name, head in heads.items():
         for path, layer in inner_layers(head):
             mode = saved_mode(layer)
-            if mode is not None:
+            if mode is not None and not _is_inside(layer, backbone):
                 found.setdefault(name, {})[path] = mode
     return found
 
 
-def quantize_layers(heads, modes):
+def quantize_layers(heads, backbone, modes):
     """Quantize layers of new heads as `quantized_layers` said; their values come afterwards.
 
     Args:
         heads: dict of str to built layer. A head that is not there is passed over.
-        modes: dict as from `quantized_layers`.
+        backbone: the backbone, with its layers quantized already.
+        modes: dict as from `quantized_layers`; older files name layers of the backbone, too.
 
     Raises:
         ValueError: if it is no such dict, or a head has no such layer.
@@ -48,7 +51,13 @@ def quantize_layers(heads, modes):
                     f"The head {name!r} has no layer {path!r} that can be quantized. "
                     f"Received: {modes[name]!r:.200}."
                 )
-            layer.quantize(**_arguments(mode))
+            if not _is_inside(layer, backbone):
+                layer.quantize(**_arguments(mode))
+
+
+def _is_inside(layer, backbone):
+    """Whether a layer is one of a backbone's own."""
+    return any(layer is one for one in backbone._flatten_layers())
 
 
 def _arguments(saved):

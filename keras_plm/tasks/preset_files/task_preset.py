@@ -55,7 +55,7 @@ def write_task(task, directory):
     if task.preprocessor is not None:
         task.preprocessor.write_preset(directory)
     write_heads(os.path.join(directory, HEADS_FILE), task.heads, task.backbone)
-    quantized = quantized_layers(task.heads)
+    quantized = quantized_layers(task.heads, task.backbone)
     description = {
         "class": type(task).__name__,
         "settings": task.settings(),
@@ -281,7 +281,7 @@ def _quantize_heads(task, preset, made, quantized):
         == {**_defaults(head), **made.get(name, {}), "dropout": None}
     }
     with files.reading(f"{preset}/{TASK_FILE}"):
-        quantize_layers(heads, quantized)
+        quantize_layers(heads, task.backbone, quantized)
 
 
 def _plain_settings(head):

@@ -12,6 +12,7 @@ from keras_plm.preprocessing.preprocessor import preprocessor_arguments
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.optimizers.grouped_optimizer import GroupedOptimizer
 from keras_plm.tasks.preset_files.heads_file import own_variables, read_heads, write_heads
+from keras_plm.tasks.preset_files.quantized_layers import quantize_layers, quantized_layers
 from keras_plm.tasks.task import Task
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -59,7 +60,7 @@ def make_tasks(backbone, described, preprocessor):
 
 def _made(name, given, backbone, preprocessor):
     """One task."""
-    cls = _class_of(name, given.pop("class"))
+    cls, quantized = _class_of(name, given.pop("class")), given.pop("quantized_layers", {})
     own = set(constructor_arguments(cls)) - {"backbone", "preprocessor"}
     to_preprocess = set(preprocessor_arguments(cls.preprocessor_class)) - {"name"}
     check_names(f"The task {name!r}, a {cls.__name__},", given, own | to_preprocess)
@@ -80,7 +81,9 @@ def _made(name, given, backbone, preprocessor):
         )
     arguments = cls.read_settings(arguments)
     with keras.name_scope(name):
-        return cls(backbone, preprocessor=preprocessor, compile=False, **arguments)
+        task = cls(backbone, preprocessor=preprocessor, compile=False, **arguments)
+        quantize_layers(task.heads, backbone, quantized)
+    return task
 
 
 def _class_of(name, given):
@@ -130,6 +133,9 @@ def descriptions(tasks, preprocessor):
         found[name] = {"class": own, **task.settings()}
         if task.preprocessor is not None and task.preprocessor is not preprocessor:
             found[name] |= task.preprocessor.settings()
+        quantized = quantized_layers(task.heads, task.backbone)
+        if quantized:
+            found[name]["quantized_layers"] = quantized
     return found
 
 

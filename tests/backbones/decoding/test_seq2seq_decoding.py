@@ -4,44 +4,27 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from seq2seq_forms import BATCH, FORMS, IDS, JAX, LENGTH, SOURCE, SOURCE_MASK, encode, made
+from seq2seq_forms import (
+    BATCH,
+    FORMS,
+    IDS,
+    JAX,
+    LENGTH,
+    READ,
+    SOURCE,
+    SOURCE_MASK,
+    assert_close,
+    encode,
+    made,
+    tensors,
+    walk,
+)
 
 from keras_plm.backbones import RecomputingDecoder
 from keras_plm.backbones.decoding import transformer_decoding
 from keras_plm.backbones.decoding.decoder import repeat_cache
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-READ = {"source_token_ids": SOURCE, "source_padding_mask": SOURCE_MASK}
-
-
-def tensors(features):
-    return {name: ops.convert_to_tensor(array) for name, array in features.items()}
-
-
-def walk(decoder, known, **features):
-    """A function of nothing: the states of all tokens from `known` on, read one by one."""
-    features = tensors(features)
-
-    def walk():
-        token_ids = features["token_ids"]
-        constants, cache = decoder.start({**features, "known": known})
-
-        def step(place, state):
-            rows, cache = state
-            token = ops.take(token_ids, place, axis=1)[:, None]
-            row, cache = decoder.step(constants, cache, token, place)
-            return ops.where(ops.arange(LENGTH)[:, None] == place, row, rows), cache
-
-        rows = ops.zeros((len(IDS), LENGTH, decoder.backbone.hidden_dim))
-        return ops.fori_loop(known, LENGTH, step, (rows, cache))[0][:, known:]
-
-    return walk
-
-
-def assert_close(found, expected):
-    near = 1e-5 * max(1, np.abs(expected).max())
-    np.testing.assert_allclose(ops.convert_to_numpy(found), expected, atol=near)
 
 
 @pytest.mark.parametrize(

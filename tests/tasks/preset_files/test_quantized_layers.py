@@ -124,10 +124,10 @@ def test_a_head_that_starts_new_is_not_quantized(make, tmp_path):
     model.quantize("int8")
     model.save_to_preset(tmp_path / "preset")
     other = TextClassifier.from_preset(tmp_path / "preset", num_classes=5)
-    assert quantized_layers(other.heads) == {}
+    assert quantized_layers(other.heads, other.backbone) == {}
     assert {weight.dtype for weight in other.heads["label"].weights} == {"float32"}
     again = TextClassifier.from_preset(tmp_path / "preset", dropout=0.3)
-    assert quantized_layers(again.heads) == quantized_layers(model.heads)
+    assert again.get_config()["quantized_layers"] == model.get_config()["quantized_layers"]
     np.testing.assert_array_equal(logits(again), logits(model))
 
 
@@ -143,10 +143,10 @@ def test_presets_of_before_are_quantized_too(make, tmp_path):
         del description["settings"][name]
     path.write_text(json.dumps(description))
     again = TextClassifier.from_preset(tmp_path / "preset")
-    assert quantized_layers(again.heads) == quantized_layers(model.heads)
+    assert again.get_config()["quantized_layers"] == model.get_config()["quantized_layers"]
     np.testing.assert_array_equal(logits(again), logits(model))
     other = TextClassifier.from_preset(tmp_path / "preset", logits_bias=False)
-    assert quantized_layers(other.heads) == {}
+    assert quantized_layers(other.heads, other.backbone) == {}
 
 
 @pytest.mark.parametrize("heads", [3, {"label": 3}])
@@ -172,7 +172,7 @@ def test_heads_without_settings(heads, make, tmp_path):
     ],
 )
 def test_bad_descriptions(saved, message, make):
-    heads = make().heads
+    model = make()
     with pytest.raises(ValueError, match=message):
-        quantize_layers(heads, saved)
-    assert quantized_layers(heads) == {}
+        quantize_layers(model.heads, model.backbone, saved)
+    assert quantized_layers(model.heads, model.backbone) == {}
