@@ -70,6 +70,11 @@ def _rows_of_text(file, lines, width):
                     f"line {number}: there must be a word and {width} numbers. Received: "
                     f"{len(fields)} columns, {line!r:.100}"
                 )
+            if b"\r" in word:
+                raise ValueError(
+                    f"line {number}: lines must end with a line feed. Received: a carriage return "
+                    f"in {line!r:.100}"
+                )
             if b" " in word and is_number(word.rsplit(None, 1)[-1]):
                 raise ValueError(
                     f"line {number}: there must be {width} numbers behind a word. Received: more, "
@@ -102,7 +107,7 @@ def is_number(field):
         float(field)
     except ValueError:
         return False
-    return any(48 <= byte < 58 for byte in field)
+    return b"_" not in field and any(48 <= byte < 58 for byte in field)
 
 
 # === Binary ===

@@ -90,9 +90,11 @@ def read_vectors(
             if number == limit:
                 break
         if count is not None and count != number and (number != limit or count < number):
+            or_a_word = ", or say header=False if the first line is a word"
+            or_a_word = "" if format == "binary" else or_a_word
             raise ValueError(
                 f"its header says that there are {count} words. Received: {number}. Take another "
-                "copy, or say header=False if the first line is a word."
+                f"copy{or_a_word}."
             )
         vectors = found.vectors(width)
     if found.repeated:
@@ -191,7 +193,11 @@ def _opened(path):
 
 def _numbers(values):
     """The numbers of one word: of their bytes in a text, or as a binary file has them."""
-    return [float(value) for value in values] if isinstance(values, list) else values
+    if not isinstance(values, list):
+        return values
+    if b"_" in b" ".join(values):  # Python takes 1_0 for 10
+        raise ValueError("numbers have no underscores")
+    return [float(value) for value in values]
 
 
 def _wrong_numbers(place, values):

@@ -41,6 +41,18 @@ def initializer(none=False):
     return Annotated[object, functools.partial(check_initializer, none=none)]
 
 
+def in_float32(initializer):
+    """Return a function that draws as an initializer does in float32, and casts.
+
+    An orthogonal one decomposes a matrix, which no backend does in half precision.
+    """
+
+    def draw(shape, dtype=None):
+        return ops.cast(initializer(shape, dtype="float32"), dtype or keras.config.floatx())
+
+    return draw
+
+
 class _DrawnByNumpy:
     """Draws where an initializer of Keras would have a program compiled for each shape."""
 

@@ -181,4 +181,5 @@ class TextPreprocessor(Preprocessor):
                 f"{found}. Raise `sequence_length`, shorten the texts, or let `truncate=True` cut "
                 "them."
             )
-        self.say_cut(f"{found}: they lose their ends")
+        lost = "beginnings, as they are read backward" if self.backward else "ends"
+        self.say_cut(f"{found}: they lose their {lost}")

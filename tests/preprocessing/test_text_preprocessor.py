@@ -199,6 +199,9 @@ def test_what_is_too_long_is_said_or_refused(tokenizer, caplog, tmp_path):
     texts = (["the boat", "I could not understand what they said"], ["we", "the other boat was"])
     assert TextPreprocessor(tokenizer, 12)(texts)["token_ids"].shape == (2, 12)
     assert "1 of 2 rows are longer than 12 tokens, the first of them row 1" in caplog.text
+    assert "they lose their ends" in caplog.text
+    TextPreprocessor(tokenizer, 12, backward=True)(texts)
+    assert "they lose their beginnings, as they are read backward" in caplog.text
     strict = TextPreprocessor(tokenizer, 12, truncate=False)
     with pytest.raises(ValueError, match="1 of 2 rows are longer than 12 .* `truncate=True`"):
         strict(texts)

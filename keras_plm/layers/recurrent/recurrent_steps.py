@@ -22,6 +22,7 @@ def start_of(state, like, hidden_dim, cell_dim):
         zeros = ops.zeros_like(like[:, :1])  # (B, 1)
         return ops.repeat(zeros, hidden_dim, axis=1), ops.repeat(zeros, cell_dim, axis=1)
     pair = isinstance(state, (list, tuple)) and len(state) == 2
+    pair = pair and all(hasattr(one, "shape") for one in state)
     shapes = [tuple(one.shape) for one in state] if pair else None
     rows = {like.shape[0], *[shape[0] for shape in shapes or ()]} - {None}
     if not pair or len(rows) > 1 or [one[1:] for one in shapes] != [(hidden_dim,), (cell_dim,)]:
@@ -42,7 +43,12 @@ def gates_of(content, dense):
 
     States are turned, not the wider gates; and they are rows of one matrix, so that the gradient
     of the kernel is one plain product (XLA's CPU takes .6 of the time).
+
+    Raises:
+        ValueError: if there is no token.
     """
+    if content.shape[1] == 0:
+        raise ValueError(f"A text must have a token at least. Received: shape {content.shape}.")
     rows = steps_first(content)
     gates = dense(ops.reshape(rows, (-1, rows.shape[-1])))
     return ops.reshape(gates, (*ops.shape(rows)[:2], gates.shape[-1]))

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_plm.checks import check_arguments, integer, number
-from keras_plm.layers.initializer import initializer
+from keras_plm.layers.initializer import in_float32, initializer
 from keras_plm.layers.recurrent.recurrent_steps import (
     gates_of,
     output_specs,
@@ -92,7 +92,7 @@ class WeightDropLSTM(SequenceLayer):
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
             shape=(self.units, 4 * self.units),
-            initializer=self.recurrent_initializer.clone(),
+            initializer=in_float32(self.recurrent_initializer.clone()),
         )
 
     def call(

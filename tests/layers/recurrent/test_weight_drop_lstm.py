@@ -59,11 +59,35 @@ def test_one_mask_for_all_steps():
 
 
 @pytest.mark.parametrize(
-    "state", [np.zeros((3, 5)), (np.zeros((3, 5)), np.zeros((3, 4))), (np.zeros((2, 5)),) * 2]
+    "state",
+    [
+        np.zeros((3, 5)),
+        (np.zeros((3, 5)), np.zeros((3, 4))),
+        (np.zeros((2, 5)),) * 2,
+        (None, None),
+    ],
 )
 def test_a_state_of_another_form_is_refused(state):
     with pytest.raises(ValueError, match=r"`state` must be a hidden state \(B, 5\) and a cell"):
         made()(TEXT, state)
+
+
+def test_a_text_without_a_token_is_refused():
+    with pytest.raises(ValueError, match=r"a token at least. Received: shape \(3, 0, 4\)"):
+        made()(TEXT[:, :0])
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_throughout(dtype):
+    """An orthogonal matrix is drawn in float32: no backend decomposes any other."""
+    layer = WeightDropLSTM(5, dtype=dtype)
+    outputs, *_ = layer(TEXT)
+    used = {
+        keras.backend.standardize_dtype(one.dtype) for one in (*layer.trainable_weights, outputs)
+    }
+    assert used == {dtype}
+    kernel = ops.convert_to_numpy(ops.cast(layer.recurrent_kernel, "float32"))
+    np.testing.assert_allclose(kernel @ kernel.T, np.eye(5), atol=0.02)
 
 
 def test_a_graph_that_does_not_know_the_sizes():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_plm.tasks import TextClassifier
+from keras_plm.tasks import CausalLM, TextClassifier
 from keras_plm.tasks.preset_files.quantized_layers import quantize_layers, quantized_layers
 
 X = {"token_ids": np.arange(12).reshape(2, 6) % 40, "padding_mask": np.ones((2, 6), bool)}
@@ -147,6 +147,22 @@ def test_presets_of_before_are_quantized_too(make, tmp_path):
     np.testing.assert_array_equal(logits(again), logits(model))
     other = TextClassifier.from_preset(tmp_path / "preset", logits_bias=False)
     assert quantized_layers(other.heads, other.backbone) == {}
+
+
+def test_presets_that_name_a_layer_of_the_backbone(make_transformer, tmp_path):
+    """As those were written that quantized the embedding a second time when they were read."""
+    backbone = make_transformer(40, causal=True, num_segments=0)
+    model = CausalLM(backbone, compile=False)
+    model.quantize("int8")
+    model.save_to_preset(tmp_path / "preset")
+    path = tmp_path / "preset" / "task.json"
+    description = json.loads(path.read_text())
+    description["quantized_layers"] = {"tokens": {"token_embedding": {"mode": "int8"}}}
+    path.write_text(json.dumps(description))
+    again = CausalLM.from_preset(tmp_path / "preset")
+    x = {**X, "target_positions": np.arange(6)[None].repeat(2, axis=0)}
+    found, expected = (ops.convert_to_numpy(one(x)["tokens"]) for one in (again, model))
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("heads", [3, {"label": 3}])
