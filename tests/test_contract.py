@@ -619,6 +619,30 @@ def test_files_of_int8(made, tools, tmp_path, quick):
         close(outputs_of(again, made.batch), expected, rtol=1e-6, atol=1e-6)
 
 
+@each(ROWS)
+def test_what_is_frozen_stays_so(made, tools, tmp_path):
+    """A layer of the backbone, a layer inside of another, and a head, in both files."""
+    model = made.row.make(tools)
+    blocks = [one for one in model.backbone._layers if one.weights]
+    deep = [one for one in blocks[-1]._flatten_layers(include_self=False) if one.weights]
+    members = getattr(model, "members", {"": model}).values()
+    heads = [head for one in members for head in one.heads.values() if head.weights]
+    for layer in (blocks[0], *deep[:1], *heads[-1:]):
+        layer.trainable = False
+    expected = [one.trainable for one in model.weights]
+    trained = len(model.trainable_weights)
+    assert not all(expected)
+    forget(model)
+    model.save_to_preset(tmp_path / "preset")
+    model.save(tmp_path / "model.keras")
+    for again in (
+        type(model).from_preset(tmp_path / "preset"),
+        keras.saving.load_model(tmp_path / "model.keras"),
+    ):
+        assert [one.trainable for one in again.weights] == expected
+        assert len(again.trainable_weights) == trained
+
+
 @each({name: row for name, row in ROWS.items() if row.trained})
 def test_adam_moves_each_weight_by_its_rate(made, tools, quick):
     """In a first step m is the root of v, if the gradients of a token's places are one sum."""

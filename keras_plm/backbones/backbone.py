@@ -11,6 +11,7 @@ import keras_hub
 from keras_plm import files
 from keras_plm.backbones.decoding.decoder import RecomputingDecoder
 from keras_plm.backbones.preset_files import preset_directory, weights_file
+from keras_plm.backbones.preset_files.frozen_parts import freeze_parts, frozen_parts
 from keras_plm.backbones.preset_files.quantization import check_saveable
 from keras_plm.checks import check_names, is_integer
 from keras_plm.heads import AdaptiveSoftmaxHead, MaskedLMHead
@@ -62,15 +63,20 @@ class Backbone(keras_hub.models.Backbone):
     bounds = types.MappingProxyType({})
     not_in_checkpoints = frozenset()
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, frozen=(), **kwargs):
         cls = type(self)  # Keras would ignore what it does not know
         check_names(
             cls.__name__, set(kwargs) - {"inputs", "outputs"}, preset_directory.arguments_of(cls)
         )
         super().__init__(*args, **kwargs)
+        freeze_parts(self._parts(), frozen)
+
+    def _parts(self):
+        """The layers right inside, by their names."""
+        return {layer.name: layer for layer in self._layers}
 
     def get_config(self):
-        """The name, and the policies of quantized layers and of all others.
+        """The name, what is frozen, and the policies of quantized layers and of all others.
 
         Not KerasHub's: Keras serialises a map without a default by taking the names of the live
         layers' policies away.
@@ -81,7 +87,9 @@ class Backbone(keras_hub.models.Backbone):
             policies = {layer.path: layer.dtype_policy for layer in layers}
             policy = keras.dtype_policies.DTypePolicyMap(float_policy(policy), policies)
         dtype = keras.dtype_policies.serialize(policy)
-        return {"name": self.name, "trainable": self.trainable, "dtype": dtype}
+        config = {"name": self.name, "trainable": self.trainable, "dtype": dtype}
+        frozen = frozen_parts(self._parts()) if self.trainable else []
+        return {**config, **({"frozen": frozen} if frozen else {})}
 
     def kernel_initializer(self):
         """Make the initializer of the backbone's kernels, which new heads take as well.

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_plm import features as contract
 from keras_plm import files
+from keras_plm.backbones.preset_files.frozen_parts import freeze_parts, frozen_parts
 from keras_plm.backbones.preset_files.preset_directory import CONFIG_FILE
 from keras_plm.backbones.preset_files.quantization import check_saveable
 from keras_plm.checks import check_names, constructor_arguments
@@ -181,13 +182,13 @@ class Task(FittedTask):
         return self.trainable and variable.trainable
 
     def get_config(self):
-        quantized = (
-            quantized_layers(self.heads, self.backbone) if getattr(self, "heads", None) else {}
-        )
+        heads = getattr(self, "heads", None) or {}
+        quantized, frozen = quantized_layers(heads, self.backbone), frozen_parts(heads)
         return {
             **super().get_config(),
             **self.settings(),
             **({"quantized_layers": quantized} if quantized else {}),
+            **({"frozen": frozen} if frozen else {}),
         }
 
     @classmethod
@@ -197,8 +198,9 @@ class Task(FittedTask):
             name: keras.saving.deserialize_keras_object(config.pop(name))
             for name in ("backbone", "preprocessor")
         }
-        quantized = config.pop("quantized_layers", {})
+        quantized, frozen = config.pop("quantized_layers", {}), config.pop("frozen", ())
         task = cls(**parts, name=config.pop("name"), **cls.read_settings(config))
+        freeze_parts(task.heads, frozen)
         quantize_layers(task.heads, task.backbone, quantized)
         return task
 

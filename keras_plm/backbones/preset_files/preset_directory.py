@@ -113,7 +113,7 @@ def arguments_of(cls):
     Returns:
         set of str.
     """
-    return {*constructor_arguments(cls), "dtype", "name", "trainable"}
+    return {*constructor_arguments(cls), "dtype", "name", "trainable", "frozen"}
 
 
 def _build_own(opened, classes, weights, load_weights, strict, overrides):

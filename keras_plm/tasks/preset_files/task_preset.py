@@ -8,6 +8,7 @@ import os
 from keras_plm import files, presets
 from keras_plm.backbones.backbone import known_backbones
 from keras_plm.backbones.preset_files.deferred_weights import DeferredWeights
+from keras_plm.backbones.preset_files.frozen_parts import freeze_parts, frozen_parts
 from keras_plm.backbones.preset_files.preset_directory import (
     arguments_of,
     backbone_class,
@@ -55,13 +56,14 @@ def write_task(task, directory):
     if task.preprocessor is not None:
         task.preprocessor.write_preset(directory)
     write_heads(os.path.join(directory, HEADS_FILE), task.heads, task.backbone)
-    quantized = quantized_layers(task.heads, task.backbone)
+    quantized, frozen = quantized_layers(task.heads, task.backbone), frozen_parts(task.heads)
     description = {
         "class": type(task).__name__,
         "settings": task.settings(),
         "heads": {name: _plain_settings(head) for name, head in task.heads.items()},
         "preprocessor": task.preprocessor and type(task.preprocessor).__name__,
         **({"quantized_layers": quantized} if quantized else {}),
+        **({"frozen": frozen} if frozen else {}),
     }
     write_json(os.path.join(directory, TASK_FILE), description)
 
@@ -185,7 +187,11 @@ def _own_heads(task, preset, weights, changed, strict):
         _quantize_heads(task, preset, made, saved["quantized_layers"])
     if path is None:
         return {name: "the preset has no heads" for name in task.heads}
-    return read_heads(path, task.heads, task.backbone, weights)
+    new = read_heads(path, task.heads, task.backbone, weights)
+    with files.reading(f"{preset}/{TASK_FILE}"):
+        there = {name: head for name, head in task.heads.items() if name not in new}
+        freeze_parts(there, saved.get("frozen", ()))
+    return new
 
 
 def _check_heads(task, saved, preset, changed, shapes):

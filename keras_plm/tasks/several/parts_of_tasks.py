@@ -7,6 +7,7 @@ import re
 import keras
 
 from keras_plm import tasks as room
+from keras_plm.backbones.preset_files.frozen_parts import freeze_parts, frozen_parts
 from keras_plm.checks import check_names, constructor_arguments, did_you_mean
 from keras_plm.preprocessing.preprocessor import preprocessor_arguments
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
@@ -60,7 +61,8 @@ def make_tasks(backbone, described, preprocessor):
 
 def _made(name, given, backbone, preprocessor):
     """One task."""
-    cls, quantized = _class_of(name, given.pop("class")), given.pop("quantized_layers", {})
+    cls = _class_of(name, given.pop("class"))
+    quantized, frozen = given.pop("quantized_layers", {}), given.pop("frozen", ())
     own = set(constructor_arguments(cls)) - {"backbone", "preprocessor"}
     to_preprocess = set(preprocessor_arguments(cls.preprocessor_class)) - {"name"}
     check_names(f"The task {name!r}, a {cls.__name__},", given, own | to_preprocess)
@@ -83,6 +85,7 @@ def _made(name, given, backbone, preprocessor):
     with keras.name_scope(name):
         task = cls(backbone, preprocessor=preprocessor, compile=False, **arguments)
         quantize_layers(task.heads, backbone, quantized)
+    freeze_parts(task.heads, frozen)
     return task
 
 
@@ -136,6 +139,9 @@ def descriptions(tasks, preprocessor):
         quantized = quantized_layers(task.heads, task.backbone)
         if quantized:
             found[name]["quantized_layers"] = quantized
+        frozen = frozen_parts(task.heads)
+        if frozen:
+            found[name]["frozen"] = frozen
     return found
 
 
