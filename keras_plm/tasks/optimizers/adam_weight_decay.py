@@ -76,6 +76,8 @@ class AdamWeightDecay(keras.optimizers.AdamW):
                 "`no_decay` must be a list of the names of variables, such as ['bias']. "
                 f"Received: no_decay={no_decay!r:.100}."
             )
+        if kwargs.pop("amsgrad", False):
+            raise ValueError("AdamWeightDecay has no `amsgrad`: take `keras.optimizers.AdamW`.")
         super().__init__(learning_rate, weight_decay, beta_1, beta_2, epsilon, False, **kwargs)
         self.bias_correction = bias_correction
         self.corrected_decay = corrected_decay

@@ -10,6 +10,7 @@ from keras import ops
 from keras_plm.checks import check_flag
 from keras_plm.ops.branches import run_if
 from keras_plm.tasks.optimizers.dense_gradients import dense_gradients
+from keras_plm.tasks.optimizers.moving_averages import begin_averages
 from keras_plm.tasks.training.replicas import under_strategy
 
 logger = logging.getLogger("keras_plm")
@@ -146,6 +147,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             if hasattr(self.optimizer, name):
                 setattr(new, name, getattr(self.optimizer, name))
         new.build(variables)
+        begin_averages(new)
         return new
 
     @property
@@ -212,7 +214,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
     def finalize_variable_values(self, var_list):
         """Give variables their averages, if the optimizer has such; see Keras's."""
         for optimizer in self.group_optimizers:
-            if optimizer is not None:
+            if optimizer is not None and int(optimizer.iterations):  # it has taken a step
                 optimizer.finalize_variable_values(optimizer._trainable_variables)
 
     def get_config(self):

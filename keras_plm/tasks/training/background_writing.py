@@ -1,7 +1,9 @@
 """One function at a time in a thread: a checkpoint is written while training goes on."""
 
+import logging
 import threading
 
+logger = logging.getLogger("keras_plm")
 _RUNNING = set()  # of all writers of this process, those that have begun and not ended
 
 
@@ -32,7 +34,8 @@ class BackgroundWriting:
     def _run(self, function, arguments):
         try:
             function(*arguments)
-        except BaseException as error:  # raised again by `wait`
+        except BaseException as error:  # raised again by `wait`, if anybody waits
+            logger.error("What was written in the background failed: %r", error)
             self._error = error
         finally:
             _RUNNING.discard(self)
@@ -57,6 +60,11 @@ class BackgroundWriting:
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+    def forget_error(self):
+        """Wait until nothing runs, and leave it at what the log said of it."""
+        self.join()
+        self._error = None
 
 
 def join_all():

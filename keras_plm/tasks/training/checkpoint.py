@@ -83,6 +83,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Remember what is trained on, if the task says so, and from which step."""
+        self._writing.forget_error()  # of a `fit` that ended by another exception
         self._examples = getattr(self.model, "examples_of_fit", None)
         self._step_of_fit = self.step
 
@@ -105,8 +106,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         """Wait until the last checkpoint is written."""
-        self.wait()
-        self._arrays = {}
+        try:
+            self.wait()
+        finally:
+            self._arrays = {}
 
     def save(self, wait=True):
         """Save the checkpoint of this step.

@@ -14,6 +14,7 @@ from keras_plm.tasks.optimizers.decay_exclusions import (
     weight_decay_exclusions,
 )
 from keras_plm.tasks.optimizers.dense_gradients import given_dense_gradients
+from keras_plm.tasks.optimizers.moving_averages import begin_averages
 from keras_plm.tasks.optimizers.paper_optimizers import default_optimizer
 from keras_plm.tasks.training.class_weights import class_weights, weighted_by_class
 from keras_plm.tasks.training.finite_guard import SKIPPED, FiniteGuard
@@ -270,6 +271,7 @@ class CompiledTask(keras_hub.models.Task):
     def _build_optimizer(self):
         """Make the optimizer's variables: TensorFlow traces a step that makes some twice."""
         build_optimizer(self)
+        begin_averages(self.optimizer)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Make metrics before the first step of replicas.

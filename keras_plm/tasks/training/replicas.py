@@ -9,6 +9,8 @@ import contextlib
 import keras
 from keras import ops
 
+from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
+
 
 def strategy_of(model):
     """Return the `tf.distribute.Strategy` that a model was made in, or None.
@@ -34,9 +36,19 @@ def build_optimizer(model):
 
     Args:
         model: compiled Keras model, built.
+
+    Raises:
+        ValueError: if a strategy is asked to accumulate gradients.
     """
     optimizer = model.optimizer
     if optimizer is not None and not optimizer.built:
+        accumulating = [one.gradient_accumulation_steps for one in inner_optimizers(optimizer)]
+        if strategy_of(model) is not None and any(accumulating):
+            raise ValueError(
+                "A strategy of `tf.distribute` cannot accumulate gradients: Keras would update "
+                "variables inside of a branch. Take smaller batches on more replicas, or train "
+                f"with JAX. Received: gradient_accumulation_steps={accumulating[0]}."
+            )
         with scope_of(model):
             optimizer.build(model.trainable_variables)
 

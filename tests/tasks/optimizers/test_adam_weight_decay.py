@@ -188,5 +188,5 @@ def test_names_must_be_a_list(no_decay):
 def test_what_it_does_not_have():
     with pytest.raises(ValueError, match="weight_decay"):
         AdamWeightDecay(weight_decay=None)
-    with pytest.raises(TypeError, match="amsgrad"):
+    with pytest.raises(ValueError, match="has no `amsgrad`: take `keras.optimizers.AdamW`"):
         AdamWeightDecay(amsgrad=True)

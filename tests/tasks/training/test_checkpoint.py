@@ -582,6 +582,25 @@ def test_what_goes_wrong_while_training_goes_on_ends_it(tmp_path, monkeypatch):
     callback.wait()  # it was said
 
 
+def test_what_goes_wrong_in_a_fit_that_is_stopped_is_said_and_over(tmp_path, monkeypatch, caplog):
+    error = OSError(28, "No space left on device")
+    writing, model = Writing(monkeypatch, error), small_model()
+    callback = Checkpoint(tmp_path / "checkpoint", every=1)
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*ONES, batch_size=1, callbacks=[callback, Stop()], verbose=0)
+    writing.may_go_on.set()
+    assert resume(model, tmp_path / "checkpoint") == 0
+    assert "written in the background failed: OSError(28, 'No space left" in caplog.text
+    monkeypatch.undo()
+    model.fit(*ONES, batch_size=3, callbacks=[callback], verbose=0)
+    assert (tmp_path / "checkpoint").exists() and not callback._arrays
+
+
 def test_what_reads_waits(tmp_path, monkeypatch):
     writing, model = Writing(monkeypatch), small_model()
     model.optimizer.build(model.trainable_variables)

@@ -147,6 +147,15 @@ SCRIPT = """
             found[f"{kind} memory"] = weights(model)
         except ValueError as error:
             found[f"{kind} memory"] = str(error)
+
+    # Keras cannot accumulate gradients in a strategy.
+    with strategies["one"].scope():
+        model = classifier()
+        model.compile(AdamWeightDecay(0.1, gradient_accumulation_steps=2))
+    try:
+        model.fit(texts, labels, verbose=0)
+    except ValueError as error:
+        found["one accumulation"] = str(error)
     print(json.dumps(found))
 """
 
@@ -206,3 +215,7 @@ def test_gradients_are_clipped_together(found):
 def test_a_memory(found):
     assert_near(found, "one memory", "none memory")
     assert "a strategy of 2 replicas" in found["two memory"]
+
+
+def test_accumulated_gradients(found):
+    assert "cannot accumulate gradients" in found["one accumulation"]
