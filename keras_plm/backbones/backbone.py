@@ -27,6 +27,12 @@ class Backbone(keras_hub.models.Backbone):
     and weights. A backbone is pure: what is carried from batch to batch comes in and goes out as
     `state`, of which `state_spec` says the form, and lives in the Pretrainer.
 
+    Args:
+        frozen: list of str, layers that are not trained, each by its name inside of those around
+            it, such as ["token_embedding", "block_0.attention"]. Presets and `.keras` files have
+            it where `trainable` was set on some layers.
+        kwargs: name, trainable, dtype: those of `keras.Model`.
+
     Attributes:
         memory_length: int. The tokens M that `encode` hands on as memory; 0 = none.
         reuse_length: int. How many leading tokens of a row its successor does not read again
