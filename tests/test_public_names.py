@@ -81,7 +81,7 @@ CHANGED = {
     # mix_layers=False
     "tasks.TokenClassifier": {"__init__", "compile", "fit", "from_preset"},
     # strict: whether arrays beside those of the model are refused.
-    "backbones.Backbone": {"from_preset"},
+    "backbones.Backbone": {"__init__", "from_preset"},  # frozen=()
     "backbones.TransformerBackbone": {"__init__", "from_preset"},  # task_id=0
     "backbones.XLNetBackbone": {"from_preset", "__init__"},  # factorise_positions=True
     "presets.ReleasedCheckpoint": {"backbone_weights"},
