@@ -1234,14 +1234,14 @@ MUTANTS = (
     Mutant(
         "layers_that_heads_share_are_quantized_twice",
         "tasks/preset_files/quantized_layers.py",
-        "            if not _is_inside(layer, backbone):\n                layer.quantize",
+        "            if id(layer) not in shared:\n                layer.quantize",
         "            if layer is not None:\n                layer.quantize",
         ("tasks/preset_files/test_quantized_layers.py",),
     ),
     Mutant(
         "presets_do_not_say_which_heads_are_frozen",
         "tasks/preset_files/task_preset.py",
-        '**({"frozen": frozen} if frozen else {}),',
+        "**head_states(task.heads, task.backbone),",
         "",
         ("test_contract.py::test_what_is_frozen_stays_so",),
     ),

@@ -11,7 +11,7 @@ import keras_hub
 from keras_plm import files
 from keras_plm.backbones.decoding.decoder import RecomputingDecoder
 from keras_plm.backbones.preset_files import preset_directory, weights_file
-from keras_plm.backbones.preset_files.frozen_parts import freeze_parts, frozen_parts
+from keras_plm.backbones.preset_files.frozen_parts import freeze_parts, frozen_parts, layers_inside
 from keras_plm.backbones.preset_files.quantization import check_saveable
 from keras_plm.checks import check_names, is_integer
 from keras_plm.heads import AdaptiveSoftmaxHead, MaskedLMHead
@@ -75,11 +75,7 @@ class Backbone(keras_hub.models.Backbone):
             cls.__name__, set(kwargs) - {"inputs", "outputs"}, preset_directory.arguments_of(cls)
         )
         super().__init__(*args, **kwargs)
-        freeze_parts(self._parts(), frozen)
-
-    def _parts(self):
-        """The layers right inside, by their names."""
-        return {layer.name: layer for layer in self._layers}
+        freeze_parts(layers_inside(self), frozen)
 
     def get_config(self):
         """The name, what is frozen, and the policies of quantized layers and of all others.
@@ -94,7 +90,7 @@ class Backbone(keras_hub.models.Backbone):
             policy = keras.dtype_policies.DTypePolicyMap(float_policy(policy), policies)
         dtype = keras.dtype_policies.serialize(policy)
         config = {"name": self.name, "trainable": self.trainable, "dtype": dtype}
-        frozen = frozen_parts(self._parts()) if self.trainable else []
+        frozen = frozen_parts(layers_inside(self)) if self.trainable else []
         return {**config, **({"frozen": frozen} if frozen else {})}
 
     def kernel_initializer(self):

@@ -7,13 +7,16 @@ import numpy as np
 
 from keras_plm import features as contract
 from keras_plm import files
-from keras_plm.backbones.preset_files.frozen_parts import freeze_parts, frozen_parts
 from keras_plm.backbones.preset_files.preset_directory import CONFIG_FILE
 from keras_plm.backbones.preset_files.quantization import check_saveable
 from keras_plm.checks import check_names, constructor_arguments
 from keras_plm.preprocessing.text_preprocessor import TextPreprocessor
 from keras_plm.tasks.preset_files import task_preset
-from keras_plm.tasks.preset_files.quantized_layers import quantize_layers, quantized_layers
+from keras_plm.tasks.preset_files.head_states import (
+    give_head_states,
+    head_states,
+    take_head_states,
+)
 from keras_plm.tasks.training.fitted_task import FittedTask
 
 logger = logging.getLogger("keras_plm")
@@ -183,13 +186,8 @@ class Task(FittedTask):
 
     def get_config(self):
         heads = getattr(self, "heads", None) or {}
-        quantized, frozen = quantized_layers(heads, self.backbone), frozen_parts(heads)
-        return {
-            **super().get_config(),
-            **self.settings(),
-            **({"quantized_layers": quantized} if quantized else {}),
-            **({"frozen": frozen} if frozen else {}),
-        }
+        states = head_states(heads, self.backbone)
+        return {**super().get_config(), **self.settings(), **states}
 
     @classmethod
     def from_config(cls, config):
@@ -198,10 +196,9 @@ class Task(FittedTask):
             name: keras.saving.deserialize_keras_object(config.pop(name))
             for name in ("backbone", "preprocessor")
         }
-        quantized, frozen = config.pop("quantized_layers", {}), config.pop("frozen", ())
+        states = take_head_states(config)
         task = cls(**parts, name=config.pop("name"), **cls.read_settings(config))
-        freeze_parts(task.heads, frozen)
-        quantize_layers(task.heads, task.backbone, quantized)
+        give_head_states(task.heads, task.backbone, states)
         return task
 
     # === Copies ===

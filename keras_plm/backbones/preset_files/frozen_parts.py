@@ -21,7 +21,7 @@ def frozen_parts(layers):
                 continue
             seen.add(id(layer))
             if layer.trainable:
-                look(_inside(layer), f"{around}{name}.")
+                look(layers_inside(layer), f"{around}{name}.")
             elif layer.weights:
                 found.append(f"{around}{name}")
 
@@ -43,11 +43,11 @@ def freeze_parts(layers, names):
         layer, there = None, layers
         for part in name.split("."):
             layer = there.get(part)
-            there = {} if layer is None else _inside(layer)
+            there = {} if layer is None else layers_inside(layer)
         if layer is not None:
             layer.trainable = False
 
 
-def _inside(layer):
+def layers_inside(layer):
     """The layers right inside of one, by their names."""
     return {one.name: one for one in layer._layers}

@@ -68,3 +68,16 @@ def inner_optimizers(optimizer):
     inner = getattr(optimizer, "inner_optimizer", None)
     wrapped = [inner] if inner is not None else list(getattr(optimizer, "optimizers", ()))
     return [one for each in wrapped for one in inner_optimizers(each)] if wrapped else [optimizer]
+
+
+def assigning_optimizers(optimizer):
+    """The optimizers that assign variables: the inner ones, and those of groups for each group.
+
+    Args:
+        optimizer: Keras optimizer, built.
+
+    Returns:
+        list of Keras optimizers.
+    """
+    found = [getattr(one, "group_optimizers", [one]) for one in inner_optimizers(optimizer)]
+    return [one for own in found for one in own if one is not None]

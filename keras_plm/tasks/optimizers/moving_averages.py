@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
+from keras_plm.tasks.optimizers.decay_exclusions import assigning_optimizers
 
 
 def begin_averages(optimizer):
@@ -15,11 +15,10 @@ def begin_averages(optimizer):
     Args:
         optimizer: Keras optimizer, built, or one that wraps such.
     """
-    for outer in inner_optimizers(optimizer):
-        for one in filter(None, getattr(outer, "group_optimizers", [outer])):
-            if not one.use_ema:
-                continue
-            averages, begins = one._model_variables_moving_average, not int(one.iterations)
-            for average, variable in zip(averages, one._trainable_variables):
-                if begins or average.value is variable.value:
-                    average.assign(ops.copy(variable))
+    for one in assigning_optimizers(optimizer):
+        if not one.use_ema:
+            continue
+        averages, begins = one._model_variables_moving_average, not int(one.iterations)
+        for average, variable in zip(averages, one._trainable_variables):
+            if begins or average.value is variable.value:
+                average.assign(ops.copy(variable))

@@ -20,11 +20,11 @@ def quantized_layers(heads, backbone):
     Raises:
         ValueError: if a layer is quantized in a way that a file cannot say.
     """
-    found = {}
+    found, shared = {}, {id(layer) for layer in backbone._flatten_layers()}
     for name, head in heads.items():
         for path, layer in inner_layers(head):
             mode = saved_mode(layer)
-            if mode is not None and not _is_inside(layer, backbone):
+            if mode is not None and id(layer) not in shared:
                 found.setdefault(name, {})[path] = mode
     return found
 
@@ -42,6 +42,7 @@ def quantize_layers(heads, backbone, modes):
     """
     if not isinstance(modes, dict) or not all(isinstance(own, dict) for own in modes.values()):
         raise ValueError(f"Quantized layers must be given by head. Received: {modes!r:.200}.")
+    shared = {id(layer) for layer in backbone._flatten_layers()}
     for name in heads.keys() & modes.keys():
         layers = dict(inner_layers(heads[name]))
         for path, mode in modes[name].items():
@@ -51,13 +52,8 @@ def quantize_layers(heads, backbone, modes):
                     f"The head {name!r} has no layer {path!r} that can be quantized. "
                     f"Received: {modes[name]!r:.200}."
                 )
-            if not _is_inside(layer, backbone):
+            if id(layer) not in shared:
                 layer.quantize(**_arguments(mode))
-
-
-def _is_inside(layer, backbone):
-    """Whether a layer is one of a backbone's own."""
-    return any(layer is one for one in backbone._flatten_layers())
 
 
 def _arguments(saved):

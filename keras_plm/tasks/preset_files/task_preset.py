@@ -8,7 +8,7 @@ import os
 from keras_plm import files, presets
 from keras_plm.backbones.backbone import known_backbones
 from keras_plm.backbones.preset_files.deferred_weights import DeferredWeights
-from keras_plm.backbones.preset_files.frozen_parts import freeze_parts, frozen_parts
+from keras_plm.backbones.preset_files.frozen_parts import freeze_parts
 from keras_plm.backbones.preset_files.preset_directory import (
     arguments_of,
     backbone_class,
@@ -19,6 +19,7 @@ from keras_plm.checkpoints.conversion import check_arrays
 from keras_plm.checks import check_names, constructor_arguments, is_integer
 from keras_plm.files import write_json
 from keras_plm.preprocessing.preprocessor import PREPROCESSOR_FILE, preprocessor_arguments
+from keras_plm.tasks.preset_files.head_states import head_states
 from keras_plm.tasks.preset_files.heads_file import (
     head_shapes,
     own_variables,
@@ -26,7 +27,7 @@ from keras_plm.tasks.preset_files.heads_file import (
     read_heads,
     write_heads,
 )
-from keras_plm.tasks.preset_files.quantized_layers import quantize_layers, quantized_layers
+from keras_plm.tasks.preset_files.quantized_layers import quantize_layers
 
 TASK_FILE = "task.json"
 HEADS_FILE = "heads.safetensors"
@@ -56,14 +57,12 @@ def write_task(task, directory):
     if task.preprocessor is not None:
         task.preprocessor.write_preset(directory)
     write_heads(os.path.join(directory, HEADS_FILE), task.heads, task.backbone)
-    quantized, frozen = quantized_layers(task.heads, task.backbone), frozen_parts(task.heads)
     description = {
         "class": type(task).__name__,
         "settings": task.settings(),
         "heads": {name: _plain_settings(head) for name, head in task.heads.items()},
         "preprocessor": task.preprocessor and type(task.preprocessor).__name__,
-        **({"quantized_layers": quantized} if quantized else {}),
-        **({"frozen": frozen} if frozen else {}),
+        **head_states(task.heads, task.backbone),
     }
     write_json(os.path.join(directory, TASK_FILE), description)
 

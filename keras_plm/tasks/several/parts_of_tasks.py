@@ -7,13 +7,16 @@ import re
 import keras
 
 from keras_plm import tasks as room
-from keras_plm.backbones.preset_files.frozen_parts import freeze_parts, frozen_parts
 from keras_plm.checks import check_names, constructor_arguments, did_you_mean
 from keras_plm.preprocessing.preprocessor import preprocessor_arguments
 from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
 from keras_plm.tasks.optimizers.grouped_optimizer import GroupedOptimizer
+from keras_plm.tasks.preset_files.head_states import (
+    give_head_states,
+    head_states,
+    take_head_states,
+)
 from keras_plm.tasks.preset_files.heads_file import own_variables, read_heads, write_heads
-from keras_plm.tasks.preset_files.quantized_layers import quantize_layers, quantized_layers
 from keras_plm.tasks.task import Task
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -62,7 +65,7 @@ def make_tasks(backbone, described, preprocessor):
 def _made(name, given, backbone, preprocessor):
     """One task."""
     cls = _class_of(name, given.pop("class"))
-    quantized, frozen = given.pop("quantized_layers", {}), given.pop("frozen", ())
+    states = take_head_states(given)
     own = set(constructor_arguments(cls)) - {"backbone", "preprocessor"}
     to_preprocess = set(preprocessor_arguments(cls.preprocessor_class)) - {"name"}
     check_names(f"The task {name!r}, a {cls.__name__},", given, own | to_preprocess)
@@ -84,8 +87,7 @@ def _made(name, given, backbone, preprocessor):
     arguments = cls.read_settings(arguments)
     with keras.name_scope(name):
         task = cls(backbone, preprocessor=preprocessor, compile=False, **arguments)
-        quantize_layers(task.heads, backbone, quantized)
-    freeze_parts(task.heads, frozen)
+        give_head_states(task.heads, backbone, states)
     return task
 
 
@@ -136,12 +138,7 @@ def descriptions(tasks, preprocessor):
         found[name] = {"class": own, **task.settings()}
         if task.preprocessor is not None and task.preprocessor is not preprocessor:
             found[name] |= task.preprocessor.settings()
-        quantized = quantized_layers(task.heads, task.backbone)
-        if quantized:
-            found[name]["quantized_layers"] = quantized
-        frozen = frozen_parts(task.heads)
-        if frozen:
-            found[name]["frozen"] = frozen
+        found[name] |= head_states(task.heads, task.backbone)
     return found
 
 

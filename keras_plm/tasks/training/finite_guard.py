@@ -17,7 +17,7 @@ from keras import ops
 
 from keras_plm.ops.branches import run_if
 from keras_plm.ops.keras_internals import compiled_by_xla, compute_output_spec
-from keras_plm.tasks.optimizers.decay_exclusions import inner_optimizers
+from keras_plm.tasks.optimizers.decay_exclusions import assigning_optimizers
 from keras_plm.tasks.optimizers.dense_gradients import with_dense_gradients
 from keras_plm.tasks.optimizers.replaced_methods import replaced
 from keras_plm.tasks.training.replicas import under_strategy
@@ -263,9 +263,8 @@ def _watched(optimizer, method, gradients, as_given, alone=True, if_finite=None)
             return if_finite(update)
         with contextlib.ExitStack() as stack:
             if alone and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-                for inner in inner_optimizers(optimizer):
-                    for one in filter(None, getattr(inner, "group_optimizers", [inner])):
-                        stack.enter_context(_choosing(one, finite))
+                for one in assigning_optimizers(optimizer):
+                    stack.enter_context(_choosing(one, finite))
             return update()
 
     with replaced(optimizer, {method: watching}):
